@@ -1,0 +1,26 @@
+// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients), then runs them.
+import { spawnSync } from 'node:child_process'
+
+const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
+const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status ?? 1
+
+const needed = { mosquitto_pub: 'mosquitto-clients' }
+const missing = [
+  ...new Set(
+    Object.keys(needed)
+      .filter(name => !onPath(name))
+      .map(name => needed[name]),
+  ),
+]
+if (missing.length > 0) {
+  const mayInstall = process.getuid?.() === 0 && onPath('apt-get')
+  const installed =
+    mayInstall &&
+    (run('apt-get', ['install', '-y', '-qq', ...missing]) === 0 ||
+      (run('apt-get', ['update', '-qq']) === 0 && run('apt-get', ['install', '-y', '-qq', ...missing]) === 0))
+  if (!installed) {
+    console.error(`The tests need ${missing.join(' ')}: run  sudo apt-get install ${missing.join(' ')}`)
+    process.exit(1)
+  }
+}
+process.exit(run('npx', ['vitest', 'run', ...process.argv.slice(2)]))

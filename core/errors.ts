@@ -1,0 +1,34 @@
+import type { ReasonCode } from './reason.ts'
+
+/**
+ * The peer broke the protocol. Thrown by decoder and handlers, caught once, where packets are read: it answers and closes
+ * that connection only.
+ */
+export class MqttError extends Error {
+  override readonly name = 'MqttError'
+  /** Stable, for tests and users: `ERR_MQTT_PROTOCOL`. */
+  readonly code = 'ERR_MQTT_PROTOCOL'
+  /** What an MQTT 5 client is told, in CONNACK or DISCONNECT. */
+  readonly reasonCode: ReasonCode
+
+  constructor(reasonCode: ReasonCode, message: string) {
+    super(message)
+    this.reasonCode = reasonCode
+  }
+}
+
+/** What the operator can put right: a wrong config, a port in use, a missing service. `message` names plugin, key and cure. */
+export class OperatorError extends Error {
+  override readonly name = 'OperatorError'
+  /** Stable, for tests and users: `ERR_CONFIG`, `ERR_PORT_IN_USE`, `ERR_SERVICE_MISSING`… */
+  readonly code: string
+  /** Every problem found, one a line; `message` holds them joined. */
+  readonly problems: readonly string[]
+
+  constructor(code: string, problems: string | readonly string[], options?: ErrorOptions) {
+    const list = typeof problems === 'string' ? [problems] : problems
+    super(list.join('\n'), options)
+    this.code = code
+    this.problems = list
+  }
+}
