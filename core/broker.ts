@@ -1,0 +1,490 @@
+import { Client } from './client.ts'
+import type { Clock, Timer } from './clock.ts'
+import { Counters } from './counters.ts'
+import { Dispatcher, type Outcome } from './dispatcher.ts'
+import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
+import { createHooks } from './hooks.ts'
+import { type Log, silentLog } from './log.ts'
+import { Message } from './message.ts'
+import type { Waiting } from './message-queue.ts'
+import { Flusher } from './outbox.ts'
+import type { QoS } from './protocol/constants.ts'
+import type { Properties } from './protocol/packets.ts'
+import { TopicCache } from './protocol/topic-cache.ts'
+import { ReasonCode } from './reason.ts'
+import { Receipt } from './receipt.ts'
+import { Router } from './router.ts'
+import { Services } from './services.ts'
+import { Session } from './session.ts'
+import {
+  type Claim,
+  type EndedSession,
+  type QueueLimits,
+  type ReceivedId,
+  SessionLostError,
+  type SessionStore,
+  type StoredWill,
+} from './session-store.ts'
+import type { Settings } from './settings.ts'
+import type { Subscription } from './subscription.ts'
+import { TapError } from './taps.ts'
+import { TimerWheel, type WheelItem } from './timer-wheel.ts'
+import type { Transport, TransportEvents } from './transport.ts'
+import { Wills } from './wills.ts'
+
+/** What the broker publishes by itself. */
+export interface ServerMessage {
+  topic: string
+  payload: Buffer | Uint8Array | string
+  /** Default 0. */
+  qos?: QoS
+  /** Default false. */
+  retain?: boolean
+  properties?: Properties
+}
+
+export interface ListenerAddress {
+  /** The plugin. */
+  readonly name: string
+  readonly protocol: string
+  readonly host: string
+  readonly port: number
+}
+
+// The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
+const tickMs = 250
+const sweepMs = 1000
+const sweepLimit = 1000
+
+/** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. */
+export class Broker {
+  readonly settings: Settings
+  readonly clock: Clock
+  readonly hooks: Hooks
+  readonly services: Services
+  readonly router: Router<Session>
+  readonly topics: TopicCache
+  readonly flusher: Flusher
+  readonly wheel: TimerWheel
+  readonly counters: Counters
+  readonly queueLimits: QueueLimits
+  /** What the plugins that are there add to the protocol; CONNACK says so. */
+  readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  /** Sessions whose publishers are being slowed. */
+  readonly slowed: Set<Session>
+  /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
+  readonly slowPublishersMs: number
+  /** The package's version. */
+  readonly version: string
+  /** Where clients can connect, in the order in which it opened. */
+  readonly listeners: ListenerAddress[]
+  log: Log
+  /** `clock.now()`, at most `tickMs` old. */
+  now: number
+  /** Kept beside the hooks, so that the hot path asks a field. */
+  deliverUsed: boolean
+  deliveredUsed: boolean
+  routeUsed: boolean
+  readonly #dispatcher: Dispatcher
+  readonly #wills: Wills
+  readonly #sessions: Map<string, Session>
+  readonly #clients: Set<Client>
+  readonly #turns: Map<string, Promise<void>>
+  readonly #departures: Set<Promise<unknown>>
+  readonly #tracedIds: Set<string>
+  #store: SessionStore | null
+  #timers: Timer[]
+  #sweptAt: number
+  #sweeping: boolean
+  #stopping: boolean
+
+  constructor(settings: Settings, clock: Clock, version: string) {
+    this.version = version
+    this.listeners = []
+    const { mqtt } = settings
+    this.settings = settings
+    this.clock = clock
+    this.hooks = createHooks({ clock, verdictTimeoutMs: mqtt.verdictTimeout, report: error => this.report(error) })
+    this.services = new Services()
+    this.router = new Router()
+    this.topics = new TopicCache()
+    this.flusher = new Flusher()
+    this.now = clock.now()
+    this.wheel = new TimerWheel(this.now, tickMs)
+    this.counters = new Counters()
+    this.queueLimits = {
+      messagesMax: mqtt.queueMessagesMax,
+      bytesMax: mqtt.queueBytesMax,
+      whenFull: mqtt.queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest',
+    }
+    this.capabilities = { retain: false, sharedSubscriptions: false }
+    this.slowed = new Set()
+    this.slowPublishersMs = 10_000
+    this.log = silentLog
+    this.deliverUsed = false
+    this.deliveredUsed = false
+    this.routeUsed = false
+    this.#dispatcher = new Dispatcher(this)
+    this.#wills = new Wills(this)
+    this.#sessions = new Map()
+    this.#clients = new Set()
+    this.#turns = new Map()
+    this.#departures = new Set()
+    this.#tracedIds = new Set()
+    this.#store = null
+    this.#timers = []
+    this.#sweptAt = this.now
+    this.#sweeping = false
+    this.#stopping = false
+  }
+
+  /** The owner of the `sessions` service. */
+  get sessions(): SessionStore {
+    this.#store ??= this.services.get('sessions')
+    return this.#store
+  }
+
+  /** Sessions, with and without a connection. */
+  get sessionCount(): number {
+    return this.#sessions.size
+  }
+
+  /** Connected clients. */
+  get clients(): ReadonlySet<Client> {
+    return this.#clients
+  }
+
+  clientOf(clientId: string): Client | undefined {
+    return this.#sessions.get(clientId)?.client ?? undefined
+  }
+
+  // ---- life
+
+  /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
+  async load(): Promise<void> {
+    this.log = this.services.find('log') ?? silentLog
+    this.watchHooks()
+    await this.sessions.open(
+      {
+        dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
+        appended: clientId => {
+          const session = this.#sessions.get(clientId)
+          session?.backlog?.appended()
+          session?.backlog?.pump()
+        },
+      },
+      this.queueLimits,
+    )
+    for await (const { clientId, subscriptions } of this.sessions.sessions()) {
+      const session = new Session(this, clientId)
+      session.durable = true
+      this.#sessions.set(clientId, session)
+      for (const subscription of subscriptions) this.subscribe(session, subscription)
+    }
+    this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
+  }
+
+  /** Taps may be added later too; the hot path's flags follow at the next tick. */
+  watchHooks(): void {
+    this.deliverUsed = this.hooks.onDeliver.isUsed()
+    this.deliveredUsed = this.hooks.onDelivered.isUsed()
+    this.routeUsed = this.hooks.onRoute.isUsed()
+  }
+
+  /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    for (const client of [...this.#clients]) client.close(ReasonCode.ServerShuttingDown, 'the server is shutting down')
+    this.flusher.flush()
+    while (this.#departures.size > 0) await Promise.all(this.#departures)
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers = []
+    await this.#store?.flush()
+  }
+
+  #tick(): void {
+    this.now = this.clock.now()
+    this.watchHooks()
+    this.wheel.advance(this.now)
+    for (const session of this.slowed) session.stalled(this.now)
+    if (this.now - this.#sweptAt >= sweepMs) {
+      this.#sweptAt = this.now
+      this.sweep()
+    }
+  }
+
+  /** Ends what has expired and sends the wills that are due. */
+  sweep(): void {
+    if (this.#sweeping) return
+    const due = this.sessions.expire(this.clock.now(), sweepLimit)
+    if (!(due instanceof Promise)) {
+      this.#wills.due(due)
+      return
+    }
+    this.#sweeping = true
+    due
+      .then(
+        found => this.#wills.due(found),
+        error => this.report(error),
+      )
+      .finally(() => {
+        this.#sweeping = false
+      })
+  }
+
+  // ---- connections
+
+  /** Anybody may connect and nobody has said that this is meant. */
+  get open(): boolean {
+    return this.settings.allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
+  }
+
+  /** The addresses that a listener binds to: `host`, or loopback only while anybody may connect and nobody said that this is meant. */
+  addressesFor(host: string): string[] {
+    return this.open ? ['127.0.0.1', '::1'] : [host]
+  }
+
+  listening(address: ListenerAddress): void {
+    this.listeners.push(address)
+  }
+
+  /** A listener hands over a new connection. Null: refused, and closed. */
+  accept(transport: Transport): TransportEvents | null {
+    this.counters.connections += 1
+    if (this.#stopping || (this.hooks.onAccept.isUsed() && this.hooks.onAccept.call(transport) === false)) {
+      transport.destroy()
+      return null
+    }
+    const client = new Client(this, transport)
+    this.wheel.schedule(client.timer, this.clock.now() + this.settings.heartbeat)
+    this.#clients.add(client)
+    return client
+  }
+
+  wheelItem(client: Client): WheelItem {
+    return { prev: null, next: null, slot: -1, dueMs: 0, onTimer: now => client.onTimer(now) } as unknown as WheelItem
+  }
+
+  /** Runs one at a time for each client id. */
+  inTurn(clientId: string, run: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(clientId)
+    const turn = before === undefined ? run() : before.then(run)
+    const settled = turn.then(
+      () => {},
+      () => {},
+    )
+    this.#turns.set(clientId, settled)
+    settled.then(() => {
+      if (this.#turns.get(clientId) === settled) this.#turns.delete(clientId)
+    })
+    return turn
+  }
+
+  /** Closes the connection that has this client id now [MQTT-3.1.4-3]. */
+  takeOver(client: Client): void {
+    this.clientOf(client.clientId)?.close(ReasonCode.SessionTakenOver, 'another connection uses this client id')
+  }
+
+  /** The session of a client that is about to get its CONNACK: the one that was here, or a new one. */
+  openSession(client: Client, claim: Claim, expiryMs: number): Session {
+    const { clientId } = client
+    const known = this.#sessions.get(clientId)
+    let session = claim.present ? known : undefined
+    if (session === undefined) {
+      if (known !== undefined) this.#forget(known)
+      session = new Session(this, clientId)
+      this.#sessions.set(clientId, session)
+      for (const subscription of claim.subscriptions) this.subscribe(session, subscription)
+    }
+    session.open(client, claim, expiryMs)
+    return session
+  }
+
+  clientConnected(client: Client): void {
+    const { counters } = this
+    counters.connected += 1
+    if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
+    this.log.info(
+      { clientId: client.clientId, address: client.remoteAddress, protocol: client.transport.protocol, version: client.version, keepAlive: client.keepAlive },
+      'connected',
+    )
+  }
+
+  /** A connection has ended: its session is parked or ended, its will sent or kept, everybody told. */
+  clientEnded(client: Client, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {
+    const { session } = client
+    if (wasConnected) this.counters.connected -= 1
+    if (client.clientId !== '' || wasConnected) {
+      this.log.info({ clientId: client.clientId, address: client.remoteAddress, reason: reason.message, code: reason.code, by: reason.by }, 'disconnected')
+    } else {
+      this.log.debug({ address: client.remoteAddress, reason: reason.message }, 'closed before CONNECT')
+    }
+    if (session !== null && session.client === client) this.#leave(session, client, publishWill)
+    if (client.onConnectBegan) {
+      const departure = this.hooks.onDisconnect.promise(client, reason).finally(() => this.#departures.delete(departure))
+      this.#departures.add(departure)
+    }
+  }
+
+  #leave(session: Session, client: Client, publishWill: boolean): void {
+    const { will } = client
+    client.will = null
+    for (const filter of session.temporary ?? []) this.unsubscribe(session, filter)
+    session.temporary = null
+    if (session.durable && session.expiryMs > 0) {
+      session.park()
+      session.write(this.sessions.close(session, session.expiryMs, publishWill))
+      if (publishWill && will?.delayMs === 0) this.sweep()
+      return
+    }
+    if (session.durable) this.#end(session)
+    else this.#endLocal(session)
+    if (publishWill && will !== null) this.#wills.publish(client.clientId, will)
+  }
+
+  // A session that ends with its connection.
+  #endLocal(session: Session): void {
+    const shared = session.takeShared()
+    session.park()
+    this.#forget(session)
+    this.#dispatcher.redistribute(session.clientId, shared)
+  }
+
+  // A durable session whose expiry has become 0.
+  #end(session: Session): void {
+    session.park()
+    const ended = this.sessions.end(session)
+    if (ended instanceof Promise) {
+      ended.then(
+        gone => gone !== null && this.sessionEnded(gone, session),
+        error => this.storeFailed(session, error),
+      )
+    } else if (ended !== null) this.sessionEnded({ ...ended, will: null }, session)
+  }
+
+  /** A stored session is no more. */
+  sessionEnded(ended: EndedSession, known: Session | null): void {
+    const session = known ?? this.#sessions.get(ended.clientId)
+    if (session !== undefined && session.client === null) this.#forget(session)
+    const left: Waiting[] = []
+    for (const { message, qos, retain, identifiers, group, packetId } of ended.shared) {
+      if (qos === 2 && packetId !== 0) this.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
+      else left.push({ message, qos, retain, identifiers, group })
+    }
+    this.#dispatcher.redistribute(ended.clientId, left)
+    if (ended.will !== null) this.#wills.publish(ended.clientId, ended.will)
+    this.hooks.onSessionExpired.call(ended.clientId)
+  }
+
+  #forget(session: Session): void {
+    for (const filter of session.subscriptions.keys()) this.router.unsubscribe(session, filter)
+    session.subscriptions.clear()
+    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId)
+  }
+
+  transportClosed(client: Client): void {
+    this.#clients.delete(client)
+  }
+
+  /** Gives the last bytes a moment to leave. */
+  linger(client: Client, ms: number): void {
+    const timer = this.clock.after(ms, () => client.transport.destroy())
+    client.onGone = () => timer.cancel()
+  }
+
+  // ---- subscriptions
+
+  subscribe(session: Session, subscription: Subscription): void {
+    session.subscriptions.set(subscription.filter, subscription)
+    this.router.subscribe(session, subscription)
+  }
+
+  unsubscribe(session: Session, filter: string): void {
+    session.subscriptions.delete(filter)
+    this.router.unsubscribe(session, filter)
+  }
+
+  // ---- messages
+
+  /** Brings an accepted message to its subscribers. */
+  dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
+    return this.#dispatcher.dispatch(message, publisher, received)
+  }
+
+  rememberOnly(message: Message, received: ReceivedId | null): Outcome {
+    return this.#dispatcher.remember(message, received)
+  }
+
+  /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */
+  deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void {
+    if (client.session !== null && client.state === 'connected') this.#dispatcher.deliverTo(client.session, message, qos, retain, identifiers, null)
+  }
+
+  /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
+  publish({ topic, payload, qos = 0, retain = false, properties }: ServerMessage): Promise<void> {
+    const message = new Message({
+      topic,
+      payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload),
+      qos,
+      retain,
+      properties,
+      origin: 'server',
+      clientId: '',
+      receivedAt: this.clock.now(),
+    })
+    const { receipt } = this.dispatch(message, null, null)
+    if (receipt === null) return Promise.resolve()
+    return new Promise((resolve, reject) => receipt.onSettled(error => (error === undefined ? resolve() : reject(error))))
+  }
+
+  /** A message did not reach a subscriber. */
+  drop(clientId: string, message: Message, reason: DropReason): void {
+    this.counters.dropped[reason] += 1
+    const { onDrop } = this.hooks
+    if (onDrop.isUsed()) onDrop.call(clientId, message, reason)
+  }
+
+  // ---- trouble
+
+  /** Something failed that no client is to blame for. */
+  report(error: Error): void {
+    if (error instanceof TapError) {
+      this.counters.tapErrors += 1
+      this.log.error({ plugin: error.plugin, hook: error.hook, err: error.cause ?? error }, error.message)
+    } else {
+      this.log.error({ err: error }, error.message)
+    }
+    try {
+      this.hooks.onError.call(error)
+    } catch (second) {
+      this.log.error({ err: second }, 'a tap on onError failed')
+    }
+  }
+
+  /** A write to the store failed. */
+  storeFailed(session: Session, error: unknown): void {
+    if (error instanceof SessionLostError) {
+      session.client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      return
+    }
+    this.report(error instanceof Error ? error : new Error(String(error)))
+    session.client?.close(ReasonCode.ServerUnavailable, 'the session store did not take a write')
+  }
+
+  /** Sends a client's packets to onPacketReceived and onPacketSent, from its next connection on and for the present one. */
+  trace(clientId: string, on = true): void {
+    if (on) this.#tracedIds.add(clientId)
+    else this.#tracedIds.delete(clientId)
+    const client = this.clientOf(clientId)
+    if (client !== undefined) client.traced = on
+  }
+
+  traces(clientId: string): boolean {
+    return this.traceAll || this.#tracedIds.has(clientId)
+  }
+
+  /** Traces everybody: the log plugin at level `trace`. */
+  traceAll = false
+}
+
+export type { Receipt, StoredWill }

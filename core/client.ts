@@ -1,0 +1,638 @@
+import { AckQueue } from './ack-queue.ts'
+import type { Broker } from './broker.ts'
+import type { Timer } from './clock.ts'
+import { Delivery } from './delivery.ts'
+import { MqttError } from './errors.ts'
+import { handlePacket } from './handlers/index.ts'
+import { handlePublish } from './handlers/publish.ts'
+import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from './hooks.ts'
+import { Lane } from './lane.ts'
+import type { Message } from './message.ts'
+import { Outbox } from './outbox.ts'
+import { PacketType, type ProtocolVersion, type QoS } from './protocol/constants.ts'
+import { Decoder, type PacketSink } from './protocol/decoder.ts'
+import { encodePacket } from './protocol/encoder.ts'
+import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from './protocol/packets.ts'
+import { connackReturnCode, ReasonCode } from './reason.ts'
+import type { Receipt } from './receipt.ts'
+import type { Session } from './session.ts'
+import type { StoredWill } from './session-store.ts'
+import type { WheelItem } from './timer-wheel.ts'
+import type { Transport, TransportEvents } from './transport.ts'
+
+/** Why a connection is not being read just now. */
+const Hold = { lane: 1, acks: 2, outbox: 4, subscriber: 8 } as const
+type Hold = keyof typeof Hold
+
+// After a close the last bytes get this long to leave.
+const lingerMs = 2000
+// A topic shorter than this gains nothing by an alias.
+const aliasWorth = 8
+// Whoever has much to send to one client sends it in portions of this.
+const readyBytes = 262_144
+
+const pingresp = Buffer.from([0xd0, 0])
+
+/** One connection: reads its packets, writes its answers, and says in `state` how far it has come. */
+export class Client implements Publisher, PacketSink, TransportEvents {
+  readonly broker: Broker
+  readonly transport: Transport
+  readonly outbox: Outbox
+  readonly lane: Lane
+  readonly #decoder: Decoder
+  readonly #acks: AckQueue
+  #state: 'new' | 'connecting' | 'connected' | 'closed'
+  #holds: number
+  #quotaUsed: number
+  #authWaiter: ((packet: AuthPacket) => void) | null
+  #outAliases: Map<string, number> | null
+  #admissionEnds: Timer | null
+  #paused: Client[] | null
+  #ready: (() => void)[] | null
+
+  /** Empty until CONNECT. */
+  clientId: string
+  /** The server made the client id up and must say so. */
+  assignedId: boolean
+  username: string | null
+  rights: Rights | null
+  /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
+  version: ProtocolVersion
+  /** Seconds; 0 is never. */
+  keepAlive: number
+  authMethod: string | undefined
+  /** Its session, from CONNACK on, also after the connection has ended. */
+  session: Session | null
+  will: StoredWill | null
+  /** Milliseconds since the Unix epoch. */
+  readonly acceptedAt: number
+  /** When the last bytes came, by the broker's coarse clock. */
+  lastSeen: number
+  onConnectBegan: boolean
+  /** Called when the transport has closed after all. */
+  onGone: (() => void) | null
+  /** Packets go to onPacketReceived and onPacketSent. */
+  traced: boolean
+  /** Inbound topic aliases. */
+  aliases: (string | undefined)[] | null
+  /** What the client accepts: QoS 1 and 2 messages in flight, bytes a packet, topic aliases. */
+  inflightMax: number
+  maximumPacketSize: number
+  topicAliasMaximum: number
+  problemInformation: boolean
+  /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
+  readonly timer: WheelItem
+
+  constructor(broker: Broker, transport: Transport) {
+    const { mqtt } = broker.settings
+    this.broker = broker
+    this.transport = transport
+    this.outbox = new Outbox(transport, broker.flusher)
+    this.lane = new Lane(this)
+    this.#decoder = new Decoder(this, { maximumPacketSize: mqtt.maximumPacketSize, receiver: 'server', topics: broker.topics })
+    this.#acks = new AckQueue(this)
+    this.#state = 'new'
+    this.#holds = 0
+    this.#quotaUsed = 0
+    this.#authWaiter = null
+    this.#outAliases = null
+    this.#admissionEnds = null
+    this.#paused = null
+    this.#ready = null
+    this.clientId = ''
+    this.assignedId = false
+    this.username = null
+    this.rights = null
+    this.version = 4
+    this.keepAlive = 0
+    this.authMethod = undefined
+    this.session = null
+    this.will = null
+    this.acceptedAt = broker.clock.now()
+    this.lastSeen = broker.now
+    this.onConnectBegan = false
+    this.onGone = null
+    this.traced = false
+    this.aliases = null
+    this.inflightMax = mqtt.inflightMax
+    this.maximumPacketSize = Number.POSITIVE_INFINITY
+    this.topicAliasMaximum = 0
+    this.problemInformation = true
+    this.timer = broker.wheelItem(this)
+  }
+
+  get state(): 'new' | 'connecting' | 'connected' | 'closed' {
+    return this.#state
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** The client's address, for logs. */
+  get remoteAddress(): string {
+    return this.transport.remoteAddress
+  }
+
+  // ---- reading
+
+  onData(chunk: Buffer, start: number, end: number): void {
+    if (this.#state === 'closed') return
+    this.lastSeen = this.broker.now
+    this.broker.counters.bytesReceived += end - start
+    try {
+      this.#decoder.feed(chunk, start, end)
+    } catch (error) {
+      this.fail(error)
+    }
+    if (this.outbox.full) this.outbox.flush()
+  }
+
+  onPacket(packet: Packet): void {
+    if (this.#state === 'closed') return
+    this.broker.counters.packetsReceived += 1
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+    const { lane } = this
+    if (packet.type === PacketType.Publish) {
+      this.broker.counters.publishReceived += 1
+      if (lane.judging) {
+        const pending = handlePublish(this, packet)
+        if (pending !== null) lane.pend(pending)
+      } else {
+        lane.wait(packet)
+      }
+      return
+    }
+    if (lane.idle) {
+      const done = handlePacket(this, packet)
+      if (done !== undefined) lane.block(done)
+    } else if (this.#authWaiter !== null && packet.type === PacketType.Auth) {
+      this.#answerAuth(packet)
+    } else if (isOutboundAck(packet.type) && this.#state === 'connected') {
+      // These answer the broker's own messages: no verdict is about them, and they free the window.
+      handlePacket(this, packet)
+    } else {
+      lane.wait(packet)
+    }
+  }
+
+  /** Stops reading until `release` of the same name. */
+  hold(name: Hold): void {
+    if (this.#holds === 0) {
+      this.#decoder.pause()
+      this.transport.pause()
+    }
+    this.#holds |= Hold[name]
+  }
+
+  release(name: Hold): void {
+    if ((this.#holds & Hold[name]) === 0) return
+    this.#holds &= ~Hold[name]
+    if (this.#holds !== 0 || this.#state === 'closed') return
+    this.transport.resume()
+    try {
+      this.#decoder.resume()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** What went wrong with this client ends this client only. */
+  fail(error: unknown): void {
+    if (this.#state === 'closed') return
+    if (error instanceof MqttError) {
+      this.broker.counters.protocolErrors += 1
+      if (this.#state === 'new') this.#failedConnect(error)
+      this.close(error.reasonCode, error.message)
+      return
+    }
+    this.broker.report(error instanceof Error ? error : new Error(String(error)))
+    this.close(ReasonCode.UnspecifiedError, 'an error inside the broker; see the log')
+  }
+
+  // An unknown protocol level is told so in the form that level would read [MQTT-3.1.2-2]; any other bad CONNECT is just closed,
+  // in MQTT 5 with the reason where the client has shown that it speaks it [MQTT-3.1.4-1].
+  #failedConnect(error: MqttError): void {
+    this.version = this.#decoder.version
+    if (error.reasonCode === ReasonCode.UnsupportedProtocolVersion || this.version === 5) this.#connack(false, error.reasonCode, undefined)
+  }
+
+  /** CONNECT has been read: what it says of the client. */
+  take(packet: ConnectPacket): void {
+    const { settings } = this.broker
+    this.#state = 'connecting'
+    this.broker.wheel.cancel(this.timer)
+    this.version = packet.version
+    this.clientId = packet.clientId
+    this.username = packet.username ?? null
+    this.keepAlive = packet.keepAlive
+    const { properties } = packet
+    if (packet.version === 5) {
+      const { serverKeepAlive } = settings.mqtt
+      if (serverKeepAlive !== null) this.keepAlive = Math.floor(serverKeepAlive / 1000)
+      this.inflightMax = Math.min(properties?.receiveMaximum ?? 65_535, settings.mqtt.inflightMax)
+      this.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
+      this.topicAliasMaximum = Math.min(properties?.topicAliasMaximum ?? 0, settings.mqtt.topicAliasOutMax)
+      this.problemInformation = properties?.requestProblemInformation !== 0
+    }
+    this.traced = this.broker.traces(this.clientId)
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+  }
+
+  /** What the authentication said. */
+  admit({ username, rights, expiresAt }: Admission): void {
+    if (username !== undefined) this.username = username
+    if (rights !== undefined) this.rights = rights
+    this.#admissionEnds?.cancel()
+    this.#admissionEnds = null
+    if (expiresAt !== undefined) {
+      const { clock } = this.broker
+      this.#admissionEnds = clock.after(expiresAt - clock.now(), () => this.close(ReasonCode.NotAuthorized, 'the admission has expired'))
+    }
+  }
+
+  /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
+  refuse(refusal: Refusal): void {
+    if (this.#state === 'closed') return
+    const { reasonCode, reasonString, serverReference, userProperties } = refusal
+    const properties: Properties = {}
+    if (reasonString !== undefined) properties.reasonString = reasonString
+    if (serverReference !== undefined) properties.serverReference = serverReference
+    if (userProperties !== undefined) properties.userProperties = userProperties
+    this.#connack(false, reasonCode, properties)
+    this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
+  }
+
+  /** CONNACK: from here on it is a client like any other. */
+  connected(session: Session, sessionPresent: boolean, properties: Properties | undefined): void {
+    this.session = session
+    this.#state = 'connected'
+    this.#connack(sessionPresent, ReasonCode.Success, properties)
+    const { broker } = this
+    broker.clientConnected(this)
+    this.watch()
+    broker.hooks.onConnected.call(this, sessionPresent)
+    session.pump()
+  }
+
+  /** The connection went before CONNACK could be sent. */
+  neverConnected(): void {
+    this.end({ code: ReasonCode.UnspecifiedError, message: 'gone before CONNACK', by: 'network' }, false)
+  }
+
+  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): void {
+    const code = this.version === 5 ? reasonCode : connackReturnCode(reasonCode)
+    this.send({ type: PacketType.Connack, sessionPresent, reasonCode: code, properties: this.version === 5 ? properties : undefined })
+  }
+
+  // ---- time
+
+  /** Puts keep-alive's limit, one and a half times the interval, into the wheel [MQTT-3.1.2-22]. */
+  watch(): void {
+    if (this.keepAlive > 0) this.broker.wheel.schedule(this.timer, this.lastSeen + this.keepAlive * 1500)
+  }
+
+  /** The wheel has come round: late with CONNECT, silent for too long, or just to be looked at again. */
+  onTimer(now: number): void {
+    if (this.#state === 'new') {
+      this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
+    } else if (this.#state === 'connected') {
+      if (now - this.lastSeen >= this.keepAlive * 1500) this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
+      else this.watch()
+    }
+  }
+
+  // ---- acknowledging what came in
+
+  /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
+  takeQuota(packet: PublishPacket): boolean {
+    const { packetId, qos } = packet
+    const session = this.session!
+    if (qos === 2) {
+      const known = session.received?.get(packetId)
+      if (known !== undefined) {
+        this.#repeat(session, packetId, known)
+        return false
+      }
+    }
+    const { receiveMaximum } = this.broker.settings.mqtt
+    if (this.#quotaUsed >= receiveMaximum && (this.version === 5 || qos === 2)) {
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${receiveMaximum} publishes without their acknowledgements`) // [MQTT-3.3.4-9]
+    }
+    this.#quotaUsed += 1
+    if (qos === 2) {
+      session.received ??= new Map()
+      session.received.set(packetId, 'pending')
+    }
+    return true
+  }
+
+  // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
+  #repeat(session: Session, packetId: number, known: 'pending' | number): void {
+    if (known !== 'pending') {
+      this.#acks.push(2, packetId, known, null)
+      return
+    }
+    session.joined ??= new Map()
+    const joined = session.joined.get(packetId) ?? []
+    joined.push(reasonCode => {
+      if (!this.closed) this.writePublishAck(2, packetId, reasonCode, undefined)
+    })
+    session.joined.set(packetId, joined)
+  }
+
+  /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
+  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
+    if (this.#acks.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
+      this.writePublishAck(qos, packetId, reasonCode, reasonString)
+    } else {
+      this.#acks.push(qos, packetId, reasonCode, receipt)
+    }
+  }
+
+  writePublishAck(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void {
+    if (qos === 1) {
+      this.#quotaFreed()
+    } else {
+      const { received, joined } = this.session!
+      if (reasonCode >= 0x80) {
+        received?.delete(packetId)
+        this.#quotaFreed()
+      } else {
+        received?.set(packetId, reasonCode)
+      }
+      const others = joined?.get(packetId)
+      if (others !== undefined) {
+        joined!.delete(packetId)
+        for (const answer of others) answer(reasonCode)
+      }
+    }
+    if (this.#state !== 'connected') return
+    if (this.version !== 5 || (reasonCode === 0 && reasonString === undefined)) {
+      this.outbox.ack(qos === 1 ? 0x40 : 0x50, packetId)
+      this.#sent(4)
+      return
+    }
+    const properties = reasonString !== undefined && this.problemInformation ? { reasonString } : undefined
+    this.send({ type: qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, reasonCode, properties })
+  }
+
+  /** PUBCOMP: the identifier is free again. */
+  completeReceived(session: Session, packetId: number): void {
+    session.received?.delete(packetId)
+    this.#quotaFreed()
+    this.sendAck(PacketType.Pubcomp, packetId, ReasonCode.Success)
+  }
+
+  #quotaFreed(): void {
+    if (this.#quotaUsed > 0) this.#quotaUsed -= 1
+  }
+
+  /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
+  unkept(error: Error): void {
+    this.broker.log.warn({ clientId: this.clientId, err: error }, 'a message could not be kept; its publisher is disconnected so that it sends it again')
+    this.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+  }
+
+  // ---- writing
+
+  /** Writes one packet; one that is larger than the client accepts loses its optional properties [MQTT-3.1.2-24]. */
+  send(packet: Packet): void {
+    if (this.#state === 'closed') return
+    let bytes = encodePacket(packet, this.version)
+    if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
+      bytes = encodePacket({ ...packet, properties: withoutText(packet.properties) } as Packet, this.version)
+    }
+    if (this.traced) this.broker.hooks.onPacketSent.call(this, packet)
+    this.outbox.bytes(bytes)
+    this.#sent(bytes.length)
+  }
+
+  #sent(bytes: number): void {
+    const { counters } = this.broker
+    counters.packetsSent += 1
+    counters.bytesSent += bytes
+    // Answers pile up only for a client that asks and does not read.
+    if (this.outbox.blocked && this.outbox.pendingBytes > this.broker.settings.mqtt.writeBufferMax) this.hold('outbox')
+  }
+
+  sendAck(type: typeof PacketType.Pubrel | typeof PacketType.Pubcomp, packetId: number, reasonCode: number): void {
+    if (this.#state !== 'connected') return
+    if (reasonCode === 0 || this.version !== 5) {
+      this.outbox.ack(type === PacketType.Pubrel ? 0x62 : 0x70, packetId)
+      this.#sent(4)
+    } else {
+      this.send({ type, packetId, reasonCode, properties: undefined })
+    }
+  }
+
+  sendPubrel(packetId: number): void {
+    this.sendAck(PacketType.Pubrel, packetId, ReasonCode.Success)
+  }
+
+  sendPingresp(): void {
+    this.outbox.bytes(pingresp)
+    this.#sent(2)
+  }
+
+  sendAuth(reasonCode: number, data: Buffer | undefined, reasonString?: string): void {
+    const properties: Properties = { authenticationMethod: this.authMethod! }
+    if (data !== undefined) properties.authenticationData = data
+    if (reasonString !== undefined && this.problemInformation) properties.reasonString = reasonString
+    this.send({ type: PacketType.Auth, reasonCode, properties })
+  }
+
+  /** The next AUTH packet of an exchange. */
+  nextAuth(): Promise<AuthPacket> {
+    return new Promise(resolve => {
+      this.#authWaiter = resolve
+    })
+  }
+
+  #answerAuth(packet: AuthPacket): void {
+    const answer = this.#authWaiter!
+    this.#authWaiter = null
+    answer(packet)
+  }
+
+  /**
+   * Writes one PUBLISH. False where it is not sent at all: a plugin filtered it, it expired, or it is larger than the client
+   * accepts. A repeat (`dup`) is not judged again.
+   */
+  sendPublish(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, packetId: number, dup: boolean): boolean {
+    const { broker, version } = this
+    if (this.#state !== 'connected') return true
+    let { topic, properties } = message
+    let own = false
+    let payload: Buffer | undefined
+    if (broker.deliverUsed && !dup) {
+      const delivery = new Delivery(message, qos, retain)
+      if (broker.hooks.onDeliver.call(this, delivery) === false) return this.#left(message, 'filtered')
+      retain = delivery.retain
+      if (delivery.changed) {
+        own = true
+        ;({ topic, properties, payload } = delivery)
+      }
+    }
+    if (message.properties?.messageExpiry !== undefined) {
+      const left = Math.ceil((message.expiresAt - broker.now) / 1000)
+      if (left <= 0) return this.#left(message, 'expired') // [MQTT-3.3.2-5]
+      if (left !== message.properties.messageExpiry) {
+        own = true
+        properties = { ...properties, messageExpiry: left } // [MQTT-3.3.2-6]
+      }
+    }
+    if (version === 5) {
+      if (identifiers !== null) {
+        own = true
+        properties = { ...properties, subscriptionIdentifiers: identifiers as number[] } // [MQTT-3.3.4-3]
+      }
+      if (this.topicAliasMaximum > 0 && topic.length >= aliasWorth) {
+        const known = this.#outAliases?.get(topic)
+        const alias = known ?? this.#newAlias(topic)
+        if (alias !== undefined) {
+          own = true
+          properties = { ...properties, topicAlias: alias }
+          if (known !== undefined) topic = ''
+        }
+      }
+    }
+    const frame = own ? message.frameWith(version, topic, qos, retain, properties, payload) : message.frame(version, qos, retain)
+    if (frame.length > this.maximumPacketSize) return this.#left(message, 'tooLarge') // [MQTT-3.1.2-25]
+    this.outbox.publish(frame, packetId, dup)
+    broker.counters.publishSent += 1
+    broker.counters.packetsSent += 1
+    broker.counters.bytesSent += frame.length
+    if (this.traced) this.#tracePublish(message, qos, retain, packetId, dup)
+    if (broker.deliveredUsed) broker.hooks.onDelivered.call(this, message)
+    return true
+  }
+
+  #left(message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): false {
+    this.broker.drop(this.clientId, message, reason)
+    return false
+  }
+
+  #newAlias(topic: string): number | undefined {
+    this.#outAliases ??= new Map()
+    if (this.#outAliases.size >= this.topicAliasMaximum) return undefined
+    const alias = this.#outAliases.size + 1
+    this.#outAliases.set(topic, alias)
+    return alias
+  }
+
+  #tracePublish(message: Message, qos: QoS, retain: boolean, packetId: number, dup: boolean): void {
+    const { topic, payload, properties } = message
+    this.broker.hooks.onPacketSent.call(this, { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId, properties })
+  }
+
+  /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */
+  slow(message: Message): boolean {
+    const { mqtt } = this.broker.settings
+    if (this.outbox.pendingBytes + message.payloadLength <= mqtt.writeBufferMax) return false
+    if (mqtt.slowReader === 'disconnect') this.overrun()
+    else if (mqtt.slowReader === 'slowPublishers') {
+      const publisher = this.broker.clientOf(message.clientId)
+      if (publisher !== undefined && publisher !== this && publisher.state === 'connected') {
+        publisher.hold('subscriber')
+        this.#paused ??= []
+        this.#paused.push(publisher)
+        return this.outbox.pendingBytes > 4 * mqtt.writeBufferMax
+      }
+    }
+    return true
+  }
+
+  /** More waits for it than it should be sent on top of: its window is full or its bytes do not leave. */
+  get congested(): boolean {
+    return this.outbox.blocked || this.outbox.pendingBytes > readyBytes || (this.session?.queue?.length ?? 0) > 0 || this.session?.backlog?.waiting === true
+  }
+
+  /** Calls once, when the client can take more; never if it goes first. */
+  whenReady(callback: () => void): void {
+    this.#ready ??= []
+    this.#ready.push(callback)
+  }
+
+  /** Something has left: whoever waits for that goes on. */
+  eased(): void {
+    const ready = this.#ready
+    if (ready === null || this.congested) return
+    this.#ready = null
+    for (const callback of ready) callback()
+  }
+
+  /** Too much waits for it, and the policy is to disconnect. */
+  overrun(): void {
+    this.close(ReasonCode.QuotaExceeded, 'reads too slowly for what it subscribed to')
+  }
+
+  onDrain(): void {
+    if (this.#state === 'closed') {
+      this.outbox.drained()
+      return
+    }
+    this.outbox.drained()
+    if (this.outbox.blocked) return
+    this.release('outbox')
+    this.#releasePublishers()
+    this.session?.pump()
+    this.eased()
+  }
+
+  #releasePublishers(): void {
+    const paused = this.#paused
+    if (paused === null) return
+    this.#paused = null
+    for (const publisher of paused) publisher.release('subscriber')
+  }
+
+  // ---- ending
+
+  /** Ends the connection from the broker's side; an MQTT 5 client is told why. */
+  close(code: ReasonCode, message: string): void {
+    this.end({ code, message, by: 'server' }, true)
+  }
+
+  onClose(error: Error | undefined): void {
+    this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
+    this.onGone?.()
+    this.broker.transportClosed(this)
+  }
+
+  /** The one way out. `publishWill`: it did not end well. */
+  end(reason: DisconnectReason, publishWill: boolean): void {
+    if (this.#state === 'closed') return
+    const { broker } = this
+    const wasConnected = this.#state === 'connected'
+    if (reason.by === 'server' && wasConnected && this.version === 5) {
+      const properties = this.problemInformation ? { reasonString: reason.message } : undefined
+      this.send({ type: PacketType.Disconnect, reasonCode: reason.code, properties })
+    }
+    this.#state = 'closed'
+    broker.wheel.cancel(this.timer)
+    this.#admissionEnds?.cancel()
+    this.#releasePublishers()
+    this.#authWaiter?.({ type: PacketType.Auth, reasonCode: ReasonCode.UnspecifiedError, properties: undefined })
+    this.#authWaiter = null
+    broker.clientEnded(this, reason, wasConnected, publishWill)
+    if (reason.by === 'network') {
+      this.outbox.discard()
+      this.transport.destroy()
+      return
+    }
+    this.outbox.flush()
+    this.transport.end()
+    broker.linger(this, lingerMs)
+  }
+}
+
+function isOutboundAck(type: number): boolean {
+  return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp
+}
+
+function withoutText(properties: Properties | undefined): Properties | undefined {
+  if (properties === undefined) return undefined
+  const { reasonString: _reason, userProperties: _user, ...rest } = properties
+  return rest
+}

@@ -1,0 +1,57 @@
+/** A timer that can be called off; calling off one that has fired does nothing. */
+export interface Timer {
+  cancel(): void
+}
+
+/** The one source of time in core and plugins, so that tests can move it. Milliseconds throughout. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch; never goes back. */
+  now(): number
+  /** Calls once, after at least `ms`; any length, also beyond what Node's timers can count. */
+  after(ms: number, callback: () => void): Timer
+  /** Calls again and again. */
+  every(ms: number, callback: () => void): Timer
+}
+
+// Node's setTimeout takes a signed 32-bit number of milliseconds; more than that fires at once.
+const nodeTimerMax = 2 ** 31 - 1
+
+class LongTimer implements Timer {
+  #left: number
+  #handle: NodeJS.Timeout | undefined
+  readonly #callback: () => void
+
+  constructor(ms: number, callback: () => void) {
+    this.#left = ms
+    this.#callback = callback
+    this.#arm()
+  }
+
+  #arm(): void {
+    const step = Math.min(this.#left, nodeTimerMax)
+    this.#left -= step
+    this.#handle = setTimeout(() => (this.#left > 0 ? this.#arm() : this.#callback()), step)
+    this.#handle.unref()
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle)
+  }
+}
+
+/** Real time. It does not jump when the machine's clock is set, so keep-alive survives a correction by NTP. */
+export class SystemClock implements Clock {
+  now(): number {
+    return performance.timeOrigin + performance.now()
+  }
+
+  after(ms: number, callback: () => void): Timer {
+    return new LongTimer(Math.max(0, ms), callback)
+  }
+
+  every(ms: number, callback: () => void): Timer {
+    const handle = setInterval(callback, ms)
+    handle.unref()
+    return { cancel: () => clearInterval(handle) }
+  }
+}

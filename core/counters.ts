@@ -1,0 +1,39 @@
+import type { DropReason } from './hooks.ts'
+
+/** What the broker counts, always: plain fields, because they are raised for every packet. */
+export class Counters {
+  /** Connections opened since the start. */
+  connections = 0
+  /** Connections that passed CONNECT and are there now, and the most there were. */
+  connected = 0
+  connectedMax = 0
+  packetsReceived = 0
+  packetsSent = 0
+  bytesReceived = 0
+  bytesSent = 0
+  publishReceived = 0
+  publishSent = 0
+  /** Messages that did not reach a subscriber, by reason. */
+  readonly dropped: Record<DropReason, number> = {
+    slowReader: 0,
+    queueFull: 0,
+    expired: 0,
+    tooLarge: 0,
+    filtered: 0,
+    refused: 0,
+    offline: 0,
+    noMember: 0,
+    sessionEnded: 0,
+    storeFailed: 0,
+  }
+  /** Connections closed for breaking the protocol. */
+  protocolErrors = 0
+  /** Taps that failed. */
+  tapErrors = 0
+
+  get droppedTotal(): number {
+    let total = 0
+    for (const count of Object.values(this.dropped)) total += count
+    return total
+  }
+}

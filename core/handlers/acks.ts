@@ -1,0 +1,70 @@
+import type { Client } from '../client.ts'
+import { MqttError } from '../errors.ts'
+import { PacketType } from '../protocol/constants.ts'
+import type { AckPacket } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import { Handshake } from '../window.ts'
+
+/** PUBACK ends a QoS 1 delivery. */
+export function handlePuback(client: Client, { packetId }: AckPacket): void {
+  const slot = client.session!.window!.find(packetId)
+  if (slot === undefined || slot.handshake === Handshake.Gated) return
+  if (slot.handshake !== Handshake.AwaitPuback) throw wrongAck('PUBACK', packetId)
+  client.session!.finish(slot)
+}
+
+/** PUBREC: from now on PUBREL is owed, once the store knows that [MQTT-4.3.3-4]. */
+export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket): void {
+  const session = client.session!
+  const slot = session.window!.find(packetId)
+  if (slot === undefined || slot.handshake === Handshake.Gated) {
+    // Answered all the same, so that the client can let go of it.
+    client.sendAck(PacketType.Pubrel, packetId, ReasonCode.PacketIdentifierNotFound)
+    return
+  }
+  if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBREC', packetId)
+  if (reasonCode >= 0x80) {
+    session.finish(slot)
+    return
+  }
+  if (slot.handshake === Handshake.AwaitPubcomp) {
+    client.sendPubrel(packetId)
+    return
+  }
+  slot.handshake = Handshake.AwaitPubcomp
+  const done = session.durable ? client.broker.sessions.release(session, packetId) : undefined
+  if (done === undefined) client.sendPubrel(packetId)
+  else
+    done.then(
+      () => client.sendPubrel(packetId),
+      error => client.broker.storeFailed(session, error),
+    )
+}
+
+/** PUBCOMP ends a QoS 2 delivery. */
+export function handlePubcomp(client: Client, { packetId }: AckPacket): void {
+  const slot = client.session!.window!.find(packetId)
+  if (slot === undefined || slot.handshake === Handshake.Gated) return
+  if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBCOMP', packetId)
+  client.session!.finish(slot)
+}
+
+/** PUBREL: the client has let go of its message; its identifier may be used again once the store has forgotten it. */
+export function handlePubrel(client: Client, { packetId }: AckPacket): void {
+  const session = client.session!
+  if (typeof session.received?.get(packetId) !== 'number') {
+    client.sendAck(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
+    return
+  }
+  const done = session.durable ? client.broker.sessions.forget(session, packetId) : undefined
+  if (done === undefined) client.completeReceived(session, packetId)
+  else
+    done.then(
+      () => client.completeReceived(session, packetId),
+      error => client.broker.storeFailed(session, error),
+    )
+}
+
+function wrongAck(name: string, packetId: number): MqttError {
+  return new MqttError(ReasonCode.ProtocolError, `${name} does not fit the QoS of packet identifier ${packetId}`)
+}

@@ -1,0 +1,22 @@
+import type { Client } from '../client.ts'
+import { MqttError } from '../errors.ts'
+import type { AuthPacket } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import { exchange } from './exchange.ts'
+
+/** Re-authentication of a connected client (4.12.1): same method, new credentials; failure closes the connection. */
+export async function handleAuth(client: Client, packet: AuthPacket): Promise<void> {
+  const method = packet.properties?.authenticationMethod
+  if (client.authMethod === undefined || method !== client.authMethod) {
+    throw new MqttError(ReasonCode.ProtocolError, 'AUTH with another method than CONNECT had') // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
+  }
+  if (packet.reasonCode !== ReasonCode.ReAuthenticate) throw new MqttError(ReasonCode.ProtocolError, 'AUTH that nobody asked for')
+  const result = await exchange(client, packet)
+  if (client.closed) return
+  if ('refusal' in result) {
+    client.close(result.refusal.reasonCode, result.refusal.reasonString ?? 're-authentication failed') // [MQTT-4.12.1-2]
+    return
+  }
+  client.admit(result.admission)
+  client.sendAuth(ReasonCode.Success, result.data)
+}

@@ -1,0 +1,138 @@
+import { randomUUID } from 'node:crypto'
+import type { Client } from '../client.ts'
+import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
+import { own } from '../lane.ts'
+import { Message } from '../message.ts'
+import type { ConnectPacket, Properties } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import { SessionLostError, type StoredWill } from '../session-store.ts'
+import { authOf, exchange } from './exchange.ts'
+import { toRefusal } from './refusal.ts'
+
+const never = 0xffffffff
+
+/** Session Expiry Interval in milliseconds; 0xFFFFFFFF never expires. */
+export function expiryToMs(seconds: number): number {
+  return seconds === never ? Number.POSITIVE_INFINITY : seconds * 1000
+}
+
+/** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits in the lane. */
+export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
+  own(packet)
+  client.take(packet)
+  const { broker } = client
+
+  const wrongId = identify(client, packet)
+  if (wrongId !== null) return client.refuse(wrongId)
+
+  const admission = await authenticate(client, packet)
+  if (client.closed) return
+  if ('refusal' in admission) return client.refuse(admission.refusal)
+  client.admit(admission.admission)
+
+  client.onConnectBegan = true
+  const refusal = (await broker.hooks.onConnect.promise(client, packet)) as ConnectRefusal | undefined
+  if (client.closed) return client.neverConnected()
+  if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) return client.refuse(toRefusal(refusal))
+
+  await broker.inTurn(client.clientId, () => establish(client, packet, admission.data))
+}
+
+/** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
+function identify(client: Client, packet: ConnectPacket): Refusal | null {
+  if (packet.clientId !== '') return null
+  const refused = { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString: 'a client id is required' }
+  if (packet.version === 3) return refused
+  if (packet.version === 4 && !packet.cleanStart) return refused // [MQTT-3.1.3-8] of 3.1.1
+  client.clientId = `auto-${randomUUID()}`
+  client.assignedId = packet.version === 5 // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
+  return null
+}
+
+async function authenticate(client: Client, packet: ConnectPacket): Promise<{ admission: Admission; data: Buffer | undefined } | { refusal: Refusal }> {
+  const { hooks, settings } = client.broker
+  const method = packet.properties?.authenticationMethod
+  if (method !== undefined) {
+    if (!hooks.onAuth.isUsed()) return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod } } // [MQTT-4.12.0-1]
+    client.authMethod = method
+    return exchange(client, authOf(client, packet.properties?.authenticationData))
+  }
+  const anonymous = { admission: {}, data: undefined }
+  const refused = { refusal: { reasonCode: ReasonCode.NotAuthorized, reasonString: 'nobody vouches for this client' } }
+  if (!hooks.onAuthenticate.isUsed()) return settings.allowAnonymous === false ? refused : anonymous
+  const answer = (await hooks.onAuthenticate.promise(client, packet)) as Admission | ConnectRefusal | true | undefined
+  if (answer === undefined) return settings.allowAnonymous === true ? anonymous : refused
+  if (answer === true) return anonymous
+  if (answer === false || typeof answer === 'number' || 'reasonCode' in answer) return { refusal: toRefusal(answer) }
+  return { admission: answer, data: undefined }
+}
+
+/** Takes the session over and answers. Runs one at a time for each client id, so that a storm leaves exactly one owner. */
+async function establish(client: Client, packet: ConnectPacket, authData: Buffer | undefined): Promise<void> {
+  if (client.closed) return client.neverConnected()
+  const { broker } = client
+  const { settings } = broker
+  const expiryMs = Math.min(
+    packet.version === 5 ? expiryToMs(packet.properties?.sessionExpiry ?? 0) : packet.cleanStart ? 0 : Number.POSITIVE_INFINITY,
+    settings.mqtt.sessionExpiryMax ?? Number.POSITIVE_INFINITY,
+  )
+  const will = willOf(client, packet)
+  broker.takeOver(client)
+  let claim: Awaited<ReturnType<typeof broker.sessions.claim>>
+  try {
+    const claiming = broker.sessions.claim({
+      clientId: client.clientId,
+      node: settings.brokerId,
+      cleanStart: packet.cleanStart,
+      expiryMs,
+      will: expiryMs > 0 ? will : null,
+    })
+    claim = claiming instanceof Promise ? await claiming : claiming
+  } catch (error) {
+    if (!(error instanceof SessionLostError)) broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
+    return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
+  }
+  if (claim.ended !== null) broker.sessionEnded(claim.ended, null)
+  const session = broker.openSession(client, claim, expiryMs)
+  client.will = will
+  if (client.closed) return client.neverConnected()
+  client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
+}
+
+function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill | null {
+  if (will === undefined) return null
+  const { broker } = client
+  const { willDelay, ...rest } = will.properties ?? {}
+  const message = new Message({
+    topic: will.topic,
+    payload: will.payload,
+    qos: will.qos,
+    retain: will.retain,
+    properties: Object.keys(rest).length > 0 ? rest : undefined,
+    origin: 'will',
+    clientId: client.clientId,
+    receivedAt: broker.now,
+  })
+  // The will goes out when its delay is over or the session ends, whichever comes first [MQTT-3.1.3-9].
+  const delayMs = Math.min((willDelay ?? 0) * 1000, expiryToMs(properties?.sessionExpiry ?? 0))
+  return { message, delayMs, username: client.username, rights: client.rights }
+}
+
+function connackProperties(client: Client, packet: ConnectPacket, expiryMs: number, authData: Buffer | undefined): Properties {
+  const { settings, capabilities } = client.broker
+  const { mqtt } = settings
+  const properties: Properties = {}
+  const asked = packet.properties ?? {}
+  if (expiryToMs(asked.sessionExpiry ?? 0) !== expiryMs) properties.sessionExpiry = Math.floor(expiryMs / 1000)
+  if (mqtt.receiveMaximum !== 65_535) properties.receiveMaximum = mqtt.receiveMaximum
+  if (!capabilities.retain) properties.retainAvailable = 0
+  properties.maximumPacketSize = mqtt.maximumPacketSize
+  if (client.assignedId) properties.assignedClientId = client.clientId
+  if (mqtt.topicAliasMaximum > 0) properties.topicAliasMaximum = mqtt.topicAliasMaximum
+  if (!capabilities.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0
+  if (client.keepAlive !== packet.keepAlive) properties.serverKeepAlive = client.keepAlive // [MQTT-3.1.2-21]
+  if (asked.requestResponseInformation === 1 && mqtt.responseInformation !== null) properties.responseInformation = mqtt.responseInformation // [MQTT-3.1.2-28]
+  if (client.authMethod !== undefined) properties.authenticationMethod = client.authMethod
+  if (authData !== undefined) properties.authenticationData = authData
+  return properties
+}

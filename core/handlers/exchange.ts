@@ -1,0 +1,33 @@
+import type { Client } from '../client.ts'
+import type { Admission, AuthStep, Refusal } from '../hooks.ts'
+import { PacketType } from '../protocol/constants.ts'
+import type { AuthPacket } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import { toRefusal } from './refusal.ts'
+
+export type ExchangeResult = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
+
+/** Enhanced authentication (4.12): asks `onAuth`, passes its challenges on, until it admits or refuses. */
+export async function exchange(client: Client, first: AuthPacket): Promise<ExchangeResult> {
+  let packet = first
+  for (;;) {
+    const step = (await client.broker.hooks.onAuth.promise(client, packet)) as AuthStep | undefined
+    if (step === undefined) return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod, reasonString: 'no plugin knows this authentication method' } }
+    if (typeof step === 'object' && 'admission' in step) return { admission: step.admission, data: step.data }
+    if (typeof step !== 'object' || !('continue' in step)) return { refusal: toRefusal(step) }
+    if (client.closed) return { refusal: { reasonCode: ReasonCode.UnspecifiedError } }
+    const next = client.nextAuth()
+    client.sendAuth(ReasonCode.ContinueAuthentication, step.data, step.reasonString)
+    const answer = await next
+    if (answer.reasonCode !== ReasonCode.ContinueAuthentication || answer.properties?.authenticationMethod !== client.authMethod) {
+      return { refusal: { reasonCode: ReasonCode.ProtocolError, reasonString: 'AUTH does not continue the exchange' } } // [MQTT-4.12.0-3] [MQTT-4.12.0-5]
+    }
+    packet = answer
+  }
+}
+
+/** The first step of an exchange, made of CONNECT. */
+export function authOf(client: Client, data: Buffer | undefined): AuthPacket {
+  const properties = data === undefined ? { authenticationMethod: client.authMethod! } : { authenticationMethod: client.authMethod!, authenticationData: data }
+  return { type: PacketType.Auth, reasonCode: ReasonCode.Success, properties }
+}

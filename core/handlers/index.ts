@@ -1,0 +1,40 @@
+import type { Client } from '../client.ts'
+import { MqttError } from '../errors.ts'
+import { PacketType } from '../protocol/constants.ts'
+import type { Packet } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import { handlePuback, handlePubcomp, handlePubrec, handlePubrel } from './acks.ts'
+import { handleAuth } from './auth.ts'
+import { handleConnect } from './connect.ts'
+import { handleDisconnect } from './disconnect.ts'
+import { handleSubscribe } from './subscribe.ts'
+import { handleUnsubscribe } from './unsubscribe.ts'
+
+/** Every inbound packet but PUBLISH, which has its own way in. A promise: what stands behind it waits. */
+export function handlePacket(client: Client, packet: Packet): void | Promise<void> {
+  switch (packet.type) {
+    case PacketType.Puback:
+      return handlePuback(client, packet)
+    case PacketType.Pubrec:
+      return handlePubrec(client, packet)
+    case PacketType.Pubrel:
+      return handlePubrel(client, packet)
+    case PacketType.Pubcomp:
+      return handlePubcomp(client, packet)
+    case PacketType.Pingreq:
+      return client.sendPingresp()
+    case PacketType.Subscribe:
+      return handleSubscribe(client, packet)
+    case PacketType.Unsubscribe:
+      return handleUnsubscribe(client, packet)
+    case PacketType.Disconnect:
+      return handleDisconnect(client, packet)
+    case PacketType.Auth:
+      return handleAuth(client, packet)
+    case PacketType.Connect:
+      if (client.state !== 'new') throw new MqttError(ReasonCode.ProtocolError, 'a second CONNECT') // [MQTT-3.1.0-2]
+      return handleConnect(client, packet)
+    default:
+      throw new MqttError(ReasonCode.ProtocolError, 'a packet that only a server may send')
+  }
+}

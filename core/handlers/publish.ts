@@ -1,0 +1,134 @@
+import type { Client } from '../client.ts'
+import { MqttError } from '../errors.ts'
+import type { PublishVerdict, Refusal } from '../hooks.ts'
+import { Message } from '../message.ts'
+import type { PublishPacket } from '../protocol/packets.ts'
+import { isUtf8 } from '../protocol/utf8.ts'
+import { ReasonCode } from '../reason.ts'
+import { topicLevels } from '../topic.ts'
+
+/** A publish between its arrival and its routing. */
+export interface PendingPublish {
+  readonly message: Message
+  readonly packetId: number
+  /** As the client sent it: decides which acknowledgement it gets, whatever a plugin made of the message. */
+  readonly qos: 0 | 1 | 2
+  decided: boolean
+  verdict: PublishVerdict | undefined
+}
+
+/** Judges a publish and routes it; returns it where its verdict, or its turn, is still awaited. */
+export function handlePublish(client: Client, packet: PublishPacket): PendingPublish | null {
+  const { broker } = client
+  const { qos, packetId } = packet
+  const topic = resolveAlias(client, packet)
+
+  if (qos > 0 && !client.takeQuota(packet)) return null
+  if (packet.retain && !broker.capabilities.retain) {
+    throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
+  }
+
+  const properties = packet.properties
+  const message = new Message(
+    { topic, payload: packet.payload, qos, retain: packet.retain, properties, origin: 'client', clientId: client.clientId, receivedAt: broker.now },
+    true,
+  )
+  const refusal = refusalOf(client, message)
+  const pending: PendingPublish = { message, packetId, qos, decided: refusal !== undefined, verdict: refusal }
+  if (!pending.decided) {
+    const { onPublish } = broker.hooks
+    if (!onPublish.isUsed()) {
+      pending.decided = true
+    } else {
+      let returned = false
+      onPublish.callAsync(client, message, (_error, verdict) => {
+        pending.decided = true
+        pending.verdict = verdict ?? undefined
+        if (returned) client.lane.drain()
+      })
+      returned = true
+    }
+  }
+  if (pending.decided && client.lane.idle) {
+    completePublish(client, pending)
+    return null
+  }
+  // The read buffer is overwritten before its turn comes.
+  message.own()
+  return pending
+}
+
+/** Why this publish is refused before any plugin is asked for its verdict. */
+function refusalOf(client: Client, message: Message): Refusal | undefined {
+  const { topic } = message
+  if (topic.charCodeAt(0) === 0x24 /* $ */ && (topic.startsWith('$SYS/') || topic === '$SYS' || topic.startsWith('$share/'))) {
+    return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
+  }
+  const { mqtt } = client.broker.settings
+  if (topicLevels(topic) > mqtt.topicLevelsMax) return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
+  if (mqtt.validatePayloadFormat && message.properties?.payloadFormat === 1 && !isUtf8(message.payload)) {
+    return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString: 'the payload is not UTF-8' }
+  }
+  const { onAuthorize } = client.broker.hooks
+  if (onAuthorize.isUsed() && onAuthorize.call(client, 'publish', topic) === false) return { reasonCode: ReasonCode.NotAuthorized }
+  return undefined
+}
+
+/** Routes a publish that has its verdict, and sees to its acknowledgement. */
+export function completePublish(client: Client, { message, packetId, qos, verdict }: PendingPublish): void {
+  const refusal = asRefusal(verdict)
+  if (refusal !== null) return refuse(client, message, packetId, qos, refusal)
+  const { broker } = client
+  const session = client.session!
+  if (verdict === 'drop') broker.drop(client.clientId, message, 'refused')
+  const received = qos === 2 && session.durable ? { session, packetId } : null
+  const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
+  if (qos === 0) return
+  const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+  client.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
+}
+
+function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
+  const { broker } = client
+  broker.drop(client.clientId, message, 'refused')
+  broker.log.info({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
+  if (client.version !== 5) {
+    if (broker.settings.mqtt.deniedPublish === 'close') {
+      client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
+      return
+    }
+    if (qos === 0) return
+    // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
+    const session = client.session!
+    const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
+    client.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
+  } else if (qos > 0) {
+    client.acknowledge(qos as 1 | 2, packetId, refusal.reasonCode, refusal.reasonString, null)
+  }
+}
+
+function asRefusal(verdict: PublishVerdict | undefined): Refusal | null {
+  if (verdict === undefined || verdict === 'drop') return null
+  if (verdict === false) return { reasonCode: ReasonCode.NotAuthorized }
+  const refusal = typeof verdict === 'number' ? { reasonCode: verdict } : verdict
+  return refusal.reasonCode >= 0x80 ? refusal : null
+}
+
+/** The topic name that a topic alias stands for; remembers a new one. Aliases end with the connection and are never passed on. */
+function resolveAlias(client: Client, packet: PublishPacket): string {
+  const alias = packet.properties?.topicAlias
+  if (alias === undefined) return packet.topic
+  if (alias > client.broker.settings.mqtt.topicAliasMaximum) {
+    throw new MqttError(ReasonCode.TopicAliasInvalid, `topic alias ${alias} is above the Topic Alias Maximum`) // [MQTT-3.3.2-9]
+  }
+  packet.properties!.topicAlias = undefined as never
+  delete packet.properties!.topicAlias
+  client.aliases ??= []
+  if (packet.topic !== '') {
+    client.aliases[alias] = packet.topic
+    return packet.topic
+  }
+  const topic = client.aliases[alias]
+  if (topic === undefined) throw new MqttError(ReasonCode.TopicAliasInvalid, `topic alias ${alias} stands for nothing yet`)
+  return topic
+}

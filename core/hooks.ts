@@ -1,0 +1,240 @@
+import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from 'tapable'
+import type { Client } from './client.ts'
+import type { Delivery } from './delivery.ts'
+import type { Message } from './message.ts'
+import type { ConnectPacket, AuthPacket, Packet, UserProperty } from './protocol/packets.ts'
+import type { QoS } from './protocol/constants.ts'
+import { ReasonCode } from './reason.ts'
+import type { Receipt } from './receipt.ts'
+import type { Member, Route, ShareGroup } from './router.ts'
+import type { Session } from './session.ts'
+import { guardTaps, type TapError, type TapGuardOptions, type TapPolicy } from './taps.ts'
+import type { Transport } from './transport.ts'
+
+/** Order within a hook: lower runs first; within a stage, the order of the plugin list. */
+export const Stage = { Guard: -200, Transform: -100, Default: 0, Record: 100, Observe: 200 } as const
+
+/** What a client may publish and subscribe to, as the authentication answer said it. Absent means not restricted by rights. */
+export interface Rights {
+  readonly authorizedPub?: readonly string[]
+  readonly authorizedSub?: readonly string[]
+}
+
+/** Lets a client in. Any part may be left out. */
+export interface Admission {
+  /** Replaces the user name that the client gave. */
+  username?: string | null
+  rights?: Rights
+  /** Milliseconds since the Unix epoch at which the admission ends and the client is disconnected (0x87). */
+  expiresAt?: number
+}
+
+/** Says no. A bare reason code does the same; the string and the reference reach MQTT 5 clients. */
+export interface Refusal {
+  reasonCode: ReasonCode
+  reasonString?: string
+  /** For `UseAnotherServer` and `ServerMoved`. */
+  serverReference?: string
+  userProperties?: UserProperty[]
+}
+
+/** A reason code from 0x80 on, a refusal with more to say, or `false` for 0x87 NotAuthorized. */
+export type ConnectRefusal = ReasonCode | Refusal | false
+export type SubscribeRefusal = ReasonCode | Refusal | false
+/** A refusal, or `'drop'`: accepted and acknowledged, but goes nowhere. */
+export type PublishVerdict = ReasonCode | Refusal | 'drop' | false
+
+/** The answer to an AUTH packet: go on with the exchange, finish it, or refuse. */
+export type AuthStep = { continue: true; data?: Buffer; reasonString?: string } | { admission: Admission; data?: Buffer } | Refusal | ReasonCode | false
+
+/** Who publishes: a client, or what is left of one when its will is due. */
+export interface Publisher {
+  readonly clientId: string
+  readonly username: string | null
+  readonly rights: Rights | null
+}
+
+/** One subscription as `onSubscribe` sees it; a plugin may lower `qos`. */
+export interface SubscriptionAttempt {
+  readonly filter: string
+  qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+  /** 0: none. */
+  readonly identifier: number
+  /** The session already held this filter: it is replaced. */
+  readonly existed: boolean
+  /**
+   * `session` (default): as long as the session; `connection`: never stored, gone with the connection; `none`: answered
+   * with success, but nothing stays subscribed, because the plugin serves it by itself in `onSubscribed`.
+   */
+  lifetime: 'session' | 'connection' | 'none'
+}
+
+// biome-ignore-start lint/suspicious/noConfusingVoidType: a tap without a return statement has no opinion, and must type-check.
+type Opinion<T> = T | undefined | void
+// biome-ignore-end lint/suspicious/noConfusingVoidType: as above.
+
+const answer = {
+  isFalse: (value: unknown) => value === false,
+  isBoolean: (value: unknown) => typeof value === 'boolean',
+  isRefusal(value: unknown): boolean {
+    return value === false || isReasonCode(value) || (isObject(value) && isReasonCode(value.reasonCode))
+  },
+  isAdmissionOrRefusal(value: unknown): boolean {
+    return value === true || answer.isRefusal(value) || isObject(value)
+  },
+  isAuthStep(value: unknown): boolean {
+    return answer.isRefusal(value) || (isObject(value) && (value.continue === true || isObject(value.admission)))
+  },
+  isVerdict(value: unknown): boolean {
+    return value === 'drop' || answer.isRefusal(value)
+  },
+  isMember(value: unknown): boolean {
+    return isObject(value) && 'subscriber' in value
+  },
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function isReasonCode(value: unknown): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xff
+}
+
+const observe: TapPolicy = { kind: 'observe' }
+const refuse = (plugin: string): Refusal => ({ reasonCode: ReasonCode.ImplementationSpecificError, reasonString: `plugin ${plugin} failed` })
+
+/**
+ * Everything that happens in a broker, in the order in which it happens to a client: the contract on one screen.
+ * `onSubscribe` decides, `onSubscribed` has happened. `undefined` is no opinion, in every hook.
+ */
+export function createHooks(options: TapGuardOptions) {
+  const guard = <H extends object>(name: string, hook: H, policy: TapPolicy): H => {
+    guardTaps(hook, name, policy, options)
+    return hook
+  }
+  return Object.freeze({
+    /** A new socket, before a byte is read. `false` closes it. */
+    onAccept: guard('onAccept', new SyncBailHook<[Transport], Opinion<false>>(['transport']), {
+      kind: 'decide',
+      accepts: answer.isFalse,
+      refusal: () => false,
+    }),
+    /** Who is this? The first opinion wins; with taps and no opinion at all the client is refused, unless `allowAnonymous`. */
+    onAuthenticate: guard(
+      'onAuthenticate',
+      new AsyncSeriesBailHook<[Client, Readonly<ConnectPacket>], Opinion<Admission | ConnectRefusal | true>>(['client', 'connect']),
+      { kind: 'decideAsync', accepts: answer.isAdmissionOrRefusal, refusal: refuse },
+    ),
+    /** An AUTH packet, or a CONNECT with an Authentication Method: enhanced authentication and re-authentication (MQTT 5, 4.12). */
+    onAuth: guard('onAuth', new AsyncSeriesBailHook<[Client, Readonly<AuthPacket>], Opinion<AuthStep>>(['client', 'auth']), {
+      kind: 'decideAsync',
+      accepts: answer.isAuthStep,
+      refusal: refuse,
+    }),
+    /** Admitted, before CONNACK: anyone may still refuse, nobody can admit. Load what is needed here. */
+    onConnect: guard('onConnect', new AsyncSeriesBailHook<[Client, Readonly<ConnectPacket>], Opinion<ConnectRefusal>>(['client', 'connect']), {
+      kind: 'decideAsync',
+      accepts: answer.isRefusal,
+      refusal: refuse,
+    }),
+    /** CONNACK is written. */
+    onConnected: guard('onConnected', new SyncHook<[Client, boolean]>(['client', 'sessionPresent']), observe),
+    /** May this publisher publish to, or subscribe to, this topic? Hot and synchronous; the first opinion wins. */
+    onAuthorize: guard(
+      'onAuthorize',
+      new SyncBailHook<[Publisher, 'publish' | 'subscribe', string], Opinion<boolean>>(['publisher', 'action', 'topic']),
+      { kind: 'decide', accepts: answer.isBoolean, refusal: () => false },
+    ),
+    /** Once for each filter of a SUBSCRIBE; may lower `qos`. */
+    onSubscribe: guard(
+      'onSubscribe',
+      new AsyncSeriesBailHook<[Client, SubscriptionAttempt], Opinion<SubscribeRefusal>>(['client', 'subscription']),
+      { kind: 'decideAsync', accepts: answer.isRefusal, refusal: refuse },
+    ),
+    /** SUBACK is written. */
+    onSubscribed: guard('onSubscribed', new SyncHook<[Client, Readonly<SubscriptionAttempt>]>(['client', 'subscription']), observe),
+    /** UNSUBACK is written. */
+    onUnsubscribed: guard('onUnsubscribed', new SyncHook<[Client, { readonly filter: string }]>(['client', 'subscription']), observe),
+    /** Once for each message from a client or its will, before routing and acknowledgement; may change the message. */
+    onPublish: guard('onPublish', new AsyncSeriesBailHook<[Publisher, Message], Opinion<PublishVerdict>>(['publisher', 'message']), {
+      kind: 'decideAsync',
+      accepts: answer.isVerdict,
+      refusal: refuse,
+    }),
+    /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */
+    onRoute: guard('onRoute', new SyncHook<[Readonly<Message>, Route<Session>, Receipt]>(['message', 'targets', 'receipt']), observe),
+    /** Picks the member of a shared group that gets the message. */
+    onShare: guard(
+      'onShare',
+      new SyncBailHook<[ShareGroup<Session>, Readonly<Message>], Opinion<Member<Session>>>(['group', 'message']),
+      { kind: 'decide', accepts: answer.isMember },
+    ),
+    /** One subscriber, at the first sending, never again for a repeat. `false` leaves it out; `delivery` may be changed. */
+    onDeliver: guard('onDeliver', new SyncBailHook<[Client, Delivery], Opinion<false>>(['client', 'delivery']), {
+      kind: 'decide',
+      accepts: answer.isFalse,
+      refusal: () => false,
+    }),
+    /** The PUBLISH is written to the connection. */
+    onDelivered: guard('onDelivered', new SyncHook<[Client, Readonly<Message>]>(['client', 'message']), observe),
+    /** The handshake of a QoS 1 or 2 delivery is over. */
+    onAcked: guard('onAcked', new SyncHook<[Client, Readonly<Message>]>(['client', 'message']), observe),
+    /** A message did not reach a subscriber, and why. Every drop is counted too. */
+    onDrop: guard('onDrop', new SyncHook<[string, Readonly<Message>, DropReason]>(['clientId', 'message', 'reason']), observe),
+    /** A will is due, before it goes the way of a publish. `false` withholds it. */
+    onWill: guard('onWill', new SyncBailHook<[Publisher, Message], Opinion<false>>(['publisher', 'message']), {
+      kind: 'decide',
+      accepts: answer.isFalse,
+      refusal: () => false,
+    }),
+    /** Once for each client whose onConnect began. Nobody waits for it but `stop()`. */
+    onDisconnect: guard('onDisconnect', new AsyncParallelHook<[Client, DisconnectReason]>(['client', 'reason']), { kind: 'observeAsync' }),
+    /** A session has ended, by expiry or for good. */
+    onSessionExpired: guard('onSessionExpired', new SyncHook<[string]>(['clientId']), observe),
+    /** A tap failed, or something in the broker that no client is to blame for. */
+    onError: new SyncHook<[Error | TapError]>(['error']),
+    /** Packets of traced clients only. */
+    onPacketReceived: guard('onPacketReceived', new SyncHook<[Client, Readonly<Packet>]>(['client', 'packet']), observe),
+    onPacketSent: guard('onPacketSent', new SyncHook<[Client, Readonly<Packet>]>(['client', 'packet']), observe),
+  })
+}
+
+/** The frozen record of all hooks. */
+export type Hooks = ReturnType<typeof createHooks>
+
+/** Why a message did not reach a subscriber. */
+export type DropReason =
+  /** Its reader does not keep up, and it was QoS 0. */
+  | 'slowReader'
+  /** The session's queue is full. */
+  | 'queueFull'
+  /** Message expiry. */
+  | 'expired'
+  /** Larger than the client's Maximum Packet Size [MQTT-3.1.2-24]. */
+  | 'tooLarge'
+  /** A plugin answered `false` in onDeliver. */
+  | 'filtered'
+  /** A plugin answered `'drop'`, or refused the publish. */
+  | 'refused'
+  /** QoS 0 for a session without a connection. */
+  | 'offline'
+  /** A shared subscription's member is gone and nobody may take over [MQTT-4.8.2-5]. */
+  | 'noMember'
+  /** The session ended with messages in its queue. */
+  | 'sessionEnded'
+  /** The store refused or lost it. */
+  | 'storeFailed'
+
+/** How a connection ended. */
+export interface DisconnectReason {
+  /** The reason code that either side gave, or the one that fits best. */
+  readonly code: number
+  /** A sentence for the log. */
+  readonly message: string
+  /** Who ended it. */
+  readonly by: 'client' | 'server' | 'network'
+}

@@ -1,0 +1,39 @@
+/**
+ * Keeps the publisher's acknowledgement back until everybody who has to keep the message has said so: stores, cluster,
+ * bridge. Acknowledged means kept.
+ */
+export class Receipt {
+  // Whoever creates it holds it until routing is through, so that it cannot settle half-way.
+  #holds = 1
+  #error: Error | undefined
+  #settled: ((error: Error | undefined) => void) | undefined
+
+  /** Keeps the acknowledgement back; each `hold` needs its own `release`. */
+  hold(): void {
+    if (this.#holds === 0) throw new Error('this receipt has settled; hold it synchronously, inside onRoute')
+    this.#holds += 1
+  }
+
+  /** Lets go. With an error the message is not acknowledged, and an MQTT 3 publisher's connection is closed so that it sends again. */
+  release(error?: Error): void {
+    if (this.#holds === 0) return
+    if (error !== undefined) this.#error ??= error
+    this.#holds -= 1
+    if (this.#holds === 0) this.#settled?.(this.#error)
+  }
+
+  /** True when nobody holds it any more. */
+  get settled(): boolean {
+    return this.#holds === 0
+  }
+
+  get error(): Error | undefined {
+    return this.#error
+  }
+
+  /** Tells one listener, at once where it has settled already. */
+  onSettled(callback: (error: Error | undefined) => void): void {
+    if (this.#holds === 0) callback(this.#error)
+    else this.#settled = callback
+  }
+}

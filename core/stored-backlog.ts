@@ -1,0 +1,117 @@
+import type { Session } from './session.ts'
+import type { QueueEntry } from './session-store.ts'
+import { Handshake } from './window.ts'
+import { fill } from './session.ts'
+
+const pageSize = 100
+
+/**
+ * Reads a durable session's queue from its store, a page at a time and the next only when the window has room. What a
+ * connection before had in flight comes first and goes out again with DUP and its old packet identifier, in order.
+ */
+export class StoredBacklog {
+  readonly #session: Session
+  // Everything up to this position is in flight or done.
+  #position: number
+  #stopped: boolean
+  #reading: boolean
+  // Rises with each message put behind the window, so that a page read before it does not count as the last.
+  #appends: number
+  // Acknowledged while a page was on its way: that page may still show them.
+  readonly #ackedMeanwhile: Set<number>
+  /** Messages wait in the store: new ones must queue behind them. */
+  waiting: boolean
+
+  constructor(session: Session) {
+    this.#session = session
+    this.#position = 0
+    this.#stopped = false
+    this.#reading = false
+    this.#appends = 0
+    this.#ackedMeanwhile = new Set()
+    this.waiting = false
+  }
+
+  /** The session had a connection before: begin at the front of its queue. */
+  resume(): void {
+    this.waiting = true
+  }
+
+  /** One more message was put behind the window. */
+  appended(): void {
+    this.waiting = true
+    this.#appends += 1
+  }
+
+  acked(packetId: number): void {
+    if (this.#reading) this.#ackedMeanwhile.add(packetId)
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  pump(): void {
+    while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
+      const appends = this.#appends
+      const page = this.#session.broker.sessions.page(this.#session, this.#position, pageSize)
+      if (page instanceof Promise) {
+        this.#reading = true
+        page.then(
+          entries => {
+            this.#reading = false
+            this.#take(entries, appends)
+            this.#ackedMeanwhile.clear()
+            this.pump()
+          },
+          error => {
+            this.#reading = false
+            this.#session.broker.storeFailed(this.#session, error)
+          },
+        )
+        return
+      }
+      this.#take(page, appends)
+    }
+  }
+
+  get #room(): boolean {
+    const { client, window } = this.#session
+    return client !== null && window?.hasRoom === true && !client.outbox.blocked
+  }
+
+  #take(entries: readonly QueueEntry[], appends: number): void {
+    for (const entry of entries) {
+      if (this.#stopped || !this.#room) return
+      this.#position = entry.position
+      if (entry.packetId === 0) this.#first(entry)
+      else if (this.#session.window!.find(entry.packetId) === undefined && !this.#ackedMeanwhile.has(entry.packetId)) this.#again(entry)
+    }
+    if (entries.length < pageSize && appends === this.#appends) this.waiting = false
+  }
+
+  #first(entry: QueueEntry): void {
+    const session = this.#session
+    const { sessions } = session.broker
+    const slot = fill(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    const { packetId } = slot
+    const done = sessions.send(session, entry.position, packetId)
+    if (done === undefined) session.transmit(slot, false)
+    else
+      done.then(
+        () => session.kept(packetId),
+        error => session.broker.storeFailed(session, error),
+      )
+  }
+
+  #again(entry: QueueEntry): void {
+    const session = this.#session
+    const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    if (entry.released) {
+      slot.handshake = Handshake.AwaitPubcomp
+      session.client!.sendPubrel(entry.packetId)
+    } else {
+      session.transmit(slot, true) // [MQTT-3.3.1-1]
+    }
+  }
+}

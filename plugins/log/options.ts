@@ -1,0 +1,8 @@
+import { defineOptions } from '../../core/options.ts'
+
+export const logOptions = defineOptions({
+  /** The least that is logged. At `trace` every packet is. */
+  level: { type: 'string', enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'], default: 'info' },
+  /** `pretty` for people, `json` for machines. */
+  format: { type: 'string', enum: ['pretty', 'json'], default: 'pretty' },
+})

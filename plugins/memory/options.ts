@@ -1,0 +1,3 @@
+import { defineOptions } from '../../core/options.ts'
+
+export const memoryOptions = defineOptions({})

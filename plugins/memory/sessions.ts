@@ -1,0 +1,249 @@
+import type { Clock } from '../../core/clock.ts'
+import type { Message } from '../../core/message.ts'
+import { queuedBytes } from '../../core/message-queue.ts'
+import {
+  type AppendTarget,
+  type Claim,
+  type ClaimRequest,
+  type Done,
+  type Due,
+  type EndedSession,
+  type QueueEntry,
+  type QueueLimits,
+  type ReceivedId,
+  type SessionKey,
+  SessionLostError,
+  type SessionStore,
+  type SessionStoreEvents,
+  type StoredSubscriber,
+  type StoredWill,
+} from '../../core/session-store.ts'
+import type { Subscription } from '../../core/subscription.ts'
+
+class Stored {
+  readonly clientId: string
+  epoch: number
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly receivedIds = new Set<number>()
+  /** By position, so in order; an entry in the middle goes as cheaply as one at the front. */
+  readonly queue = new Map<number, QueueEntry>()
+  readonly positions = new Map<number, number>()
+  lastPosition = 0
+  bytes = 0
+  will: StoredWill | null = null
+  /** Milliseconds since the Unix epoch; `Infinity` while connected, or for ever. */
+  expiresAt = Number.POSITIVE_INFINITY
+  willAt = Number.POSITIVE_INFINITY
+
+  constructor(clientId: string, epoch: number) {
+    this.clientId = clientId
+    this.epoch = epoch
+  }
+
+  remove(position: number): Done {
+    const entry = this.queue.get(position)
+    if (entry === undefined) return
+    this.queue.delete(position)
+    if (entry.packetId !== 0) this.positions.delete(entry.packetId)
+    this.bytes -= queuedBytes(entry.message)
+  }
+}
+
+/** The `sessions` service in this process. Everything is kept at once, so every verb answers at once. */
+export class MemorySessions implements SessionStore {
+  readonly #clock: Clock
+  readonly #sessions = new Map<string, Stored>()
+  // Those without a connection whose expiry or will has a time; looked through once a second.
+  readonly #timed = new Set<Stored>()
+  #events: SessionStoreEvents = { dropped: () => {}, appended: () => {} }
+  #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
+  #epoch = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  open(events: SessionStoreEvents, limits: QueueLimits): void {
+    this.#events = events
+    this.#limits = limits
+  }
+
+  *sessions(): Iterable<StoredSubscriber> {
+    for (const { clientId, subscriptions } of this.#sessions.values()) yield { clientId, subscriptions: [...subscriptions.values()] }
+  }
+
+  claim({ clientId, cleanStart, expiryMs, will }: ClaimRequest): Claim {
+    this.#epoch += 1
+    const epoch = this.#epoch
+    let stored = this.#sessions.get(clientId)
+    let ended: EndedSession | null = null
+    if (stored !== undefined && (cleanStart || stored.expiresAt <= this.#clock.now())) {
+      ended = this.#remove(stored)
+      stored = undefined
+    }
+    const present = stored !== undefined
+    if (stored === undefined && expiryMs > 0) {
+      stored = new Stored(clientId, epoch)
+      this.#sessions.set(clientId, stored)
+    }
+    if (stored === undefined) return { epoch, present: false, subscriptions: [], receivedIds: [], ended }
+    stored.epoch = epoch
+    stored.will = will
+    stored.expiresAt = Number.POSITIVE_INFINITY
+    stored.willAt = Number.POSITIVE_INFINITY
+    this.#timed.delete(stored)
+    return { epoch, present, subscriptions: [...stored.subscriptions.values()], receivedIds: [...stored.receivedIds], ended }
+  }
+
+  append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
+    if (received !== null) {
+      const publisher = this.#owned(received.session)
+      if (publisher === null) return lost(received.session)
+      publisher.receivedIds.add(received.packetId)
+    }
+    for (const { clientId, qos, retain, identifiers, group, packetId } of targets) {
+      const stored = this.#sessions.get(clientId)
+      if (stored === undefined) continue
+      if (!this.#makeRoom(stored, message)) continue
+      const position = ++stored.lastPosition
+      stored.queue.set(position, { position, message, qos, retain, identifiers, group, packetId, released: false })
+      stored.bytes += queuedBytes(message)
+      if (packetId !== 0) stored.positions.set(packetId, position)
+    }
+  }
+
+  page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<never> {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    const entries: QueueEntry[] = []
+    for (const entry of stored.queue.values()) {
+      if (entry.position <= position) continue
+      entries.push(entry)
+      if (entries.length === limit) break
+    }
+    return entries
+  }
+
+  send(session: SessionKey, position: number, packetId: number): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    const entry = stored.queue.get(position)
+    if (entry === undefined) return
+    entry.packetId = packetId
+    stored.positions.set(packetId, position)
+  }
+
+  ack(session: SessionKey, packetId: number): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    const position = stored.positions.get(packetId)
+    if (position !== undefined) stored.remove(position)
+  }
+
+  remove(session: SessionKey, position: number): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    stored.remove(position)
+  }
+
+  release(session: SessionKey, packetId: number): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    const entry = stored.queue.get(stored.positions.get(packetId) ?? 0)
+    if (entry !== undefined) entry.released = true
+  }
+
+  forget(session: SessionKey, packetId: number): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    stored.receivedIds.delete(packetId)
+  }
+
+  subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    for (const subscription of subscriptions) stored.subscriptions.set(subscription.filter, subscription)
+  }
+
+  unsubscribe(session: SessionKey, filters: readonly string[]): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    for (const filter of filters) stored.subscriptions.delete(filter)
+  }
+
+  close(session: SessionKey, expiryMs: number, keepWill: boolean): Done {
+    const stored = this.#owned(session)
+    if (stored === null) return lost(session)
+    const now = this.#clock.now()
+    stored.expiresAt = now + expiryMs
+    if (!keepWill) stored.will = null
+    stored.willAt = stored.will === null ? Number.POSITIVE_INFINITY : now + stored.will.delayMs
+    if (stored.expiresAt < Number.POSITIVE_INFINITY || stored.will !== null) this.#timed.add(stored)
+  }
+
+  end(session: SessionKey): EndedSession | null | Promise<never> {
+    if (!this.#sessions.has(session.clientId)) return null
+    const stored = this.#owned(session)
+    return stored === null ? lost(session) : this.#remove(stored)
+  }
+
+  expire(now: number, limit: number): readonly Due[] {
+    const due: Due[] = []
+    for (const stored of this.#timed) {
+      if (due.length >= limit) break
+      if (stored.expiresAt <= now) {
+        due.push({ kind: 'expired', session: this.#remove(stored) })
+      } else if (stored.willAt <= now) {
+        due.push({ kind: 'will', clientId: stored.clientId, will: stored.will! })
+        stored.will = null
+        stored.willAt = Number.POSITIVE_INFINITY
+        if (stored.expiresAt === Number.POSITIVE_INFINITY) this.#timed.delete(stored)
+      }
+    }
+    return due
+  }
+
+  flush(): void {}
+
+  #owned({ clientId, epoch }: SessionKey): Stored | null {
+    const stored = this.#sessions.get(clientId)
+    return stored !== undefined && stored.epoch === epoch ? stored : null
+  }
+
+  #makeRoom(stored: Stored, message: Message): boolean {
+    const { messagesMax, bytesMax, whenFull } = this.#limits
+    const size = queuedBytes(message)
+    while (stored.queue.size >= messagesMax || stored.bytes + size > bytesMax) {
+      const oldest = whenFull === 'dropOldest' ? firstUnsent(stored) : undefined
+      if (oldest === undefined) {
+        this.#events.dropped(stored.clientId, message, 'queueFull')
+        return false
+      }
+      stored.remove(oldest.position)
+      this.#events.dropped(stored.clientId, oldest.message, 'queueFull')
+    }
+    return true
+  }
+
+  #remove(stored: Stored): EndedSession {
+    this.#sessions.delete(stored.clientId)
+    this.#timed.delete(stored)
+    const { clientId, subscriptions, will, queue } = stored
+    const shared: QueueEntry[] = []
+    for (const entry of queue.values()) {
+      if (entry.group !== null) shared.push(entry)
+      else this.#events.dropped(clientId, entry.message, 'sessionEnded')
+    }
+    return { clientId, subscriptions: [...subscriptions.values()], will, shared }
+  }
+}
+
+function firstUnsent(stored: Stored): QueueEntry | undefined {
+  for (const entry of stored.queue.values()) if (entry.packetId === 0) return entry
+  return undefined
+}
+
+// A verb never throws: like a store that is further away, this one answers with a promise that fails.
+function lost({ clientId }: SessionKey): Promise<never> {
+  return Promise.reject(new SessionLostError(clientId))
+}

@@ -1,0 +1,33 @@
+import { definePlugin } from '../../core/plugin.ts'
+import { Stage } from '../../core/hooks.ts'
+import { Replay } from './replay.ts'
+import { retainOptions } from './options.ts'
+
+/** Keeps the last message with the retain flag of each topic and sends it to new subscriptions. */
+export const retain = definePlugin({
+  name: 'retain',
+  requires: ['retained'],
+  options: retainOptions,
+  apply({ hooks, services, broker }, { pageSize }) {
+    broker.capabilities.retain = true
+
+    hooks.onRoute.tap({ name: 'retain', stage: Stage.Record }, (message, _route, receipt) => {
+      // What a peer routes, the peer has kept.
+      if (!message.retain || message.origin === 'peer') return
+      const done = services.get('retained').set(message)
+      if (done === undefined) return
+      receipt.hold()
+      done.then(
+        () => receipt.release(),
+        error => receipt.release(error),
+      )
+    })
+
+    hooks.onSubscribed.tap('retain', (client, subscription) => {
+      // Not for shared subscriptions [MQTT-4.8.2], and by Retain Handling [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+      if (subscription.filter.startsWith('$share/') || subscription.lifetime === 'none') return
+      if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && subscription.existed)) return
+      new Replay(broker, client, subscription, services.get('retained').match(subscription.filter), pageSize).run()
+    })
+  },
+})
