@@ -95,14 +95,18 @@ export interface AnyOption extends Common<unknown> {
 }
 
 /** The options as a plugin gets them: checked, defaults filled in, durations in milliseconds, frozen. */
-export type OptionsOf<S extends OptionsSchema> = Flat<
-  { readonly [K in PresentKeys<S>]: ValueOf<S[K]> } & { readonly [K in Exclude<keyof S, PresentKeys<S>>]?: ValueOf<S[K]> }
->
+export type OptionsOf<S extends OptionsSchema> = string extends keyof S
+  ? Readonly<Record<string, unknown>>
+  : Flat<{ readonly [K in PresentKeys<S>]: ValueOf<S[K]> } & { readonly [K in Exclude<keyof S, PresentKeys<S>>]?: ValueOf<S[K]> }>
 
 /** The options as a user writes them: whatever has a default may be left out. */
-export type OptionsInput<S extends OptionsSchema> = Flat<
-  { -readonly [K in RequiredKeys<S>]: InputOf<S[K]> } & { -readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: InputOf<S[K]> | undefined }
->
+export type OptionsInput<S extends OptionsSchema> = string extends keyof S
+  ? Record<string, unknown>
+  : Flat<
+      { -readonly [K in RequiredKeys<S>]: InputOf<S[K]> } & {
+        -readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: InputOf<S[K]> | undefined
+      }
+    >
 
 /** Keeps the literal types of a schema that is declared apart from its plugin, as those of the built-in plugins are. */
 export function defineOptions<const S extends OptionsSchema>(schema: S): S {

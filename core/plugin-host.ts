@@ -36,7 +36,7 @@ export class PluginHost {
     this.#enter('applied', ['new'])
     checkOwners(plugins)
     for (const plugin of plugins) {
-      const running: unknown = plugin.apply(this.#options.context(plugin))
+      const running = this.#applyOne(plugin)
       if (isThenable(running)) {
         // Nobody else will look at this promise; unhandled, it would end the process.
         running.then(undefined, () => {})
@@ -56,7 +56,11 @@ export class PluginHost {
     for (const hosted of this.#hosted) {
       if (this.#phase !== 'started') return
       hosted.startBegan = true
-      await hosted.running.start?.()
+      try {
+        await hosted.running.start?.()
+      } catch (cause) {
+        throw named(hosted.plugin, 'start', cause)
+      }
     }
   }
 
@@ -64,9 +68,13 @@ export class PluginHost {
   async listen(): Promise<string[]> {
     this.#enter('listening', ['started'])
     const lines: string[] = []
-    for (const { running } of this.#hosted) {
+    for (const { plugin, running } of this.#hosted) {
       if (this.#phase !== 'listening') break
-      lines.push(...((await running.listen?.()) ?? []))
+      try {
+        lines.push(...((await running.listen?.()) ?? []))
+      } catch (cause) {
+        throw named(plugin, 'listen', cause)
+      }
     }
     return lines
   }
@@ -96,6 +104,14 @@ export class PluginHost {
       taken = true
     }
     return taken
+  }
+
+  #applyOne(plugin: Plugin): unknown {
+    try {
+      return plugin.apply(this.#options.context(plugin))
+    } catch (cause) {
+      throw named(plugin, 'apply', cause)
+    }
   }
 
   #enter(phase: Phase, from: readonly Phase[]): void {
@@ -135,6 +151,13 @@ export function checkRequired(
     }
   }
   if (problems.length > 0) throw new OperatorError('ERR_SERVICE_MISSING', problems)
+}
+
+// What a plugin says to the operator passes as it is; anything else at least says which plugin it was.
+function named(plugin: Plugin, step: string, cause: unknown): OperatorError {
+  if (cause instanceof OperatorError) return cause
+  const text = cause instanceof Error ? cause.message : String(cause)
+  return new OperatorError('ERR_PLUGIN', `${plugin.name}: ${step} failed: ${text}`, { cause })
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -12,6 +12,8 @@ export interface Problem {
   readonly path: string
   /** What is wrong, and the cure. */
   readonly text: string
+  /** A required option was not given: no problem where the plugin is off. */
+  readonly missing?: boolean
 }
 
 /** Checks options against their schema. Returns them complete and frozen, or throws every problem at once. `section` names the plugin. */
@@ -173,9 +175,9 @@ function defined(keywords: Record<string, unknown>): Record<string, unknown> {
 function translate(errors: readonly ErrorObject[], schema: OptionsSchema, options: object, at: string): Problem[] {
   const problems = new Map<string, Problem>()
   const root: OptionSchema = { type: 'object', properties: schema }
-  const say = (keys: readonly string[], text: string) => {
+  const say = (keys: readonly string[], text: string, missing = false) => {
     const path = pathText(at, keys, options)
-    problems.set(`${path} ${text}`, { path, text })
+    problems.set(`${path} ${text}`, { path, text, missing })
   }
   for (const error of errors) {
     const keys = error.instancePath
@@ -190,7 +192,7 @@ function translate(errors: readonly ErrorObject[], schema: OptionsSchema, option
       if (error.keyword === 'required') {
         const missing = String(error.params.missingProperty)
         const wanted = option.properties[missing]
-        if (wanted !== undefined) say([...keys, missing], `required; add ${missing}: ${describeOption(wanted)}`)
+        if (wanted !== undefined) say([...keys, missing], `required; it is ${describeOption(wanted)}`, true)
       } else {
         const unknown = String(error.params.additionalProperty)
         say([...keys, unknown], unknownName(unknown, Object.keys(option.properties)))
