@@ -1,0 +1,167 @@
+/**
+ * The options of a plugin, or the broker's own: one record, declared once. Types, defaults, checks and the table in
+ * `docs/config.md` all come from it; the JSDoc above an option is its hover text and its row in that table.
+ */
+export interface OptionsSchema {
+  readonly [name: string]: OptionSchema
+}
+
+/** How one option is declared. */
+export type OptionSchema =
+  | NumberOption
+  | DurationOption
+  | BytesOption
+  | StringOption
+  | BooleanOption
+  | ArrayOption
+  | ObjectOption
+  | RecordOption
+  | OneOfOption
+  | AnyOption
+
+interface Common<Default> {
+  /** What the option is when nobody sets it. */
+  readonly default?: Default | null
+  /** There is no default and the plugin cannot do without. */
+  readonly required?: boolean
+  /** `null` is a value too: none, unlimited. */
+  readonly nullable?: boolean
+  /** Never printed: `check` and every error mask it. Names such as `password` are masked without it. */
+  readonly secret?: boolean
+}
+
+export interface NumberOption extends Common<number> {
+  readonly type: 'integer' | 'number'
+  readonly minimum?: number
+  readonly maximum?: number
+  readonly enum?: readonly number[]
+}
+
+/** `'60s'`, `'500ms'`, `'1m'`, `'2h'`, `'1d'` or a number of milliseconds; the plugin gets milliseconds. */
+export interface DurationOption extends Common<number | string> {
+  readonly type: 'duration'
+  readonly minimum?: number | string
+  /** 2147483647 ms, the longest that a timer can wait, where nothing is said. */
+  readonly maximum?: number | string
+}
+
+/** `'2MiB'`, `'64KiB'`, `'10MB'` or a number of bytes; the plugin gets bytes. */
+export interface BytesOption extends Common<number | string> {
+  readonly type: 'bytes'
+  readonly minimum?: number | string
+  readonly maximum?: number | string
+}
+
+export interface StringOption extends Common<string> {
+  readonly type: 'string'
+  readonly enum?: readonly string[]
+  readonly minLength?: number
+  readonly maxLength?: number
+  /** A regular expression that the text must match. */
+  readonly pattern?: string
+}
+
+export interface BooleanOption extends Common<boolean> {
+  readonly type: 'boolean'
+}
+
+export interface ArrayOption extends Common<readonly unknown[]> {
+  readonly type: 'array' | 'list'
+  readonly items: OptionSchema
+  readonly minItems?: number
+  readonly maxItems?: number
+}
+
+/** Options within an option; each has its own default, so the object itself needs none. */
+export interface ObjectOption extends Common<object> {
+  readonly type: 'object'
+  readonly properties: OptionsSchema
+}
+
+/** Names that the user chooses, all with the same kind of value. */
+export interface RecordOption extends Common<object> {
+  readonly type: 'object'
+  readonly values: OptionSchema
+}
+
+/** Several forms of one option; the first that fits wins. */
+export interface OneOfOption extends Common<unknown> {
+  readonly oneOf: readonly OptionSchema[]
+}
+
+/** Anything at all, functions included: for what only a TypeScript or JavaScript config can say. */
+export interface AnyOption extends Common<unknown> {
+  readonly type: 'any'
+}
+
+/** The options as a plugin gets them: checked, defaults filled in, durations in milliseconds, frozen. */
+export type OptionsOf<S extends OptionsSchema> = string extends keyof S
+  ? Readonly<Record<string, unknown>>
+  : Flat<{ readonly [K in PresentKeys<S>]: ValueOf<S[K]> } & { readonly [K in Exclude<keyof S, PresentKeys<S>>]?: ValueOf<S[K]> }>
+
+/** The options as a user writes them: whatever has a default may be left out. */
+export type OptionsInput<S extends OptionsSchema> = string extends keyof S
+  ? Record<string, unknown>
+  : Flat<
+      { -readonly [K in RequiredKeys<S>]: InputOf<S[K]> } & {
+        -readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: InputOf<S[K]> | undefined
+      }
+    >
+
+/** Keeps the literal types of a schema that is declared apart from its plugin, as those of the built-in plugins are. */
+export function defineOptions<const S extends OptionsSchema>(schema: S): S {
+  return schema
+}
+
+/** The names of the options that must be given. */
+export type RequiredKeys<S> = { [K in keyof S]: S[K] extends { required: true } ? K : never }[keyof S]
+
+type PresentKeys<S> = {
+  [K in keyof S]: S[K] extends { required: true } | { default: unknown } | { properties: unknown } ? K : never
+}[keyof S]
+
+type Flat<T> = { [K in keyof T]: T[K] }
+
+type OrNull<O> = O extends { nullable: true } | { default: null } ? null : never
+
+type ValueOf<O> = OrNull<O> | PlainValueOf<O>
+
+type PlainValueOf<O> = O extends { enum: readonly (infer E)[] }
+  ? E
+  : O extends { oneOf: readonly (infer A)[] }
+    ? ValueOf<A>
+    : O extends { type: 'integer' | 'number' | 'duration' | 'bytes' }
+      ? number
+      : O extends { type: 'boolean' }
+        ? boolean
+        : O extends { type: 'string' }
+          ? string
+          : O extends { items: infer I }
+            ? readonly ValueOf<I>[]
+            : O extends { properties: infer P extends OptionsSchema }
+              ? OptionsOf<P>
+              : O extends { values: infer V }
+                ? Readonly<Record<string, ValueOf<V>>>
+                : unknown
+
+type InputOf<O> = OrNull<O> | PlainInputOf<O>
+
+type PlainInputOf<O> = O extends { enum: readonly (infer E)[] }
+  ? E
+  : O extends { oneOf: readonly (infer A)[] }
+    ? InputOf<A>
+    : O extends { type: 'duration' | 'bytes' }
+      ? number | string
+      : O extends { type: 'integer' | 'number' }
+        ? number
+        : O extends { type: 'boolean' }
+          ? boolean
+          : O extends { type: 'string' }
+            ? string
+            : O extends { items: infer I }
+              ? readonly InputOf<I>[]
+              : O extends { properties: infer P extends OptionsSchema }
+                ? OptionsInput<P>
+                : O extends { values: infer V }
+                  ? Record<string, InputOf<V>>
+                  : unknown

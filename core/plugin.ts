@@ -1,0 +1,114 @@
+import type { PluginContext } from './context.ts'
+import { OperatorError } from './errors.ts'
+import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './options.ts'
+import { checkOptions } from './validation.ts'
+
+/** Something applied to a broker: hooks and services touched in `apply`, the running half returned. A plain object will do. */
+export interface Plugin {
+  readonly name: string
+  /** The services that it owns: no other plugin may provide them. */
+  readonly provides?: readonly string[] | undefined
+  /** The services that it cannot do without. */
+  readonly requires?: readonly string[] | undefined
+  /** Wires hooks and services: synchronous, no network. What takes time belongs in `start`. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin without a running half returns nothing.
+  apply(context: PluginContext): RunningPlugin | undefined | void
+  /** The factory that made it, so that a section of the config can be laid over its options. */
+  readonly factory?: AnyPluginFactory | undefined
+  /** The options as they were given to the factory. */
+  readonly given?: object | undefined
+}
+
+/** The half of a plugin that runs. Every part may be left out. */
+export interface RunningPlugin {
+  /** Opens connections, loads what is needed. All plugins' `start` run one after another, in the order of the list. */
+  start?(): void | Promise<void>
+  /** Opens for clients, after every `start`. The strings say where, one log line each. */
+  listen?(): ListenResult | Promise<ListenResult>
+  /** Gives everything back, in reverse order; also runs when a `start`, this plugin's own included, has failed. */
+  stop?(): void | Promise<void>
+  /** Takes what can change while running. */
+  reload?(options: unknown): void
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: a `listen` without a return statement opened nothing worth a line.
+export type ListenResult = readonly string[] | undefined | void
+
+/** What `definePlugin` is told. */
+export interface PluginDeclaration<S extends OptionsSchema> {
+  /** Also the plugin's section in the config: `rateLimit`. */
+  readonly name: string
+  readonly options?: S
+  readonly provides?: readonly string[]
+  readonly requires?: readonly string[]
+  /** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin without a running half returns nothing.
+  apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin | undefined | void
+}
+
+/** Makes a plugin of options. Carries what a catalogue lists. */
+export interface PluginFactory<S extends OptionsSchema = OptionsSchema> {
+  (...options: FactoryArguments<S>): Plugin
+  readonly name: string
+  readonly options: S
+  readonly provides: readonly string[]
+  readonly requires: readonly string[]
+}
+
+/** A factory whose options nobody knows at compile time. */
+export interface AnyPluginFactory {
+  (...options: never): Plugin
+  readonly name: string
+  readonly options: OptionsSchema
+  readonly provides: readonly string[]
+  readonly requires: readonly string[]
+}
+
+type FactoryArguments<S extends OptionsSchema> = [RequiredKeys<S>] extends [never]
+  ? [options?: OptionsInput<S>]
+  : [options: OptionsInput<S>]
+
+/** Declares a plugin once: types, defaults, checks and docs come from `options`. Returns its factory. */
+// biome-ignore lint/complexity/noBannedTypes: a plugin without options has the empty record of them.
+export function definePlugin<const S extends OptionsSchema = {}>(declaration: PluginDeclaration<S>): PluginFactory<S> {
+  const schema = declaration.options ?? ({} as S)
+  const { name, provides = [], requires = [] } = declaration
+  const factory = (given: object = {}): Plugin => ({
+    name,
+    provides,
+    requires,
+    given,
+    factory: factory as unknown as AnyPluginFactory,
+    apply: context => declaration.apply(context, checkOptions(schema, given, name) as OptionsOf<S>),
+  })
+  // A function's own name is read-only; redefining it makes stack traces and the catalogue speak of the plugin.
+  Object.defineProperties(factory, {
+    name: { value: name },
+    options: { value: schema, enumerable: true },
+    provides: { value: provides, enumerable: true },
+    requires: { value: requires, enumerable: true },
+  })
+  return factory as unknown as PluginFactory<S>
+}
+
+/** A factory made by `definePlugin`, as opposed to any other function. */
+export function isPluginFactory(value: unknown): value is AnyPluginFactory {
+  return typeof value === 'function' && Array.isArray((value as Partial<AnyPluginFactory>).provides) && 'options' in value
+}
+
+/** A plugin, by its shape: made by a factory or written by hand. */
+export function isPlugin(value: unknown): value is Plugin {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Partial<Plugin>).name === 'string' &&
+    typeof (value as Partial<Plugin>).apply === 'function'
+  )
+}
+
+/** A factory's plugin from options that are plain data, as a config file gives them. */
+export function createPlugin(factory: AnyPluginFactory, options: object): Plugin {
+  const plugin: unknown = (factory as unknown as (options: object) => Plugin)(options)
+  if (!isPlugin(plugin)) throw new OperatorError('ERR_PLUGIN', `${factory.name}: the factory must return a plugin, { name, apply }`)
+  return plugin
+}

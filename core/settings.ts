@@ -1,0 +1,69 @@
+import { defineOptions, type OptionsInput, type OptionsOf } from './options.ts'
+
+/** The broker's own options, at the root of the config. All plugins see them; none owns them. */
+export const settingsSchema = defineOptions({
+  /** Names this node: in logs, in `$SYS` and to the other nodes of a cluster, where each needs its own. */
+  brokerId: { oneOf: [{ type: 'integer' }, { type: 'string', minLength: 1 }], default: 1 },
+  /** The time that a new connection has until its whole CONNECT is read; then it is closed. */
+  heartbeat: { type: 'duration', default: '60s', minimum: 1 },
+  /** The address that listeners bind to. While anybody may connect and nobody said that this is meant (`allowAnonymous`), they bind to loopback instead. */
+  host: { type: 'string', default: '0.0.0.0', minLength: 1 },
+  /** Connections that the system keeps waiting until the broker accepts them: `listen`'s backlog. */
+  soBacklog: { type: 'integer', default: 512, minimum: 1, maximum: 65535 },
+  /** Turns `topicSecurity` on: a client may publish and subscribe to what its rights name, and without rights to nothing. */
+  enableTopicSubPubSecure: { type: 'boolean', default: false },
+  /** Keeps the subscribers of durable sessions in memory. `false` looks them up in Redis at each publish. */
+  enableInnerCache: { type: 'boolean', default: true },
+  /** Puts any preset into the state of preset `test`: everything in memory, cluster off. */
+  enableTestMode: { type: 'boolean', default: false },
+  /** Lets in clients on whom no authentication plugin has an opinion. Not set and no such plugin: listeners bind to loopback only. */
+  allowAnonymous: { type: 'boolean' },
+  /** Limits and choices of the protocol, the same for every listener. */
+  mqtt: {
+    type: 'object',
+    properties: {
+      /** The largest packet that a client may send; MQTT 5 clients are told so in CONNACK. */
+      maximumPacketSize: { type: 'bytes', default: '2MiB', minimum: 128, maximum: 268_435_460 },
+      /** QoS 1 and 2 messages that a client may have on the way to the broker at once. */
+      receiveMaximum: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
+      /** QoS 1 and 2 messages on the way to a client at once, at most; its own Receive Maximum may be lower. */
+      inflightMax: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
+      /** Messages that wait for one session, at most. */
+      queueMessagesMax: { type: 'integer', default: 100_000, minimum: 1 },
+      /** Bytes that wait for one session, at most. */
+      queueBytesMax: { type: 'bytes', default: '64MiB', minimum: 1 },
+      /** What happens when a session's queue is full: the new message is dropped, the oldest one is, or the session is disconnected. */
+      queueFull: { type: 'string', enum: ['dropNewest', 'dropOldest', 'disconnect'], default: 'dropNewest' },
+      /** Keeps QoS 0 messages too for sessions that are offline. */
+      queueQoS0: { type: 'boolean', default: false },
+      /** Topic aliases that a client may use towards the broker. 0 allows none. */
+      topicAliasMaximum: { type: 'integer', default: 32, minimum: 0, maximum: 65535 },
+      /** Topic aliases that the broker uses towards one client, at most; the client's own maximum may be lower. */
+      topicAliasOutMax: { type: 'integer', default: 32, minimum: 0, maximum: 65535 },
+      /** Levels that a topic or filter may have. */
+      topicLevelsMax: { type: 'integer', default: 128, minimum: 1, maximum: 65535 },
+      /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. */
+      sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000 },
+      /** The keep-alive that every MQTT 5 client is told to use, in whole seconds. `null` leaves it to the client. */
+      serverKeepAlive: { type: 'duration', default: null, maximum: '65535s' },
+      /** Bytes that may wait to be written to one connection before its client counts as a slow reader. */
+      writeBufferMax: { type: 'bytes', default: '1MiB', minimum: 1024 },
+      /** What happens to QoS 0 messages for a slow reader: they are dropped, it is disconnected, or those who publish to it are slowed. */
+      slowReader: { type: 'string', enum: ['drop', 'disconnect', 'slowPublishers'], default: 'drop' },
+      /** The time that plugins have to decide on one message or client; then the answer is a refusal that names the plugin. */
+      verdictTimeout: { type: 'duration', default: '5s', minimum: 1 },
+      /** What a 3.1 or 3.1.1 publisher gets when its message is refused: an acknowledgement and nothing else, or a closed connection. */
+      deniedPublish: { type: 'string', enum: ['ack', 'close'], default: 'ack' },
+      /** Checks that a payload which says that it is UTF-8 text is such text. */
+      validatePayloadFormat: { type: 'boolean', default: false },
+      /** What MQTT 5 clients that ask for it are told as a basis for their response topics. `null` tells them nothing. */
+      responseInformation: { type: 'string', default: null },
+    },
+  },
+})
+
+/** The broker's own options: checked, complete, frozen. */
+export type Settings = OptionsOf<typeof settingsSchema>
+
+/** The broker's own options as a user writes them. */
+export type SettingsInput = OptionsInput<typeof settingsSchema>

@@ -1,0 +1,71 @@
+import { defineCatalogue } from '../../core/catalogue.ts'
+import { type ConfigSources, resolveConfig } from '../../core/config.ts'
+import { OperatorError } from '../../core/errors.ts'
+import { defineOptions, type OptionsSchema } from '../../core/options.ts'
+import { type AnyPluginFactory, definePlugin } from '../../core/plugin.ts'
+
+const socketOptions = defineOptions({
+  port: { type: 'integer', minimum: 0, maximum: 65535, default: 1883 },
+  host: { type: 'string' },
+})
+const shareOptions = defineOptions({ shareSubStrategy: { type: 'string', enum: ['round', 'random', 'hash'], default: 'round' } })
+const sysOptions = defineOptions({
+  interval: { type: 'duration', default: '60s' },
+  qos: { type: 'integer', minimum: 0, maximum: 2, default: 0 },
+})
+const redisOptions = defineOptions({
+  url: { type: 'string', default: 'redis://localhost:6379' },
+  password: { type: 'string' },
+  nodes: { type: 'list', items: { type: 'string' }, default: [] },
+  prefixes: { type: 'object', values: { type: 'string' }, default: {} },
+})
+
+const load =
+  (name: string, options: OptionsSchema, provides: string[] = []) =>
+  async (): Promise<AnyPluginFactory> =>
+    definePlugin({ name, options, provides, apply() {} })
+
+/** A catalogue as the package has one, small enough to see what the config makes of it. */
+export const catalogue = defineCatalogue({
+  version: '1.2.3',
+  exports: async () => ({ definePlugin, defineConfig: (config: unknown) => config, Stage: { Observe: 200 } }),
+  plugins: {
+    log: { options: { level: { type: 'string', enum: ['info', 'debug'], default: 'info' } }, load: load('log', {}) },
+    memory: { options: {}, provides: ['sessions', 'retained'], load: load('memory', {}, ['sessions', 'retained']) },
+    redis: { options: redisOptions, provides: ['sessions', 'retained'], load: load('redis', redisOptions, ['sessions', 'retained']) },
+    cluster: { options: {}, provides: ['bus'], requires: ['sessions'], offInTestMode: true, load: load('cluster', {}, ['bus']) },
+    retain: { options: {}, requires: ['retained'], load: load('retain', {}) },
+    shareTopic: { options: shareOptions, load: load('shareTopic', shareOptions) },
+    sysTopic: { options: sysOptions, load: load('sysTopic', sysOptions) },
+    socket: { options: socketOptions, listener: true, load: load('socket', socketOptions) },
+    needy: { options: { url: { type: 'string', required: true } }, load: load('needy', {}) },
+  },
+  presets: {
+    test: { settings: { enableTestMode: true }, plugins: () => ['log', 'memory', 'retain', 'shareTopic', 'sysTopic', 'socket'] },
+    dev: () => ['log', 'redis', 'retain', 'shareTopic', ['sysTopic', { interval: '5s' }], 'socket'],
+    prod: { settings: { heartbeat: '10s' }, plugins: () => ['log', 'redis', 'cluster', 'retain', 'shareTopic', 'sysTopic', 'socket'] },
+    standalone: () => ['log', 'memory', 'retain', 'socket'],
+  },
+})
+
+/** The config that the sources make. */
+export const resolve = (sources: ConfigSources) => resolveConfig(catalogue, sources)
+
+/** The config that an object makes, as `createBroker` hands it in. */
+export const resolveObject = (object: object) => resolve({ object })
+
+/** The names of the plugins that an object's config runs, in order. */
+export async function names(object: object): Promise<string[]> {
+  return (await resolveObject(object)).plugins.map(plugin => plugin.name)
+}
+
+/** The problems that a config has; none if it is accepted. */
+export async function problems(promise: Promise<unknown>): Promise<readonly string[]> {
+  try {
+    await promise
+    return []
+  } catch (error) {
+    if (error instanceof OperatorError) return error.problems
+    throw error
+  }
+}
