@@ -4,7 +4,7 @@ import { Counters } from './counters.ts'
 import { Dispatcher, type Outcome } from './dispatcher.ts'
 import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
-import { type Log, silentLog } from './log.ts'
+import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './message.ts'
 import type { Waiting } from './message-queue.ts'
 import { Flusher } from './outbox.ts'
@@ -78,7 +78,8 @@ export class Broker {
   readonly version: string
   /** Where clients can connect, in the order in which it opened. */
   readonly listeners: ListenerAddress[]
-  log: Log
+  /** The owner of the `log` service; silent until there is one. */
+  readonly log: Log
   /** `clock.now()`, at most `tickMs` old. */
   now: number
   /** Kept beside the hooks, so that the hot path asks a field. */
@@ -120,7 +121,7 @@ export class Broker {
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.slowed = new Set()
     this.slowPublishersMs = 10_000
-    this.log = silentLog
+    this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
@@ -162,7 +163,6 @@ export class Broker {
 
   /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
   async load(): Promise<void> {
-    this.log = this.services.find('log') ?? silentLog
     this.watchHooks()
     await this.sessions.open(
       {
@@ -235,13 +235,13 @@ export class Broker {
   // ---- connections
 
   /** Anybody may connect and nobody has said that this is meant. */
-  get open(): boolean {
+  get unguarded(): boolean {
     return this.settings.allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
   }
 
   /** The addresses that a listener binds to: `host`, or loopback only while anybody may connect and nobody said that this is meant. */
   addressesFor(host: string): string[] {
-    return this.open ? ['127.0.0.1', '::1'] : [host]
+    return this.unguarded ? ['127.0.0.1', '::1'] : [host]
   }
 
   listening(address: ListenerAddress): void {

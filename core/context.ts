@@ -1,27 +1,19 @@
-/** The hooks that a plugin taps; `core/hooks.ts` takes this place. */
-export interface Hooks {
-  readonly onPublish: {
-    tap(
-      options: string | { name: string; stage?: number },
-      tap: (publisher: { readonly clientId: string }, message: { readonly topic: string }) => number | 'drop' | false | undefined,
-    ): void
-  }
-}
-
-/** The services that a plugin provides and uses; `core/services.ts` takes this place. */
-export interface Services {
-  has(name: string): boolean
-}
-
-/** The log; `core/log.ts` takes this place. */
-export interface Log {
-  info(message: string): void
-  info(fields: object, message: string): void
-}
+import type { Broker } from './broker.ts'
+import type { Clock } from './clock.ts'
+import type { Hooks } from './hooks.ts'
+import type { Log } from './log.ts'
+import type { Services } from './services.ts'
 
 /** What a plugin is handed when it is applied. */
 export interface PluginContext {
+  /** Everything that happens; tap what you need. */
   readonly hooks: Hooks
+  /** What one plugin owns and others use: `sessions`, `retained`, `log`… */
   readonly services: Services
+  /** Who is connected, and `publish` in the broker's own name. */
+  readonly broker: Broker
+  /** The log; lines before all plugins have started are lost. */
   readonly log: Log
+  /** Time, which tests can move: use it in place of `Date.now` and `setTimeout`. */
+  readonly clock: Clock
 }

@@ -24,3 +24,36 @@ export const silentLog: Log = {
   error: nothing,
   isLevelEnabled: () => false,
 }
+
+/** A logger that looks for the real one at each line, because plugins hold it before there is one. */
+export class LateLog implements Log {
+  readonly #log: () => Log
+
+  constructor(log: () => Log) {
+    this.#log = log
+  }
+
+  trace(...line: [string] | [object, string]): void {
+    this.#log().trace(...(line as [string]))
+  }
+
+  debug(...line: [string] | [object, string]): void {
+    this.#log().debug(...(line as [string]))
+  }
+
+  info(...line: [string] | [object, string]): void {
+    this.#log().info(...(line as [string]))
+  }
+
+  warn(...line: [string] | [object, string]): void {
+    this.#log().warn(...(line as [string]))
+  }
+
+  error(...line: [string] | [object, string]): void {
+    this.#log().error(...(line as [string]))
+  }
+
+  isLevelEnabled(level: string): boolean {
+    return this.#log().isLevelEnabled(level)
+  }
+}

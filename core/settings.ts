@@ -18,6 +18,8 @@ export const settingsSchema = defineOptions({
   enableTestMode: { type: 'boolean', default: false },
   /** Lets in clients on whom no authentication plugin has an opinion. Not set and no such plugin: listeners bind to loopback only. */
   allowAnonymous: { type: 'boolean' },
+  /** Refuses to start while anybody may connect and nobody said that this is meant; preset `prod` sets it. Otherwise listeners bind to loopback then. */
+  requireAuthentication: { type: 'boolean', default: false },
   /** Limits and choices of the protocol, the same for every listener. */
   mqtt: {
     type: 'object',

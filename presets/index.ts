@@ -1,2 +1,75 @@
-export * from '../core/errors.ts'
-export * from '../core/reason.ts'
+import { createRequire } from 'node:module'
+import { type ConfigInput, defineCatalogue } from '../core/catalogue.ts'
+import type { Clock } from '../core/clock.ts'
+import { resolveConfig } from '../core/config.ts'
+import { RunningBroker } from '../core/running-broker.ts'
+import { plugins } from '../plugins/index.ts'
+import { presets } from './presets.ts'
+
+const { version } = createRequire(import.meta.url)('mqttx-broker/package.json') as { version: string }
+
+/** The built-in plugins and presets. */
+export const catalogue = defineCatalogue({
+  version,
+  plugins,
+  presets,
+  defaultPreset: 'standalone',
+  exports: () => import('./index.ts'),
+})
+
+/** What `mqttx.config.ts` exports and `createBroker` takes. */
+export type Config = ConfigInput<typeof catalogue>
+
+/** Types a config; returns it as it is. */
+export function defineConfig(config: Config): Config {
+  return config
+}
+
+export interface BrokerBuilder {
+  /** Starts it; resolves when all listeners are open, rejects with an `OperatorError` that names the cure. */
+  start(): Promise<RunningBroker>
+}
+
+/** A broker inside a program: `const broker = await createBroker({ preset: 'test', socket: { port: 0 } }).start()`. */
+export function createBroker(config: Config = {}, options: { clock?: Clock } = {}): BrokerBuilder {
+  return { start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), options) }
+}
+
+export type { Broker, ServerMessage } from '../core/broker.ts'
+export type { Client } from '../core/client.ts'
+export { type Clock, SystemClock, type Timer } from '../core/clock.ts'
+export type { PluginContext } from '../core/context.ts'
+export type { Delivery } from '../core/delivery.ts'
+export { MqttError, OperatorError } from '../core/errors.ts'
+export {
+  type Admission,
+  type AuthStep,
+  type ConnectRefusal,
+  type DisconnectReason,
+  type DropReason,
+  type Hooks,
+  type Publisher,
+  type PublishVerdict,
+  type Refusal,
+  type Rights,
+  Stage,
+  type SubscribeRefusal,
+  type SubscriptionAttempt,
+} from '../core/hooks.ts'
+export type { Log } from '../core/log.ts'
+export { ManualClock } from '../core/manual-clock.ts'
+export { Message } from '../core/message.ts'
+export { defineOptions } from '../core/options.ts'
+export { definePlugin, type Plugin, type PluginFactory, type RunningPlugin } from '../core/plugin.ts'
+export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
+export { ReasonCode, reasonName } from '../core/reason.ts'
+export type { Receipt } from '../core/receipt.ts'
+export type { RetainedStore } from '../core/retained.ts'
+export type { Member, Route, ShareGroup } from '../core/router.ts'
+export type { RunningBroker } from '../core/running-broker.ts'
+export type { Services } from '../core/services.ts'
+export type { SessionStore } from '../core/session-store.ts'
+export type { Subscription } from '../core/subscription.ts'
+export { TapError } from '../core/taps.ts'
+export { covers, isTopicFilter, isTopicName, matches } from '../core/topic.ts'
+export type { Transport, TransportEvents } from '../core/transport.ts'

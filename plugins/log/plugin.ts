@@ -1,6 +1,6 @@
 import { destination, type Logger, pino } from 'pino'
 import { definePlugin } from '../../core/plugin.ts'
-import type { Log } from '../../core/log.ts'
+import { LateLog, silentLog } from '../../core/log.ts'
 import { packetLine } from './packet-line.ts'
 import { logOptions } from './options.ts'
 
@@ -11,7 +11,8 @@ export const log = definePlugin({
   options: logOptions,
   apply({ hooks, services, broker }, { level, format }) {
     let logger: Logger
-    services.provide('log', new LateLog(() => logger), 'log')
+    // The service is there when plugins are wired, the logger when they have started.
+    services.provide('log', new LateLog(() => logger ?? silentLog), 'log')
     if (level === 'trace') {
       broker.traceAll = true
       hooks.onPacketReceived.tap('log', (client, packet) => logger.trace(packetLine(client, packet), 'received'))
@@ -31,33 +32,3 @@ export const log = definePlugin({
     }
   },
 })
-
-// The service is there when plugins are wired, the logger when they have started.
-class LateLog implements Log {
-  readonly #logger: () => Logger | undefined
-  constructor(logger: () => Logger | undefined) {
-    this.#logger = logger
-  }
-  get trace(): Log['trace'] {
-    return this.#write('trace')
-  }
-  get debug(): Log['debug'] {
-    return this.#write('debug')
-  }
-  get info(): Log['info'] {
-    return this.#write('info')
-  }
-  get warn(): Log['warn'] {
-    return this.#write('warn')
-  }
-  get error(): Log['error'] {
-    return this.#write('error')
-  }
-  isLevelEnabled(level: string): boolean {
-    return this.#logger()?.isLevelEnabled(level) ?? false
-  }
-  #write(level: 'trace' | 'debug' | 'info' | 'warn' | 'error'): Log['trace'] {
-    const logger = this.#logger()
-    return (logger === undefined ? () => {} : logger[level].bind(logger)) as Log['trace']
-  }
-}

@@ -1,0 +1,102 @@
+import { Broker, type ServerMessage } from './broker.ts'
+import type { Catalogue } from './catalogue.ts'
+import { providersOf } from './catalogue.ts'
+import { type Clock, SystemClock } from './clock.ts'
+import type { ResolvedConfig } from './config.ts'
+import { OperatorError } from './errors.ts'
+import type { Hooks } from './hooks.ts'
+import type { Log } from './log.ts'
+import { PluginHost } from './plugin-host.ts'
+import type { Transport, TransportEvents } from './transport.ts'
+
+export interface StartOptions {
+  /** Default: real time. */
+  readonly clock?: Clock
+}
+
+/** A broker that serves clients, until `stop`. */
+export class RunningBroker {
+  readonly #broker: Broker
+  readonly #host: PluginHost
+  #stopped: Promise<void> | undefined
+
+  private constructor(broker: Broker, host: PluginHost) {
+    this.#broker = broker
+    this.#host = host
+  }
+
+  /** Applies and starts the plugins of a checked config and opens the listeners. What had started is stopped again when one fails. */
+  static async start(catalogue: Catalogue, config: ResolvedConfig, { clock = new SystemClock() }: StartOptions = {}): Promise<RunningBroker> {
+    const broker = new Broker(config.settings, clock, catalogue.version)
+    const host = new PluginHost({
+      context: () => ({ hooks: broker.hooks, services: broker.services, broker, log: broker.log, clock }),
+      provided: catalogue.services ?? [],
+      providersOf: service => providersOf(catalogue, service),
+    })
+    const running = new RunningBroker(broker, host)
+    try {
+      host.apply(await Promise.all(config.plugins.map(plugin => plugin.create())))
+      await host.start()
+      await broker.load()
+      for (const warning of config.warnings) broker.log.warn(warning)
+      running.#checkOpen(config)
+      for (const line of await host.listen()) broker.log.info(line)
+      broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
+    } catch (error) {
+      await running.stop()
+      throw error
+    }
+    return running
+  }
+
+  #checkOpen({ settings }: ResolvedConfig): void {
+    if (!this.#broker.unguarded) return
+    const cure = 'add an authentication plugin, or say allowAnonymous: true'
+    if (settings.requireAuthentication) {
+      throw new OperatorError('ERR_UNGUARDED', `allowAnonymous: anybody could connect, which this preset does not allow unless it is said; ${cure}`)
+    }
+    this.#broker.log.info(`anybody may connect, so listeners bind to loopback only; to open them, ${cure}`)
+  }
+
+  /** The port of the first listener. */
+  get port(): number {
+    const [first] = this.#broker.listeners
+    if (first === undefined) throw new OperatorError('ERR_NO_LISTENER', 'no listener is open; turn on socket')
+    return first.port
+  }
+
+  get hooks(): Hooks {
+    return this.#broker.hooks
+  }
+
+  get log(): Log {
+    return this.#broker.log
+  }
+
+  /** What plugins are handed too: clients, counters, services. */
+  get broker(): Broker {
+    return this.#broker
+  }
+
+  /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
+  publish(message: ServerMessage): Promise<void> {
+    return this.#broker.publish(message)
+  }
+
+  /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */
+  accept(transport: Transport): TransportEvents | null {
+    return this.#broker.accept(transport)
+  }
+
+  /** Tells every client, drains, stops the plugins in reverse order. May be called again; never fails. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    await this.#broker.stop()
+    for (const error of await this.#host.stop()) this.#broker.log.error({ err: error.cause ?? error }, error.message)
+    this.#broker.log.info('stopped')
+  }
+}

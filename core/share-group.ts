@@ -1,0 +1,51 @@
+import type { Subscriber, Subscription } from './subscription.ts'
+
+export interface Member<S extends Subscriber> {
+  readonly subscriber: S
+  readonly subscription: Subscription
+}
+
+/** The members of one shared subscription. The same object as long as it has any, so that a plugin may remember things by it. */
+export class ShareGroup<S extends Subscriber> {
+  readonly name: string
+  /** Without `$share/{name}/`. */
+  readonly filter: string
+  readonly #members = new Map<S, Subscription>()
+  #list: Member<S>[] | null = null
+
+  constructor(name: string, filter: string) {
+    this.name = name
+    this.filter = filter
+  }
+
+  /** The whole filter, `$share/{name}/{filter}`: names the group among all. */
+  get key(): string {
+    return `$share/${this.name}/${this.filter}`
+  }
+
+  /** In the order in which they joined. */
+  get members(): readonly Member<S>[] {
+    this.#list ??= [...this.#members].map(([subscriber, subscription]) => ({ subscriber, subscription }))
+    return this.#list
+  }
+
+  get size(): number {
+    return this.#members.size
+  }
+
+  add(subscriber: S, subscription: Subscription): boolean {
+    const existed = this.#members.has(subscriber)
+    this.#members.set(subscriber, subscription)
+    this.#list = null
+    return existed
+  }
+
+  remove(subscriber: S): Subscription | undefined {
+    const subscription = this.#members.get(subscriber)
+    if (subscription !== undefined) {
+      this.#members.delete(subscriber)
+      this.#list = null
+    }
+    return subscription
+  }
+}

@@ -1,0 +1,24 @@
+import { defineCatalogue } from '../core/catalogue.ts'
+import { logOptions } from './log/options.ts'
+import { memoryOptions } from './memory/options.ts'
+import { retainOptions } from './retain/options.ts'
+import { shareTopicOptions } from './share-topic/options.ts'
+import { socketOptions } from './socket/options.ts'
+import { sysTopicOptions } from './sys-topic/options.ts'
+
+/**
+ * The built-in plugins: names and option schemas. An implementation is imported only when a preset or a config uses it,
+ * for the sake of start-up. The order is that of plugins which a preset does not name.
+ */
+export const plugins = defineCatalogue({
+  version: '',
+  presets: {},
+  plugins: {
+    log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
+    memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
+    retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
+    shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
+    sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
+    socket: { options: socketOptions, listener: true, load: async () => (await import('./socket/plugin.ts')).socket },
+  },
+}).plugins

@@ -1,0 +1,57 @@
+import { duplexPair } from 'node:stream'
+import { onTestFinished } from 'vitest'
+import { ManualClock } from '../../core/manual-clock.ts'
+import type { RunningBroker } from '../../core/running-broker.ts'
+import { StreamTransport } from '../../core/stream-transport.ts'
+import { type Config, createBroker } from '../../presets/index.ts'
+import { type ConnectOptions, TestClient } from './client.ts'
+
+/** A broker without a port, on a clock that stands still, and clients on streams in memory. */
+export interface TestBroker {
+  readonly running: RunningBroker
+  readonly broker: RunningBroker['broker']
+  readonly hooks: RunningBroker['hooks']
+  readonly clock: ManualClock
+  /** A stream to the broker on which nothing has been said yet. */
+  open(version?: 3 | 4 | 5): TestClient
+  /** A client that has its CONNACK. */
+  connect(options?: ConnectOptions): Promise<TestClient>
+  /** Moves time on, and lets everything due happen. */
+  advance(ms: number): Promise<void>
+}
+
+/** Starts a broker that stops when the test has finished. */
+export async function startBroker(config: Config = {}): Promise<TestBroker> {
+  const clock = new ManualClock()
+  const running = await createBroker({ preset: 'test', log: { level: 'silent' }, socket: false, ...config }, { clock }).start()
+  onTestFinished(() => running.stop())
+  const open = (version: 3 | 4 | 5 = 4): TestClient => {
+    const [ours, theirs] = duplexPair()
+    const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: 'memory' })
+    const events = running.accept(transport)
+    if (events === null) theirs.on('error', () => {})
+    else transport.listen(events, false)
+    return new TestClient(ours, version)
+  }
+  return {
+    running,
+    broker: running.broker,
+    hooks: running.hooks,
+    clock,
+    open,
+    async connect(options = {}) {
+      const client = open(options.version ?? 4)
+      await client.connect(options)
+      return client
+    },
+    async advance(ms) {
+      clock.advance(ms)
+      await settled()
+    },
+  }
+}
+
+/** Lets everything that is on its way in memory arrive: streams, immediates and promises take turns a few times. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
+}
