@@ -119,11 +119,11 @@ function rows(options, above, problems, file) {
     const path = above === '' ? name : `${above}.${name}`
     if (doc === undefined || doc === '') problems.push(`${path}: no text; write a JSDoc comment above it in ${file}`)
     const nested = option.properties?.value
-    if (nested === undefined) lines.push(`| \`${path}\` | ${cell(typeText(option))} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
-    else {
-      lines.push(`| \`${path}\` | object | | ${cell(doc ?? '')} |`)
-      lines.push(...rows(nested, path, problems, file))
-    }
+    const element = option.items?.value?.properties?.value
+    const type = nested === undefined ? (element === undefined ? typeText(option) : 'list of objects') : 'object'
+    lines.push(`| \`${path}\` | ${cell(type)} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
+    if (nested !== undefined) lines.push(...rows(nested, path, problems, file))
+    if (element !== undefined) lines.push(...rows(element, `${path}[]`, problems, file))
   }
   return lines
 }
