@@ -100,7 +100,7 @@ test('names who requires a missing service and which built-in plugins provide it
     'kafka requires service "sessions"; add memory() or redis()',
   )
   expect(() => host().apply([kafka])).toThrow('kafka requires service "sessions"; add a plugin that provides it')
-  host({ provided: ['sessions'] }).apply([kafka])
+  host({ has: service => service === 'sessions' }).apply([kafka])
   host().apply([kafka, { name: 'store', provides: ['sessions'], apply() {} }])
 })
 
