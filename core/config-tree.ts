@@ -77,7 +77,16 @@ export class ConfigTree {
       if (parts.length === 0) this.provenance.set(path, who)
     } else {
       this.#replace(into, key, path, value)
-      this.provenance.set(path, who)
+      this.#mark(path, value, who)
+    }
+  }
+
+  // Within a list of listeners each option was set by somebody too.
+  #mark(path: string, value: unknown, who: string): void {
+    this.provenance.set(path, who)
+    if (!Array.isArray(value)) return
+    for (const [index, part] of value.entries()) {
+      if (isRecord(part)) for (const [key, inner] of Object.entries(part)) this.#mark(`${path}.${index}.${key}`, inner, who)
     }
   }
 

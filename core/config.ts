@@ -73,7 +73,10 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
 
   checkOwners(plan.plugins)
-  checkRequired(plan.plugins, { provided: catalogue.services ?? [], providersOf: service => providersOf(catalogue, service) })
+  checkRequired(plan.plugins, {
+    has: service => catalogue.services?.includes(service) === true,
+    providersOf: service => providersOf(catalogue, service),
+  })
   const { plugins, warnings } = plan
   const configFile = sources.file?.path
   return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile }

@@ -10,7 +10,7 @@ export function describeOption(option: OptionSchema): string {
 /** The option at a path within another, by the shape of the value where there are several forms. */
 export function optionAt(option: OptionSchema | undefined, keys: readonly string[], value: unknown): OptionSchema | undefined {
   for (const key of keys) {
-    option = fitting(option, value)
+    option = formFor(option, value)
     if (option === undefined) return undefined
     if ('properties' in option) option = Object.hasOwn(option.properties, key) ? option.properties[key] : undefined
     else if ('values' in option) option = option.values
@@ -18,8 +18,16 @@ export function optionAt(option: OptionSchema | undefined, keys: readonly string
     else return undefined
     value = (value as Record<string, unknown> | undefined)?.[key]
   }
-  // Several forms of one thing are named together, unless the value is an object or a list: then one of them is meant.
-  return typeof value === 'object' && value !== null ? (fitting(option, value) ?? option) : option
+  return option
+}
+
+/** Of several forms the one that an object or a list must have been meant for. */
+export function formFor(option: OptionSchema | undefined, value: unknown): OptionSchema | undefined {
+  if (option === undefined || !('oneOf' in option)) return option
+  return option.oneOf.find(form => {
+    if ('properties' in form || 'values' in form) return typeof value === 'object' && value !== null && !Array.isArray(value)
+    return 'items' in form && Array.isArray(value)
+  })
 }
 
 /** A value as a message shows it: short, and not at all where it is a secret. */
@@ -45,14 +53,6 @@ export function maskText(text: string, name: string): string {
 
 function isSecretName(name: string): boolean {
   return /passw|secret|token|passphrase|privatekey|credential/i.test(name)
-}
-
-function fitting(option: OptionSchema | undefined, value: unknown): OptionSchema | undefined {
-  if (option === undefined || !('oneOf' in option)) return option
-  return option.oneOf.find(form => {
-    if ('properties' in form || 'values' in form) return typeof value === 'object' && value !== null && !Array.isArray(value)
-    return 'items' in form && Array.isArray(value)
-  })
 }
 
 function describeType(option: OptionSchema): string {

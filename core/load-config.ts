@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename, extname, join, resolve } from 'node:path'
 import type { Loader } from 'cosmiconfig'
 import type { Catalogue } from './catalogue.ts'
@@ -38,19 +38,10 @@ async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string): 
     return exported.default
   }
   const { cosmiconfig, defaultLoaders } = await import('cosmiconfig')
-  const text =
-    (loader: Loader): Loader =>
-    async (file, content) => {
-      try {
-        return (await loader(file, content)) as unknown
-      } catch (error) {
-        throw new OperatorError('ERR_CONFIG', textFailure(file, error), { cause: error })
-      }
-    }
   const loaders: Record<string, Loader> = {
-    '.json': text(defaultLoaders['.json']),
-    '.yaml': text(defaultLoaders['.yaml']),
-    '.yml': text(defaultLoaders['.yml']),
+    '.json': readJson,
+    '.yaml': yamlLoader(defaultLoaders['.yaml']),
+    '.yml': yamlLoader(defaultLoaders['.yml']),
   }
   // cosmiconfig's own loader for TypeScript does not work with typescript 7 and writes a file beside the config.
   for (const one of ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']) loaders[one] = module
@@ -59,31 +50,44 @@ async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string): 
   }
   try {
     const result = await cosmiconfig('mqttx', { loaders, searchPlaces: configFileNames, cache: false }).load(path)
-    return result?.isEmpty === true ? {} : (result?.config as unknown)
+    return (result?.config as unknown) ?? {}
   } catch (error) {
     if (error instanceof OperatorError) throw error
     throw new OperatorError('ERR_CONFIG', await describeFailure(path, error), { cause: error })
   }
 }
 
-// parse-json and js-yaml say the line in ways of their own.
-function textFailure(path: string, error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error)
-  const mark = (error as { mark?: { line: number } }).mark
-  const json = /at position (\d+)|\((?:line )?(\d+)[: ]/.exec(message)
-  const line =
-    mark !== undefined
-      ? mark.line + 1
-      : json?.[2] !== undefined
-        ? Number(json[2])
-        : json?.[1] !== undefined
-          ? readFileSync(path, 'utf8').slice(0, Number(json[1])).split('\n').length
-          : undefined
-  const said = message
-    .split('\n')
-    .filter(text => !/^(JSON|YAML) Error in /.test(text) && text.trim() !== '')[0]
-    ?.replaceAll(path, basename(path))
-    .replace(/ in JSON at position \d+.*$/, '')
-    .replace(/\s*\(\d+:\d+\)\s*$/, '')
-  return `${basename(path)}${line === undefined ? '' : `:${line}`}: ${said ?? 'cannot be read'}`
+function readJson(path: string, content: string): unknown {
+  try {
+    return JSON.parse(content.replace(/^\uFEFF/, '')) as unknown
+  } catch (cause) {
+    const said = (cause as Error).message
+      .replace(/(, ".*)? is not valid JSON$|( in JSON)? at position \d+.*$/s, '')
+      .replace("'\n'", 'at the end of the line')
+    throw new OperatorError('ERR_CONFIG', `${basename(path)}:${jsonErrorLine(content, cause as Error)}: ${said}`, { cause })
+  }
+}
+
+// JSON.parse says the position of some errors; of the others we look for the first text that is no token of JSON.
+function jsonErrorLine(content: string, error: Error): number {
+  const token = /\s+|[{}[\],:]|"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:true|false|null)\b/y
+  let position = Number(/at position (\d+)/.exec(error.message)?.[1] ?? Number.NaN)
+  if (Number.isNaN(position)) {
+    position = 0
+    while (position < content.length && token.test(content)) position = token.lastIndex
+  }
+  return content.slice(0, position).split('\n').length
+}
+
+// js-yaml knows the place, and says it in a drawing of several lines.
+function yamlLoader(load: Loader): Loader {
+  return async (path, content) => {
+    try {
+      return (await load(path, content)) as unknown
+    } catch (cause) {
+      const { reason, mark, message } = cause as { reason?: string; mark?: { line: number }; message: string }
+      const place = mark === undefined ? '' : `:${mark.line + 1}`
+      throw new OperatorError('ERR_CONFIG', `${basename(path)}${place}: ${reason ?? message.split('\n')[0]}`, { cause })
+    }
+  }
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Catalogue } from './catalogue.ts'
@@ -66,21 +65,17 @@ function lineOf(path: string, error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined
   // The stack of a syntax error begins with the place; that of a thrown error has it in its frames. jiti's parser says (12:5).
   const stack = `${error.stack ?? ''}`.replaceAll('file://', '')
-  const place = new RegExp(`${escape(path)}:(\\d+)`).exec(stack) ?? /\((\d+):\d+\)/.exec(error.message)
+  const place = new RegExp(`${escapePattern(path)}:(\\d+)`).exec(stack) ?? /\((\d+):\d+\)/.exec(error.message)
   return place === null ? undefined : Number(place[1])
 }
 
-// An import() that fails to parse hides the place: V8 prints it but keeps it out of the stack. A compile of the same text
-// as a module says it.
+// V8 keeps the place of a syntax error in an imported module to itself; `node --check` prints it.
 async function syntaxErrorLine(path: string, error: unknown): Promise<number | undefined> {
   if (!(error instanceof SyntaxError)) return undefined
-  try {
-    const { createJiti } = await import('jiti')
-    createJiti(import.meta.url, { fsCache: false }).transform({ source: readFileSync(path, 'utf8'), filename: path, ts: false })
-  } catch (parseError) {
-    return lineOf(path, parseError)
-  }
-  return undefined
+  const { spawnSync } = await import('node:child_process')
+  const { stderr } = spawnSync(process.execPath, ['--check', path], { encoding: 'utf8', timeout: 5000 })
+  const place = new RegExp(`${escapePattern(basename(path))}:(\\d+)`).exec(stderr ?? '')
+  return place === null ? undefined : Number(place[1])
 }
 
-const escape = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+const escapePattern = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')

@@ -5,8 +5,8 @@ import type { Plugin, RunningPlugin } from './plugin.ts'
 export interface PluginHostOptions {
   /** What each plugin is handed; called once a plugin, so that its log lines can carry its name. */
   context(plugin: Plugin): PluginContext
-  /** The services that core itself owns, such as `log` before a plugin does. */
-  provided?: Iterable<string>
+  /** Whether somebody owns a service who did not declare it: core itself, or a plugin that provided it in `apply`. */
+  has?(service: string): boolean
   /** The built-in plugins that could provide a service, for the cure in the message: `['memory', 'redis']`. */
   providersOf?(service: string): readonly string[]
   /** How long one plugin's `stop` may take. */
@@ -137,13 +137,13 @@ export function checkOwners(plugins: readonly Pick<Plugin, 'name' | 'provides'>[
 /** Refuses a plugin whose required service nobody provides. */
 export function checkRequired(
   plugins: readonly Pick<Plugin, 'name' | 'provides' | 'requires'>[],
-  options: Pick<PluginHostOptions, 'provided' | 'providersOf'>,
+  options: Pick<PluginHostOptions, 'has' | 'providersOf'>,
 ): void {
-  const provided = new Set([...(options.provided ?? []), ...plugins.flatMap(plugin => plugin.provides ?? [])])
+  const provided = new Set(plugins.flatMap(plugin => plugin.provides ?? []))
   const problems: string[] = []
   for (const { name, requires = [] } of plugins) {
     for (const service of requires) {
-      if (provided.has(service)) continue
+      if (provided.has(service) || options.has?.(service) === true) continue
       const providers = options.providersOf?.(service) ?? []
       const cure =
         providers.length === 0 ? 'add a plugin that provides it' : `add ${providers.map(provider => `${provider}()`).join(' or ')}`

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
-import { describeOption, optionAt, showValue } from './describe.ts'
+import { describeOption, formFor, optionAt, showValue } from './describe.ts'
 import { OperatorError } from './errors.ts'
 import type { OptionSchema, OptionsSchema } from './options.ts'
 import { durationMsMax, parseBytes, parseDuration } from './quantity.ts'
@@ -188,14 +188,15 @@ function translate(errors: readonly ErrorObject[], schema: OptionsSchema, option
     const option = optionAt(root, keys, options)
     if (option === undefined) continue
     if (error.keyword === 'additionalProperties' || error.keyword === 'required') {
-      if (!('properties' in option)) continue
+      const form = formFor(option, value)
+      if (form === undefined || !('properties' in form)) continue
       if (error.keyword === 'required') {
         const missing = String(error.params.missingProperty)
-        const wanted = option.properties[missing]
+        const wanted = form.properties[missing]
         if (wanted !== undefined) say([...keys, missing], `required; it is ${describeOption(wanted)}`, true)
       } else {
         const unknown = String(error.params.additionalProperty)
-        say([...keys, unknown], unknownName(unknown, Object.keys(option.properties)))
+        say([...keys, unknown], unknownName(unknown, Object.keys(form.properties)))
       }
     } else if (!('oneOf' in option && (isRecord(value) || Array.isArray(value)) && hasDeeper(errors, error.instancePath))) {
       say(keys, `must be ${describeOption(option)}, got ${showValue(value, keys.at(-1), option.secret)}`)

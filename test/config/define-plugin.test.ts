@@ -1,35 +1,7 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import { definePlugin } from '../../core/plugin.ts'
-import { ReasonCode } from '../../core/reason.ts'
 import type { Settings } from '../../core/settings.ts'
-
-const Stage = { Guard: -200 } as const
-
-/** Refuses a client's publishes once it has used up its budget for this second. */
-export const rateLimit = definePlugin({
-  name: 'rateLimit',
-  options: {
-    /** Messages one client may publish per second. */
-    perSecond: { type: 'integer', minimum: 1, default: 100 },
-  },
-  apply({ hooks }, { perSecond }) {
-    const spent = new Map<string, number>()
-    let refill: NodeJS.Timeout
-
-    hooks.onPublish.tap({ name: 'rateLimit', stage: Stage.Guard }, publisher => {
-      const count = (spent.get(publisher.clientId) ?? 0) + 1
-      spent.set(publisher.clientId, count)
-      return count > perSecond ? ReasonCode.QuotaExceeded : undefined
-    })
-
-    return {
-      start: () => {
-        refill = setInterval(() => spent.clear(), 1000)
-      },
-      stop: () => clearInterval(refill),
-    }
-  },
-})
+import { rateLimit } from './rate-limit.ts'
 
 test('infers the types of options from their declaration', () => {
   definePlugin({
@@ -66,3 +38,35 @@ test('infers the types of options from their declaration', () => {
   rateLimit({ perMinute: 50 })
   expect(rateLimit.name).toBe('rateLimit')
 })
+
+test('applies a plugin with checked options, and refuses wrong ones', () => {
+  let seen: unknown
+  const own = definePlugin({
+    name: 'own',
+    options: { wait: { type: 'duration', default: '2s' }, list: { type: 'list', items: { type: 'bytes' }, default: [] } },
+    apply(_context, options) {
+      seen = options
+    },
+  })
+  own({ list: ['1KiB', 5] }).apply(context)
+  expect(seen).toEqual({ wait: 2000, list: [1024, 5] })
+  expect(Object.isFrozen((seen as { list: unknown }).list)).toBe(true)
+  // @ts-expect-error the option does not exist: that is the point
+  expect(() => own({ wiat: 1 }).apply(context)).toThrow('own.wiat: unknown; did you mean wait?')
+  expect(() => own({ list: ['1 parsec'] }).apply(context)).toThrow(/^own\.list\[0\]: must be a size: '2MiB'.*, got "1 parsec"$/)
+})
+
+test('carries what a catalogue lists', () => {
+  const own = definePlugin({ name: 'own', options: { a: { type: 'any' } }, provides: ['bus'], requires: ['sessions'], apply() {} })
+  expect({ ...own }).toMatchObject({ options: { a: { type: 'any' } }, provides: ['bus'], requires: ['sessions'] })
+  expect(own.name).toBe('own')
+  expect(own()).toMatchObject({ name: 'own', provides: ['bus'], requires: ['sessions'] })
+})
+
+test('asks for required options by type and at run time', () => {
+  const own = definePlugin({ name: 'own', options: { url: { type: 'string', required: true } }, apply() {} })
+  // @ts-expect-error url is required
+  expect(() => own().apply(context)).toThrow('own.url: required; it is a string')
+})
+
+const context = {} as Parameters<ReturnType<typeof rateLimit>['apply']>[0]

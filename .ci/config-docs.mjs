@@ -1,0 +1,204 @@
+// Writes docs/config.md from the option schemas in the sources: the text of an option is the JSDoc above it.
+//   node .ci/config-docs.mjs           writes
+//   node .ci/config-docs.mjs --check   fails where the file is stale or an option has no text
+// TypeScript 7 has no compiler API, and the schemas are plain literals, so a small scanner reads them as they stand.
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root =
+  process.argv.find(argument => argument.startsWith('--root='))?.slice('--root='.length) ??
+  join(dirname(fileURLToPath(import.meta.url)), '..')
+const target = join(root, 'docs', 'config.md')
+
+/** The parts of a source text that matter here: names, texts, brackets and comments that begin with two stars. */
+function tokens(source) {
+  const grammar =
+    /(?<doc>\/\*\*[\s\S]*?\*\/)|\/\*[\s\S]*?\*\/|\/\/[^\n]*|(?<text>'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`)|(?<name>[A-Za-z_$][\w$]*)|(?<number>-?\d[\d_.]*)|(?<mark>[^\s])/g
+  const found = []
+  for (const match of source.matchAll(grammar)) {
+    const [kind, text] = Object.entries(match.groups).find(([, value]) => value !== undefined) ?? []
+    if (kind !== undefined) found.push({ kind, text })
+  }
+  return found
+}
+
+/** Reads one value of an object literal: a nested object, a list, or a plain expression kept as text. */
+function readValue(list, at) {
+  const opening = list[at]?.text
+  if (opening === '{') return readObject(list, at + 1)
+  if (opening === '[') {
+    const items = []
+    at++
+    while (at < list.length && list[at].text !== ']') {
+      if (list[at].text === ',' || list[at].kind === 'doc') at++
+      else {
+        const item = readValue(list, at)
+        items.push(item.value)
+        at = item.at
+      }
+    }
+    return { value: items, at: at + 1 }
+  }
+  let depth = 0
+  let text = ''
+  while (at < list.length) {
+    const token = list[at]
+    if (depth === 0 && (token.text === ',' || token.text === '}' || token.text === ']')) break
+    if ('{[('.includes(token.text)) depth++
+    if ('}])'.includes(token.text)) depth--
+    text += token.kind === 'doc' ? '' : token.text
+    at++
+  }
+  return { value: literal(text), at }
+}
+
+function readObject(list, at) {
+  const entries = {}
+  let doc
+  while (at < list.length && list[at].text !== '}') {
+    const token = list[at]
+    if (token.kind === 'doc') {
+      doc = plainText(token.text)
+      at++
+    } else if ((token.kind === 'name' || token.kind === 'text') && list[at + 1]?.text === ':') {
+      const { value, at: after } = readValue(list, at + 2)
+      entries[token.kind === 'text' ? literal(token.text) : token.text] = { value, doc }
+      doc = undefined
+      at = after
+    } else {
+      doc = undefined
+      at++
+    }
+  }
+  return { value: entries, at: at + 1 }
+}
+
+function literal(text) {
+  if (/^['"`]/.test(text)) return text.slice(1, -1).replace(/\\(.)/g, '$1')
+  if (/^-?\d[\d_.]*$/.test(text)) return Number(text.replaceAll('_', ''))
+  return { true: true, false: false, null: null }[text] ?? (text === 'null' ? null : { source: text })
+}
+
+const plainText = comment =>
+  comment
+    .slice(3, -2)
+    .replace(/^\s*\*\s?/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+
+/** The schemas of a file: `defineOptions({…})`, and `options: {…}` within `definePlugin({…})`. */
+function schemasOf(file) {
+  const list = tokens(readFileSync(file, 'utf8'))
+  const schemas = []
+  let name
+  let doc
+  for (let at = 0; at < list.length; at++) {
+    if (list[at].kind === 'doc') doc = plainText(list[at].text)
+    const called = list[at].text
+    if ((called !== 'defineOptions' && called !== 'definePlugin') || list[at + 1]?.text !== '(' || list[at + 2]?.text !== '{') continue
+    const { value } = readObject(list, at + 3)
+    const options = called === 'defineOptions' ? value : value.options?.value
+    name = called === 'definePlugin' ? value.name?.value : sectionOf(list, at)
+    // `options: sharedOptions` names a schema that defineOptions declares elsewhere.
+    if (options !== undefined && options.source === undefined) schemas.push({ name, doc, options })
+    doc = undefined
+  }
+  return schemas
+}
+
+// `export const socketOptions = defineOptions(` is the section `socket`; `settingsSchema` is the root.
+function sectionOf(list, at) {
+  const name = list[at - 2]?.text ?? ''
+  return name === 'settingsSchema' ? '' : name.replace(/(Options|Schema)$/, '')
+}
+
+function rows(options, above, problems, file) {
+  const lines = []
+  for (const [name, { value: option, doc }] of Object.entries(options)) {
+    const path = above === '' ? name : `${above}.${name}`
+    if (doc === undefined || doc === '') problems.push(`${path}: no text; write a JSDoc comment above it in ${file}`)
+    const nested = option.properties?.value
+    const element = option.items?.value?.properties?.value
+    const type = nested === undefined ? (element === undefined ? typeText(option) : 'list of objects') : 'object'
+    lines.push(`| \`${path}\` | ${cell(type)} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
+    if (nested !== undefined) lines.push(...rows(nested, path, problems, file))
+    if (element !== undefined) lines.push(...rows(element, `${path}[]`, problems, file))
+  }
+  return lines
+}
+
+const cell = text => text.replaceAll('|', '\\|')
+
+function typeText(option) {
+  const {
+    type,
+    enum: choices,
+    minimum,
+    maximum,
+    oneOf,
+    items,
+    values,
+  } = Object.fromEntries(Object.entries(option).map(([key, entry]) => [key, entry.value]))
+  let text = type
+  if (Array.isArray(choices)) text = choices.map(choice => `\`${choice}\``).join(', ')
+  else if (Array.isArray(oneOf)) text = oneOf.map(typeText).join(' or ')
+  else if (items !== undefined) text = `list of ${typeText(items)}`
+  else if (values !== undefined) text = `names, each ${typeText(values)}`
+  if (typeof text !== 'string') text = 'see the source'
+  const known = bound => bound !== undefined && typeof bound !== 'object'
+  if (known(minimum) && known(maximum)) text += `, ${minimum} to ${maximum}`
+  else if (known(minimum)) text += `, at least ${minimum}`
+  else if (known(maximum)) text += `, at most ${maximum}`
+  return option.nullable?.value === true || (option.default !== undefined && option.default.value === null) ? `${text}, or null` : text
+}
+
+function defaultText(option) {
+  if (option.required?.value === true) return '(required)'
+  const value = option.default?.value
+  if (value === undefined) return ''
+  if (value?.source !== undefined) return `\`${value.source}\``
+  if (Array.isArray(value)) return `\`${JSON.stringify(value)}\``
+  return `\`${typeof value === 'object' && value !== null ? '{}' : value}\``
+}
+
+function sources() {
+  const files = [join('core', 'settings.ts')]
+  const plugins = join(root, 'plugins')
+  if (existsSync(plugins)) {
+    for (const entry of readdirSync(plugins, { recursive: true }).sort())
+      if (String(entry).endsWith('.ts')) files.push(join('plugins', String(entry)))
+  }
+  return files
+}
+
+const problems = []
+const parts = [
+  '# Options',
+  '',
+  '<!-- Written by .ci/config-docs.mjs from the JSDoc of the option schemas. Change it there. -->',
+  '',
+  "Every option, where it stands in the config, and what it is when nobody sets it. A duration is `'60s'`, `'500ms'`, `'1m'`, `'2h'`, `'1d'` or a",
+  "number of milliseconds; a size in bytes is `'2MiB'`, `'64KiB'`, `'10MB'` or a number. `npx mqttx-broker check` prints the values in force and",
+  'who set each one. A section turns its plugin on; `false` or `{ enable: false }` turns it off.',
+]
+const head = ['', '| Option | Type | Default | |', '|---|---|---|---|']
+for (const file of sources()) {
+  if (!existsSync(join(root, file))) continue
+  for (const { name, doc, options } of schemasOf(join(root, file))) {
+    const lines = rows(options, name, problems, file)
+    parts.push('', name === '' ? '## The broker itself' : `## \`${name}\``)
+    if (doc !== undefined) parts.push('', doc)
+    if (lines.length > 0) parts.push(...head, ...lines)
+  }
+}
+const text = `${parts.join('\n')}\n`
+
+if (process.argv.includes('--check')) {
+  if (!existsSync(target) || readFileSync(target, 'utf8') !== text) problems.push('docs/config.md is stale: run  node .ci/config-docs.mjs')
+} else {
+  mkdirSync(dirname(target), { recursive: true })
+  writeFileSync(target, text)
+}
+for (const problem of problems) console.error(problem)
+process.exitCode = problems.length > 0 ? 1 : 0

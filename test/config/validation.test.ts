@@ -1,0 +1,117 @@
+import { expect, test } from 'vitest'
+import { defineOptions, type OptionsSchema } from '../../core/options.ts'
+import { settingsSchema } from '../../core/settings.ts'
+import { checkOptions, validateOptions } from '../../core/validation.ts'
+
+const found = (schema: OptionsSchema, given: unknown) =>
+  validateOptions(schema, given, 'own').problems.map(problem => `${problem.path}: ${problem.text}`)
+
+test('bounds durations, by default to what a timer can wait', () => {
+  const schema = defineOptions({ wait: { type: 'duration' }, keep: { type: 'duration', minimum: '1s', maximum: '1h' } })
+  expect(checkOptions(schema, { wait: '20d', keep: '1h' }, 'own')).toEqual({ wait: 1_728_000_000, keep: 3_600_000 })
+  expect(found(schema, { wait: '30d', keep: 5 })).toEqual([
+    `own.wait: must be a duration: '60s', '500ms', '1m', '2h', '1d' or a number of milliseconds, got "30d"`,
+    `own.keep: must be a duration: '60s', '500ms', '1m', '2h', '1d' or a number of milliseconds from 1s to 1h, got 5`,
+  ])
+})
+
+test('fills in defaults at every depth, and reads those of durations too', () => {
+  const schema = defineOptions({
+    outer: {
+      type: 'object',
+      properties: {
+        inner: { type: 'object', properties: { wait: { type: 'duration', default: '1s' } } },
+        flag: { type: 'boolean', default: true },
+      },
+    },
+    many: { type: 'list', items: { type: 'object', properties: { size: { type: 'bytes', default: '1KiB' } } }, default: [] },
+  })
+  expect(checkOptions(schema, { many: [{}] }, 'own')).toEqual({ outer: { inner: { wait: 1000 }, flag: true }, many: [{ size: 1024 }] })
+  expect(checkOptions(schema, {}, 'own')).toEqual({ outer: { inner: { wait: 1000 }, flag: true }, many: [] })
+})
+
+test('takes null only where null is a value', () => {
+  const schema = defineOptions({
+    a: { type: 'duration', nullable: true },
+    b: { type: 'integer', default: null },
+    c: { type: 'string' },
+    d: { type: 'string', enum: ['x'], nullable: true },
+  })
+  expect(checkOptions(schema, { a: null, d: null }, 'own')).toEqual({ a: null, b: null, d: null })
+  expect(found(schema, { c: null, b: 'x' })).toEqual(['own.b: must be an integer, or null, got "x"', 'own.c: must be a string, got null'])
+})
+
+test('says of several forms what all of them are, and of a broken object what is broken in it', () => {
+  const schema = defineOptions({
+    tls: { oneOf: [{ type: 'boolean' }, { type: 'object', properties: { port: { type: 'integer' } } }] },
+    id: { oneOf: [{ type: 'integer' }, { type: 'string' }] },
+  })
+  expect(found(schema, { tls: 'yes', id: true })).toEqual([
+    'own.tls: must be true or false or an object { port }, got "yes"',
+    'own.id: must be an integer or a string, got true',
+  ])
+  expect(found(schema, { tls: { prot: 1 } })).toEqual(['own.tls.prot: unknown; did you mean port?'])
+  expect(found(schema, { tls: { port: 'x' } })).toEqual(['own.tls.port: must be an integer, got "x"'])
+})
+
+test('passes functions and instances through untouched', () => {
+  const schema = defineOptions({ decide: { type: 'any' }, when: { type: 'any' } })
+  const given = { decide: () => true, when: new Date(0) }
+  expect(checkOptions(schema, given, 'own')).toEqual(given)
+  expect(Object.isFrozen(given)).toBe(false)
+})
+
+test('checks the keys of records by their values only', () => {
+  const schema = defineOptions({ users: { type: 'object', values: { type: 'string' }, default: {} } })
+  expect(checkOptions(schema, { users: { anna: 'a', 'b/c': 'd' } }, 'own')).toEqual({ users: { anna: 'a', 'b/c': 'd' } })
+  expect(found(schema, { users: { 'b/c': 5 } })).toEqual(['own.users.b/c: must be a string, got 5'])
+})
+
+test('masks secrets, by name, by declaration and within addresses', () => {
+  const schema = defineOptions({
+    password: { type: 'string', minLength: 99 },
+    pin: { type: 'string', minLength: 99, secret: true },
+    url: { type: 'integer' },
+  })
+  expect(found(schema, { password: 'hunter2', pin: '1234', url: 'redis://me:hunter2@cache' })).toEqual([
+    'own.password: must be a text that is not empty, got ***',
+    'own.pin: must be a text that is not empty, got ***',
+    'own.url: must be an integer, got "redis://me:***@cache"',
+  ])
+})
+
+test('says that options must be an object', () => {
+  expect(found({}, 5)).toEqual(['own: must be an object of options, got 5'])
+})
+
+test('has the defaults that are promised', () => {
+  expect(checkOptions(settingsSchema, {}, '')).toEqual({
+    brokerId: 1,
+    heartbeat: 60_000,
+    host: '0.0.0.0',
+    soBacklog: 512,
+    enableTopicSubPubSecure: false,
+    enableInnerCache: true,
+    enableTestMode: false,
+    mqtt: {
+      maximumPacketSize: 2_097_152,
+      receiveMaximum: 1000,
+      inflightMax: 1000,
+      queueMessagesMax: 100_000,
+      queueBytesMax: 67_108_864,
+      queueFull: 'dropNewest',
+      queueQoS0: false,
+      topicAliasMaximum: 32,
+      topicAliasOutMax: 32,
+      topicLevelsMax: 128,
+      sessionExpiryMax: null,
+      serverKeepAlive: null,
+      writeBufferMax: 1_048_576,
+      slowReader: 'drop',
+      verdictTimeout: 5000,
+      deniedPublish: 'ack',
+      validatePayloadFormat: false,
+      responseInformation: null,
+    },
+  })
+})
