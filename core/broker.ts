@@ -12,7 +12,7 @@ import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
 import { ReasonCode } from './reason.ts'
-import { Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 import { Router } from './router.ts'
 import { Services } from './services.ts'
 import { Session } from './session.ts'
@@ -262,7 +262,7 @@ export class Broker {
   }
 
   wheelItem(client: Client): WheelItem {
-    return { prev: null, next: null, slot: -1, dueMs: 0, onTimer: now => client.onTimer(now) } as unknown as WheelItem
+    return { next: null, previous: null, dueAt: 0, onTimer: now => client.onTimer(now) }
   }
 
   /** Runs one at a time for each client id. */
@@ -305,7 +305,13 @@ export class Broker {
     counters.connected += 1
     if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
     this.log.info(
-      { clientId: client.clientId, address: client.remoteAddress, protocol: client.transport.protocol, version: client.version, keepAlive: client.keepAlive },
+      {
+        clientId: client.clientId,
+        address: client.remoteAddress,
+        protocol: client.transport.protocol,
+        version: client.version,
+        keepAlive: client.keepAlive,
+      },
       'connected',
     )
   }
@@ -315,7 +321,10 @@ export class Broker {
     const { session } = client
     if (wasConnected) this.counters.connected -= 1
     if (client.clientId !== '' || wasConnected) {
-      this.log.info({ clientId: client.clientId, address: client.remoteAddress, reason: reason.message, code: reason.code, by: reason.by }, 'disconnected')
+      this.log.info(
+        { clientId: client.clientId, address: client.remoteAddress, reason: reason.message, code: reason.code, by: reason.by },
+        'disconnected',
+      )
     } else {
       this.log.debug({ address: client.remoteAddress, reason: reason.message }, 'closed before CONNECT')
     }
@@ -368,7 +377,8 @@ export class Broker {
     if (session !== undefined && session.client === null) this.#forget(session)
     const left: Waiting[] = []
     for (const { message, qos, retain, identifiers, group, packetId } of ended.shared) {
-      if (qos === 2 && packetId !== 0) this.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
+      if (qos === 2 && packetId !== 0)
+        this.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
       else left.push({ message, qos, retain, identifiers, group })
     }
     this.#dispatcher.redistribute(ended.clientId, left)
@@ -417,7 +427,8 @@ export class Broker {
 
   /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */
   deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void {
-    if (client.session !== null && client.state === 'connected') this.#dispatcher.deliverTo(client.session, message, qos, retain, identifiers, null)
+    if (client.session !== null && client.state === 'connected')
+      this.#dispatcher.deliverTo(client.session, message, qos, retain, identifiers, null)
   }
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */

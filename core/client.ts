@@ -297,7 +297,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.#state === 'new') {
       this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
     } else if (this.#state === 'connected') {
-      if (now - this.lastSeen >= this.keepAlive * 1500) this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
+      if (now - this.lastSeen >= this.keepAlive * 1500)
+        this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
       else this.watch()
     }
   }
@@ -390,7 +391,10 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
   unkept(error: Error): void {
-    this.broker.log.warn({ clientId: this.clientId, err: error }, 'a message could not be kept; its publisher is disconnected so that it sends it again')
+    this.broker.log.warn(
+      { clientId: this.clientId, err: error },
+      'a message could not be kept; its publisher is disconnected so that it sends it again',
+    )
     this.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
   }
 
@@ -545,7 +549,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   /** More waits for it than it should be sent on top of: its window is full or its bytes do not leave. */
   get congested(): boolean {
-    return this.outbox.blocked || this.outbox.pendingBytes > readyBytes || (this.session?.queue?.length ?? 0) > 0 || this.session?.backlog?.waiting === true
+    return (
+      this.outbox.blocked ||
+      this.outbox.pendingBytes > readyBytes ||
+      (this.session?.queue?.length ?? 0) > 0 ||
+      this.session?.backlog?.waiting === true
+    )
   }
 
   /** Calls once, when the client can take more; never if it goes first. */

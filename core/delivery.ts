@@ -8,7 +8,7 @@ import type { Properties } from './protocol/packets.ts'
  */
 export class Delivery {
   /** As it was published; shared, so never changed. */
-  readonly message: Readonly<Message>
+  readonly message: Message
   readonly qos: QoS
   topic: string
   retain: boolean

@@ -65,7 +65,14 @@ export class Dispatcher {
   }
 
   /** One message to one session that asked for it: a retained message, an answer, a group's message that a member left behind. */
-  deliverTo(session: Session, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): void {
+  deliverTo(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    group: string | null,
+  ): void {
     this.#toSession(session, message, qos, retain, identifiers, group, null)
     if (this.#targets.length > 0) this.#append(message, null, null)?.release()
   }

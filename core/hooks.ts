@@ -2,8 +2,8 @@ import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from '
 import type { Client } from './client.ts'
 import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
-import type { ConnectPacket, AuthPacket, Packet, UserProperty } from './protocol/packets.ts'
 import type { QoS } from './protocol/constants.ts'
+import type { AuthPacket, ConnectPacket, Packet, UserProperty } from './protocol/packets.ts'
 import { ReasonCode } from './reason.ts'
 import type { Receipt } from './receipt.ts'
 import type { Member, Route, ShareGroup } from './router.ts'
@@ -45,7 +45,12 @@ export type SubscribeRefusal = ReasonCode | Refusal | false
 export type PublishVerdict = ReasonCode | Refusal | 'drop' | false
 
 /** The answer to an AUTH packet: go on with the exchange, finish it, or refuse. */
-export type AuthStep = { continue: true; data?: Buffer; reasonString?: string } | { admission: Admission; data?: Buffer } | Refusal | ReasonCode | false
+export type AuthStep =
+  | { continue: true; data?: Buffer; reasonString?: string }
+  | { admission: Admission; data?: Buffer }
+  | Refusal
+  | ReasonCode
+  | false
 
 /** Who publishes: a client, or what is left of one when its will is due. */
 export interface Publisher {
@@ -72,9 +77,8 @@ export interface SubscriptionAttempt {
   lifetime: 'session' | 'connection' | 'none'
 }
 
-// biome-ignore-start lint/suspicious/noConfusingVoidType: a tap without a return statement has no opinion, and must type-check.
+// A tap without a return statement has no opinion, and must type-check.
 type Opinion<T> = T | undefined | void
-// biome-ignore-end lint/suspicious/noConfusingVoidType: as above.
 
 const answer = {
   isFalse: (value: unknown) => value === false,
@@ -105,7 +109,10 @@ function isReasonCode(value: unknown): boolean {
 }
 
 const observe: TapPolicy = { kind: 'observe' }
-const refuse = (plugin: string): Refusal => ({ reasonCode: ReasonCode.ImplementationSpecificError, reasonString: `plugin ${plugin} failed` })
+const refuse = (plugin: string): Refusal => ({
+  reasonCode: ReasonCode.ImplementationSpecificError,
+  reasonString: `plugin ${plugin} failed`,
+})
 
 /**
  * Everything that happens in a broker, in the order in which it happens to a client: the contract on one screen.
@@ -136,11 +143,15 @@ export function createHooks(options: TapGuardOptions) {
       refusal: refuse,
     }),
     /** Admitted, before CONNACK: anyone may still refuse, nobody can admit. Load what is needed here. */
-    onConnect: guard('onConnect', new AsyncSeriesBailHook<[Client, Readonly<ConnectPacket>], Opinion<ConnectRefusal>>(['client', 'connect']), {
-      kind: 'decideAsync',
-      accepts: answer.isRefusal,
-      refusal: refuse,
-    }),
+    onConnect: guard(
+      'onConnect',
+      new AsyncSeriesBailHook<[Client, Readonly<ConnectPacket>], Opinion<ConnectRefusal>>(['client', 'connect']),
+      {
+        kind: 'decideAsync',
+        accepts: answer.isRefusal,
+        refusal: refuse,
+      },
+    ),
     /** CONNACK is written. */
     onConnected: guard('onConnected', new SyncHook<[Client, boolean]>(['client', 'sessionPresent']), observe),
     /** May this publisher publish to, or subscribe to, this topic? Hot and synchronous; the first opinion wins. */
@@ -166,13 +177,12 @@ export function createHooks(options: TapGuardOptions) {
       refusal: refuse,
     }),
     /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */
-    onRoute: guard('onRoute', new SyncHook<[Readonly<Message>, Route<Session>, Receipt]>(['message', 'targets', 'receipt']), observe),
+    onRoute: guard('onRoute', new SyncHook<[Message, Route<Session>, Receipt]>(['message', 'targets', 'receipt']), observe),
     /** Picks the member of a shared group that gets the message. */
-    onShare: guard(
-      'onShare',
-      new SyncBailHook<[ShareGroup<Session>, Readonly<Message>], Opinion<Member<Session>>>(['group', 'message']),
-      { kind: 'decide', accepts: answer.isMember },
-    ),
+    onShare: guard('onShare', new SyncBailHook<[ShareGroup<Session>, Message], Opinion<Member<Session>>>(['group', 'message']), {
+      kind: 'decide',
+      accepts: answer.isMember,
+    }),
     /** One subscriber, at the first sending, never again for a repeat. `false` leaves it out; `delivery` may be changed. */
     onDeliver: guard('onDeliver', new SyncBailHook<[Client, Delivery], Opinion<false>>(['client', 'delivery']), {
       kind: 'decide',
@@ -180,11 +190,11 @@ export function createHooks(options: TapGuardOptions) {
       refusal: () => false,
     }),
     /** The PUBLISH is written to the connection. */
-    onDelivered: guard('onDelivered', new SyncHook<[Client, Readonly<Message>]>(['client', 'message']), observe),
+    onDelivered: guard('onDelivered', new SyncHook<[Client, Message]>(['client', 'message']), observe),
     /** The handshake of a QoS 1 or 2 delivery is over. */
-    onAcked: guard('onAcked', new SyncHook<[Client, Readonly<Message>]>(['client', 'message']), observe),
+    onAcked: guard('onAcked', new SyncHook<[Client, Message]>(['client', 'message']), observe),
     /** A message did not reach a subscriber, and why. Every drop is counted too. */
-    onDrop: guard('onDrop', new SyncHook<[string, Readonly<Message>, DropReason]>(['clientId', 'message', 'reason']), observe),
+    onDrop: guard('onDrop', new SyncHook<[string, Message, DropReason]>(['clientId', 'message', 'reason']), observe),
     /** A will is due, before it goes the way of a publish. `false` withholds it. */
     onWill: guard('onWill', new SyncBailHook<[Publisher, Message], Opinion<false>>(['publisher', 'message']), {
       kind: 'decide',

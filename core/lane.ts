@@ -1,6 +1,6 @@
 import type { Client } from './client.ts'
-import { completePublish, handlePublish, type PendingPublish } from './handlers/publish.ts'
 import { handlePacket } from './handlers/index.ts'
+import { completePublish, handlePublish, type PendingPublish } from './handlers/publish.ts'
 import { PacketType } from './protocol/constants.ts'
 import type { Packet } from './protocol/packets.ts'
 

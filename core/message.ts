@@ -1,6 +1,6 @@
+import type { ProtocolVersion, QoS } from './protocol/constants.ts'
 import type { PublishFrame } from './protocol/encoder.ts'
 import { encodePublish, framePayloadMax } from './protocol/encoder.ts'
-import type { ProtocolVersion, QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
 
 /** Where a message came from. `client` and `will` enter at `onPublish`; `server` and `peer` at `onRoute`. */

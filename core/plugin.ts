@@ -11,7 +11,6 @@ export interface Plugin {
   /** The services that it cannot do without. */
   readonly requires?: readonly string[] | undefined
   /** Wires hooks and services: synchronous, no network. What takes time belongs in `start`. */
-  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin without a running half returns nothing.
   apply(context: PluginContext): RunningPlugin | undefined | void
   /** The factory that made it, so that a section of the config can be laid over its options. */
   readonly factory?: AnyPluginFactory | undefined
@@ -31,7 +30,6 @@ export interface RunningPlugin {
   reload?(options: unknown): void
 }
 
-// biome-ignore lint/suspicious/noConfusingVoidType: a `listen` without a return statement opened nothing worth a line.
 export type ListenResult = readonly string[] | undefined | void
 
 /** What `definePlugin` is told. */
@@ -42,7 +40,6 @@ export interface PluginDeclaration<S extends OptionsSchema> {
   readonly provides?: readonly string[]
   readonly requires?: readonly string[]
   /** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
-  // biome-ignore lint/suspicious/noConfusingVoidType: a plugin without a running half returns nothing.
   apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin | undefined | void
 }
 

@@ -26,11 +26,15 @@ export class RunningBroker {
   }
 
   /** Applies and starts the plugins of a checked config and opens the listeners. What had started is stopped again when one fails. */
-  static async start(catalogue: Catalogue, config: ResolvedConfig, { clock = new SystemClock() }: StartOptions = {}): Promise<RunningBroker> {
+  static async start(
+    catalogue: Catalogue,
+    config: ResolvedConfig,
+    { clock = new SystemClock() }: StartOptions = {},
+  ): Promise<RunningBroker> {
     const broker = new Broker(config.settings, clock, catalogue.version)
     const host = new PluginHost({
       context: () => ({ hooks: broker.hooks, services: broker.services, broker, log: broker.log, clock }),
-      provided: catalogue.services ?? [],
+      has: service => broker.services.has(service as never),
       providersOf: service => providersOf(catalogue, service),
     })
     const running = new RunningBroker(broker, host)
@@ -53,7 +57,10 @@ export class RunningBroker {
     if (!this.#broker.unguarded) return
     const cure = 'add an authentication plugin, or say allowAnonymous: true'
     if (settings.requireAuthentication) {
-      throw new OperatorError('ERR_UNGUARDED', `allowAnonymous: anybody could connect, which this preset does not allow unless it is said; ${cure}`)
+      throw new OperatorError(
+        'ERR_UNGUARDED',
+        `allowAnonymous: anybody could connect, which this preset does not allow unless it is said; ${cure}`,
+      )
     }
     this.#broker.log.info(`anybody may connect, so listeners bind to loopback only; to open them, ${cure}`)
   }

@@ -42,7 +42,8 @@ export class Services {
   /** The service, or an `ERR_SERVICE_MISSING` that names it. */
   get<K extends keyof ServiceMap>(name: K): ServiceMap[K] {
     const service = this.find(name)
-    if (service === undefined) throw new OperatorError('ERR_SERVICE_MISSING', `service "${name}" has no owner; add a plugin that provides it`)
+    if (service === undefined)
+      throw new OperatorError('ERR_SERVICE_MISSING', `service "${name}" has no owner; add a plugin that provides it`)
     return service
   }
 }

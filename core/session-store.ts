@@ -100,7 +100,9 @@ export interface EndedSession {
 }
 
 /** Something whose time has come. */
-export type Due = { readonly kind: 'will'; readonly clientId: string; readonly will: StoredWill } | { readonly kind: 'expired'; readonly session: EndedSession }
+export type Due =
+  | { readonly kind: 'will'; readonly clientId: string; readonly will: StoredWill }
+  | { readonly kind: 'expired'; readonly session: EndedSession }
 
 /** What a store tells the broker by itself. */
 export interface SessionStoreEvents {

@@ -243,7 +243,8 @@ export class Session implements Subscriber, SessionKey {
     }
     for (const slot of this.window?.entries() ?? []) {
       if (slot.group === null || slot.message === null) ended(slot, 'sessionEnded')
-      else if (slot.handshake === Handshake.AwaitPubrec || slot.handshake === Handshake.AwaitPubcomp) ended(slot, 'noMember') // [MQTT-4.8.2-5]
+      else if (slot.handshake === Handshake.AwaitPubrec || slot.handshake === Handshake.AwaitPubcomp)
+        ended(slot, 'noMember') // [MQTT-4.8.2-5]
       else shared.push({ message: slot.message, qos: slot.qos, retain: slot.retain, identifiers: slot.identifiers, group: slot.group })
     }
     for (const waiting of this.queue ?? []) {

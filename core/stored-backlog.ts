@@ -1,7 +1,7 @@
 import type { Session } from './session.ts'
+import { fill } from './session.ts'
 import type { QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
-import { fill } from './session.ts'
 
 const pageSize = 100
 

@@ -47,6 +47,8 @@ interface FullTap {
 }
 
 interface GuardedHook {
+  readonly taps: readonly unknown[]
+  isUsed: () => boolean
   intercept(interceptor: { register(tap: FullTap): FullTap }): void
 }
 
@@ -66,6 +68,8 @@ function describe(value: unknown): string {
  */
 export function guardTaps(hook: object, name: string, policy: TapPolicy, options: TapGuardOptions): void {
   const guarded = hook as GuardedHook
+  // tapable counts interceptors as use, so every hook would look used.
+  guarded.isUsed = () => guarded.taps.length > 0
   guarded.intercept({
     register(tap) {
       const guard = new TapGuard(tap, name, policy, options)

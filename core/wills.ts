@@ -1,5 +1,5 @@
 import type { Broker } from './broker.ts'
-import type { PublishVerdict, Publisher, Rights } from './hooks.ts'
+import type { Publisher, PublishVerdict, Rights } from './hooks.ts'
 import { Message } from './message.ts'
 import type { Due, StoredWill } from './session-store.ts'
 
@@ -26,7 +26,10 @@ export class Wills {
     const message = new Message({ topic, payload, qos, retain, properties, origin: 'will', clientId, receivedAt: broker.clock.now() })
     const { hooks } = broker
     const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
-    if (message.topic.startsWith('$SYS/') || (hooks.onAuthorize.isUsed() && hooks.onAuthorize.call(publisher, 'publish', message.topic) === false)) {
+    if (
+      message.topic.startsWith('$SYS/') ||
+      (hooks.onAuthorize.isUsed() && hooks.onAuthorize.call(publisher, 'publish', message.topic) === false)
+    ) {
       broker.drop(clientId, message, 'refused')
       return
     }

@@ -49,7 +49,10 @@ function identify(client: Client, packet: ConnectPacket): Refusal | null {
   return null
 }
 
-async function authenticate(client: Client, packet: ConnectPacket): Promise<{ admission: Admission; data: Buffer | undefined } | { refusal: Refusal }> {
+async function authenticate(
+  client: Client,
+  packet: ConnectPacket,
+): Promise<{ admission: Admission; data: Buffer | undefined } | { refusal: Refusal }> {
   const { hooks, settings } = client.broker
   const method = packet.properties?.authenticationMethod
   if (method !== undefined) {
@@ -89,7 +92,8 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
     })
     claim = claiming instanceof Promise ? await claiming : claiming
   } catch (error) {
-    if (!(error instanceof SessionLostError)) broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
+    if (!(error instanceof SessionLostError))
+      broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
   if (claim.ended !== null) broker.sessionEnded(claim.ended, null)

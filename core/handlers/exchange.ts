@@ -12,7 +12,8 @@ export async function exchange(client: Client, first: AuthPacket): Promise<Excha
   let packet = first
   for (;;) {
     const step = (await client.broker.hooks.onAuth.promise(client, packet)) as AuthStep | undefined
-    if (step === undefined) return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod, reasonString: 'no plugin knows this authentication method' } }
+    if (step === undefined)
+      return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod, reasonString: 'no plugin knows this authentication method' } }
     if (typeof step === 'object' && 'admission' in step) return { admission: step.admission, data: step.data }
     if (typeof step !== 'object' || !('continue' in step)) return { refusal: toRefusal(step) }
     if (client.closed) return { refusal: { reasonCode: ReasonCode.UnspecifiedError } }
@@ -28,6 +29,9 @@ export async function exchange(client: Client, first: AuthPacket): Promise<Excha
 
 /** The first step of an exchange, made of CONNECT. */
 export function authOf(client: Client, data: Buffer | undefined): AuthPacket {
-  const properties = data === undefined ? { authenticationMethod: client.authMethod! } : { authenticationMethod: client.authMethod!, authenticationData: data }
+  const properties =
+    data === undefined
+      ? { authenticationMethod: client.authMethod! }
+      : { authenticationMethod: client.authMethod!, authenticationData: data }
   return { type: PacketType.Auth, reasonCode: ReasonCode.Success, properties }
 }

@@ -30,7 +30,16 @@ export function handlePublish(client: Client, packet: PublishPacket): PendingPub
 
   const properties = packet.properties
   const message = new Message(
-    { topic, payload: packet.payload, qos, retain: packet.retain, properties, origin: 'client', clientId: client.clientId, receivedAt: broker.now },
+    {
+      topic,
+      payload: packet.payload,
+      qos,
+      retain: packet.retain,
+      properties,
+      origin: 'client',
+      clientId: client.clientId,
+      receivedAt: broker.now,
+    },
     true,
   )
   const refusal = refusalOf(client, message)

@@ -17,7 +17,16 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
       throw new MqttError(ReasonCode.MalformedPacket, `"${request.filter}" is not a topic filter`) // [MQTT-4.7.1-1]
     }
     const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
-    return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier, existed: session.subscriptions.has(filter), lifetime: 'session' }
+    return {
+      filter,
+      qos,
+      noLocal,
+      retainAsPublished,
+      retainHandling,
+      identifier,
+      existed: session.subscriptions.has(filter),
+      lifetime: 'session',
+    }
   })
   // The store's batch and the answer want all filters judged; only a tap on onSubscribe can make that wait.
   if (!client.broker.hooks.onSubscribe.isUsed()) {
@@ -60,7 +69,7 @@ function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number 
 /** Registers what was granted, once the store has it, and answers [gate: SUBACK]. */
 function keep(client: Client, packet: SubscribePacket, attempts: SubscriptionAttempt[], reasonCodes: number[]): void | Promise<void> {
   const session = client.session!
-  const granted = attempts.filter((attempt, i) => reasonCodes[i]! < 0x80)
+  const granted = attempts.filter((_attempt, i) => reasonCodes[i]! < 0x80)
   const stored = session.durable ? granted.filter(attempt => attempt.lifetime === 'session') : []
   const answer = (): void => {
     for (const attempt of granted) {
@@ -77,7 +86,7 @@ function keep(client: Client, packet: SubscribePacket, attempts: SubscriptionAtt
       type: PacketType.Suback,
       packetId: packet.packetId,
       // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
-      reasonCodes: version === 5 ? reasonCodes : reasonCodes.map(code => (code >= 0x80 ? 0x80 : code)),
+      reasonCodes: version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
       properties: undefined,
     })
     const { onSubscribed } = client.broker.hooks

@@ -1,8 +1,8 @@
 import { destination, type Logger, pino } from 'pino'
-import { definePlugin } from '../../core/plugin.ts'
 import { LateLog, silentLog } from '../../core/log.ts'
-import { packetLine } from './packet-line.ts'
+import { definePlugin } from '../../core/plugin.ts'
 import { logOptions } from './options.ts'
+import { packetLine } from './packet-line.ts'
 
 /** Log lines by pino, to standard output. */
 export const log = definePlugin({
@@ -27,7 +27,10 @@ export const log = definePlugin({
         }
         const { default: pretty } = await import('pino-pretty')
         const colorize = process.stdout.isTTY === true
-        logger = pino(options, pretty({ colorize, singleLine: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 }))
+        logger = pino(
+          options,
+          pretty({ colorize, singleLine: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 }),
+        )
       },
     }
   },

@@ -1,7 +1,7 @@
-import { definePlugin } from '../../core/plugin.ts'
 import { Stage } from '../../core/hooks.ts'
-import { Replay } from './replay.ts'
+import { definePlugin } from '../../core/plugin.ts'
 import { retainOptions } from './options.ts'
+import { Replay } from './replay.ts'
 
 /** Keeps the last message with the retain flag of each topic and sends it to new subscriptions. */
 export const retain = definePlugin({

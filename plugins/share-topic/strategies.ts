@@ -4,7 +4,7 @@ import type { Session } from '../../core/session.ts'
 
 type Group = ShareGroup<Session>
 /** Picks a member. Members without a connection are picked only while none has one. */
-type Pick = (group: Group, message: Readonly<Message>) => Member<Session> | undefined
+type Pick = (group: Group, message: Message) => Member<Session> | undefined
 
 /** Each broker makes its own, because some remember. */
 export const strategies: Record<'round' | 'random' | 'hash' | 'sticky', () => Pick> = { round, random, hash, sticky }

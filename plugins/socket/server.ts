@@ -1,11 +1,17 @@
-import { createServer, type Server, Socket } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { StreamTransport } from '../../core/stream-transport.ts'
 import { readShared, type SharedRead } from './shared-read.ts'
 
 /** Opens one TCP listener. `optional`: a second address that the machine may lack; null then. */
-export async function openServer(broker: Broker, host: string, port: number, sharedRead: boolean, optional: boolean): Promise<Server | null> {
+export async function openServer(
+  broker: Broker,
+  host: string,
+  port: number,
+  sharedRead: boolean,
+  optional: boolean,
+): Promise<Server | null> {
   const shared = sharedRead ? readShared() : null
   const server = createServer({ pauseOnConnect: shared !== null, noDelay: true }, stream => accept(broker, stream, shared))
   try {
@@ -53,14 +59,24 @@ function accept(broker: Broker, accepted: Socket, shared: SharedRead | null): vo
 function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): OperatorError {
   switch (cause.code) {
     case 'EADDRINUSE':
-      return new OperatorError('ERR_PORT_IN_USE', `socket.port: ${port} is in use on ${host}; stop the program that has it, or choose another with --port`, {
-        cause,
-      })
+      return new OperatorError(
+        'ERR_PORT_IN_USE',
+        `socket.port: ${port} is in use on ${host}; stop the program that has it, or choose another with --port`,
+        {
+          cause,
+        },
+      )
     case 'EACCES':
-      return new OperatorError('ERR_PORT_FORBIDDEN', `socket.port: ${port} needs more rights than this user has; choose one above 1023 with --port`, { cause })
+      return new OperatorError(
+        'ERR_PORT_FORBIDDEN',
+        `socket.port: ${port} needs more rights than this user has; choose one above 1023 with --port`,
+        { cause },
+      )
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
-      return new OperatorError('ERR_HOST', `host: ${host} is not an address of this machine; set host or socket.host to one that is`, { cause })
+      return new OperatorError('ERR_HOST', `host: ${host} is not an address of this machine; set host or socket.host to one that is`, {
+        cause,
+      })
     default:
       return new OperatorError('ERR_LISTEN', `socket: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
   }

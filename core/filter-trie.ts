@@ -1,0 +1,158 @@
+import type { Target } from './router.ts'
+import { ShareGroup } from './share-group.ts'
+import type { Subscriber, Subscription } from './subscription.ts'
+
+/** Everybody with one filter. */
+export class FilterNode<S extends Subscriber> {
+  readonly #subscriptions = new Map<S, Subscription>()
+  // Made when next asked for, so that 10,000 subscriptions in a row build no list 10,000 times.
+  #targets: readonly Target<S>[] | null = null
+  groups: Map<string, ShareGroup<S>> | null = null
+
+  get empty(): boolean {
+    return this.#subscriptions.size === 0 && this.groups === null
+  }
+
+  /** Each subscriber with this one subscription. */
+  get targets(): readonly Target<S>[] {
+    this.#targets ??= [...this.#subscriptions].map(([subscriber, subscription]) => ({
+      subscriber,
+      qos: subscription.qos,
+      retainAsPublished: subscription.retainAsPublished,
+      identifiers: subscription.identifier > 0 ? [subscription.identifier] : null,
+      noLocal: subscription.noLocal,
+      subscriptions: [subscription],
+    }))
+    return this.#targets
+  }
+
+  add(subscriber: S, subscription: Subscription): boolean {
+    const existed = this.#subscriptions.has(subscriber)
+    this.#subscriptions.set(subscriber, subscription)
+    this.#targets = null
+    return existed
+  }
+
+  remove(subscriber: S): Subscription | undefined {
+    const subscription = this.#subscriptions.get(subscriber)
+    if (subscription === undefined) return undefined
+    this.#subscriptions.delete(subscriber)
+    this.#targets = null
+    return subscription
+  }
+
+  group(name: string, filter: string): ShareGroup<S> {
+    this.groups ??= new Map()
+    let group = this.groups.get(name)
+    if (group === undefined) this.groups.set(name, (group = new ShareGroup(name, filter)))
+    return group
+  }
+
+  leave(name: string, subscriber: S): Subscription | undefined {
+    const group = this.groups?.get(name)
+    const subscription = group?.remove(subscriber)
+    if (group?.size === 0) {
+      this.groups!.delete(name)
+      if (this.groups!.size === 0) this.groups = null
+    }
+    return subscription
+  }
+}
+
+interface Branch<S extends Subscriber> {
+  children: Map<string, Branch<S>> | null
+  plus: Branch<S> | null
+  /** The filter that ends here. */
+  node: FilterNode<S> | null
+  /** The filter that ends in `#` behind this level. */
+  rest: FilterNode<S> | null
+}
+
+/** Filters with wildcards, by level. Nothing here recurses: how deep it goes, clients decide. */
+export class FilterTrie<S extends Subscriber> {
+  readonly #root: Branch<S> = branch()
+
+  /** The node of a filter, made where there is none. */
+  make(filter: string): FilterNode<S> {
+    let at = this.#root
+    for (const level of filter.split('/')) {
+      if (level === '#') return (at.rest ??= new FilterNode())
+      if (level === '+') at = at.plus ??= branch()
+      else {
+        at.children ??= new Map()
+        let child = at.children.get(level)
+        if (child === undefined) at.children.set(level, (child = branch()))
+        at = child
+      }
+    }
+    return (at.node ??= new FilterNode())
+  }
+
+  find(filter: string): FilterNode<S> | undefined {
+    let at: Branch<S> | null | undefined = this.#root
+    for (const level of filter.split('/')) {
+      if (level === '#') return at.rest ?? undefined
+      at = level === '+' ? at.plus : at.children?.get(level)
+      if (at === null || at === undefined) return undefined
+    }
+    return at.node ?? undefined
+  }
+
+  /** Takes out the node of a filter, and the branches that only led to it. */
+  prune(filter: string): void {
+    const levels = filter.split('/')
+    const path: Branch<S>[] = [this.#root]
+    for (const level of levels) {
+      const at = path.at(-1)!
+      if (level === '#') {
+        at.rest = null
+        break
+      }
+      const next = level === '+' ? at.plus : at.children?.get(level)
+      if (next === null || next === undefined) return
+      path.push(next)
+    }
+    if (levels.at(-1) !== '#') path.at(-1)!.node = null
+    for (let depth = path.length - 1; depth > 0 && bare(path[depth]!); depth--) {
+      const parent = path[depth - 1]!
+      const level = levels[depth - 1]!
+      if (level === '+') parent.plus = null
+      else {
+        parent.children!.delete(level)
+        if (parent.children!.size === 0) parent.children = null
+      }
+    }
+  }
+
+  /** Adds to `found` the nodes of all filters that match a topic name. */
+  match(topic: string, found: FilterNode<S>[]): void {
+    const levels = topic.split('/')
+    // [MQTT-4.7.2-1]
+    const system = topic.charCodeAt(0) === 0x24
+    let branches: Branch<S>[] = [this.#root]
+    for (let depth = 0; depth <= levels.length && branches.length > 0; depth++) {
+      const level = levels[depth]
+      const next: Branch<S>[] = []
+      for (const at of branches) {
+        const hidden = system && depth === 0
+        if (at.rest !== null && !hidden) found.push(at.rest)
+        if (level === undefined) {
+          if (at.node !== null) found.push(at.node)
+          continue
+        }
+        if (at.plus !== null && !hidden) next.push(at.plus)
+        const child = at.children?.get(level)
+        if (child !== undefined) next.push(child)
+      }
+      branches = next
+    }
+  }
+}
+
+function branch<S extends Subscriber>(): Branch<S> {
+  return { children: null, plus: null, node: null, rest: null }
+}
+
+function bare<S extends Subscriber>(at: Branch<S>): boolean {
+  return at.children === null && at.plus === null && at.node === null && at.rest === null
+}

@@ -1,0 +1,144 @@
+import { readConnect } from './connect.ts'
+import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
+import type { Receiver } from './headers.ts'
+import type { AckPacket, ConnackPacket, Packet, Properties, SubscribePacket, SubscriptionRequest } from './packets.ts'
+import { Carrier, readProperties } from './properties.ts'
+import { malformed, protocolError, type Reader } from './reader.ts'
+
+/** What the body of a packet depends on. CONNECT sets the version. */
+export interface BodyContext {
+  version: ProtocolVersion
+  readonly receiver: Receiver
+}
+
+// The reason codes that a packet may carry (2.4).
+const publishCodes: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+const releaseCodes: ReadonlySet<number> = new Set([0x00, 0x92])
+const clientDisconnectCodes: ReadonlySet<number> = new Set([
+  0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
+])
+const authCodes: ReadonlySet<number> = new Set([0x00, 0x18, 0x19])
+
+/** Reads the body of any packet but PUBLISH. */
+export function decodeBody(type: number, reader: Reader, context: BodyContext): Packet {
+  const five = context.version === 5
+  switch (type) {
+    case PacketType.Connect:
+      return readConnect(reader, context)
+    case PacketType.Connack:
+      return readConnack(reader, five)
+    case PacketType.Puback:
+    case PacketType.Pubrec:
+      return readAck(type, reader, five, publishCodes)
+    case PacketType.Pubrel:
+    case PacketType.Pubcomp:
+      return readAck(type, reader, five, releaseCodes)
+    case PacketType.Subscribe:
+      return readSubscribe(reader, five)
+    case PacketType.Suback: {
+      const packetId = reader.packetId()
+      const properties = five ? readProperties(reader, Carrier.Suback) : undefined
+      return { type, packetId, reasonCodes: rest(reader), properties }
+    }
+    case PacketType.Unsubscribe: {
+      const packetId = reader.packetId()
+      const properties = five ? readProperties(reader, Carrier.Unsubscribe) : undefined
+      const filters: string[] = []
+      while (reader.left > 0) filters.push(readFilter(reader))
+      if (filters.length === 0) throw protocolError('UNSUBSCRIBE without a filter') // [MQTT-3.10.3-2]
+      return { type, packetId, filters, properties }
+    }
+    case PacketType.Unsuback: {
+      const packetId = reader.packetId()
+      const properties = five ? readProperties(reader, Carrier.Unsuback) : undefined
+      const reasonCodes = five ? rest(reader) : []
+      reader.finish()
+      return { type, packetId, reasonCodes, properties }
+    }
+    case PacketType.Pingreq:
+    case PacketType.Pingresp:
+      reader.finish()
+      return { type }
+    case PacketType.Disconnect:
+      return { type, ...readReason(reader, five, Carrier.Disconnect, context.receiver === 'server' ? clientDisconnectCodes : null) }
+    default:
+      if (!five) throw malformed('AUTH before MQTT 5')
+      return { type: PacketType.Auth, ...readReason(reader, true, Carrier.Auth, authCodes) }
+  }
+}
+
+function readConnack(reader: Reader, five: boolean): ConnackPacket {
+  const flags = reader.byte()
+  if (flags > 1) throw malformed('reserved bits in the flags of CONNACK')
+  const reasonCode = reader.byte()
+  const properties = five ? readProperties(reader, Carrier.Connack) : undefined
+  reader.finish()
+  return { type: PacketType.Connack, sessionPresent: flags === 1, reasonCode, properties }
+}
+
+function readAck(type: AckPacket['type'], reader: Reader, five: boolean, codes: ReadonlySet<number>): AckPacket {
+  const packetId = reader.packetId()
+  let reasonCode = 0
+  let properties: Properties | undefined
+  if (five && reader.left > 0) {
+    reasonCode = reader.byte()
+    if (!codes.has(reasonCode)) throw protocolError(`reason code 0x${reasonCode.toString(16)} does not belong in this packet`)
+    if (reader.left > 0) properties = readProperties(reader, Carrier.Ack)
+  }
+  reader.finish()
+  return { type, packetId, reasonCode, properties }
+}
+
+function readReason(
+  reader: Reader,
+  five: boolean,
+  carrier: number,
+  codes: ReadonlySet<number> | null,
+): { reasonCode: number; properties: Properties | undefined } {
+  let reasonCode = 0
+  let properties: Properties | undefined
+  if (five && reader.left > 0) {
+    reasonCode = reader.byte()
+    if (codes !== null && !codes.has(reasonCode))
+      throw protocolError(`reason code 0x${reasonCode.toString(16)} does not belong in this packet`)
+    if (reader.left > 0) properties = readProperties(reader, carrier)
+  }
+  reader.finish()
+  return { reasonCode, properties }
+}
+
+function readSubscribe(reader: Reader, five: boolean): SubscribePacket {
+  const packetId = reader.packetId()
+  const properties = five ? readProperties(reader, Carrier.Subscribe) : undefined
+  const subscriptions: SubscriptionRequest[] = []
+  while (reader.left > 0) subscriptions.push(readRequest(reader, five))
+  if (subscriptions.length === 0) throw protocolError('SUBSCRIBE without a filter') // [MQTT-3.8.3-2]
+  return { type: PacketType.Subscribe, packetId, subscriptions, properties }
+}
+
+function readRequest(reader: Reader, five: boolean): SubscriptionRequest {
+  const filter = readFilter(reader)
+  const options = reader.byte()
+  // [MQTT-3.8.3-5], and in 3.1.1 [MQTT-3-8.3-4]
+  if ((options & (five ? 0xc0 : 0xfc)) !== 0) throw malformed('reserved bits in the options of a subscription')
+  const qos = options & 3
+  if (qos === 3) throw five ? protocolError('QoS 3') : malformed('QoS 3')
+  const retainHandling = (options >>> 4) & 3
+  if (retainHandling === 3) throw protocolError('Retain Handling 3')
+  const noLocal = (options & 4) !== 0
+  if (noLocal && filter.startsWith('$share/')) throw protocolError('No Local on a shared subscription') // [MQTT-3.8.3-4]
+  return { filter, qos: qos as QoS, noLocal, retainAsPublished: (options & 8) !== 0, retainHandling: retainHandling as 0 | 1 | 2 }
+}
+
+function readFilter(reader: Reader): string {
+  const filter = reader.text()
+  if (filter === '') throw malformed('an empty topic filter') // [MQTT-4.7.3-1]
+  return filter
+}
+
+function rest(reader: Reader): number[] {
+  const codes = [...reader.bytes.subarray(reader.at, reader.end)]
+  if (codes.length === 0) throw malformed('an acknowledgement without reason codes')
+  reader.at = reader.end
+  return codes
+}

@@ -1,0 +1,257 @@
+import { MqttError } from '../errors.ts'
+import { ReasonCode } from '../reason.ts'
+import { decodeBody } from './bodies.ts'
+import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
+import { headerFault, type Receiver } from './headers.ts'
+import type { Packet, Properties, PublishPacket } from './packets.ts'
+import { Carrier, readProperties } from './properties.ts'
+import { malformed, protocolError, Reader } from './reader.ts'
+import { readTopicName, type TopicCache } from './topic-cache.ts'
+
+export interface PacketSink {
+  /** One whole packet. It may hold views into the bytes that were read: they are good until the call returns. */
+  onPacket(packet: Packet): void
+}
+
+export interface DecoderOptions {
+  /** Bytes of a whole packet; looked at before its body is read. */
+  readonly maximumPacketSize: number
+  readonly receiver: Receiver
+  /** Spares the decoding of topic names that were seen before. */
+  readonly topics?: TopicCache
+}
+
+/** The bytes of a packet's fixed header are not all there yet. */
+const incomplete = -1
+
+/**
+ * Bytes in, packets out. Whole packets are read where they lie; of a packet that is not complete only what has arrived is
+ * kept, in a buffer that grows with it. Nothing is allocated on the word of a length field.
+ */
+export class Decoder {
+  /** Set by CONNECT; a client's decoder is told. */
+  version: ProtocolVersion
+  maximumPacketSize: number
+  readonly #sink: PacketSink
+  readonly #receiver: Receiver
+  readonly #topics: TopicCache | null
+  readonly #reader: Reader
+  #connected: boolean
+  #paused: boolean
+  // The beginning of a packet, or everything since a pause.
+  #kept: Buffer | null
+  #keptEnd: number
+  #running: boolean
+
+  constructor(sink: PacketSink, { maximumPacketSize, receiver, topics }: DecoderOptions) {
+    this.version = 4
+    this.maximumPacketSize = maximumPacketSize
+    this.#sink = sink
+    this.#receiver = receiver
+    this.#topics = topics ?? null
+    this.#reader = new Reader()
+    this.#connected = receiver === 'client'
+    this.#paused = false
+    this.#kept = null
+    this.#keptEnd = 0
+    this.#running = false
+  }
+
+  /** Bytes that wait for the rest of their packet, or for `resume`. */
+  get pendingBytes(): number {
+    return this.#keptEnd
+  }
+
+  /** Bytes allocated for what waits. */
+  get pendingCapacity(): number {
+    return this.#kept?.length ?? 0
+  }
+
+  /** Takes bytes; calls the sink for each packet that they complete. Throws an `MqttError` for what breaks the protocol. */
+  feed(chunk: Buffer, start: number, end: number): void {
+    let at = start
+    if (this.#kept !== null) {
+      if (this.#paused) return this.#keep(chunk, at, end)
+      at = this.#complete(chunk, at, end)
+      if (this.#paused && at < end) return this.#keep(chunk, at, end)
+      if (at === end) return
+    }
+    at = this.#paused ? at : this.#run(chunk, at, end)
+    if (at < end) this.#keep(chunk, at, end)
+  }
+
+  /** Stops after the packet that is being handled; what follows is kept. */
+  pause(): void {
+    this.#paused = true
+  }
+
+  /** Goes on with what was kept. */
+  resume(): void {
+    this.#paused = false
+    // Called by the sink itself: the loop that called it goes on by itself.
+    if (this.#running || this.#kept === null) return
+    const kept = this.#kept
+    const end = this.#keptEnd
+    this.#kept = null
+    this.#keptEnd = 0
+    const at = this.#run(kept, 0, end)
+    if (at < end) this.#keep(kept, at, end)
+  }
+
+  /** Reads packets where they lie; returns where it stopped. */
+  #run(bytes: Buffer, start: number, end: number): number {
+    let at = start
+    this.#running = true
+    try {
+      while (at < end && !this.#paused) {
+        const total = this.#measure(bytes, at, end)
+        if (total === incomplete || at + total > end) break
+        this.#packet(bytes, at, at + total)
+        at += total
+      }
+    } finally {
+      this.#running = false
+    }
+    return at
+  }
+
+  /** Adds to a packet that began in an earlier chunk just what it lacks, so that what follows can be read where it lies. */
+  #complete(chunk: Buffer, start: number, end: number): number {
+    let at = start
+    for (;;) {
+      const total = this.#measure(this.#kept!, 0, this.#keptEnd)
+      if (total === incomplete) {
+        if (at === end) return at
+        this.#keep(chunk, at, at + 1)
+        at += 1
+        continue
+      }
+      const lacks = total - this.#keptEnd
+      if (lacks > end - at) {
+        this.#keep(chunk, at, end)
+        return end
+      }
+      if (lacks > 0) this.#keep(chunk, at, at + lacks)
+      const packet = this.#kept!
+      const packetEnd = this.#keptEnd
+      this.#kept = null
+      this.#keptEnd = 0
+      // After a pause more than one packet may have been kept.
+      const ran = this.#run(packet, 0, packetEnd)
+      at += Math.max(0, lacks)
+      if (ran === packetEnd) return at
+      this.#keep(packet, ran, packetEnd)
+      if (this.#paused) return at
+    }
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    const size = end - start
+    const needed = this.#keptEnd + size
+    if (this.#kept === null || this.#kept.length < needed) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(64, needed, Math.min(this.#keptEnd * 2, this.#keptEnd + 1_048_576)))
+      this.#kept?.copy(larger, 0, 0, this.#keptEnd)
+      this.#kept = larger
+    }
+    bytes.copy(this.#kept, this.#keptEnd, start, end)
+    this.#keptEnd = needed
+  }
+
+  /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */
+  #measure(bytes: Buffer, at: number, end: number): number {
+    const fault = this.#connected || bytes[at]! >>> 4 === PacketType.Connect ? headerFault(bytes[at]!, this.#receiver) : beforeConnect
+    if (fault !== null) throw new MqttError(fault.reasonCode, fault.message)
+    let length = 0
+    for (let i = 1; i <= 4; i++) {
+      if (at + i >= end) return incomplete
+      const byte = bytes[at + i]!
+      length |= (byte & 0x7f) << (7 * (i - 1))
+      if (byte < 0x80) {
+        if (byte === 0 && i > 1) throw malformed('the remaining length has more bytes than it needs') // [MQTT-1.5.5-1]
+        const total = 1 + i + length
+        if (total > this.maximumPacketSize) {
+          throw new MqttError(ReasonCode.PacketTooLarge, `a packet of ${total} bytes is larger than the ${this.maximumPacketSize} allowed`)
+        }
+        return total
+      }
+    }
+    throw malformed('the remaining length runs past four bytes')
+  }
+
+  #packet(bytes: Buffer, start: number, end: number): void {
+    const header = bytes[start]!
+    let at = start + 1
+    while (bytes[at]! > 127) at += 1
+    at += 1
+    if (header >>> 4 === PacketType.Publish) {
+      this.#sink.onPacket(this.#publish(bytes, header, at, end))
+      return
+    }
+    const reader = this.#reader
+    reader.reset(bytes, at, end)
+    const packet = decodeBody(header >>> 4, reader, this)
+    if (packet.type === PacketType.Connect) this.#connected = true
+    this.#sink.onPacket(packet)
+  }
+
+  /** Who reads: which packets are legal depends on it. */
+  get receiver(): Receiver {
+    return this.#receiver
+  }
+
+  #publish(bytes: Buffer, header: number, start: number, end: number): PublishPacket {
+    const qos = ((header >>> 1) & 3) as QoS
+    let at = start
+    if (at + 2 > end) throw malformed('PUBLISH without a topic name')
+    const topicLength = (bytes[at]! << 8) | bytes[at + 1]!
+    at += 2
+    const topicEnd = at + topicLength
+    if (topicEnd > end) throw malformed('PUBLISH ends in the middle of its topic name')
+    let topic = ''
+    if (topicLength > 0) topic = this.#topics === null ? readTopicName(bytes, at, topicEnd) : this.#topics.read(bytes, at, topicEnd)
+    at = topicEnd
+    let packetId = 0
+    if (qos > 0) {
+      if (at + 2 > end) throw malformed('PUBLISH ends in the middle of its packet identifier')
+      packetId = (bytes[at]! << 8) | bytes[at + 1]!
+      if (packetId === 0) throw protocolError('packet identifier 0') // [MQTT-2.2.1-3]
+      at += 2
+    }
+    let properties: Properties | undefined
+    if (this.version === 5) {
+      if (at >= end) throw malformed('PUBLISH ends before its properties')
+      if (bytes[at] === 0) at += 1
+      else {
+        const reader = this.#reader
+        reader.reset(bytes, at, end)
+        properties = readProperties(reader, Carrier.Publish)
+        at = reader.at
+        if (properties !== undefined) this.#check(properties)
+      }
+    }
+    if (topicLength === 0 && properties?.topicAlias === undefined) {
+      throw this.version === 5
+        ? protocolError('PUBLISH with neither topic name nor topic alias')
+        : malformed('PUBLISH with an empty topic name')
+    }
+    return {
+      type: PacketType.Publish,
+      dup: (header & 8) !== 0,
+      qos,
+      retain: (header & 1) !== 0,
+      topic,
+      packetId,
+      properties,
+      payload: bytes.subarray(at, end),
+    }
+  }
+
+  #check({ topicAlias, subscriptionIdentifiers }: Properties): void {
+    if (topicAlias === 0) throw new MqttError(ReasonCode.TopicAliasInvalid, 'topic alias 0') // [MQTT-3.3.2-8]
+    if (subscriptionIdentifiers !== undefined && this.#receiver === 'server') {
+      throw protocolError('a Subscription Identifier in a PUBLISH from a client') // [MQTT-3.3.4-6]
+    }
+  }
+}
+
+const beforeConnect = { reasonCode: ReasonCode.ProtocolError, message: 'something else than CONNECT came first' } // [MQTT-3.1.0-1]

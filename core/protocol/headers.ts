@@ -1,0 +1,44 @@
+import { ReasonCode } from '../reason.ts'
+import { PacketType } from './constants.ts'
+
+/** Who reads a packet: a server must not be sent what only servers send, nor a client what only clients do. */
+export type Receiver = 'server' | 'client'
+
+export interface HeaderFault {
+  readonly reasonCode: ReasonCode
+  readonly message: string
+}
+
+const { Connack, Suback, Unsuback, Pingresp, Connect, Subscribe, Unsubscribe, Pingreq } = PacketType
+const serverOnly: ReadonlySet<number> = new Set([Connack, Suback, Unsuback, Pingresp])
+const clientOnly: ReadonlySet<number> = new Set([Connect, Subscribe, Unsubscribe, Pingreq])
+// PUBREL, SUBSCRIBE and UNSUBSCRIBE have 0010 in their low bits, the others but PUBLISH nothing [MQTT-2.1.3-1].
+const flagged: ReadonlySet<number> = new Set([PacketType.Pubrel, Subscribe, Unsubscribe])
+
+// All 256 first bytes, judged once.
+const faults: Record<Receiver, (HeaderFault | null)[]> = { server: all('server'), client: all('client') }
+
+/** What is wrong with a packet by its first byte; null for nothing. */
+export function headerFault(header: number, receiver: Receiver): HeaderFault | null {
+  return faults[receiver][header]!
+}
+
+function all(receiver: Receiver): (HeaderFault | null)[] {
+  return Array.from({ length: 256 }, (_, header) => judge(header, receiver))
+}
+
+function judge(header: number, receiver: Receiver): HeaderFault | null {
+  const type = header >>> 4
+  const flags = header & 0x0f
+  if (type === 0) return { reasonCode: ReasonCode.MalformedPacket, message: 'packet type 0' }
+  if (type === PacketType.Publish) {
+    if ((flags & 6) === 6) return { reasonCode: ReasonCode.MalformedPacket, message: 'QoS 3' } // [MQTT-3.3.1-4]
+    if ((flags & 8) !== 0 && (flags & 6) === 0) return { reasonCode: ReasonCode.MalformedPacket, message: 'DUP at QoS 0' } // [MQTT-3.3.1-2]
+    return null
+  }
+  if (flags !== (flagged.has(type) ? 2 : 0)) return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header' }
+  if ((receiver === 'server' ? serverOnly : clientOnly).has(type)) {
+    return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send` }
+  }
+  return null
+}

@@ -1,0 +1,49 @@
+import { MqttError } from '../errors.ts'
+import { ReasonCode } from '../reason.ts'
+import { readUtf8 } from './utf8.ts'
+
+interface Entry {
+  readonly bytes: Buffer
+  readonly topic: string
+}
+
+const entriesMax = 65_536
+const cachedLengthMax = 256
+const plus = 0x2b
+const hash = 0x23
+
+/**
+ * Topic names by their bytes: one that was seen before costs a hash and a comparison instead of decoding and checking. Each
+ * place holds one topic, and a newer one takes it over, so it is bounded: 65,536 topics of at most 256 bytes.
+ */
+export class TopicCache {
+  readonly #entries: (Entry | undefined)[] = new Array(entriesMax).fill(undefined)
+
+  /** Reads a topic name of at least one character; wildcards are refused [MQTT-3.3.2-2]. */
+  read(bytes: Buffer, start: number, end: number): string {
+    if (end - start > cachedLengthMax) return readTopicName(bytes, start, end)
+    let code = 0x811c9dc5
+    for (let i = start; i < end; i++) code = Math.imul(code ^ bytes[i]!, 0x01000193)
+    const index = (code ^ (code >>> 16)) & (entriesMax - 1)
+    const entry = this.#entries[index]
+    if (entry !== undefined && same(entry.bytes, bytes, start, end)) return entry.topic
+    const topic = readTopicName(bytes, start, end)
+    this.#entries[index] = { bytes: Buffer.from(bytes.subarray(start, end)), topic }
+    return topic
+  }
+}
+
+/** Reads a topic name without remembering it. */
+export function readTopicName(bytes: Buffer, start: number, end: number): string {
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!
+    if (byte === plus || byte === hash) throw new MqttError(ReasonCode.TopicNameInvalid, 'a topic name holds a wildcard')
+  }
+  return readUtf8(bytes, start, end)
+}
+
+function same(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  if (known.length !== end - start) return false
+  for (let i = start; i < end; i++) if (known[i - start] !== bytes[i]) return false
+  return true
+}

@@ -1,0 +1,176 @@
+import { FilterNode, FilterTrie } from './filter-trie.ts'
+import type { QoS } from './protocol/constants.ts'
+import type { Member, ShareGroup } from './share-group.ts'
+import type { Subscriber, Subscription } from './subscription.ts'
+import { hasWildcard, matches, parseShare } from './topic.ts'
+
+export type { Member, ShareGroup, Subscriber, Subscription }
+
+/** One receiver of a topic: all its overlapping subscriptions made one. */
+export interface Target<S extends Subscriber> {
+  readonly subscriber: S
+  /** The highest of them [MQTT-3.3.4-2]. */
+  readonly qos: QoS
+  readonly retainAsPublished: boolean
+  /** All identifiers; null for none [MQTT-3.3.4-4]. */
+  readonly identifiers: readonly number[] | null
+  /** At least one of them is No Local. */
+  readonly noLocal: boolean
+  readonly subscriptions: readonly Subscription[]
+}
+
+/** Everybody who gets what is published to one topic name. */
+export interface Route<S extends Subscriber> {
+  readonly topic: string
+  readonly targets: readonly Target<S>[]
+  readonly groups: readonly ShareGroup<S>[]
+}
+
+interface Cached<S extends Subscriber> {
+  route: Route<S>
+  // How many changes of wildcard filters it has seen.
+  changes: number
+}
+
+const cachedMax = 50_000
+// So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
+const replayMax = 64
+
+/**
+ * Who has subscribed to what. Exact filters lie in a flat map, those with wildcards in a trie, and each topic name's route is
+ * kept until something that matters to that topic changes: an exact filter ends its own topic's route only, and a change of
+ * a wildcard filter is compared with a topic when that topic is next published to, so that subscribing costs the same however
+ * many topics there are.
+ */
+export class Router<S extends Subscriber> {
+  readonly #exact = new Map<string, FilterNode<S>>()
+  readonly #wild = new FilterTrie<S>()
+  // Two generations: what was not used while the younger filled up goes.
+  #young = new Map<string, Cached<S>>()
+  #old = new Map<string, Cached<S>>()
+  // The last changes of wildcard filters, as a ring, and how many there were in all.
+  readonly #changed: string[] = new Array(replayMax).fill('')
+  #changes = 0
+  #size = 0
+
+  /** Subscriptions, all sessions together. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds one; `true` where it takes the place of one with the same filter [MQTT-3.8.4-3]. */
+  subscribe(subscriber: S, subscription: Subscription): boolean {
+    const share = parseShare(subscription.filter)
+    const filter = share?.filter ?? subscription.filter
+    const node = hasWildcard(filter) ? this.#wild.make(filter) : this.#make(filter)
+    const existed = share === null ? node.add(subscriber, subscription) : node.group(share.group, filter).add(subscriber, subscription)
+    if (!existed) this.#size += 1
+    this.#touch(filter)
+    return existed
+  }
+
+  /** Takes one away and returns it. */
+  unsubscribe(subscriber: S, filter: string): Subscription | undefined {
+    const share = parseShare(filter)
+    const plain = share?.filter ?? filter
+    const wild = hasWildcard(plain)
+    const node = wild ? this.#wild.find(plain) : this.#exact.get(plain)
+    const removed = share === null ? node?.remove(subscriber) : node?.leave(share.group, subscriber)
+    if (removed === undefined) return undefined
+    this.#size -= 1
+    if (node!.empty) {
+      if (wild) this.#wild.prune(plain)
+      else this.#exact.delete(plain)
+    }
+    this.#touch(plain)
+    return removed
+  }
+
+  /** The group of a whole filter, `$share/{name}/{filter}`. */
+  groupOf(key: string): ShareGroup<S> | undefined {
+    const share = parseShare(key)
+    if (share === null) return undefined
+    const node = hasWildcard(share.filter) ? this.#wild.find(share.filter) : this.#exact.get(share.filter)
+    return node?.groups?.get(share.group)
+  }
+
+  /** Who gets what is published to `topic`. */
+  route(topic: string): Route<S> {
+    let cached = this.#young.get(topic)
+    if (cached === undefined) {
+      cached = this.#old.get(topic)
+      if (cached === undefined) return this.#cache(topic, { route: this.#match(topic), changes: this.#changes }).route
+      this.#old.delete(topic)
+      this.#cache(topic, cached)
+    }
+    if (cached.changes !== this.#changes) {
+      if (this.#concerned(topic, cached.changes)) cached.route = this.#match(topic)
+      cached.changes = this.#changes
+    }
+    return cached.route
+  }
+
+  #make(filter: string): FilterNode<S> {
+    let node = this.#exact.get(filter)
+    if (node === undefined) this.#exact.set(filter, (node = new FilterNode()))
+    return node
+  }
+
+  #cache(topic: string, cached: Cached<S>): Cached<S> {
+    if (this.#young.size >= cachedMax) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(topic, cached)
+    return cached
+  }
+
+  #touch(filter: string): void {
+    if (hasWildcard(filter)) {
+      this.#changed[this.#changes % replayMax] = filter
+      this.#changes += 1
+    } else {
+      this.#young.delete(filter)
+      this.#old.delete(filter)
+    }
+  }
+
+  /** Does any wildcard filter that has changed since match the topic? */
+  #concerned(topic: string, since: number): boolean {
+    if (this.#changes - since > replayMax) return true
+    for (let change = since; change < this.#changes; change++) if (matches(this.#changed[change % replayMax]!, topic)) return true
+    return false
+  }
+
+  #match(topic: string): Route<S> {
+    const nodes: FilterNode<S>[] = []
+    const exact = this.#exact.get(topic)
+    if (exact !== undefined) nodes.push(exact)
+    this.#wild.match(topic, nodes)
+    const groups: ShareGroup<S>[] = []
+    for (const node of nodes) if (node.groups !== null) groups.push(...node.groups.values())
+    return { topic, targets: nodes.length === 1 ? nodes[0]!.targets : merge(nodes), groups }
+  }
+}
+
+function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): readonly Target<S>[] {
+  const bySubscriber = new Map<S, Target<S>>()
+  for (const node of nodes) {
+    for (const target of node.targets) {
+      const before = bySubscriber.get(target.subscriber)
+      bySubscriber.set(target.subscriber, before === undefined ? target : join(before, target))
+    }
+  }
+  return [...bySubscriber.values()]
+}
+
+function join<S extends Subscriber>(a: Target<S>, b: Target<S>): Target<S> {
+  return {
+    subscriber: a.subscriber,
+    qos: Math.max(a.qos, b.qos) as QoS,
+    retainAsPublished: a.retainAsPublished || b.retainAsPublished,
+    identifiers: a.identifiers === null ? b.identifiers : b.identifiers === null ? a.identifiers : [...a.identifiers, ...b.identifiers],
+    noLocal: a.noLocal || b.noLocal,
+    subscriptions: [...a.subscriptions, ...b.subscriptions],
+  }
+}
