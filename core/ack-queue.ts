@@ -1,11 +1,19 @@
-import type { Client } from './client.ts'
 import type { Receipt } from './receipt.ts'
 
 interface Waiting {
   readonly qos: 1 | 2
   readonly packetId: number
   readonly reasonCode: number
+  readonly reasonString: string | undefined
   settled: boolean
+}
+
+/** Who writes the acknowledgements that this queue lets go. */
+export interface AckWriter {
+  readonly limit: number
+  write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void
+  unkept(error: Error): void
+  crowded(full: boolean): void
 }
 
 /**
@@ -13,11 +21,11 @@ interface Waiting {
  * behind them may answer in any order. Bounded by Receive Maximum, and by not reading.
  */
 export class AckQueue {
-  readonly #client: Client
+  readonly #writer: AckWriter
   #waiting: Waiting[]
 
-  constructor(client: Client) {
-    this.#client = client
+  constructor(writer: AckWriter) {
+    this.#writer = writer
     this.#waiting = []
   }
 
@@ -25,29 +33,30 @@ export class AckQueue {
     return this.#waiting.length
   }
 
-  push(qos: 1 | 2, packetId: number, reasonCode: number, receipt: Receipt | null): void {
-    const waiting = { qos, packetId, reasonCode, settled: receipt === null || receipt.settled }
+  push(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
+    const settled = receipt === null || (receipt.settled && receipt.error === undefined)
+    const waiting = { qos, packetId, reasonCode, reasonString, settled }
     this.#waiting.push(waiting)
-    if (!waiting.settled) {
+    if (!settled) {
       receipt!.onSettled(error => {
-        if (error !== undefined) return this.#client.unkept(error)
+        if (error !== undefined) return this.#writer.unkept(error)
         waiting.settled = true
         this.#leave()
       })
     }
-    if (this.#waiting.length >= this.#client.broker.settings.mqtt.receiveMaximum) this.#client.hold('acks')
+    if (this.#waiting.length >= this.#writer.limit) this.#writer.crowded(true)
     this.#leave()
   }
 
   #leave(): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.settled) {
-      const { qos, packetId, reasonCode } = this.#waiting[count]!
-      this.#client.writePublishAck(qos, packetId, reasonCode, undefined)
+      const { qos, packetId, reasonCode, reasonString } = this.#waiting[count]!
+      this.#writer.write(qos, packetId, reasonCode, reasonString)
       count += 1
     }
     if (count === 0) return
     this.#waiting.splice(0, count)
-    if (this.#waiting.length < this.#client.broker.settings.mqtt.receiveMaximum) this.#client.release('acks')
+    if (this.#waiting.length < this.#writer.limit) this.#writer.crowded(false)
   }
 }

@@ -109,7 +109,7 @@ export class StoredBacklog {
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
-      session.client!.sendPubrel(entry.packetId)
+      session.client!.sender.pubrel(entry.packetId)
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }

@@ -23,7 +23,7 @@ export function handlePublish(client: Client, packet: PublishPacket): PendingPub
   const { qos, packetId } = packet
   const topic = resolveAlias(client, packet)
 
-  if (qos > 0 && !client.takeQuota(packet)) return null
+  if (qos > 0 && !client.acks.take(packet)) return null
   if (packet.retain && !broker.capabilities.retain) {
     throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
   }
@@ -94,7 +94,7 @@ export function completePublish(client: Client, { message, packetId, qos, verdic
   const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
   if (qos === 0) return
   const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
+  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
 }
 
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
@@ -110,9 +110,9 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
     const session = client.session!
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
-    client.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
+    client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
   } else if (qos > 0) {
-    client.acknowledge(qos as 1 | 2, packetId, refusal.reasonCode, refusal.reasonString, null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, refusal.reasonCode, refusal.reasonString, null)
   }
 }
 

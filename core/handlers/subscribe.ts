@@ -74,7 +74,7 @@ function keep(client: Client, packet: SubscribePacket, attempts: SubscriptionAtt
   const answer = (): void => {
     for (const attempt of granted) {
       if (attempt.lifetime === 'none') continue
-      client.broker.subscribe(session, subscriptionOf(attempt))
+      client.broker.registry.subscribe(session, subscriptionOf(attempt))
       if (attempt.lifetime === 'connection') {
         session.temporary ??= new Set()
         session.temporary.add(attempt.filter)
@@ -82,7 +82,7 @@ function keep(client: Client, packet: SubscribePacket, attempts: SubscriptionAtt
     }
     if (client.closed) return
     const { version } = client
-    client.send({
+    client.sender.packet({
       type: PacketType.Suback,
       packetId: packet.packetId,
       // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].

@@ -17,9 +17,14 @@ export function handleUnsubscribe(client: Client, { packetId, filters }: Unsubsc
     const reasonCodes = filters.map((filter, i) =>
       held.includes(filter) && filters.indexOf(filter) === i ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted,
     )
-    for (const filter of held) broker.unsubscribe(session, filter)
+    for (const filter of held) broker.registry.unsubscribe(session, filter)
     if (client.closed) return
-    client.send({ type: PacketType.Unsuback, packetId, reasonCodes: client.version === 5 ? reasonCodes : [], properties: undefined })
+    client.sender.packet({
+      type: PacketType.Unsuback,
+      packetId,
+      reasonCodes: client.version === 5 ? reasonCodes : [],
+      properties: undefined,
+    })
     const { onUnsubscribed } = broker.hooks
     if (onUnsubscribed.isUsed()) for (const filter of held) onUnsubscribed.call(client, { filter })
   }
