@@ -10,7 +10,8 @@ import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { PacketType, type ProtocolVersion } from './protocol/constants.ts'
 import { Decoder, type PacketSink } from './protocol/decoder.ts'
-import type { AuthPacket, ConnectPacket, Packet, Properties } from './protocol/packets.ts'
+import type { InboundPublish } from './protocol/inbound-publish.ts'
+import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from './protocol/packets.ts'
 import { connackReturnCode, ReasonCode } from './reason.ts'
 import { Sender } from './sender.ts'
 import type { Session } from './session.ts'
@@ -134,21 +135,26 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.outbox.full) this.outbox.flush()
   }
 
-  onPacket(packet: Packet): void {
+  onPublish(publish: InboundPublish): void {
+    if (this.#state === 'closed') return
+    const { counters } = this.broker
+    counters.packetsReceived += 1
+    counters.publishReceived += 1
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, publish.clone().packet())
+    const { lane } = this
+    if (lane.judging) {
+      const pending = handlePublish(this, publish)
+      if (pending !== null) lane.pend(pending)
+    } else {
+      lane.wait(publish)
+    }
+  }
+
+  onPacket(packet: Exclude<Packet, PublishPacket>): void {
     if (this.#state === 'closed') return
     this.broker.counters.packetsReceived += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
     const { lane } = this
-    if (packet.type === PacketType.Publish) {
-      this.broker.counters.publishReceived += 1
-      if (lane.judging) {
-        const pending = handlePublish(this, packet)
-        if (pending !== null) lane.pend(pending)
-      } else {
-        lane.wait(packet)
-      }
-      return
-    }
     if (lane.idle) {
       const done = handlePacket(this, packet)
       if (done !== undefined) lane.block(done)
