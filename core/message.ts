@@ -3,6 +3,7 @@ import type { PublishFrame } from './protocol/encoder.ts'
 import { encodePublish, framePayloadMax, publishHeader } from './protocol/encoder.ts'
 import type { InboundPublish } from './protocol/inbound-publish.ts'
 import type { Properties } from './protocol/packets.ts'
+import { Slab } from './slab.ts'
 
 /** Where a message came from. `client` and `will` enter at `onPublish`; `server` and `peer` at `onRoute`. */
 export type Origin = 'client' | 'will' | 'server' | 'peer'
@@ -114,11 +115,13 @@ export class Message {
   own(): this {
     if (this.#borrowed) {
       const start = this.#start
-      this.#wire = Buffer.from(this.#wire!.subarray(start, this.#end))
-      this.#start = 0
-      this.#packetIdAt -= start
-      this.#payloadAt -= start
-      this.#end -= start
+      slab.keep(this.#wire!, start, this.#end)
+      const moved = slab.at - start
+      this.#wire = slab.buffer
+      this.#start += moved
+      this.#packetIdAt += moved
+      this.#payloadAt += moved
+      this.#end += moved
       const correlationData = this.properties?.correlationData
       if (correlationData !== undefined) this.properties!.correlationData = Buffer.from(correlationData)
       this.#borrowed = false
@@ -195,6 +198,7 @@ export class Message {
 }
 
 const noKind = -1
+const slab = new Slab()
 
 /** Wire forms fit receivers of the same format: with or without properties, with or without a packet identifier. */
 function kindOf(version: ProtocolVersion, qos: QoS): number {
