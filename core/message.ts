@@ -28,16 +28,14 @@ export interface MessageFields {
  * from `onRoute` on it is read only.
  */
 export class Message {
-  /** The topic name. */
-  topic: string
   qos: QoS
   retain: boolean
-  /** What MQTT 5 carries with a message; never a topic alias. `undefined` where there is nothing. */
-  properties: Properties | undefined
   readonly origin: Origin
   readonly clientId: string
   /** Milliseconds since the Unix epoch: message expiry counts from here. */
   readonly receivedAt: number
+  #topic: string
+  #properties: Properties | undefined
   #payload: Buffer | null
   // A publish as it came is already the wire form that most receivers get, so it is kept whole: what a subscriber gets is
   // copied from here, and nothing is encoded. `#start` and `#end` are the packet's, the others lie between.
@@ -46,10 +44,8 @@ export class Message {
   #packetIdAt: number
   #payloadAt: number
   #end: number
-  // Which receivers it fits, see `kindOf`; none where it held a topic alias.
+  // Which receivers it fits, see `kindOf`; none where it held a topic alias, and once topic or properties have changed.
   #wireKind: number
-  readonly #wireTopic: string
-  readonly #wireProperties: Properties | undefined
   // The wire form still lies in the shared read buffer, which the next read overwrites.
   #borrowed: boolean
   // One frame for each (version 5 or not, QoS, retain): a message to 10,000 subscribers is encoded once, not 10,000 times.
@@ -59,13 +55,13 @@ export class Message {
   #frames: (PublishFrame | undefined)[] | undefined
 
   constructor(fields: MessageFields, publish: InboundPublish | null = null) {
-    this.topic = fields.topic
     this.qos = fields.qos
     this.retain = fields.retain
-    this.properties = fields.properties
     this.origin = fields.origin
     this.clientId = fields.clientId
     this.receivedAt = fields.receivedAt
+    this.#topic = fields.topic
+    this.#properties = fields.properties
     this.#payload = publish === null ? fields.payload : null
     this.#wire = null
     this.#start = 0
@@ -73,8 +69,6 @@ export class Message {
     this.#payloadAt = 0
     this.#end = 0
     this.#wireKind = noKind
-    this.#wireTopic = fields.topic
-    this.#wireProperties = fields.properties
     this.#borrowed = false
     this.#frame = null
     this.#frameKey = -1
@@ -91,6 +85,32 @@ export class Message {
     }
   }
 
+  /** The topic name. */
+  get topic(): string {
+    return this.#topic
+  }
+
+  set topic(topic: string) {
+    this.#topic = topic
+    this.changed()
+  }
+
+  /** What MQTT 5 carries with a message; never a topic alias. `undefined` where there is nothing. */
+  get properties(): Properties | undefined {
+    return this.#properties
+  }
+
+  set properties(properties: Properties | undefined) {
+    this.#properties = properties
+    this.changed()
+  }
+
+  /** The wire form that it came in no longer fits: called when taps have had the chance to change what `properties` holds. */
+  changed(): void {
+    this.#wireKind = noKind
+    this.#forgetFrames()
+  }
+
   /** The payload, good for ever: the first touch copies it out of the read buffer. */
   get payload(): Buffer {
     if (this.#borrowed) this.own()
@@ -101,9 +121,8 @@ export class Message {
   set payload(payload: Buffer | Uint8Array | string) {
     this.#payload = typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
     this.#wire = null
-    this.#wireKind = noKind
     this.#borrowed = false
-    this.#forgetFrames()
+    this.changed()
   }
 
   /** Bytes of the payload; does not copy it. */
@@ -122,8 +141,8 @@ export class Message {
       this.#packetIdAt += moved
       this.#payloadAt += moved
       this.#end += moved
-      const correlationData = this.properties?.correlationData
-      if (correlationData !== undefined) this.properties!.correlationData = Buffer.from(correlationData)
+      const properties = this.#properties
+      if (properties?.correlationData !== undefined) properties.correlationData = Buffer.from(properties.correlationData)
       this.#borrowed = false
       // Frames point into the read buffer too.
       this.#forgetFrames()
@@ -139,7 +158,7 @@ export class Message {
 
   /** When it expires, milliseconds since the Unix epoch; `Infinity` where it never does. */
   get expiresAt(): number {
-    const seconds = this.properties?.messageExpiry
+    const seconds = this.#properties?.messageExpiry
     return seconds === undefined ? Number.POSITIVE_INFINITY : this.receivedAt + seconds * 1000
   }
 
@@ -159,8 +178,8 @@ export class Message {
   }
 
   #newFrame(version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
-    if (kindOf(version, qos) !== this.#wireKind || this.topic !== this.#wireTopic || this.properties !== this.#wireProperties) {
-      return encodePublish(this.topic, this.#bytes(), qos, retain, false, this.properties, version)
+    if (kindOf(version, qos) !== this.#wireKind) {
+      return encodePublish(this.#topic, this.#bytes(), qos, retain, false, this.#properties, version)
     }
     const start = this.#start
     const apart = this.#end - this.#payloadAt > framePayloadMax

@@ -39,6 +39,8 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
     message.own()
     return { message, packetId, qos, decided: true, verdict: refusal }
   }
+  // What a tap does to the properties' own fields is not seen, so they are encoded anew.
+  if (message.properties !== undefined) message.changed()
   const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
   let returned = false
   onPublish.callAsync(client, message, (_error, verdict) => {
