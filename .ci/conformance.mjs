@@ -64,8 +64,11 @@ function findReasons(files) {
 
 const cell = text => text.replaceAll('|', '\\|').replace(/\s+/g, ' ').trim()
 
-function testCell({ file, title }) {
-  return `${cell(title.replaceAll(named, ''))} ([${file.slice('test/'.length)}](../${file}))`
+/** The titles, file by file. */
+function testsCell(titles) {
+  const byFile = new Map()
+  for (const { file, title } of titles) byFile.set(file, [...(byFile.get(file) ?? []), cell(title.replaceAll(named, ''))])
+  return [...byFile].map(([file, sentences]) => `${sentences.join('; ')} ([${file.slice('test/'.length)}](../${file}))`).join('<br>')
 }
 
 const files = testFiles()
@@ -96,7 +99,7 @@ for (const { standard, prefix, sections } of JSON.parse(read('test/conformance/s
       else if (reason !== undefined) excused += 1
       else problems.push(`[${id}]: no test names it and no exception says why`)
       if (titles !== undefined && reason !== undefined) problems.push(`[${id}]: a test names it and an exception says that none can`)
-      const what = titles?.map(testCell).join('<br>') ?? (reason === undefined ? '**missing**' : cell(reason))
+      const what = titles !== undefined ? testsCell(titles) : reason !== undefined ? cell(reason) : '**missing**'
       rows.push(`| MQTT-${section}-${number} | ${what} |`)
     }
   }

@@ -44,42 +44,75 @@ test('answers return code 1 to a protocol level that it does not speak, and clos
   }
 })
 
-for (const { why, bytes } of [
-  { why: 'its reserved flag is set [MQTT3-3.1.2-3]', bytes: connectBytes({ flags: '03' }, text('a')) },
-  { why: 'its will flag is set and the will is missing [MQTT3-3.1.2-9]', bytes: connectBytes({ flags: '06' }, text('a')) },
+for (const { what, bytes } of [
   {
-    why: 'its will flag is set and the will message is missing [MQTT3-3.1.2-9]',
+    what: 'closes without CONNACK on a CONNECT whose reserved flag is set [MQTT3-3.1.2-3]',
+    bytes: connectBytes({ flags: '03' }, text('a')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will flag is set and the will is missing [MQTT3-3.1.2-9]',
+    bytes: connectBytes({ flags: '06' }, text('a')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will flag is set and the will message is missing [MQTT3-3.1.2-9]',
     bytes: connectBytes({ flags: '06' }, text('a'), text('will')),
   },
   {
-    why: 'its will flag is not set and there is a will [MQTT3-3.1.2-11]',
+    what: 'closes without CONNACK on a CONNECT whose will flag is not set and there is a will [MQTT3-3.1.2-11]',
     bytes: connectBytes({}, text('a'), text('will'), text('x')),
   },
-  { why: 'it has a will QoS without a will [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]', bytes: connectBytes({ flags: '0a' }, text('a')) },
-  { why: 'its will QoS is 3 [MQTT3-3.1.2-14]', bytes: connectBytes({ flags: '1e' }, text('a'), text('will'), text('x')) },
-  { why: 'it has will retain without a will [MQTT3-3.1.2-11] [MQTT3-3.1.2-15]', bytes: connectBytes({ flags: '22' }, text('a')) },
-  { why: 'its user name flag is not set and there is a user name [MQTT3-3.1.2-18]', bytes: connectBytes({}, text('a'), text('user')) },
-  { why: 'its user name flag is set and the user name is missing [MQTT3-3.1.2-19]', bytes: connectBytes({ flags: '82' }, text('a')) },
   {
-    why: 'its password flag is not set and there is a password [MQTT3-3.1.2-20]',
+    what: 'closes without CONNACK on a CONNECT that has a will QoS without a will [MQTT3-3.1.2-11] [MQTT3-3.1.2-13]',
+    bytes: connectBytes({ flags: '0a' }, text('a')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will QoS is 3 [MQTT3-3.1.2-14]',
+    bytes: connectBytes({ flags: '1e' }, text('a'), text('will'), text('x')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT that has will retain without a will [MQTT3-3.1.2-11] [MQTT3-3.1.2-15]',
+    bytes: connectBytes({ flags: '22' }, text('a')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose user name flag is not set and there is a user name [MQTT3-3.1.2-18]',
+    bytes: connectBytes({}, text('a'), text('user')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose user name flag is set and the user name is missing [MQTT3-3.1.2-19]',
+    bytes: connectBytes({ flags: '82' }, text('a')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose password flag is not set and there is a password [MQTT3-3.1.2-20]',
     bytes: connectBytes({ flags: '82' }, text('a'), text('user'), text('pass')),
   },
   {
-    why: 'its password flag is set and the password is missing [MQTT3-3.1.2-21]',
+    what: 'closes without CONNACK on a CONNECT whose password flag is set and the password is missing [MQTT3-3.1.2-21]',
     bytes: connectBytes({ flags: 'c2' }, text('a'), text('user')),
   },
   {
-    why: 'it has a password without a user name [MQTT3-3.1.2-22]',
+    what: 'closes without CONNACK on a CONNECT that has a password without a user name [MQTT3-3.1.2-22]',
     bytes: connectBytes({ flags: '42' }, text('a'), text('pass')),
   },
-  { why: 'it has no client id [MQTT3-3.1.3-3]', bytes: connectBytes({}) },
-  { why: 'its client id is not UTF-8 [MQTT3-3.1.3-4]', bytes: connectBytes({}, field('61c3')) },
-  { why: 'its will topic is not UTF-8 [MQTT3-3.1.3-10]', bytes: connectBytes({ flags: '06' }, text('a'), field('ff'), text('x')) },
-  { why: 'its user name is not UTF-8 [MQTT3-3.1.3-11]', bytes: connectBytes({ flags: '82' }, text('a'), field('eda080')) },
-  { why: 'its will topic holds a wildcard', bytes: connectBytes({ flags: '06' }, text('a'), text('a/#'), text('x')) },
-  { why: 'its will topic is empty', bytes: connectBytes({ flags: '06' }, text('a'), text(''), text('x')) },
+  { what: 'closes without CONNACK on a CONNECT that has no client id [MQTT3-3.1.3-3]', bytes: connectBytes({}) },
+  { what: 'closes without CONNACK on a CONNECT whose client id is not UTF-8 [MQTT3-3.1.3-4]', bytes: connectBytes({}, field('61c3')) },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will topic is not UTF-8 [MQTT3-3.1.3-10]',
+    bytes: connectBytes({ flags: '06' }, text('a'), field('ff'), text('x')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose user name is not UTF-8 [MQTT3-3.1.3-11]',
+    bytes: connectBytes({ flags: '82' }, text('a'), field('eda080')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will topic holds a wildcard',
+    bytes: connectBytes({ flags: '06' }, text('a'), text('a/#'), text('x')),
+  },
+  {
+    what: 'closes without CONNACK on a CONNECT whose will topic is empty',
+    bytes: connectBytes({ flags: '06' }, text('a'), text(''), text('x')),
+  },
 ]) {
-  test(`closes without CONNACK on a CONNECT that breaks the rules: ${why} [MQTT3-3.1.4-1]`, async () => {
+  test(`${what} [MQTT3-3.1.4-1]`, async () => {
     const broker = await startBroker()
     expect(await refused(broker, bytes)).toEqual([])
   })
