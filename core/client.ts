@@ -277,7 +277,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     const code = this.version === 5 ? reasonCode : connackReturnCode(reasonCode)
     this.sender.packet({
       type: PacketType.Connack,
-      sessionPresent,
+      // MQTT 3.1 has no such flag: the byte is reserved.
+      sessionPresent: sessionPresent && this.version !== 3,
       reasonCode: code,
       properties: this.version === 5 ? properties : undefined,
     })
