@@ -103,7 +103,7 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
 }
 
-function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill | null {
+function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {
   if (will === undefined) return null
   const { broker } = client
   const { willDelay, ...rest } = will.properties ?? {}
@@ -117,9 +117,8 @@ function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill
     clientId: client.clientId,
     receivedAt: broker.now,
   })
-  // The will goes out when its delay is over or the session ends, whichever comes first [MQTT-3.1.3-9].
-  const delayMs = Math.min((willDelay ?? 0) * 1000, expiryToMs(properties?.sessionExpiry ?? 0))
-  return { message, delayMs, username: client.username, rights: client.rights }
+  // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].
+  return { message, delayMs: (willDelay ?? 0) * 1000, username: client.username, rights: client.rights }
 }
 
 function connackProperties(client: Client, packet: ConnectPacket, expiryMs: number, authData: Buffer | undefined): Properties {
