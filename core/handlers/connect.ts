@@ -24,6 +24,9 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
+  if (packet.version === 5 && packet.will?.retain === true && !broker.capabilities.retain) {
+    return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
+  }
 
   const admission = await authenticate(client, packet)
   if (client.closed) return
