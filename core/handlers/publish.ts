@@ -4,7 +4,7 @@ import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../message.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { isUtf8 } from '../protocol/utf8.ts'
-import { ReasonCode } from '../reason.ts'
+import { publishAckCode, ReasonCode } from '../reason.ts'
 import { topicLevels } from '../topic.ts'
 
 /** A publish between its arrival and its routing. */
@@ -117,7 +117,7 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
     client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
   } else if (qos > 0) {
-    client.acks.acknowledge(qos as 1 | 2, packetId, refusal.reasonCode, refusal.reasonString, null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), refusal.reasonString, null)
   }
 }
 

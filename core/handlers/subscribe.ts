@@ -12,11 +12,15 @@ import { toRefusal } from './refusal.ts'
 export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
   const session = client.session!
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
+  // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
+  const named = new Set<string>()
   const attempts: SubscriptionAttempt[] = packet.subscriptions.map(request => {
     if (!isTopicFilter(request.filter)) {
       throw new MqttError(ReasonCode.MalformedPacket, `"${request.filter}" is not a topic filter`) // [MQTT-4.7.1-1]
     }
     const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
+    const existed = session.subscriptions.has(filter) || named.has(filter)
+    named.add(filter)
     return {
       filter,
       qos,
@@ -24,7 +28,7 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
       retainAsPublished,
       retainHandling,
       identifier,
-      existed: session.subscriptions.has(filter),
+      existed,
       lifetime: 'session',
     }
   })
