@@ -40,11 +40,14 @@ export class Lane {
     return this.#entries.length >= this.#client.broker.settings.mqtt.receiveMaximum || this.#bytes > laneBytesMax
   }
 
-  /** Keeps a packet until its turn; what it holds of the read buffer is copied. */
+  /** Keeps a packet until its turn; the payload, which lies in the read buffer, is copied. */
   wait(packet: Packet): void {
-    this.#entries.push({ packet: own(packet), publish: null })
+    if (packet.type === PacketType.Publish) {
+      packet.payload = Buffer.from(packet.payload)
+      this.#bytes += packet.payload.length
+    }
+    this.#entries.push({ packet, publish: null })
     this.#packets += 1
-    if (packet.type === PacketType.Publish) this.#bytes += packet.payload.length
     if (this.full) this.#client.hold('lane')
   }
 
@@ -118,24 +121,3 @@ export class Lane {
 }
 
 const laneBytesMax = 1_048_576
-
-/** Copies what a packet holds of the read buffer. */
-export function own(packet: Packet): Packet {
-  switch (packet.type) {
-    case PacketType.Publish:
-      packet.payload = Buffer.from(packet.payload)
-      break
-    case PacketType.Connect:
-      if (packet.password !== undefined) packet.password = Buffer.from(packet.password)
-      if (packet.will !== undefined) {
-        packet.will.payload = Buffer.from(packet.will.payload)
-        if (packet.will.properties?.correlationData !== undefined)
-          packet.will.properties.correlationData = Buffer.from(packet.will.properties.correlationData)
-      }
-      break
-  }
-  const properties = 'properties' in packet ? packet.properties : undefined
-  if (properties?.correlationData !== undefined) properties.correlationData = Buffer.from(properties.correlationData)
-  if (properties?.authenticationData !== undefined) properties.authenticationData = Buffer.from(properties.authenticationData)
-  return packet
-}

@@ -75,11 +75,7 @@ export class Message {
   own(): this {
     if (this.#borrowed) {
       this.#payload = Buffer.from(this.#payload)
-      const correlationData = this.properties?.correlationData
-      if (correlationData !== undefined) this.properties = { ...this.properties, correlationData: Buffer.from(correlationData) }
       this.#borrowed = false
-      // Frames of large payloads point into the read buffer too.
-      this.#frames = undefined
     }
     return this
   }
