@@ -331,7 +331,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
   #repeat(session: Session, packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
-      this.#acks.push(2, packetId, known, null)
+      this.#acks.push(2, packetId, known, undefined, null)
       return
     }
     session.joined ??= new Map()
@@ -347,7 +347,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.#acks.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
       this.writePublishAck(qos, packetId, reasonCode, reasonString)
     } else {
-      this.#acks.push(qos, packetId, reasonCode, receipt)
+      this.#acks.push(qos, packetId, reasonCode, reasonString, receipt)
     }
   }
 
