@@ -102,6 +102,16 @@ export class Acknowledger {
     client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
   }
 
+  /**
+   * The message was not kept: the next PUBLISH with its identifier is a new one. A connection that has sent it again already,
+   * and waits for this outcome, ends too.
+   */
+  forget(packetId: number, error: Error): void {
+    const session = this.#client.session!
+    session.received?.delete(packetId)
+    if (session.joined?.delete(packetId) === true) session.client?.acks.unkept(error)
+  }
+
   /** So many acknowledgements wait that nothing more is read, or no longer. */
   crowded(full: boolean): void {
     if (full) this.#client.hold('acks')

@@ -43,11 +43,15 @@ export class Lane {
     return this.#entries.length >= this.#client.broker.settings.mqtt.receiveMaximum || this.#bytes > laneBytesMax
   }
 
-  /** Keeps a packet until its turn; what it holds of the read buffer is copied. */
+  /** Keeps a packet until its turn; a publish, which lies in the read buffer, is copied. */
   wait(packet: Waiting): void {
-    this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : own(packet), publish: null })
+    if (packet.type === PacketType.Publish) {
+      this.#entries.push({ packet: packet.clone(), publish: null })
+      this.#bytes += packet.payloadLength
+    } else {
+      this.#entries.push({ packet, publish: null })
+    }
     this.#packets += 1
-    if (packet.type === PacketType.Publish) this.#bytes += packet.payloadLength
     if (this.full) this.#client.hold('lane')
   }
 
@@ -121,19 +125,3 @@ export class Lane {
 }
 
 const laneBytesMax = 1_048_576
-
-/** Copies what a packet holds of the read buffer. */
-export function own<P extends Exclude<Packet, PublishPacket>>(packet: P): P {
-  if (packet.type === PacketType.Connect) {
-    if (packet.password !== undefined) packet.password = Buffer.from(packet.password)
-    if (packet.will !== undefined) {
-      packet.will.payload = Buffer.from(packet.will.payload)
-      if (packet.will.properties?.correlationData !== undefined)
-        packet.will.properties.correlationData = Buffer.from(packet.will.properties.correlationData)
-    }
-  }
-  const properties = 'properties' in packet ? packet.properties : undefined
-  if (properties?.correlationData !== undefined) properties.correlationData = Buffer.from(properties.correlationData)
-  if (properties?.authenticationData !== undefined) properties.authenticationData = Buffer.from(properties.authenticationData)
-  return packet
-}

@@ -1,5 +1,6 @@
 import type { Message } from './message.ts'
 import type { QoS } from './protocol/constants.ts'
+import type { Properties } from './protocol/packets.ts'
 import type { QueueLimits } from './session-store.ts'
 
 /** One message that waits for a session's window. */
@@ -11,12 +12,19 @@ export interface Waiting {
   readonly group: string | null
 }
 
-// What one entry costs besides its payload; properties and topic are shared with other queues and counted roughly.
+// What one entry costs besides its bytes.
 const overhead = 100
 
-/** A queue's bytes for one message. */
+/** A queue's bytes for one message. Properties count too: a client may send two mebibytes of them without any payload. */
 export function queuedBytes(message: Message): number {
-  return message.payloadLength + message.topic.length + overhead
+  const { properties } = message
+  return message.payloadLength + message.topic.length + overhead + (properties === undefined ? 0 : propertyBytes(properties))
+}
+
+function propertyBytes({ contentType, responseTopic, correlationData, userProperties }: Properties): number {
+  let bytes = (contentType?.length ?? 0) + (responseTopic?.length ?? 0) + (correlationData?.length ?? 0)
+  if (userProperties !== undefined) for (const [name, value] of userProperties) bytes += name.length + value.length + overhead
+  return bytes
 }
 
 /** First in, first out, bounded by messages and bytes. Taking from the front moves nothing. */
@@ -48,9 +56,10 @@ export class MessageQueue<W extends Waiting> {
   push(entry: W): W[] | null {
     const size = queuedBytes(entry.message)
     const { messagesMax, bytesMax, whenFull } = this.#limits
+    if (size > bytesMax || messagesMax === 0) return [entry]
     let dropped: W[] | null = null
     while (this.length >= messagesMax || this.bytes + size > bytesMax) {
-      if (whenFull === 'dropNewest' || this.length === 0) return [entry]
+      if (whenFull === 'dropNewest') return [entry]
       dropped ??= []
       dropped.push(this.shift()!)
     }

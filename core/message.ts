@@ -141,8 +141,6 @@ export class Message {
       this.#packetIdAt += moved
       this.#payloadAt += moved
       this.#end += moved
-      const properties = this.#properties
-      if (properties?.correlationData !== undefined) properties.correlationData = Buffer.from(properties.correlationData)
       this.#borrowed = false
       // Frames point into the read buffer too.
       this.#forgetFrames()

@@ -21,6 +21,8 @@ export class Inflight {
   identifiers: readonly number[] | null = null
   group: string | null = null
   handshake: Handshake = Handshake.Free
+  /** Rises with each message put in flight: identifiers alone do not tell the order once one is never acknowledged. */
+  turn = 0
 }
 
 const firstSlots = 16
@@ -33,6 +35,7 @@ const packetIdMax = 65_535
 export class Window {
   #slots: Inflight[]
   #lastId: number
+  #turns: number
   /** Messages in flight. */
   count: number
   /** How many the client and the broker allow: the smaller of Receive Maximum and `mqtt.inflightMax`. */
@@ -41,6 +44,7 @@ export class Window {
   constructor(limit: number) {
     this.#slots = []
     this.#lastId = 0
+    this.#turns = 0
     this.count = 0
     this.limit = limit
   }
@@ -57,23 +61,14 @@ export class Window {
     let id = this.#lastId
     do id = id === packetIdMax ? 1 : id + 1
     while (slots[id & mask]!.handshake !== Handshake.Free)
-    this.#lastId = id
-    this.count += 1
-    const slot = slots[id & mask]!
-    slot.packetId = id
-    slot.handshake = Handshake.Gated
-    return slot
+    return this.#take(slots[id & mask]!, id)
   }
 
   /** Takes a slot under an identifier that an earlier connection gave. */
   reopen(packetId: number): Inflight {
+    if (this.find(packetId) !== undefined) throw new RangeError(`packet identifier ${packetId} is in flight already`)
     while (this.#slots.length === 0 || this.#slots[packetId & (this.#slots.length - 1)]!.handshake !== Handshake.Free) this.#grow()
-    const slot = this.#slots[packetId & (this.#slots.length - 1)]!
-    slot.packetId = packetId
-    slot.handshake = Handshake.Gated
-    this.#lastId = packetId
-    this.count += 1
-    return slot
+    return this.#take(this.#slots[packetId & (this.#slots.length - 1)]!, packetId)
   }
 
   find(packetId: number): Inflight | undefined {
@@ -91,12 +86,17 @@ export class Window {
   }
 
   /** All in flight, in the order in which they were sent. */
-  *entries(): Iterable<Inflight> {
-    const { length } = this.#slots
-    const used = this.#slots.filter(slot => slot.handshake !== Handshake.Free)
-    // Identifiers wrap round: those above the last one given are the oldest.
-    const age = (slot: Inflight) => (slot.packetId > this.#lastId ? slot.packetId - packetIdMax : slot.packetId)
-    if (length > 0) yield* used.sort((a, b) => age(a) - age(b))
+  entries(): Inflight[] {
+    return this.#slots.filter(slot => slot.handshake !== Handshake.Free).sort((a, b) => a.turn - b.turn)
+  }
+
+  #take(slot: Inflight, packetId: number): Inflight {
+    slot.packetId = packetId
+    slot.handshake = Handshake.Gated
+    slot.turn = ++this.#turns
+    this.#lastId = packetId
+    this.count += 1
+    return slot
   }
 
   #grow(): void {

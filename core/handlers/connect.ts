@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Client } from '../client.ts'
 import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
-import { own } from '../lane.ts'
 import { Message } from '../message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
@@ -18,7 +17,6 @@ export function expiryToMs(seconds: number): number {
 
 /** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits in the lane. */
 export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
-  own(packet)
   client.take(packet)
   const { broker } = client
 

@@ -47,9 +47,7 @@ export class InboundPublish implements PublishPacket {
     copy.retain = this.retain
     copy.topic = this.topic
     copy.packetId = this.packetId
-    const { properties } = this
-    copy.properties =
-      properties?.correlationData === undefined ? properties : { ...properties, correlationData: Buffer.from(properties.correlationData) }
+    copy.properties = this.properties
     copy.version = this.version
     copy.bytes = Buffer.from(this.bytes.subarray(start, this.end))
     copy.packetIdAt = this.packetIdAt - start

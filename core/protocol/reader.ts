@@ -76,13 +76,13 @@ export class Reader {
     return readUtf8(this.bytes, start, this.at)
   }
 
-  /** A view, good until the packet has been handled. */
+  /** A copy: the chunk is overwritten when the packet has been handled, and what stands here is short and outlives it. */
   binary(): Buffer {
     const length = this.twoBytes()
     const start = this.at
     if (start + length > this.end) throw malformed('the packet ends in the middle of its binary data')
     this.at = start + length
-    return this.bytes.subarray(start, this.at)
+    return Buffer.from(this.bytes.subarray(start, this.at))
   }
 
   finish(): void {
