@@ -3,6 +3,7 @@ import type { DropReason } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { startBroker } from '../support/broker.ts'
+import { connectPacket } from '../support/client.ts'
 
 // What a client of MQTT 5 says in CONNECT of what it wants and bears: keep-alive, packet size, topic aliases, information.
 
@@ -106,6 +107,24 @@ test('leaves the reason out of a DISCONNECT that would be too large with it [MQT
   const client = await connect({ version: 5, clientId: 'c', properties: { maximumPacketSize: 20 } })
   await connect({ version: 5, clientId: 'c' })
   expect(await client.ended()).toMatchObject({ reasonCode: ReasonCode.SessionTakenOver, properties: undefined })
+})
+
+test('closes without a word where not even CONNACK is small enough for the client [MQTT-3.1.2-24]', async () => {
+  const { open, broker } = await startBroker()
+  const client = open(5)
+  client.send(connectPacket({ version: 5, clientId: 'c', properties: { maximumPacketSize: 15, sessionExpiry: 100 } }))
+  await client.closed
+  expect(client.heard).toEqual([])
+  expect(broker.counters.connected).toBe(0)
+  expect((await open(5).connect({ properties: { maximumPacketSize: 16 } })).reasonCode).toBe(0)
+})
+
+test('ends a client whose SUBACK would be larger than it accepts, instead of letting it wait [MQTT-3.1.2-24]', async () => {
+  const { connect } = await startBroker()
+  const client = await connect({ version: 5, properties: { maximumPacketSize: 16 } })
+  const filters = Array.from({ length: 12 }, (_, i) => `f/${i}`)
+  await expect(client.subscribe(filters)).rejects.toThrow('closed')
+  expect(await client.ended()).toMatchObject({ reasonCode: ReasonCode.PacketTooLarge, properties: undefined })
 })
 
 // ---- topic aliases towards the client
