@@ -438,3 +438,56 @@ test('delays no other packet, QoS 0 too, while a client’s window is full [MQTT
   await writer.publish('a', 'QoS 0', { qos: 0 })
   expect((await reader.message()).payload.toString()).toBe('QoS 0')
 })
+
+test('delays no PUBREL that a session owes, however small the window of the new connection [MQTT-3.3.4-10]', async () => {
+  const { connect } = await startBroker()
+  const count = 250
+  const first = await connect({ version: 5, clientId: 'c', properties: { sessionExpiry: 100 } })
+  await first.subscribe('a', 2)
+  const writer = await connect({ version: 5 })
+  for (let i = 0; i < count; i++) await writer.publish('a', `${i}`, { qos: 2 })
+  const sent = (await first.rest()).flatMap(packet => (packet.type === Publish ? [packet.packetId] : []))
+  // All but the first and the last have got as far as PUBREL.
+  const owed = sent.slice(1, -1)
+  for (const packetId of owed) first.ack(Pubrec, packetId)
+  await first.rest()
+  first.drop()
+  await settled()
+
+  const second = await connect({ version: 5, clientId: 'c', cleanStart: false, properties: { receiveMaximum: 1 } })
+  const again = await second.rest()
+  expect(again.filter(packet => packet.type === Publish)).toMatchObject([{ packetId: sent[0], dup: true }])
+  expect(again.flatMap(packet => (packet.type === PacketType.Pubrel ? [packet.packetId] : []))).toEqual(owed)
+
+  for (const packetId of owed) second.ack(PacketType.Pubcomp, packetId)
+  second.ack(Pubrec, sent[0]!)
+  await second.next(PacketType.Pubrel)
+  second.ack(PacketType.Pubcomp, sent[0]!)
+  expect(await second.receive()).toMatchObject({ packetId: sent.at(-1), dup: true })
+  expect(await second.rest()).toEqual([])
+})
+
+for (const sending of ['in flight', 'waiting'] as const) {
+  test(`leaves out what is too large for the new connection of a session: a message ${sending} [MQTT-3.1.2-25]`, async () => {
+    const { connect } = await startBroker()
+    const first = await connect({ version: 5, clientId: 'c', properties: { sessionExpiry: 100 } })
+    await first.subscribe('a', 2)
+    if (sending === 'waiting') first.drop()
+    await settled()
+    const writer = await connect({ version: 5 })
+    for (const payload of ['small 1', 'x'.repeat(100), 'small 2', 'x'.repeat(100)]) await writer.publish('a', payload, { qos: 1 })
+    first.drop()
+    await settled()
+    const second = await connect({
+      version: 5,
+      clientId: 'c',
+      cleanStart: false,
+      properties: { sessionExpiry: 100, maximumPacketSize: 40, receiveMaximum: 1 },
+    })
+    expect((await second.receive()).payload.toString()).toBe('small 1')
+    expect((await second.receive()).payload.toString()).toBe('small 2')
+    expect(await second.rest()).toEqual([])
+    const third = await connect({ version: 5, clientId: 'c', cleanStart: false })
+    expect(await third.payloads()).toEqual([])
+  })
+}
