@@ -271,7 +271,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   connected(session: Session, sessionPresent: boolean, properties: Properties | undefined): void {
     this.session = session
     this.#state = 'connected'
-    this.#connack(sessionPresent, ReasonCode.Success, properties)
+    if (!this.#connack(sessionPresent, ReasonCode.Success, properties)) {
+      // Nothing else may be sent either [MQTT-3.2.0-1].
+      this.#state = 'connecting'
+      this.end({ code: ReasonCode.PacketTooLarge, message: 'CONNACK is larger than the client accepts', by: 'server' }, false)
+      return
+    }
     const { broker } = this
     broker.clientConnected(this)
     this.watch()
@@ -284,9 +289,9 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.end({ code: ReasonCode.UnspecifiedError, message: 'gone before CONNACK', by: 'network' }, false)
   }
 
-  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): void {
+  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): boolean {
     const code = this.version === 5 ? connackCode(reasonCode) : connackReturnCode(reasonCode)
-    this.sender.packet({
+    return this.sender.packet({
       type: PacketType.Connack,
       // MQTT 3.1 has no such flag: the byte is reserved.
       sessionPresent: sessionPresent && this.version !== 3,

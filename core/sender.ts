@@ -29,18 +29,26 @@ export class Sender {
     this.problemInformation = true
   }
 
-  /** Writes one packet; one that is larger than the client accepts loses its optional properties [MQTT-3.1.2-24]. */
-  packet(packet: Packet): void {
+  /**
+   * Writes one packet; one that is larger than the client accepts loses its optional properties [MQTT-3.1.2-24]. False where
+   * it is too large even so: the client would wait for its answer for ever, so it is disconnected instead.
+   */
+  packet(packet: Packet): boolean {
     const client = this.#client
-    if (client.closed) return
+    if (client.closed) return false
     let bytes = encodePacket(packet, client.version)
     if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
       bytes = encodePacket({ ...packet, properties: withoutText(packet.properties) } as Packet, client.version)
-      if (bytes.length > this.maximumPacketSize) return
+      if (bytes.length > this.maximumPacketSize) {
+        if (packet.type !== PacketType.Disconnect && packet.type !== PacketType.Connack)
+          client.close(ReasonCode.PacketTooLarge, 'an answer is larger than the client accepts')
+        return false
+      }
     }
     if (client.traced) client.broker.hooks.onPacketSent.call(client, packet)
     client.outbox.bytes(bytes)
     this.#sent(bytes.length)
+    return true
   }
 
   /** PUBACK or PUBREC. */

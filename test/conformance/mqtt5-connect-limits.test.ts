@@ -1,10 +1,53 @@
 import { expect, test } from 'vitest'
 import type { DropReason } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
+import type { ConnackPacket, Properties } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { startBroker } from '../support/broker.ts'
+import { connectPacket } from '../support/client.ts'
 
 // What a client of MQTT 5 says in CONNECT of what it wants and bears: keep-alive, packet size, topic aliases, information.
+
+// ---- values that no client may give
+
+const wrong: Properties[] = [
+  { receiveMaximum: 0 },
+  { maximumPacketSize: 0 },
+  { requestProblemInformation: 2 },
+  { requestResponseInformation: 2 },
+  { authenticationData: Buffer.from('x') },
+  { serverKeepAlive: 5 },
+  { messageExpiry: 5 },
+]
+for (const properties of wrong) {
+  test(`refuses a CONNECT with ${Object.keys(properties)[0]} ${Object.values(properties)[0]} as a protocol error`, async () => {
+    const { open } = await startBroker()
+    const client = open(5)
+    expect((await client.connect({ properties })).reasonCode).toBe(ReasonCode.ProtocolError)
+    await client.closed
+  })
+}
+
+for (const [name, property] of [
+  ['Session Expiry Interval', '11 00000001'],
+  ['Receive Maximum', '21 0001'],
+  ['Maximum Packet Size', '27 00001000'],
+  ['Topic Alias Maximum', '22 0001'],
+  ['Request Problem Information', '17 01'],
+  ['Request Response Information', '19 01'],
+  ['Authentication Method', '15 0001 6d'],
+] as const) {
+  test(`refuses a CONNECT in which ${name} comes twice as a protocol error`, async () => {
+    const { open } = await startBroker()
+    const client = open(5)
+    const bytes = (hex: string) => hex.replaceAll(' ', '').length / 2
+    const length = (value: number) => value.toString(16).padStart(2, '0')
+    const size = 2 * bytes(property)
+    client.sendBytes(`10 ${length(13 + size)} 00044d515454 05 02 0000 ${length(size)} ${property} ${property} 0000`)
+    expect((await client.next<ConnackPacket>(PacketType.Connack)).reasonCode).toBe(ReasonCode.ProtocolError)
+    await client.closed
+  })
+}
 
 // ---- keep-alive
 
@@ -106,6 +149,24 @@ test('leaves the reason out of a DISCONNECT that would be too large with it [MQT
   const client = await connect({ version: 5, clientId: 'c', properties: { maximumPacketSize: 20 } })
   await connect({ version: 5, clientId: 'c' })
   expect(await client.ended()).toMatchObject({ reasonCode: ReasonCode.SessionTakenOver, properties: undefined })
+})
+
+test('closes without a word where not even CONNACK is small enough for the client [MQTT-3.1.2-24]', async () => {
+  const { open, broker } = await startBroker()
+  const client = open(5)
+  client.send(connectPacket({ version: 5, clientId: 'c', properties: { maximumPacketSize: 15, sessionExpiry: 100 } }))
+  await client.closed
+  expect(client.heard).toEqual([])
+  expect(broker.counters.connected).toBe(0)
+  expect((await open(5).connect({ properties: { maximumPacketSize: 16 } })).reasonCode).toBe(0)
+})
+
+test('ends a client whose SUBACK would be larger than it accepts, instead of letting it wait [MQTT-3.1.2-24]', async () => {
+  const { connect } = await startBroker()
+  const client = await connect({ version: 5, properties: { maximumPacketSize: 16 } })
+  const filters = Array.from({ length: 12 }, (_, i) => `f/${i}`)
+  await expect(client.subscribe(filters)).rejects.toThrow('closed')
+  expect(await client.ended()).toMatchObject({ reasonCode: ReasonCode.PacketTooLarge, properties: undefined })
 })
 
 // ---- topic aliases towards the client

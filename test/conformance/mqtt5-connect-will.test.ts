@@ -185,6 +185,21 @@ test('refuses a will of QoS 3 [MQTT-3.1.2-12]', async () => {
   expect(client.heard).toMatchObject([{ type: PacketType.Connack, reasonCode: ReasonCode.MalformedPacket }])
 })
 
+const wrongWills = [
+  ['a wildcard in its topic', { topic: 'a/+' }, ReasonCode.TopicNameInvalid],
+  ['an empty topic', { topic: '' }, ReasonCode.MalformedPacket],
+  ['a wildcard in its response topic', { topic: 'w', properties: { responseTopic: 'a/#' } }, ReasonCode.ProtocolError],
+  ['a property that no will has', { topic: 'w', properties: { topicAlias: 1 } }, ReasonCode.ProtocolError],
+] as const
+for (const [what, wrong, reasonCode] of wrongWills) {
+  test(`refuses a will with ${what}`, async () => {
+    const { open } = await startBroker()
+    const client = open(5)
+    expect((await client.connect({ will: wrong })).reasonCode).toBe(reasonCode)
+    await client.closed
+  })
+}
+
 test('forwards every property of a will, user properties in their order [MQTT-3.1.3-10]', async () => {
   const properties = {
     payloadFormat: 0,

@@ -19,6 +19,19 @@ test('closes a connection whose first packet is not CONNECT, without a word [MQT
   expect(client.heard).toEqual([])
 })
 
+for (const begun of ['', '10 10 0004']) {
+  test(`closes a connection on which no whole CONNECT comes within the heartbeat time, ${begun === '' ? 'none at all' : 'a part of one'}`, async () => {
+    const { open, advance } = await startBroker({ heartbeat: '10s' })
+    const client = open(5)
+    client.sendBytes(begun)
+    await advance(9500)
+    expect(client.isClosed).toBe(false)
+    await advance(1000)
+    await client.closed
+    expect(client.heard).toEqual([])
+  })
+}
+
 test('ends a client that sends a second CONNECT with a protocol error [MQTT-3.1.0-2]', async () => {
   const { connect } = await startBroker()
   const client = await connect({ version: 5, clientId: 'twice' })
