@@ -87,6 +87,7 @@ export class Broker {
   #timers: Timer[]
   #sweptAt: number
   #sweeping: boolean
+  #sweepAgain: boolean
   #stopping: boolean
 
   constructor(settings: Settings, clock: Clock, version: string) {
@@ -125,6 +126,7 @@ export class Broker {
     this.#timers = []
     this.#sweptAt = this.now
     this.#sweeping = false
+    this.#sweepAgain = false
     this.#stopping = false
   }
 
@@ -194,7 +196,11 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
-    if (this.#sweeping) return
+    if (this.#sweeping) {
+      // What has become due since that sweep began, a will above all, does not wait for the next second.
+      this.#sweepAgain = true
+      return
+    }
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
       this.wills.due(due)
@@ -208,6 +214,9 @@ export class Broker {
       )
       .finally(() => {
         this.#sweeping = false
+        if (!this.#sweepAgain) return
+        this.#sweepAgain = false
+        this.sweep()
       })
   }
 
