@@ -87,7 +87,6 @@ export class Broker {
   #timers: Timer[]
   #sweptAt: number
   #sweeping: boolean
-  #sweepAgain: boolean
   #stopping: boolean
 
   constructor(settings: Settings, clock: Clock, version: string) {
@@ -126,7 +125,6 @@ export class Broker {
     this.#timers = []
     this.#sweptAt = this.now
     this.#sweeping = false
-    this.#sweepAgain = false
     this.#stopping = false
   }
 
@@ -196,11 +194,7 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
-    if (this.#sweeping) {
-      // What has become due since that sweep began, a will above all, does not wait for the next second.
-      this.#sweepAgain = true
-      return
-    }
+    if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
       this.wills.due(due)
@@ -214,9 +208,6 @@ export class Broker {
       )
       .finally(() => {
         this.#sweeping = false
-        if (!this.#sweepAgain) return
-        this.#sweepAgain = false
-        this.sweep()
       })
   }
 

@@ -79,6 +79,24 @@ for (const { how, keepAlive } of [
   })
 }
 
+test('publishes the will of a stored session that is taken over while the store has much to do [MQTT3-3.1.2-8]', async () => {
+  const { connect, clock } = await startBroker(onLaterStore())
+  const reader = await connect()
+  await reader.subscribe('will')
+  const busy = await connect({ cleanStart: false })
+  await busy.subscribe('a', 1)
+  await connect({ clientId: 'same', cleanStart: false, will: { topic: 'will', payload: Buffer.from('gone') } })
+  const writer = await connect()
+  for (let i = 0; i < 50; i++) writer.sendPublish('a', 'x', { qos: 1 })
+  await writer.rest()
+  clock.advance(1000)
+  const second = await connect({ clientId: 'same', cleanStart: false })
+  expect((await reader.message()).payload.toString()).toBe('gone')
+  second.disconnect()
+  await second.ended()
+  expect(await reader.payloads()).toEqual([])
+})
+
 test('leaves one owner, whose session it is, where many connections claim a client id and the store answers later [MQTT3-3.1.4-2]', async () => {
   const { open, connect, broker } = await startBroker(onLaterStore())
   const all = Array.from({ length: 10 }, () => open())
