@@ -6,13 +6,14 @@ interface Waiting {
   readonly reasonCode: number
   readonly reasonString: string | undefined
   settled: boolean
+  kept: boolean
 }
 
 /** Who writes the acknowledgements that this queue lets go. */
 export interface AckWriter {
   readonly limit: number
   write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void
-  unkept(error: Error): void
+  unkept(qos: 1 | 2, packetId: number, error: Error): void
   crowded(full: boolean): void
 }
 
@@ -35,12 +36,13 @@ export class AckQueue {
 
   push(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
     const settled = receipt === null || (receipt.settled && receipt.error === undefined)
-    const waiting = { qos, packetId, reasonCode, reasonString, settled }
+    const waiting = { qos, packetId, reasonCode, reasonString, settled, kept: true }
     this.#waiting.push(waiting)
     if (!settled) {
       receipt!.onSettled(error => {
-        if (error !== undefined) return this.#writer.unkept(error)
         waiting.settled = true
+        waiting.kept = error === undefined
+        if (error !== undefined) this.#writer.unkept(qos, packetId, error)
         this.#leave()
       })
     }
@@ -51,8 +53,8 @@ export class AckQueue {
   #leave(): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.settled) {
-      const { qos, packetId, reasonCode, reasonString } = this.#waiting[count]!
-      this.#writer.write(qos, packetId, reasonCode, reasonString)
+      const { qos, packetId, reasonCode, reasonString, kept } = this.#waiting[count]!
+      if (kept) this.#writer.write(qos, packetId, reasonCode, reasonString)
       count += 1
     }
     if (count === 0) return

@@ -50,7 +50,9 @@ export class Acknowledger {
     session.joined ??= new Map()
     const joined = session.joined.get(packetId) ?? []
     joined.push(reasonCode => {
-      if (!this.#client.closed) this.write(2, packetId, reasonCode, undefined)
+      if (this.#client.closed) return
+      if (reasonCode === null) this.#client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+      else this.write(2, packetId, reasonCode, undefined)
     })
     session.joined.set(packetId, joined)
   }
@@ -75,13 +77,10 @@ export class Acknowledger {
         received?.delete(packetId)
         this.#quotaFreed()
       } else {
-        received?.set(packetId, reasonCode)
+        // A repeat may be answered after PUBCOMP: the identifier is free then, and stays so.
+        if (received?.has(packetId)) received.set(packetId, reasonCode)
       }
-      const others = joined?.get(packetId)
-      if (others !== undefined) {
-        joined!.delete(packetId)
-        for (const answer of others) answer(reasonCode)
-      }
+      if (joined?.has(packetId)) this.#tellJoined(packetId, reasonCode)
     }
     client.sender.publishAck(qos, packetId, reasonCode, reasonString)
   }
@@ -94,13 +93,33 @@ export class Acknowledger {
   }
 
   /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
-  unkept(error: Error): void {
+  unkept(qos: 1 | 2, packetId: number, error: Error): void {
     const client = this.#client
+    if (qos === 2) this.abandon(packetId)
     client.broker.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
     )
     client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+  }
+
+  /** A QoS 2 message gets no answer at all: when it comes again, it is a new one. */
+  abandon(packetId: number): void {
+    const { broker } = this.#client
+    const session = this.#client.session!
+    if (session.received?.get(packetId) !== 'pending') return
+    session.received.delete(packetId)
+    // Its identifier may have been kept though something else about it was not.
+    if (session.durable) session.write(broker.sessions.forget(session, packetId))
+    this.#tellJoined(packetId, null)
+  }
+
+  #tellJoined(packetId: number, reasonCode: number | null): void {
+    const { joined } = this.#client.session!
+    const others = joined?.get(packetId)
+    if (others === undefined) return
+    joined!.delete(packetId)
+    for (const answer of others) answer(reasonCode)
   }
 
   /** So many acknowledgements wait that nothing more is read, or no longer. */

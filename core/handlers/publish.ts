@@ -23,10 +23,10 @@ export function handlePublish(client: Client, packet: PublishPacket): PendingPub
   const { qos, packetId } = packet
   const topic = resolveAlias(client, packet)
 
-  if (qos > 0 && !client.acks.take(packet)) return null
   if (packet.retain && !broker.capabilities.retain) {
     throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
   }
+  if (qos > 0 && !client.acks.take(packet)) return null
 
   const properties = packet.properties
   const message = new Message(
@@ -103,6 +103,7 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
   broker.log.info({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
   if (client.version !== 5) {
     if (broker.settings.mqtt.deniedPublish === 'close') {
+      if (qos === 2) client.acks.abandon(packetId)
       client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
       return
     }
