@@ -5,7 +5,7 @@ import { PacketType } from '../protocol/constants.ts'
 import type { SubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
-import { isTopicFilter, topicLevels } from '../topic.ts'
+import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
 import { toRefusal } from './refusal.ts'
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order [MQTT-3.8.4-6]; SUBACK waits for the store. */
@@ -13,7 +13,7 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
   const session = client.session!
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   const attempts: SubscriptionAttempt[] = packet.subscriptions.map(request => {
-    if (!isTopicFilter(request.filter)) {
+    if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(request.filter)) {
       throw new MqttError(ReasonCode.MalformedPacket, `"${request.filter}" is not a topic filter`) // [MQTT-4.7.1-1]
     }
     const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
@@ -60,6 +60,8 @@ async function judge(client: Client, packet: SubscribePacket, attempts: Subscrip
 function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number | undefined {
   const { broker } = client
   if (filter.startsWith('$share/') && !broker.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
+  // Only a 3.1.1 client comes so far with a filter that names no group.
+  if (!isTopicFilter(filter)) return ReasonCode.TopicFilterInvalid
   if (topicLevels(filter) > broker.settings.mqtt.topicLevelsMax) return ReasonCode.TopicFilterInvalid
   const { onAuthorize } = broker.hooks
   if (onAuthorize.isUsed() && onAuthorize.call(client, 'subscribe', filter) === false) return ReasonCode.NotAuthorized

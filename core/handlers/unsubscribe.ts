@@ -3,14 +3,15 @@ import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { isTopicFilter } from '../topic.ts'
+import { isPlainFilter, isTopicFilter } from '../topic.ts'
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
 export function handleUnsubscribe(client: Client, { packetId, filters }: UnsubscribePacket): void | Promise<void> {
   const { broker } = client
   const session = client.session!
   for (const filter of filters) {
-    if (!isTopicFilter(filter)) throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
+    if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(filter))
+      throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
   }
   const held = [...new Set(filters.filter(filter => session.subscriptions.has(filter)))]
   const answer = (): void => {
