@@ -25,7 +25,7 @@ export class Acknowledger {
     if (qos === 2) {
       const known = session.received?.get(packetId)
       if (known !== undefined) {
-        this.#repeat(session, packetId, known)
+        this.#repeat(packetId, known)
         return false
       }
     }
@@ -42,17 +42,32 @@ export class Acknowledger {
   }
 
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
-  #repeat(session: Session, packetId: number, known: 'pending' | number): void {
+  #repeat(packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
       this.#queue.push(2, packetId, known, undefined, null)
       return
     }
-    session.joined ??= new Map()
-    const joined = session.joined.get(packetId) ?? []
-    joined.push(reasonCode => {
-      if (this.#client.closed) return
+    this.#join(packetId, reasonCode => {
       if (reasonCode === null) this.#client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
       else this.write(2, packetId, reasonCode, undefined)
+    })
+  }
+
+  /** Calls back when the PUBREC of a message that is still being kept has been written; never where it gets none. */
+  afterPubrec(packetId: number, callback: () => void): void {
+    this.#join(packetId, reasonCode => {
+      if (reasonCode !== null) callback()
+    })
+  }
+
+  #join(packetId: number, callback: (reasonCode: number | null) => void): void {
+    const session = this.#client.session!
+    session.joined ??= new Map()
+    const joined = session.joined.get(packetId) ?? []
+    if (joined.length >= this.limit)
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `packet identifier ${packetId} comes again and again`)
+    joined.push(reasonCode => {
+      if (!this.#client.closed) callback(reasonCode)
     })
     session.joined.set(packetId, joined)
   }
@@ -72,7 +87,7 @@ export class Acknowledger {
     if (qos === 1) {
       this.#quotaFreed()
     } else {
-      const { received, joined } = client.session!
+      const { received } = client.session!
       if (reasonCode >= 0x80) {
         received?.delete(packetId)
         this.#quotaFreed()
@@ -80,9 +95,9 @@ export class Acknowledger {
         // A repeat may be answered after PUBCOMP: the identifier is free then, and stays so.
         if (received?.has(packetId)) received.set(packetId, reasonCode)
       }
-      if (joined?.has(packetId)) this.#tellJoined(packetId, reasonCode)
     }
     client.sender.publishAck(qos, packetId, reasonCode, reasonString)
+    if (qos === 2) this.#tellJoined(packetId, reasonCode)
   }
 
   /** PUBCOMP: the identifier is free again. */

@@ -191,3 +191,37 @@ test('takes a QoS 2 identifier for a new message behind PUBCOMP, though a repeat
   await writer.publish('a', 'new', { qos: 2, packetId: 5 })
   expect(words(await reader.rest())).toEqual(['old', 'new'])
 })
+
+test('answers a PUBREL that does not wait for its PUBREC behind it, and loses no message under that identifier later [MQTT3-4.3.3-2]', async () => {
+  const { connect, hooks } = await startBroker()
+  const reader = await connect()
+  await reader.subscribe('a', 2)
+  let release = () => {}
+  hooks.onRoute.tap('test', (message, _route, receipt) => {
+    if (message.payload.toString() !== 'old') return
+    receipt.hold()
+    release = () => receipt.release()
+  })
+  const writer = await connect({ clientId: 'writer', cleanStart: false })
+  writer.sendPublish('a', 'old', { qos: 2, packetId: 5 })
+  writer.ack(PacketType.Pubrel, 5)
+  expect(await writer.rest()).toEqual([])
+  release()
+  await writer.next(PacketType.Pubcomp)
+  await writer.publish('a', 'new', { qos: 2, packetId: 5 })
+  expect(words(await reader.rest())).toEqual(['old', 'new'])
+  expect(writer.heard.slice(2).map(({ type }) => type)).toEqual([
+    PacketType.Pubrec,
+    PacketType.Pubcomp,
+    PacketType.Pubrec,
+    PacketType.Pubcomp,
+  ])
+})
+
+test('bounds the repeats of one QoS 2 message that wait for its outcome', async () => {
+  const { connect, hooks } = await startBroker({ mqtt: { receiveMaximum: 10 } })
+  hooks.onRoute.tap('test', (_message, _route, receipt) => receipt.hold())
+  const writer = await connect()
+  for (let i = 0; i < 20; i++) writer.sendPublish('a', 'x', { qos: 2, packetId: 5, dup: i > 0 })
+  await writer.ended()
+})
