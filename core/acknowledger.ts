@@ -1,8 +1,7 @@
 import { AckQueue } from './ack-queue.ts'
 import type { Client } from './client.ts'
 import { MqttError } from './errors.ts'
-import { PacketType } from './protocol/constants.ts'
-import type { PublishPacket } from './protocol/packets.ts'
+import { PacketType, type QoS } from './protocol/constants.ts'
 import { ReasonCode } from './reason.ts'
 import type { Receipt } from './receipt.ts'
 import type { Session } from './session.ts'
@@ -20,7 +19,7 @@ export class Acknowledger {
   }
 
   /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
-  take({ packetId, qos }: PublishPacket): boolean {
+  take(qos: QoS, packetId: number): boolean {
     const session = this.#client.session!
     if (qos === 2) {
       const known = session.received?.get(packetId)

@@ -21,6 +21,7 @@ import type { Settings } from './settings.ts'
 import { TapError } from './taps.ts'
 import { TimerWheel, type WheelItem } from './timer-wheel.ts'
 import type { Transport, TransportEvents } from './transport.ts'
+import { Turns } from './turns.ts'
 import { Wills } from './wills.ts'
 
 /** What the broker publishes by itself. */
@@ -60,6 +61,7 @@ export class Broker {
   readonly registry: SessionRegistry
   readonly flusher: Flusher
   readonly wheel: TimerWheel
+  readonly turns: Turns
   readonly counters: Counters
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
@@ -102,6 +104,7 @@ export class Broker {
     this.flusher = new Flusher()
     this.now = clock.now()
     this.wheel = new TimerWheel(this.now, tickMs)
+    this.turns = new Turns()
     this.counters = new Counters()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,

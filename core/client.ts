@@ -10,8 +10,9 @@ import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
 import { PacketType, type ProtocolVersion } from './protocol/constants.ts'
 import { Decoder, type PacketSink } from './protocol/decoder.ts'
-import type { AuthPacket, ConnectPacket, Packet, Properties } from './protocol/packets.ts'
-import { connackReturnCode, ReasonCode } from './reason.ts'
+import type { InboundPublish } from './protocol/inbound-publish.ts'
+import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from './protocol/packets.ts'
+import { connackCode, connackReturnCode, ReasonCode } from './reason.ts'
 import { Sender } from './sender.ts'
 import type { Session } from './session.ts'
 import type { StoredWill } from './session-store.ts'
@@ -134,21 +135,26 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.outbox.full) this.outbox.flush()
   }
 
-  onPacket(packet: Packet): void {
-    if (this.#state === 'closed') return
+  onPublish(publish: InboundPublish): void {
+    if (this.#state !== 'connected' && !this.#mayCome(publish)) return
+    const { counters } = this.broker
+    counters.packetsReceived += 1
+    counters.publishReceived += 1
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, publish.clone().packet())
+    const { lane } = this
+    if (lane.judging) {
+      const pending = handlePublish(this, publish)
+      if (pending !== null) lane.pend(pending)
+    } else {
+      lane.wait(publish)
+    }
+  }
+
+  onPacket(packet: Exclude<Packet, PublishPacket>): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
     const { lane } = this
-    if (packet.type === PacketType.Publish) {
-      this.broker.counters.publishReceived += 1
-      if (lane.judging) {
-        const pending = handlePublish(this, packet)
-        if (pending !== null) lane.pend(pending)
-      } else {
-        lane.wait(packet)
-      }
-      return
-    }
     if (lane.idle) {
       const done = handlePacket(this, packet)
       if (done !== undefined) lane.block(done)
@@ -160,6 +166,17 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     } else {
       lane.wait(packet)
     }
+  }
+
+  /** Before CONNACK: a client that authenticates step by step must send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
+  #mayCome({ type }: Packet): boolean {
+    if (this.#state === 'closed') return false
+    if (this.#state === 'new' || this.authMethod === undefined || type === PacketType.Auth) return true
+    if (type === PacketType.Disconnect) {
+      this.end({ code: ReasonCode.NormalDisconnection, message: 'disconnected before CONNACK', by: 'client' }, false)
+      return false
+    }
+    throw new MqttError(ReasonCode.ProtocolError, 'a packet other than AUTH and DISCONNECT in the middle of an authentication')
   }
 
   /** Stops reading until `release` of the same name. */
@@ -268,7 +285,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   }
 
   #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): void {
-    const code = this.version === 5 ? reasonCode : connackReturnCode(reasonCode)
+    const code = this.version === 5 ? connackCode(reasonCode) : connackReturnCode(reasonCode)
     this.sender.packet({
       type: PacketType.Connack,
       // MQTT 3.1 has no such flag: the byte is reserved.

@@ -4,41 +4,47 @@ import type { Subscriber, Subscription } from './subscription.ts'
 
 /** Everybody with one filter. */
 export class FilterNode<S extends Subscriber> {
-  readonly #subscriptions = new Map<S, Subscription>()
-  // Made when next asked for, so that 10,000 subscriptions in a row build no list 10,000 times.
-  #targets: readonly Target<S>[] | null = null
+  readonly #targets = new Map<S, Target<S>>()
+  // Made when next asked for, so that 10,000 subscriptions in a row build no list 10,000 times. The targets in it stay: with a
+  // publish after each of those, copying references takes a tenth of the time that making them anew takes.
+  #list: readonly Target<S>[] | null = null
   groups: Map<string, ShareGroup<S>> | null = null
 
+  /** How many have subscribed to it for themselves, not in a group. */
+  get size(): number {
+    return this.#targets.size
+  }
+
   get empty(): boolean {
-    return this.#subscriptions.size === 0 && this.groups === null
+    return this.#targets.size === 0 && this.groups === null
   }
 
   /** Each subscriber with this one subscription. */
   get targets(): readonly Target<S>[] {
-    this.#targets ??= [...this.#subscriptions].map(([subscriber, subscription]) => ({
+    this.#list ??= [...this.#targets.values()]
+    return this.#list
+  }
+
+  add(subscriber: S, subscription: Subscription): boolean {
+    const existed = this.#targets.has(subscriber)
+    this.#targets.set(subscriber, {
       subscriber,
       qos: subscription.qos,
       retainAsPublished: subscription.retainAsPublished,
       identifiers: subscription.identifier > 0 ? [subscription.identifier] : null,
       noLocal: subscription.noLocal,
       subscriptions: [subscription],
-    }))
-    return this.#targets
-  }
-
-  add(subscriber: S, subscription: Subscription): boolean {
-    const existed = this.#subscriptions.has(subscriber)
-    this.#subscriptions.set(subscriber, subscription)
-    this.#targets = null
+    })
+    this.#list = null
     return existed
   }
 
   remove(subscriber: S): Subscription | undefined {
-    const subscription = this.#subscriptions.get(subscriber)
-    if (subscription === undefined) return undefined
-    this.#subscriptions.delete(subscriber)
-    this.#targets = null
-    return subscription
+    const target = this.#targets.get(subscriber)
+    if (target === undefined) return undefined
+    this.#targets.delete(subscriber)
+    this.#list = null
+    return target.subscriptions[0]
   }
 
   group(name: string, filter: string): ShareGroup<S> {

@@ -2,9 +2,12 @@ import type { Client } from './client.ts'
 import { handlePacket } from './handlers/index.ts'
 import { completePublish, handlePublish, type PendingPublish } from './handlers/publish.ts'
 import { PacketType } from './protocol/constants.ts'
-import type { Packet } from './protocol/packets.ts'
+import type { InboundPublish } from './protocol/inbound-publish.ts'
+import type { Packet, PublishPacket } from './protocol/packets.ts'
 
-type Entry = { readonly packet: Packet; readonly publish: null } | { readonly packet: null; readonly publish: PendingPublish }
+/** A packet that waits for its turn; a publish is a copy of its own. */
+type Waiting = Exclude<Packet, PublishPacket> | InboundPublish
+type Entry = { readonly packet: Waiting; readonly publish: null } | { readonly packet: null; readonly publish: PendingPublish }
 
 /**
  * The order in which one client's packets take effect. While a verdict is awaited everything behind it waits here; the
@@ -41,10 +44,10 @@ export class Lane {
   }
 
   /** Keeps a packet until its turn; what it holds of the read buffer is copied. */
-  wait(packet: Packet): void {
-    this.#entries.push({ packet: own(packet), publish: null })
+  wait(packet: Waiting): void {
+    this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : own(packet), publish: null })
     this.#packets += 1
-    if (packet.type === PacketType.Publish) this.#bytes += packet.payload.length
+    if (packet.type === PacketType.Publish) this.#bytes += packet.payloadLength
     if (this.full) this.#client.hold('lane')
   }
 
@@ -89,7 +92,7 @@ export class Lane {
         if (!publish.decided) return
         this.#entries.shift()
         this.#bytes -= publish.message.payloadLength
-        completePublish(client, publish)
+        completePublish(client, publish.message, publish.packetId, publish.qos, publish.verdict)
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.
@@ -100,7 +103,7 @@ export class Lane {
       }
       this.#packets -= 1
       if (packet.type === PacketType.Publish) {
-        this.#bytes -= packet.payload.length
+        this.#bytes -= packet.payloadLength
         this.#entries.shift()
         const pending = handlePublish(client, packet)
         // It takes its own place again: at the front, before what stands behind it.
@@ -120,19 +123,14 @@ export class Lane {
 const laneBytesMax = 1_048_576
 
 /** Copies what a packet holds of the read buffer. */
-export function own(packet: Packet): Packet {
-  switch (packet.type) {
-    case PacketType.Publish:
-      packet.payload = Buffer.from(packet.payload)
-      break
-    case PacketType.Connect:
-      if (packet.password !== undefined) packet.password = Buffer.from(packet.password)
-      if (packet.will !== undefined) {
-        packet.will.payload = Buffer.from(packet.will.payload)
-        if (packet.will.properties?.correlationData !== undefined)
-          packet.will.properties.correlationData = Buffer.from(packet.will.properties.correlationData)
-      }
-      break
+export function own<P extends Exclude<Packet, PublishPacket>>(packet: P): P {
+  if (packet.type === PacketType.Connect) {
+    if (packet.password !== undefined) packet.password = Buffer.from(packet.password)
+    if (packet.will !== undefined) {
+      packet.will.payload = Buffer.from(packet.will.payload)
+      if (packet.will.properties?.correlationData !== undefined)
+        packet.will.properties.correlationData = Buffer.from(packet.will.properties.correlationData)
+    }
   }
   const properties = 'properties' in packet ? packet.properties : undefined
   if (properties?.correlationData !== undefined) properties.correlationData = Buffer.from(properties.correlationData)

@@ -57,7 +57,7 @@ export class RetainedTree<V> {
     return before
   }
 
-  /** Walks what a filter matches, as it is when it gets there: what comes or goes meanwhile may or may not be seen, nothing is seen twice. */
+  /** Walks what a filter matches, as it is when it gets there: what comes or goes meanwhile may or may not be seen. */
   iterate(filter: string): { next(limit: number): TreePage<V> } {
     return new Walk(this.#root, filter.split('/'))
   }

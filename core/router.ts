@@ -30,9 +30,12 @@ interface Cached<S extends Subscriber> {
   route: Route<S>
   // How many changes of wildcard filters it has seen.
   changes: number
+  // Bytes that keeping it takes, roughly.
+  cost: number
 }
 
-const cachedMax = 50_000
+// Two generations of this many bytes: some 200,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
+const generationBytes = 16_777_216
 // So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
 const replayMax = 64
 
@@ -48,10 +51,17 @@ export class Router<S extends Subscriber> {
   // Two generations: what was not used while the younger filled up goes.
   #young = new Map<string, Cached<S>>()
   #old = new Map<string, Cached<S>>()
+  #youngBytes = 0
+  readonly #generationBytes: number
   // The last changes of wildcard filters, as a ring, and how many there were in all.
   readonly #changed: string[] = new Array(replayMax).fill('')
   #changes = 0
   #size = 0
+
+  /** `cacheBytes`: a test's own bound for one generation of the cache. */
+  constructor(cacheBytes = generationBytes) {
+    this.#generationBytes = cacheBytes
+  }
 
   /** Subscriptions, all sessions together. */
   get size(): number {
@@ -99,13 +109,23 @@ export class Router<S extends Subscriber> {
     let cached = this.#young.get(topic)
     if (cached === undefined) {
       cached = this.#old.get(topic)
-      if (cached === undefined) return this.#cache(topic, { route: this.#match(topic), changes: this.#changes }).route
+      if (cached === undefined) {
+        cached = { route: null as never, changes: 0, cost: 0 }
+        this.#renew(topic, cached)
+        this.#keep(topic, cached)
+        return cached.route
+      }
       this.#old.delete(topic)
-      this.#cache(topic, cached)
+      this.#keep(topic, cached)
     }
     if (cached.changes !== this.#changes) {
-      if (this.#concerned(topic, cached.changes)) cached.route = this.#match(topic)
-      cached.changes = this.#changes
+      if (this.#concerned(topic, cached.changes)) {
+        this.#youngBytes -= cached.cost
+        this.#renew(topic, cached)
+        this.#youngBytes += cached.cost
+      } else {
+        cached.changes = this.#changes
+      }
     }
     return cached.route
   }
@@ -116,22 +136,28 @@ export class Router<S extends Subscriber> {
     return node
   }
 
-  #cache(topic: string, cached: Cached<S>): Cached<S> {
-    if (this.#young.size >= cachedMax) {
+  #keep(topic: string, cached: Cached<S>): void {
+    if (this.#youngBytes + cached.cost > this.#generationBytes) {
       this.#old = this.#young
       this.#young = new Map()
+      this.#youngBytes = 0
     }
     this.#young.set(topic, cached)
-    return cached
+    this.#youngBytes += cached.cost
   }
 
   #touch(filter: string): void {
     if (hasWildcard(filter)) {
       this.#changed[this.#changes % replayMax] = filter
       this.#changes += 1
+      return
+    }
+    const cached = this.#young.get(filter)
+    if (cached === undefined) {
+      this.#old.delete(filter)
     } else {
       this.#young.delete(filter)
-      this.#old.delete(filter)
+      this.#youngBytes -= cached.cost
     }
   }
 
@@ -142,14 +168,19 @@ export class Router<S extends Subscriber> {
     return false
   }
 
-  #match(topic: string): Route<S> {
+  #renew(topic: string, cached: Cached<S>): void {
     const nodes: FilterNode<S>[] = []
     const exact = this.#exact.get(topic)
     if (exact !== undefined) nodes.push(exact)
     this.#wild.match(topic, nodes)
     const groups: ShareGroup<S>[] = []
-    for (const node of nodes) if (node.groups !== null) groups.push(...node.groups.values())
-    return { topic, targets: nodes.length === 1 ? nodes[0]!.targets : merge(nodes), groups }
+    for (const node of nodes) if (node.groups !== null) for (const group of node.groups.values()) groups.push(group)
+    const plain = nodes.filter(node => node.size > 0)
+    // One filter's list is shared by all topics that it alone matches; a merged one is this topic's own.
+    const targets = plain.length === 1 ? plain[0]!.targets : merge(plain)
+    cached.route = { topic, targets, groups }
+    cached.changes = this.#changes
+    cached.cost = 160 + topic.length + groups.length * 8 + (plain.length > 1 ? targets.length * 160 : 0)
   }
 }
 

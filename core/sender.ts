@@ -2,7 +2,7 @@ import type { Client } from './client.ts'
 import { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
 import { PacketType, type QoS } from './protocol/constants.ts'
-import { encodePacket } from './protocol/encoder.ts'
+import { encodePacket, type PublishFrame } from './protocol/encoder.ts'
 import type { Packet, Properties } from './protocol/packets.ts'
 import { ReasonCode } from './reason.ts'
 
@@ -117,29 +117,31 @@ export class Sender {
       }
     }
     if (message.properties?.messageExpiry !== undefined) {
-      const left = Math.ceil((message.expiresAt - broker.now) / 1000)
+      // Never more than it came with: a will's or the server's own message may be a little younger than the coarse clock.
+      const left = Math.min(Math.ceil((message.expiresAt - broker.now) / 1000), message.properties.messageExpiry)
       if (left <= 0 && !dup) return this.#left(message, 'expired') // [MQTT-3.3.2-5]
       if (left !== message.properties.messageExpiry) {
         own = true
         properties = { ...properties, messageExpiry: Math.max(left, 0) } // [MQTT-3.3.2-6]
       }
     }
-    if (version === 5) {
-      if (identifiers !== null) {
-        own = true
-        properties = { ...properties, subscriptionIdentifiers: identifiers as number[] } // [MQTT-3.3.4-3]
-      }
-      if (this.topicAliasMaximum > 0 && topic.length >= aliasWorth) {
-        const known = this.#aliases?.get(topic)
-        const alias = known ?? this.#newAlias(topic)
-        if (alias !== undefined) {
-          own = true
-          properties = { ...properties, topicAlias: alias }
-          if (known !== undefined) topic = ''
-        }
-      }
+    if (version === 5 && identifiers !== null) {
+      own = true
+      properties = { ...properties, subscriptionIdentifiers: identifiers as number[] } // [MQTT-3.3.4-3]
     }
-    const frame = own ? message.frameWith(version, topic, qos, retain, properties, payload) : message.frame(version, qos, retain)
+    const alias = version === 5 && this.topicAliasMaximum > 0 && topic.length >= aliasWorth ? this.#alias(topic) : 0
+    let frame: PublishFrame
+    if (alias > 0) {
+      const known = this.#aliases!.has(topic)
+      frame = message.frameWith(version, known ? '' : topic, qos, retain, { ...properties, topicAlias: alias }, payload)
+      if (!known) {
+        // An alias that the client never got must not be used later; and the message may fit without it.
+        if (frame.length <= this.maximumPacketSize) this.#aliases!.set(topic, alias)
+        else frame = message.frameWith(version, topic, qos, retain, properties, payload)
+      }
+    } else {
+      frame = own ? message.frameWith(version, topic, qos, retain, properties, payload) : message.frame(version, qos, retain)
+    }
     if (frame.length > this.maximumPacketSize) return this.#left(message, 'tooLarge') // [MQTT-3.1.2-25]
     client.outbox.publish(frame, packetId, dup)
     const { counters } = broker
@@ -156,12 +158,11 @@ export class Sender {
     return false
   }
 
-  #newAlias(topic: string): number | undefined {
+  /** The alias of a topic, or the next free one for it; 0 where the client takes no more. */
+  #alias(topic: string): number {
     this.#aliases ??= new Map()
-    if (this.#aliases.size >= this.topicAliasMaximum) return undefined
-    const alias = this.#aliases.size + 1
-    this.#aliases.set(topic, alias)
-    return alias
+    const next = this.#aliases.size + 1
+    return this.#aliases.get(topic) ?? (next > this.topicAliasMaximum ? 0 : next) // [MQTT-3.1.2-26]
   }
 
   #tracePublish(message: Message, qos: QoS, retain: boolean, packetId: number, dup: boolean): void {

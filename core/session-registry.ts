@@ -133,6 +133,8 @@ export class SessionRegistry {
   }
 
   subscribe(session: Session, subscription: Subscription): void {
+    // It may have ended while the store was asked.
+    if (this.#sessions.get(session.clientId) !== session) return
     session.subscriptions.set(subscription.filter, subscription)
     this.#broker.router.subscribe(session, subscription)
   }

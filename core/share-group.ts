@@ -10,8 +10,8 @@ export class ShareGroup<S extends Subscriber> {
   readonly name: string
   /** Without `$share/{name}/`. */
   readonly filter: string
-  readonly #members = new Map<S, Subscription>()
-  #list: Member<S>[] | null = null
+  readonly #members = new Map<S, Member<S>>()
+  #list: readonly Member<S>[] | null = null
 
   constructor(name: string, filter: string) {
     this.name = name
@@ -25,7 +25,7 @@ export class ShareGroup<S extends Subscriber> {
 
   /** In the order in which they joined. */
   get members(): readonly Member<S>[] {
-    this.#list ??= [...this.#members].map(([subscriber, subscription]) => ({ subscriber, subscription }))
+    this.#list ??= [...this.#members.values()]
     return this.#list
   }
 
@@ -35,17 +35,16 @@ export class ShareGroup<S extends Subscriber> {
 
   add(subscriber: S, subscription: Subscription): boolean {
     const existed = this.#members.has(subscriber)
-    this.#members.set(subscriber, subscription)
+    this.#members.set(subscriber, { subscriber, subscription })
     this.#list = null
     return existed
   }
 
   remove(subscriber: S): Subscription | undefined {
-    const subscription = this.#members.get(subscriber)
-    if (subscription !== undefined) {
-      this.#members.delete(subscriber)
-      this.#list = null
-    }
-    return subscription
+    const member = this.#members.get(subscriber)
+    if (member === undefined) return undefined
+    this.#members.delete(subscriber)
+    this.#list = null
+    return member.subscription
   }
 }

@@ -7,6 +7,7 @@ export interface WheelItem {
   previous: WheelItem | null
   /** Milliseconds since the Unix epoch; the wheel's own. */
   dueAt: number
+  /** Must not throw: the others of the round would wait for the wheel to come round again. */
   onTimer(now: number): void
 }
 
@@ -23,16 +24,13 @@ export class TimerWheel {
     this.#slots = Array.from({ length: slots }, head)
   }
 
-  /** Fires `item` at `dueAt` or a little later; moves one that is scheduled already. */
+  /** Fires `item` at `dueAt` or a little later, at `Infinity` never; moves one that is scheduled already. */
   schedule(item: WheelItem, dueAt: number): void {
     this.cancel(item)
     item.dueAt = dueAt
+    if (dueAt === Number.POSITIVE_INFINITY) return
     const tick = Math.max(this.#tick + 1, Math.ceil(dueAt / this.#tickMs))
-    const slot = this.#slots[tick % this.#slots.length]!
-    item.next = slot
-    item.previous = slot.previous
-    slot.previous!.next = item
-    slot.previous = item
+    append(this.#slots[tick % this.#slots.length]!, item)
   }
 
   cancel(item: WheelItem): void {
@@ -53,25 +51,29 @@ export class TimerWheel {
   }
 
   #fire(slot: WheelItem, now: number): void {
-    // What is fired may schedule itself into the same slot: it goes behind the mark and is not looked at again.
-    const mark = head()
-    const last = slot.previous!
-    mark.next = slot
-    mark.previous = last
-    last.next = mark
-    slot.previous = mark
-    for (let item = slot.next!; item !== mark; ) {
-      const current = item
-      item = item.next!
-      if (current.dueAt > now) continue
-      // `current` may cancel its neighbour: look at the ring again afterwards.
-      this.cancel(current)
-      current.onTimer(now)
-      item = slot.next!
-      while (item !== mark && item.dueAt > now) item = item.next!
+    if (slot.next === slot) return
+    // The items move to a ring of their own, which is emptied from the front: so one that is fired may call off or move any
+    // other, or come back into this slot, and each is looked at once.
+    const ring = head()
+    ring.next = slot.next
+    ring.previous = slot.previous
+    ring.next!.previous = ring
+    ring.previous!.next = ring
+    slot.next = slot
+    slot.previous = slot
+    for (let item = ring.next!; item !== ring; item = ring.next!) {
+      this.cancel(item)
+      if (item.dueAt > now) append(slot, item)
+      else item.onTimer(now)
     }
-    this.cancel(mark)
   }
+}
+
+function append(ring: WheelItem, item: WheelItem): void {
+  item.next = ring
+  item.previous = ring.previous
+  ring.previous!.next = item
+  ring.previous = item
 }
 
 function head(): WheelItem {

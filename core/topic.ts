@@ -8,19 +8,14 @@ const dollar = 0x24
 const bytesMax = 65_535
 const sharePrefix = '$share/'
 
-/** A topic name: at least one character, no wildcards, no U+0000 [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-3.3.2-2]. */
+/** A topic name: at least one character, no wildcards, and a UTF-8 string as MQTT wants it [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-3.3.2-2]. */
 export function isTopicName(topic: string): boolean {
-  if (topic.length === 0 || !fits(topic)) return false
-  for (let i = 0; i < topic.length; i++) {
-    const unit = topic.charCodeAt(i)
-    if (unit === plus || unit === hash || unit === 0) return false
-  }
-  return true
+  return topic.length > 0 && !hasWildcard(topic) && isEncodable(topic)
 }
 
 /** A topic filter, `$share/{name}/{filter}` included: wildcards stand alone in their level, `#` only in the last [MQTT-4.7.1-1] [MQTT-4.7.1-2]. */
 export function isTopicFilter(filter: string): boolean {
-  if (!fits(filter)) return false
+  if (!isEncodable(filter)) return false
   if (!filter.startsWith(sharePrefix)) return isWellFormed(filter)
   const share = parseShare(filter)
   return share !== null && isWellFormed(share.filter)
@@ -28,7 +23,7 @@ export function isTopicFilter(filter: string): boolean {
 
 /** The same without shared subscriptions, of which MQTT 3.1.1 knows nothing: there `$share/` begins a filter like any other. */
 export function isPlainFilter(filter: string): boolean {
-  return fits(filter) && isWellFormed(filter)
+  return isEncodable(filter) && isWellFormed(filter)
 }
 
 function isWellFormed(filter: string): boolean {
@@ -36,7 +31,6 @@ function isWellFormed(filter: string): boolean {
   if (length === 0) return false
   for (let i = 0; i < length; i++) {
     const unit = filter.charCodeAt(i)
-    if (unit === 0) return false
     if (unit !== plus && unit !== hash) continue
     if (i > 0 && filter.charCodeAt(i - 1) !== slash) return false
     if (unit === hash ? i !== length - 1 : i < length - 1 && filter.charCodeAt(i + 1) !== slash) return false
@@ -44,10 +38,14 @@ function isWellFormed(filter: string): boolean {
   return true
 }
 
-// Three bytes of UTF-8 stand for one code unit at most, so only long strings have to be counted.
-function fits(text: string): boolean {
+// No half of a surrogate pair and no U+0000; three bytes of UTF-8 stand for one code unit at most, so only long strings have to be counted.
+function isEncodable(text: string): boolean {
+  if (text.includes('\0') || loneSurrogate.test(text)) return false
   return text.length * 3 <= bytesMax || Buffer.byteLength(text) <= bytesMax
 }
+
+// With the flag `u` a whole pair is one letter, so only a half matches.
+const loneSurrogate = /\p{Surrogate}/u
 
 /** The parts of `$share/{group}/{filter}`; null where it is no such filter, or the group holds `/ + #` or nothing [MQTT-4.8.2-1] [MQTT-4.8.2-2]. */
 export function parseShare(filter: string): { group: string; filter: string } | null {
@@ -120,7 +118,8 @@ export function covers(wide: string, narrow: string): boolean {
       // `a/#` covers `a`, because it matches it.
       return level === other || (other === undefined && wideLevels.length === i + 1 && level === '#')
     }
-    if (other === '#') return false
+    // `x/#` matches `x` too, which `x/+/#` does not; but before the first level, and before `/`, there is no topic name.
+    if (other === '#') return (narrow === '#' || narrow === '/#') && level === '+' && wideLevels[i + 1] === '#'
     if (level !== '+' && level !== other) return false
   }
 }

@@ -24,6 +24,9 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
+  if (packet.version === 5 && packet.will?.retain === true && !broker.capabilities.retain) {
+    return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
+  }
 
   const admission = await authenticate(client, packet)
   if (client.closed) return
@@ -103,7 +106,7 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
 }
 
-function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill | null {
+function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {
   if (will === undefined) return null
   const { broker } = client
   const { willDelay, ...rest } = will.properties ?? {}
@@ -117,9 +120,8 @@ function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill
     clientId: client.clientId,
     receivedAt: broker.now,
   })
-  // The will goes out when its delay is over or the session ends, whichever comes first [MQTT-3.1.3-9].
-  const delayMs = Math.min((willDelay ?? 0) * 1000, expiryToMs(properties?.sessionExpiry ?? 0))
-  return { message, delayMs, username: client.username, rights: client.rights }
+  // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].
+  return { message, delayMs: (willDelay ?? 0) * 1000, username: client.username, rights: client.rights }
 }
 
 function connackProperties(client: Client, packet: ConnectPacket, expiryMs: number, authData: Buffer | undefined): Properties {
