@@ -40,7 +40,8 @@ describe('the wheel against a list of moments', () => {
         for (const step of list) {
           if (step.kind === 'schedule') {
             wheel.schedule(all[step.which]!, now + step.after)
-            due.set(step.which, now + step.after)
+            // One whose moment has passed already is late from now on, not from then.
+            due.set(step.which, now + Math.max(0, step.after))
           } else if (step.kind === 'cancel') {
             wheel.cancel(all[step.which]!)
             due.delete(step.which)
