@@ -145,7 +145,6 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     } catch (error) {
       this.fail(error)
     }
-    if (this.outbox.full) this.outbox.flush()
   }
 
   onPacket(packet: Packet): void {
@@ -630,7 +629,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
       this.transport.destroy()
       return
     }
-    this.outbox.flush()
+    this.outbox.finish()
     this.transport.end()
     broker.linger(this, lingerMs)
   }

@@ -52,7 +52,8 @@ export class Flusher {
 }
 
 /**
- * What waits to be written to one connection: everything of one turn of the event loop leaves in one write. While the
+ * What waits to be written to one connection: everything of one turn of the event loop leaves in one write, or one for each
+ * 64 KiB. While the
  * operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
  */
 export class Outbox {
@@ -99,13 +100,15 @@ export class Outbox {
   bytes(bytes: Buffer): void {
     if (bytes.length > copyMax) this.#append(bytes)
     else this.#copy(bytes)
+    this.#early()
   }
 
   /** A PUBLISH that is shared with other receivers: its packet identifier and DUP go into this connection's copy. */
   publish(frame: PublishFrame, packetId: number, dup: boolean): void {
     const { head, payload } = frame
     if (packetId === 0 && !dup) {
-      this.bytes(head)
+      if (head.length > copyMax) this.#append(head)
+      else this.#copy(head)
     } else {
       const at = this.#copy(head)
       const tail = this.#tail!
@@ -115,6 +118,7 @@ export class Outbox {
       tail[idAt + 1] = packetId & 0xff
     }
     if (payload !== null) this.#append(payload)
+    this.#early()
   }
 
   /** Hands everything to the transport. */
@@ -146,6 +150,12 @@ export class Outbox {
 
   /** The transport has written all it had. */
   drained(): void {
+    this.blocked = false
+    this.flush()
+  }
+
+  /** Hands over what waits though the operating system has not taken the last write: nothing comes after it. */
+  finish(): void {
     this.blocked = false
     this.flush()
   }
@@ -198,8 +208,9 @@ export class Outbox {
     this.#flusher.add(this)
   }
 
-  /** True when it has so much to say that it should not wait for the end of the turn. */
-  get full(): boolean {
-    return this.#bytes > flushAt && !this.blocked
+  // So much in one turn does not wait for its end: else all that many publishers send in one turn would pile up for a reader
+  // that has stopped reading, which is only known after a write.
+  #early(): void {
+    if (this.#bytes > flushAt && !this.blocked) this.flush()
   }
 }
