@@ -1,4 +1,3 @@
-import type { Client } from './client.ts'
 import type { Receipt } from './receipt.ts'
 
 interface Waiting {
@@ -10,16 +9,27 @@ interface Waiting {
   error: Error | undefined
 }
 
+/** Who writes the acknowledgements that this queue lets go. */
+export interface AckWriter {
+  readonly limit: number
+  write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void
+  /** A message was not kept, so its acknowledgement does not leave, and nothing behind it. */
+  unkept(error: Error): void
+  /** The QoS 2 identifier of a message that was not kept is free again. */
+  forget(packetId: number, error: Error): void
+  crowded(full: boolean): void
+}
+
 /**
  * Acknowledgements leave in the order of the publishes that they answer [MQTT-4.6.0-2] [MQTT-4.6.0-3], though the stores
  * behind them may answer in any order. Bounded by Receive Maximum, and by not reading.
  */
 export class AckQueue {
-  readonly #client: Client
+  readonly #writer: AckWriter
   #waiting: Waiting[]
 
-  constructor(client: Client) {
-    this.#client = client
+  constructor(writer: AckWriter) {
+    this.#writer = writer
     this.#waiting = []
   }
 
@@ -34,10 +44,10 @@ export class AckQueue {
       waiting.settled = true
       waiting.error = error
       // Closes the connection, so that nothing behind it leaves either.
-      if (error !== undefined) this.#client.unkept(error)
+      if (error !== undefined) this.#writer.unkept(error)
       this.#leave()
     })
-    if (this.#waiting.length >= this.#client.broker.settings.mqtt.receiveMaximum) this.#client.hold('acks')
+    if (this.#waiting.length >= this.#writer.limit) this.#writer.crowded(true)
     this.#leave()
   }
 
@@ -46,20 +56,12 @@ export class AckQueue {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.settled) {
       const { qos, packetId, reasonCode, reasonString, error } = this.#waiting[count]!
-      if (error === undefined) this.#client.writePublishAck(qos, packetId, reasonCode, reasonString)
-      else if (qos === 2) this.#forget(packetId, error)
+      if (error === undefined) this.#writer.write(qos, packetId, reasonCode, reasonString)
+      else if (qos === 2) this.#writer.forget(packetId, error)
       count += 1
     }
     if (count === 0) return
     this.#waiting.splice(0, count)
-    if (this.#waiting.length < this.#client.broker.settings.mqtt.receiveMaximum) this.#client.release('acks')
-  }
-
-  // The message was not kept: the next PUBLISH with its identifier is a new one. A connection that has sent it again already,
-  // and waits for this outcome, ends too.
-  #forget(packetId: number, error: Error): void {
-    const session = this.#client.session!
-    session.received?.delete(packetId)
-    if (session.joined?.delete(packetId) === true) session.client?.unkept(error)
+    if (this.#waiting.length < this.#writer.limit) this.#writer.crowded(false)
   }
 }

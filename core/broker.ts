@@ -6,7 +6,6 @@ import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './message.ts'
-import type { Waiting } from './message-queue.ts'
 import { Flusher } from './outbox.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
@@ -15,21 +14,14 @@ import { ReasonCode } from './reason.ts'
 import type { Receipt } from './receipt.ts'
 import { Router } from './router.ts'
 import { Services } from './services.ts'
-import { Session } from './session.ts'
-import {
-  type Claim,
-  type EndedSession,
-  type QueueLimits,
-  type ReceivedId,
-  SessionLostError,
-  type SessionStore,
-  type StoredWill,
-} from './session-store.ts'
+import type { Session } from './session.ts'
+import { SessionRegistry } from './session-registry.ts'
+import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './session-store.ts'
 import type { Settings } from './settings.ts'
-import type { Subscription } from './subscription.ts'
 import { TapError } from './taps.ts'
 import { TimerWheel, type WheelItem } from './timer-wheel.ts'
 import type { Transport, TransportEvents } from './transport.ts'
+import { Turns } from './turns.ts'
 import { Wills } from './wills.ts'
 
 /** What the broker publishes by itself. */
@@ -64,8 +56,12 @@ export class Broker {
   readonly services: Services
   readonly router: Router<Session>
   readonly topics: TopicCache
+  readonly dispatcher: Dispatcher
+  readonly wills: Wills
+  readonly registry: SessionRegistry
   readonly flusher: Flusher
   readonly wheel: TimerWheel
+  readonly turns: Turns
   readonly counters: Counters
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
@@ -86,11 +82,7 @@ export class Broker {
   deliverUsed: boolean
   deliveredUsed: boolean
   routeUsed: boolean
-  readonly #dispatcher: Dispatcher
-  readonly #wills: Wills
-  readonly #sessions: Map<string, Session>
   readonly #clients: Set<Client>
-  readonly #turns: Map<string, Promise<void>>
   readonly #departures: Set<Promise<unknown>>
   readonly #tracedIds: Set<string>
   #store: SessionStore | null
@@ -112,6 +104,7 @@ export class Broker {
     this.flusher = new Flusher()
     this.now = clock.now()
     this.wheel = new TimerWheel(this.now, tickMs)
+    this.turns = new Turns()
     this.counters = new Counters()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,
@@ -125,11 +118,10 @@ export class Broker {
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
-    this.#dispatcher = new Dispatcher(this)
-    this.#wills = new Wills(this)
-    this.#sessions = new Map()
+    this.dispatcher = new Dispatcher(this)
+    this.wills = new Wills(this)
+    this.registry = new SessionRegistry(this)
     this.#clients = new Set()
-    this.#turns = new Map()
     this.#departures = new Set()
     this.#tracedIds = new Set()
     this.#store = null
@@ -145,18 +137,13 @@ export class Broker {
     return this.#store
   }
 
-  /** Sessions, with and without a connection. */
-  get sessionCount(): number {
-    return this.#sessions.size
-  }
-
   /** Connected clients. */
   get clients(): ReadonlySet<Client> {
     return this.#clients
   }
 
   clientOf(clientId: string): Client | undefined {
-    return this.#sessions.get(clientId)?.client ?? undefined
+    return this.registry.get(clientId)?.client ?? undefined
   }
 
   // ---- life
@@ -168,19 +155,14 @@ export class Broker {
       {
         dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
         appended: clientId => {
-          const session = this.#sessions.get(clientId)
+          const session = this.registry.get(clientId)
           session?.backlog?.appended()
           session?.backlog?.pump()
         },
       },
       this.queueLimits,
     )
-    for await (const { clientId, subscriptions } of this.sessions.sessions()) {
-      const session = new Session(this, clientId)
-      session.durable = true
-      this.#sessions.set(clientId, session)
-      for (const subscription of subscriptions) this.subscribe(session, subscription)
-    }
+    await this.registry.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
 
@@ -218,13 +200,13 @@ export class Broker {
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
-      this.#wills.due(due)
+      this.wills.due(due)
       return
     }
     this.#sweeping = true
     due
       .then(
-        found => this.#wills.due(found),
+        found => this.wills.due(found),
         error => this.report(error),
       )
       .finally(() => {
@@ -265,45 +247,11 @@ export class Broker {
     return { next: null, previous: null, dueAt: 0, onTimer: now => client.onTimer(now) }
   }
 
-  /** Runs one at a time for each client id. */
-  inTurn(clientId: string, run: () => Promise<void>): Promise<void> {
-    const before = this.#turns.get(clientId)
-    const turn = before === undefined ? run() : before.then(run)
-    const settled = turn.then(
-      () => {},
-      () => {},
-    )
-    this.#turns.set(clientId, settled)
-    settled.then(() => {
-      if (this.#turns.get(clientId) === settled) this.#turns.delete(clientId)
-    })
-    return turn
-  }
-
-  /** Closes the connection that has this client id now [MQTT-3.1.4-3]. */
-  takeOver(client: Client): void {
-    this.clientOf(client.clientId)?.close(ReasonCode.SessionTakenOver, 'another connection uses this client id')
-  }
-
-  /** The session of a client that is about to get its CONNACK: the one that was here, or a new one. */
-  openSession(client: Client, claim: Claim, expiryMs: number): Session {
-    const { clientId } = client
-    const known = this.#sessions.get(clientId)
-    let session = claim.present ? known : undefined
-    if (session === undefined) {
-      if (known !== undefined) this.#forget(known)
-      session = new Session(this, clientId)
-      this.#sessions.set(clientId, session)
-      for (const subscription of claim.subscriptions) this.subscribe(session, subscription)
-    }
-    session.open(client, claim, expiryMs)
-    return session
-  }
-
   clientConnected(client: Client): void {
     const { counters } = this
     counters.connected += 1
     if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
+    if (!this.log.isLevelEnabled('info')) return
     this.log.info(
       {
         clientId: client.clientId,
@@ -320,76 +268,22 @@ export class Broker {
   clientEnded(client: Client, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {
     const { session } = client
     if (wasConnected) this.counters.connected -= 1
-    if (client.clientId !== '' || wasConnected) {
-      this.log.info(
-        { clientId: client.clientId, address: client.remoteAddress, reason: reason.message, code: reason.code, by: reason.by },
-        'disconnected',
-      )
-    } else {
-      this.log.debug({ address: client.remoteAddress, reason: reason.message }, 'closed before CONNECT')
-    }
-    if (session !== null && session.client === client) this.#leave(session, client, publishWill)
+    this.#logEnd(client, reason)
+    if (session !== null && session.client === client) this.registry.leave(session, client, publishWill)
     if (client.onConnectBegan) {
       const departure = this.hooks.onDisconnect.promise(client, reason).finally(() => this.#departures.delete(departure))
       this.#departures.add(departure)
     }
   }
 
-  #leave(session: Session, client: Client, publishWill: boolean): void {
-    const { will } = client
-    client.will = null
-    for (const filter of session.temporary ?? []) this.unsubscribe(session, filter)
-    session.temporary = null
-    if (session.durable && session.expiryMs > 0) {
-      session.park()
-      session.write(this.sessions.close(session, session.expiryMs, publishWill))
-      if (publishWill && will?.delayMs === 0) this.sweep()
-      return
+  #logEnd(client: Client, reason: DisconnectReason): void {
+    const { clientId, remoteAddress: address } = client
+    if (clientId !== '') {
+      if (this.log.isLevelEnabled('info'))
+        this.log.info({ clientId, address, reason: reason.message, code: reason.code, by: reason.by }, 'disconnected')
+    } else if (this.log.isLevelEnabled('debug')) {
+      this.log.debug({ address, reason: reason.message }, 'closed before CONNECT')
     }
-    if (session.durable) this.#end(session)
-    else this.#endLocal(session)
-    if (publishWill && will !== null) this.#wills.publish(client.clientId, will)
-  }
-
-  // A session that ends with its connection.
-  #endLocal(session: Session): void {
-    const shared = session.takeShared()
-    session.park()
-    this.#forget(session)
-    this.#dispatcher.redistribute(session.clientId, shared)
-  }
-
-  // A durable session whose expiry has become 0.
-  #end(session: Session): void {
-    session.park()
-    const ended = this.sessions.end(session)
-    if (ended instanceof Promise) {
-      ended.then(
-        gone => gone !== null && this.sessionEnded(gone, session),
-        error => this.storeFailed(session, error),
-      )
-    } else if (ended !== null) this.sessionEnded({ ...ended, will: null }, session)
-  }
-
-  /** A stored session is no more. */
-  sessionEnded(ended: EndedSession, known: Session | null): void {
-    const session = known ?? this.#sessions.get(ended.clientId)
-    if (session !== undefined && session.client === null) this.#forget(session)
-    const left: Waiting[] = []
-    for (const { message, qos, retain, identifiers, group, packetId } of ended.shared) {
-      if (qos === 2 && packetId !== 0)
-        this.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
-      else left.push({ message, qos, retain, identifiers, group })
-    }
-    this.#dispatcher.redistribute(ended.clientId, left)
-    if (ended.will !== null) this.#wills.publish(ended.clientId, ended.will)
-    this.hooks.onSessionExpired.call(ended.clientId)
-  }
-
-  #forget(session: Session): void {
-    for (const filter of session.subscriptions.keys()) this.router.unsubscribe(session, filter)
-    session.subscriptions.clear()
-    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId)
   }
 
   transportClosed(client: Client): void {
@@ -402,33 +296,21 @@ export class Broker {
     client.onGone = () => timer.cancel()
   }
 
-  // ---- subscriptions
-
-  subscribe(session: Session, subscription: Subscription): void {
-    session.subscriptions.set(subscription.filter, subscription)
-    this.router.subscribe(session, subscription)
-  }
-
-  unsubscribe(session: Session, filter: string): void {
-    session.subscriptions.delete(filter)
-    this.router.unsubscribe(session, filter)
-  }
-
   // ---- messages
 
   /** Brings an accepted message to its subscribers. */
   dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
-    return this.#dispatcher.dispatch(message, publisher, received)
+    return this.dispatcher.dispatch(message, publisher, received)
   }
 
   rememberOnly(message: Message, received: ReceivedId | null): Outcome {
-    return this.#dispatcher.remember(message, received)
+    return this.dispatcher.remember(message, received)
   }
 
   /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */
   deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void {
     if (client.session !== null && client.state === 'connected')
-      this.#dispatcher.deliverTo(client.session, message, qos, retain, identifiers, null)
+      this.dispatcher.deliverTo(client.session, message, qos, retain, identifiers, null)
   }
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */

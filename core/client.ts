@@ -1,7 +1,6 @@
-import { AckQueue } from './ack-queue.ts'
+import { Acknowledger } from './acknowledger.ts'
 import type { Broker } from './broker.ts'
 import type { Timer } from './clock.ts'
-import { Delivery } from './delivery.ts'
 import { MqttError } from './errors.ts'
 import { handlePacket } from './handlers/index.ts'
 import { handlePublish } from './handlers/publish.ts'
@@ -9,12 +8,12 @@ import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from './
 import { Lane } from './lane.ts'
 import type { Message } from './message.ts'
 import { Outbox } from './outbox.ts'
-import { PacketType, type ProtocolVersion, type QoS } from './protocol/constants.ts'
+import { PacketType, type ProtocolVersion } from './protocol/constants.ts'
 import { Decoder, type PacketSink } from './protocol/decoder.ts'
-import { encodePacket } from './protocol/encoder.ts'
+import type { InboundPublish } from './protocol/inbound-publish.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from './protocol/packets.ts'
-import { connackReturnCode, ReasonCode } from './reason.ts'
-import type { Receipt } from './receipt.ts'
+import { connackCode, connackReturnCode, ReasonCode } from './reason.ts'
+import { Sender } from './sender.ts'
 import type { Session } from './session.ts'
 import type { StoredWill } from './session-store.ts'
 import type { WheelItem } from './timer-wheel.ts'
@@ -26,12 +25,8 @@ type Hold = keyof typeof Hold
 
 // After a close the last bytes get this long to leave.
 const lingerMs = 2000
-// A topic shorter than this gains nothing by an alias.
-const aliasWorth = 8
 // Whoever has much to send to one client sends it in portions of this.
 const readyBytes = 262_144
-
-const pingresp = Buffer.from([0xd0, 0])
 
 /** One connection: reads its packets, writes its answers, and says in `state` how far it has come. */
 export class Client implements Publisher, PacketSink, TransportEvents {
@@ -39,13 +34,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   readonly transport: Transport
   readonly outbox: Outbox
   readonly lane: Lane
+  readonly acks: Acknowledger
+  readonly sender: Sender
   readonly #decoder: Decoder
-  readonly #acks: AckQueue
   #state: 'new' | 'connecting' | 'connected' | 'closed'
   #holds: number
-  #quotaUsed: number
   #authWaiter: ((packet: AuthPacket) => void) | null
-  #outAliases: Map<string, number> | null
   #admissionEnds: Timer | null
   #paused: Client[] | null
   #ready: (() => void)[] | null
@@ -75,11 +69,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   traced: boolean
   /** Inbound topic aliases. */
   aliases: (string | undefined)[] | null
-  /** What the client accepts: QoS 1 and 2 messages in flight, bytes a packet, topic aliases. */
+  /** QoS 1 and 2 messages in flight that the client accepts. */
   inflightMax: number
-  maximumPacketSize: number
-  topicAliasMaximum: number
-  problemInformation: boolean
   /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
   readonly timer: WheelItem
 
@@ -90,12 +81,11 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.outbox = new Outbox(transport, broker.flusher)
     this.lane = new Lane(this)
     this.#decoder = new Decoder(this, { maximumPacketSize: mqtt.maximumPacketSize, receiver: 'server', topics: broker.topics })
-    this.#acks = new AckQueue(this)
+    this.acks = new Acknowledger(this)
+    this.sender = new Sender(this)
     this.#state = 'new'
     this.#holds = 0
-    this.#quotaUsed = 0
     this.#authWaiter = null
-    this.#outAliases = null
     this.#admissionEnds = null
     this.#paused = null
     this.#ready = null
@@ -115,9 +105,6 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.traced = false
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
-    this.maximumPacketSize = Number.POSITIVE_INFINITY
-    this.topicAliasMaximum = 0
-    this.problemInformation = true
     this.timer = broker.wheelItem(this)
   }
 
@@ -147,21 +134,26 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  onPacket(packet: Packet): void {
-    if (this.#state === 'closed') return
+  onPublish(publish: InboundPublish): void {
+    if (this.#state !== 'connected' && !this.#mayCome(publish)) return
+    const { counters } = this.broker
+    counters.packetsReceived += 1
+    counters.publishReceived += 1
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, publish.clone().packet())
+    const { lane } = this
+    if (lane.judging) {
+      const pending = handlePublish(this, publish)
+      if (pending !== null) lane.pend(pending)
+    } else {
+      lane.wait(publish)
+    }
+  }
+
+  onPacket(packet: Exclude<Packet, PublishPacket>): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
     const { lane } = this
-    if (packet.type === PacketType.Publish) {
-      this.broker.counters.publishReceived += 1
-      if (lane.judging) {
-        const pending = handlePublish(this, packet)
-        if (pending !== null) lane.pend(pending)
-      } else {
-        lane.wait(packet)
-      }
-      return
-    }
     if (lane.idle) {
       const done = handlePacket(this, packet)
       if (done !== undefined) lane.block(done)
@@ -173,6 +165,17 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     } else {
       lane.wait(packet)
     }
+  }
+
+  /** Before CONNACK: a client that authenticates step by step must send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
+  #mayCome({ type }: Packet): boolean {
+    if (this.#state === 'closed') return false
+    if (this.#state === 'new' || this.authMethod === undefined || type === PacketType.Auth) return true
+    if (type === PacketType.Disconnect) {
+      this.end({ code: ReasonCode.NormalDisconnection, message: 'disconnected before CONNACK', by: 'client' }, false)
+      return false
+    }
+    throw new MqttError(ReasonCode.ProtocolError, 'a packet other than AUTH and DISCONNECT in the middle of an authentication')
   }
 
   /** Stops reading until `release` of the same name. */
@@ -230,9 +233,10 @@ export class Client implements Publisher, PacketSink, TransportEvents {
       const { serverKeepAlive } = settings.mqtt
       if (serverKeepAlive !== null) this.keepAlive = Math.floor(serverKeepAlive / 1000)
       this.inflightMax = Math.min(properties?.receiveMaximum ?? 65_535, settings.mqtt.inflightMax)
-      this.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
-      this.topicAliasMaximum = Math.min(properties?.topicAliasMaximum ?? 0, settings.mqtt.topicAliasOutMax)
-      this.problemInformation = properties?.requestProblemInformation !== 0
+      const { sender } = this
+      sender.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
+      sender.topicAliasMaximum = Math.min(properties?.topicAliasMaximum ?? 0, settings.mqtt.topicAliasOutMax)
+      sender.problemInformation = properties?.requestProblemInformation !== 0
     }
     this.traced = this.broker.traces(this.clientId)
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
@@ -266,7 +270,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   connected(session: Session, sessionPresent: boolean, properties: Properties | undefined): void {
     this.session = session
     this.#state = 'connected'
-    this.#connack(sessionPresent, ReasonCode.Success, properties)
+    if (!this.#connack(sessionPresent, ReasonCode.Success, properties)) {
+      // Nothing else may be sent either [MQTT-3.2.0-1].
+      this.#state = 'connecting'
+      this.end({ code: ReasonCode.PacketTooLarge, message: 'CONNACK is larger than the client accepts', by: 'server' }, false)
+      return
+    }
     const { broker } = this
     broker.clientConnected(this)
     this.watch()
@@ -279,9 +288,15 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.end({ code: ReasonCode.UnspecifiedError, message: 'gone before CONNACK', by: 'network' }, false)
   }
 
-  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): void {
-    const code = this.version === 5 ? reasonCode : connackReturnCode(reasonCode)
-    this.send({ type: PacketType.Connack, sessionPresent, reasonCode: code, properties: this.version === 5 ? properties : undefined })
+  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): boolean {
+    const code = this.version === 5 ? connackCode(reasonCode) : connackReturnCode(reasonCode)
+    return this.sender.packet({
+      type: PacketType.Connack,
+      // MQTT 3.1 has no such flag: the byte is reserved.
+      sessionPresent: sessionPresent && this.version !== 3,
+      reasonCode: code,
+      properties: this.version === 5 ? properties : undefined,
+    })
   }
 
   // ---- time
@@ -302,148 +317,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  // ---- acknowledging what came in
-
-  /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
-  takeQuota(packet: PublishPacket): boolean {
-    const { packetId, qos } = packet
-    const session = this.session!
-    if (qos === 2) {
-      const known = session.received?.get(packetId)
-      if (known !== undefined) {
-        this.#repeat(session, packetId, known)
-        return false
-      }
-    }
-    const { receiveMaximum } = this.broker.settings.mqtt
-    if (this.#quotaUsed >= receiveMaximum && (this.version === 5 || qos === 2)) {
-      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${receiveMaximum} publishes without their acknowledgements`) // [MQTT-3.3.4-9]
-    }
-    this.#quotaUsed += 1
-    if (qos === 2) {
-      session.received ??= new Map()
-      session.received.set(packetId, 'pending')
-    }
-    return true
-  }
-
-  // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
-  #repeat(session: Session, packetId: number, known: 'pending' | number): void {
-    if (known !== 'pending') {
-      this.#acks.push(2, packetId, known, undefined, null)
-      return
-    }
-    session.joined ??= new Map()
-    const joined = session.joined.get(packetId) ?? []
-    joined.push(reasonCode => {
-      if (!this.closed) this.writePublishAck(2, packetId, reasonCode, undefined)
-    })
-    session.joined.set(packetId, joined)
-  }
-
-  /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
-  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
-    if (this.#acks.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
-      this.writePublishAck(qos, packetId, reasonCode, reasonString)
-    } else {
-      this.#acks.push(qos, packetId, reasonCode, reasonString, receipt)
-    }
-  }
-
-  writePublishAck(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void {
-    if (qos === 1) {
-      this.#quotaFreed()
-    } else {
-      const { received, joined } = this.session!
-      if (reasonCode >= 0x80) {
-        received?.delete(packetId)
-        this.#quotaFreed()
-      } else {
-        received?.set(packetId, reasonCode)
-      }
-      const others = joined?.get(packetId)
-      if (others !== undefined) {
-        joined!.delete(packetId)
-        for (const answer of others) answer(reasonCode)
-      }
-    }
-    if (this.#state !== 'connected') return
-    if (this.version !== 5 || (reasonCode === 0 && reasonString === undefined)) {
-      this.outbox.ack(qos === 1 ? 0x40 : 0x50, packetId)
-      this.#sent(4)
-      return
-    }
-    const properties = reasonString !== undefined && this.problemInformation ? { reasonString } : undefined
-    this.send({ type: qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, reasonCode, properties })
-  }
-
-  /** PUBCOMP: the identifier is free again. */
-  completeReceived(session: Session, packetId: number): void {
-    session.received?.delete(packetId)
-    this.#quotaFreed()
-    this.sendAck(PacketType.Pubcomp, packetId, ReasonCode.Success)
-  }
-
-  #quotaFreed(): void {
-    if (this.#quotaUsed > 0) this.#quotaUsed -= 1
-  }
-
-  /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
-  unkept(error: Error): void {
-    this.broker.log.warn(
-      { clientId: this.clientId, err: error },
-      'a message could not be kept; its publisher is disconnected so that it sends it again',
-    )
-    this.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
-  }
-
-  // ---- writing
-
-  /** Writes one packet; one that is larger than the client accepts loses its optional properties [MQTT-3.1.2-24]. */
-  send(packet: Packet): void {
-    if (this.#state === 'closed') return
-    let bytes = encodePacket(packet, this.version)
-    if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
-      bytes = encodePacket({ ...packet, properties: withoutText(packet.properties) } as Packet, this.version)
-    }
-    if (this.traced) this.broker.hooks.onPacketSent.call(this, packet)
-    this.outbox.bytes(bytes)
-    this.#sent(bytes.length)
-  }
-
-  #sent(bytes: number): void {
-    const { counters } = this.broker
-    counters.packetsSent += 1
-    counters.bytesSent += bytes
-    // Answers pile up only for a client that asks and does not read.
-    if (this.outbox.blocked && this.outbox.pendingBytes > this.broker.settings.mqtt.writeBufferMax) this.hold('outbox')
-  }
-
-  sendAck(type: typeof PacketType.Pubrel | typeof PacketType.Pubcomp, packetId: number, reasonCode: number): void {
-    if (this.#state !== 'connected') return
-    if (reasonCode === 0 || this.version !== 5) {
-      this.outbox.ack(type === PacketType.Pubrel ? 0x62 : 0x70, packetId)
-      this.#sent(4)
-    } else {
-      this.send({ type, packetId, reasonCode, properties: undefined })
-    }
-  }
-
-  sendPubrel(packetId: number): void {
-    this.sendAck(PacketType.Pubrel, packetId, ReasonCode.Success)
-  }
-
-  sendPingresp(): void {
-    this.outbox.bytes(pingresp)
-    this.#sent(2)
-  }
-
-  sendAuth(reasonCode: number, data: Buffer | undefined, reasonString?: string): void {
-    const properties: Properties = { authenticationMethod: this.authMethod! }
-    if (data !== undefined) properties.authenticationData = data
-    if (reasonString !== undefined && this.problemInformation) properties.reasonString = reasonString
-    this.send({ type: PacketType.Auth, reasonCode, properties })
-  }
+  // ---- enhanced authentication
 
   /** The next AUTH packet of an exchange. */
   nextAuth(): Promise<AuthPacket> {
@@ -458,76 +332,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     answer(packet)
   }
 
-  /**
-   * Writes one PUBLISH. False where it is not sent at all: a plugin filtered it, it expired, or it is larger than the client
-   * accepts. A repeat (`dup`) is not judged again.
-   */
-  sendPublish(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, packetId: number, dup: boolean): boolean {
-    const { broker, version } = this
-    if (this.#state !== 'connected') return true
-    let { topic, properties } = message
-    let own = false
-    let payload: Buffer | undefined
-    if (broker.deliverUsed && !dup) {
-      const delivery = new Delivery(message, qos, retain)
-      if (broker.hooks.onDeliver.call(this, delivery) === false) return this.#left(message, 'filtered')
-      retain = delivery.retain
-      if (delivery.changed) {
-        own = true
-        ;({ topic, properties, payload } = delivery)
-      }
-    }
-    if (message.properties?.messageExpiry !== undefined) {
-      const left = Math.ceil((message.expiresAt - broker.now) / 1000)
-      if (left <= 0) return this.#left(message, 'expired') // [MQTT-3.3.2-5]
-      if (left !== message.properties.messageExpiry) {
-        own = true
-        properties = { ...properties, messageExpiry: left } // [MQTT-3.3.2-6]
-      }
-    }
-    if (version === 5) {
-      if (identifiers !== null) {
-        own = true
-        properties = { ...properties, subscriptionIdentifiers: identifiers as number[] } // [MQTT-3.3.4-3]
-      }
-      if (this.topicAliasMaximum > 0 && topic.length >= aliasWorth) {
-        const known = this.#outAliases?.get(topic)
-        const alias = known ?? this.#newAlias(topic)
-        if (alias !== undefined) {
-          own = true
-          properties = { ...properties, topicAlias: alias }
-          if (known !== undefined) topic = ''
-        }
-      }
-    }
-    const frame = own ? message.frameWith(version, topic, qos, retain, properties, payload) : message.frame(version, qos, retain)
-    if (frame.length > this.maximumPacketSize) return this.#left(message, 'tooLarge') // [MQTT-3.1.2-25]
-    this.outbox.publish(frame, packetId, dup)
-    broker.counters.publishSent += 1
-    broker.counters.packetsSent += 1
-    broker.counters.bytesSent += frame.length
-    if (this.traced) this.#tracePublish(message, qos, retain, packetId, dup)
-    if (broker.deliveredUsed) broker.hooks.onDelivered.call(this, message)
-    return true
-  }
-
-  #left(message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): false {
-    this.broker.drop(this.clientId, message, reason)
-    return false
-  }
-
-  #newAlias(topic: string): number | undefined {
-    this.#outAliases ??= new Map()
-    if (this.#outAliases.size >= this.topicAliasMaximum) return undefined
-    const alias = this.#outAliases.size + 1
-    this.#outAliases.set(topic, alias)
-    return alias
-  }
-
-  #tracePublish(message: Message, qos: QoS, retain: boolean, packetId: number, dup: boolean): void {
-    const { topic, payload, properties } = message
-    this.broker.hooks.onPacketSent.call(this, { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId, properties })
-  }
+  // ---- a reader that does not keep up
 
   /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */
   slow(message: Message): boolean {
@@ -603,6 +408,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   }
 
   onClose(error: Error | undefined): void {
+    this.lane.gone()
     this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
     this.onGone?.()
     this.broker.transportClosed(this)
@@ -614,8 +420,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     const { broker } = this
     const wasConnected = this.#state === 'connected'
     if (reason.by === 'server' && wasConnected && this.version === 5) {
-      const properties = this.problemInformation ? { reasonString: reason.message } : undefined
-      this.send({ type: PacketType.Disconnect, reasonCode: reason.code, properties })
+      this.sender.disconnect(reason.code, reason.message)
     }
     this.#state = 'closed'
     broker.wheel.cancel(this.timer)
@@ -637,10 +442,4 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
 function isOutboundAck(type: number): boolean {
   return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp
-}
-
-function withoutText(properties: Properties | undefined): Properties | undefined {
-  if (properties === undefined) return undefined
-  const { reasonString: _reason, userProperties: _user, ...rest } = properties
-  return rest
 }

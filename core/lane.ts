@@ -3,11 +3,14 @@ import { handlePacket } from './handlers/index.ts'
 import { completePublish, handlePublish, type PendingPublish } from './handlers/publish.ts'
 import { propertyBytes, queuedBytes } from './message-queue.ts'
 import { PacketType } from './protocol/constants.ts'
-import type { Packet } from './protocol/packets.ts'
+import type { InboundPublish } from './protocol/inbound-publish.ts'
+import type { Packet, PublishPacket } from './protocol/packets.ts'
 
+/** A packet that waits for its turn; a publish is a copy of its own. */
+type Waiting = Exclude<Packet, PublishPacket> | InboundPublish
 // `bytes`: what it keeps in memory, noted once, because a plugin may change the message meanwhile.
 type Entry =
-  | { readonly packet: Packet; readonly publish: null; readonly bytes: number }
+  | { readonly packet: Waiting; readonly publish: null; readonly bytes: number }
   | { readonly packet: null; readonly publish: PendingPublish; readonly bytes: number }
 
 /**
@@ -44,11 +47,10 @@ export class Lane {
     return this.#entries.length >= this.#client.broker.settings.mqtt.receiveMaximum || this.#bytes > laneBytesMax
   }
 
-  /** Keeps a packet until its turn; the payload, which lies in the read buffer, is copied. */
-  wait(packet: Packet): void {
-    if (packet.type === PacketType.Publish) packet.payload = Buffer.from(packet.payload)
+  /** Keeps a packet until its turn; a publish, which lies in the read buffer, is copied. */
+  wait(packet: Waiting): void {
     const bytes = bytesOf(packet)
-    this.#entries.push({ packet, publish: null, bytes })
+    this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : packet, publish: null, bytes })
     this.#bytes += bytes
     this.#packets += 1
     if (this.full) this.#client.hold('lane')
@@ -77,6 +79,18 @@ export class Lane {
     )
   }
 
+  /** The connection has gone. A DISCONNECT that still waits has come all the same, so it ended well [MQTT-3.14.4-3]. */
+  gone(): void {
+    const client = this.#client
+    const last = this.#entries.at(-1)?.packet
+    if (last?.type !== PacketType.Disconnect || client.state !== 'connected') return
+    try {
+      handlePacket(client, last)
+    } catch (error) {
+      client.fail(error)
+    }
+  }
+
   /** Goes on as far as it can. */
   drain(): void {
     try {
@@ -95,7 +109,7 @@ export class Lane {
         if (!publish.decided) return
         this.#entries.shift()
         this.#bytes -= bytes
-        completePublish(client, publish)
+        completePublish(client, publish.message, publish.packetId, publish.qos, publish.verdict)
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.
@@ -126,9 +140,9 @@ export class Lane {
 const laneBytesMax = 1_048_576
 
 /** What a packet that waits keeps in memory, roughly: SUBSCRIBE may hold two mebibytes of filters, any packet as much of properties. */
-function bytesOf(packet: Packet): number {
+function bytesOf(packet: Waiting): number {
   let bytes = 'properties' in packet && packet.properties !== undefined ? propertyBytes(packet.properties) : 0
-  if (packet.type === PacketType.Publish) bytes += packet.payload.length
+  if (packet.type === PacketType.Publish) bytes += packet.end - packet.start
   else if (packet.type === PacketType.Subscribe) for (const { filter } of packet.subscriptions) bytes += filter.length + 100
   else if (packet.type === PacketType.Unsubscribe) for (const filter of packet.filters) bytes += filter.length + 100
   return bytes

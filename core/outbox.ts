@@ -103,16 +103,13 @@ export class Outbox {
     this.#early()
   }
 
-  /** A PUBLISH that is shared with other receivers: its packet identifier and DUP go into this connection's copy. */
+  /** A PUBLISH that is shared with other receivers: first byte and packet identifier go into this connection's copy. */
   publish(frame: PublishFrame, packetId: number, dup: boolean): void {
     const { head, payload } = frame
-    if (packetId === 0 && !dup) {
-      if (head.length > copyMax) this.#append(head)
-      else this.#copy(head)
-    } else {
-      const at = this.#copy(head)
-      const tail = this.#tail!
-      if (dup) tail[at] = tail[at]! | 0x08
+    const at = this.#copy(head)
+    const tail = this.#tail!
+    tail[at] = dup ? frame.header | 0x08 : frame.header
+    if (packetId !== 0) {
       const idAt = at + frame.packetIdAt
       tail[idAt] = packetId >>> 8
       tail[idAt + 1] = packetId & 0xff

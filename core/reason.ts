@@ -53,6 +53,24 @@ export const ReasonCode = {
 /** One byte: a value of `ReasonCode`. */
 export type ReasonCode = (typeof ReasonCode)[keyof typeof ReasonCode]
 
+/** The codes that CONNACK may carry (3.2.2.2). */
+const connackCodes: ReadonlySet<number> = new Set([
+  0x00, 0x80, 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x90, 0x95, 0x97, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9f,
+])
+
+/** The codes that PUBACK and PUBREC may carry (3.4.2.1, 3.5.2.1). */
+export const publishAckCodes: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
+
+/** What CONNACK says of a reason that may be a plugin's: 0x80 where it has no such code [MQTT-3.2.2-8]. */
+export function connackCode(code: number): number {
+  return connackCodes.has(code) ? code : ReasonCode.UnspecifiedError
+}
+
+/** The same for PUBACK and PUBREC [MQTT-3.4.2-1] [MQTT-3.5.2-1]. */
+export function publishAckCode(code: number): number {
+  return publishAckCodes.has(code) ? code : ReasonCode.UnspecifiedError
+}
+
 const names = new Map<number, string>()
 for (const [name, code] of Object.entries(ReasonCode)) if (!names.has(code)) names.set(code, name)
 

@@ -99,7 +99,7 @@ export class Session implements Subscriber, SessionKey {
     } else if (client.outbox.blocked && client.slow(message)) {
       this.broker.drop(this.clientId, message, 'slowReader')
     } else {
-      client.sendPublish(message, 0, retain, identifiers, 0, false)
+      client.sender.publish(message, 0, retain, identifiers, 0, false)
     }
   }
 
@@ -146,7 +146,7 @@ export class Session implements Subscriber, SessionKey {
   transmit(slot: Inflight, dup: boolean): void {
     slot.handshake = slot.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
     const { packetId } = slot
-    if (this.client?.sendPublish(slot.message!, slot.qos, slot.retain, slot.identifiers, packetId, dup) === false) {
+    if (this.client?.sender.publish(slot.message!, slot.qos, slot.retain, slot.identifiers, packetId, dup) === false) {
       // Filtered, expired or too large for this client: the slot is free again, the message is done with.
       this.window!.close(slot)
       if (this.durable) this.write(this.broker.sessions.ack(this, packetId))

@@ -15,6 +15,8 @@ export class StoredBacklog {
   #position: number
   #stopped: boolean
   #reading: boolean
+  // The first page after a resume is still to be read.
+  #resumed: boolean
   // Rises with each message put behind the window, so that a page read before it does not count as the last.
   #appends: number
   // Acknowledged while a page was on its way: that page may still show them.
@@ -27,6 +29,7 @@ export class StoredBacklog {
     this.#position = 0
     this.#stopped = false
     this.#reading = false
+    this.#resumed = false
     this.#appends = 0
     this.#ackedMeanwhile = new Set()
     this.waiting = false
@@ -35,6 +38,7 @@ export class StoredBacklog {
   /** The session had a connection before: begin at the front of its queue. */
   resume(): void {
     this.waiting = true
+    this.#resumed = true
   }
 
   /** One more message was put behind the window. */
@@ -54,13 +58,17 @@ export class StoredBacklog {
   pump(): void {
     while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
       const appends = this.#appends
-      const page = this.#session.broker.sessions.page(this.#session, this.#position, pageSize)
+      const { sessions, settings } = this.#session.broker
+      // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window.
+      const limit = this.#resumed ? Math.max(pageSize, settings.mqtt.inflightMax) : pageSize
+      this.#resumed = false
+      const page = sessions.page(this.#session, this.#position, limit)
       if (page instanceof Promise) {
         this.#reading = true
         page.then(
           entries => {
             this.#reading = false
-            this.#take(entries, appends)
+            this.#take(entries, appends, limit)
             this.#ackedMeanwhile.clear()
             this.pump()
           },
@@ -71,7 +79,7 @@ export class StoredBacklog {
         )
         return
       }
-      this.#take(page, appends)
+      this.#take(page, appends, limit)
     }
   }
 
@@ -80,14 +88,21 @@ export class StoredBacklog {
     return client !== null && window?.hasRoom === true && !client.outbox.blocked
   }
 
-  #take(entries: readonly QueueEntry[], appends: number): void {
+  #take(entries: readonly QueueEntry[], appends: number, limit: number): void {
+    let full = false
     for (const entry of entries) {
-      if (this.#stopped || !this.#room) return
+      if (this.#stopped) return
+      full ||= !this.#room
+      if (full) {
+        if (entry.packetId === 0) return
+        if (entry.released) this.#again(entry) // [MQTT-3.3.4-10]
+        continue
+      }
       this.#position = entry.position
       if (entry.packetId === 0) this.#first(entry)
-      else if (this.#session.window!.find(entry.packetId) === undefined && !this.#ackedMeanwhile.has(entry.packetId)) this.#again(entry)
+      else this.#again(entry)
     }
-    if (entries.length < pageSize && appends === this.#appends) this.waiting = false
+    if (!full && entries.length < limit && appends === this.#appends) this.waiting = false
   }
 
   #first(entry: QueueEntry): void {
@@ -106,10 +121,11 @@ export class StoredBacklog {
 
   #again(entry: QueueEntry): void {
     const session = this.#session
+    if (session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
-      session.client!.sendPubrel(entry.packetId)
+      session.client!.sender.pubrel(entry.packetId)
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }

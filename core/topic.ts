@@ -103,8 +103,6 @@ export function matches(filter: string, topic: string): boolean {
 export function covers(wide: string, narrow: string): boolean {
   const first = wide.charCodeAt(0)
   if (narrow.charCodeAt(0) === dollar && (first === plus || first === hash)) return false
-  // `+/#` matches a topic of one level too, so all that `#` matches; below the first level the parent makes the difference.
-  if (wide === '+/#' && narrow === '#') return true
   const wideLevels = wide.split('/')
   const narrowLevels = narrow.split('/')
   for (let i = 0; ; i++) {
@@ -115,7 +113,8 @@ export function covers(wide: string, narrow: string): boolean {
       // `a/#` covers `a`, because it matches it.
       return level === other || (other === undefined && wideLevels.length === i + 1 && level === '#')
     }
-    if (other === '#') return false
+    // `x/#` matches `x` too, which `x/+/#` does not; but before the first level, and before `/`, there is no topic name.
+    if (other === '#') return (narrow === '#' || narrow === '/#') && level === '+' && wideLevels[i + 1] === '#'
     if (level !== '+' && level !== other) return false
   }
 }

@@ -15,7 +15,7 @@ export class Wills {
   due(found: readonly Due[]): void {
     for (const due of found) {
       if (due.kind === 'will') this.publish(due.clientId, due.will)
-      else this.#broker.sessionEnded(due.session, null)
+      else this.#broker.registry.sessionEnded(due.session, null)
     }
   }
 

@@ -19,7 +19,7 @@ export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket
   const slot = session.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) {
     // Answered all the same, so that the client can let go of it.
-    client.sendAck(PacketType.Pubrel, packetId, ReasonCode.PacketIdentifierNotFound)
+    client.sender.ack(PacketType.Pubrel, packetId, ReasonCode.PacketIdentifierNotFound)
     return
   }
   if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBREC', packetId)
@@ -28,15 +28,15 @@ export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket
     return
   }
   if (slot.handshake === Handshake.AwaitPubcomp) {
-    client.sendPubrel(packetId)
+    client.sender.pubrel(packetId)
     return
   }
   slot.handshake = Handshake.AwaitPubcomp
   const done = session.durable ? client.broker.sessions.release(session, packetId) : undefined
-  if (done === undefined) client.sendPubrel(packetId)
+  if (done === undefined) client.sender.pubrel(packetId)
   else
     done.then(
-      () => client.sendPubrel(packetId),
+      () => client.sender.pubrel(packetId),
       error => client.broker.storeFailed(session, error),
     )
 }
@@ -53,14 +53,14 @@ export function handlePubcomp(client: Client, { packetId }: AckPacket): void {
 export function handlePubrel(client: Client, { packetId }: AckPacket): void {
   const session = client.session!
   if (typeof session.received?.get(packetId) !== 'number') {
-    client.sendAck(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
+    client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
     return
   }
   const done = session.durable ? client.broker.sessions.forget(session, packetId) : undefined
-  if (done === undefined) client.completeReceived(session, packetId)
+  if (done === undefined) client.acks.complete(session, packetId)
   else
     done.then(
-      () => client.completeReceived(session, packetId),
+      () => client.acks.complete(session, packetId),
       error => client.broker.storeFailed(session, error),
     )
 }

@@ -18,5 +18,5 @@ export async function handleAuth(client: Client, packet: AuthPacket): Promise<vo
     return
   }
   client.admit(result.admission)
-  client.sendAuth(ReasonCode.Success, result.data)
+  client.sender.auth(ReasonCode.Success, result.data)
 }

@@ -22,6 +22,9 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
+  if (packet.version === 5 && packet.will?.retain === true && !broker.capabilities.retain) {
+    return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
+  }
 
   const admission = await authenticate(client, packet)
   if (client.closed) return
@@ -33,7 +36,7 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
   if (client.closed) return client.neverConnected()
   if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) return client.refuse(toRefusal(refusal))
 
-  await broker.inTurn(client.clientId, () => establish(client, packet, admission.data))
+  await broker.registry.inTurn(client.clientId, () => establish(client, packet, admission.data))
 }
 
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
@@ -78,7 +81,7 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
     settings.mqtt.sessionExpiryMax ?? Number.POSITIVE_INFINITY,
   )
   const will = willOf(client, packet)
-  broker.takeOver(client)
+  broker.registry.takeOver(client)
   let claim: Awaited<ReturnType<typeof broker.sessions.claim>>
   try {
     const claiming = broker.sessions.claim({
@@ -94,14 +97,14 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
       broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
-  if (claim.ended !== null) broker.sessionEnded(claim.ended, null)
-  const session = broker.openSession(client, claim, expiryMs)
+  if (claim.ended !== null) broker.registry.sessionEnded(claim.ended, null)
+  const session = broker.registry.openSession(client, claim, expiryMs)
   client.will = will
   if (client.closed) return client.neverConnected()
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
 }
 
-function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill | null {
+function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {
   if (will === undefined) return null
   const { broker } = client
   const { willDelay, ...rest } = will.properties ?? {}
@@ -115,9 +118,8 @@ function willOf(client: Client, { will, properties }: ConnectPacket): StoredWill
     clientId: client.clientId,
     receivedAt: broker.now,
   })
-  // The will goes out when its delay is over or the session ends, whichever comes first [MQTT-3.1.3-9].
-  const delayMs = Math.min((willDelay ?? 0) * 1000, expiryToMs(properties?.sessionExpiry ?? 0))
-  return { message, delayMs, username: client.username, rights: client.rights }
+  // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].
+  return { message, delayMs: (willDelay ?? 0) * 1000, username: client.username, rights: client.rights }
 }
 
 function connackProperties(client: Client, packet: ConnectPacket, expiryMs: number, authData: Buffer | undefined): Properties {

@@ -18,7 +18,7 @@ export async function exchange(client: Client, first: AuthPacket): Promise<Excha
     if (typeof step !== 'object' || !('continue' in step)) return { refusal: toRefusal(step) }
     if (client.closed) return { refusal: { reasonCode: ReasonCode.UnspecifiedError } }
     const next = client.nextAuth()
-    client.sendAuth(ReasonCode.ContinueAuthentication, step.data, step.reasonString)
+    client.sender.auth(ReasonCode.ContinueAuthentication, step.data, step.reasonString)
     const answer = await next
     if (answer.reasonCode !== ReasonCode.ContinueAuthentication || answer.properties?.authenticationMethod !== client.authMethod) {
       return { refusal: { reasonCode: ReasonCode.ProtocolError, reasonString: 'AUTH does not continue the exchange' } } // [MQTT-4.12.0-3] [MQTT-4.12.0-5]

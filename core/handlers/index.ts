@@ -22,7 +22,7 @@ export function handlePacket(client: Client, packet: Packet): void | Promise<voi
     case PacketType.Pubcomp:
       return handlePubcomp(client, packet)
     case PacketType.Pingreq:
-      return client.sendPingresp()
+      return client.sender.pingresp()
     case PacketType.Subscribe:
       return handleSubscribe(client, packet)
     case PacketType.Unsubscribe:

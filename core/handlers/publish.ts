@@ -2,9 +2,9 @@ import type { Client } from '../client.ts'
 import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../message.ts'
-import type { PublishPacket } from '../protocol/packets.ts'
+import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { isUtf8 } from '../protocol/utf8.ts'
-import { ReasonCode } from '../reason.ts'
+import { publishAckCode, ReasonCode } from '../reason.ts'
 import { topicLevels } from '../topic.ts'
 
 /** A publish between its arrival and its routing. */
@@ -18,54 +18,53 @@ export interface PendingPublish {
 }
 
 /** Judges a publish and routes it; returns it where its verdict, or its turn, is still awaited. */
-export function handlePublish(client: Client, packet: PublishPacket): PendingPublish | null {
+export function handlePublish(client: Client, publish: InboundPublish): PendingPublish | null {
   const { broker } = client
-  const { qos, packetId } = packet
-  const topic = resolveAlias(client, packet)
+  const { qos, packetId } = publish
+  const topic = resolveAlias(client, publish)
 
-  if (qos > 0 && !client.takeQuota(packet)) return null
-  if (packet.retain && !broker.capabilities.retain) {
+  if (qos > 0 && !client.acks.take(qos, packetId)) return null
+  if (publish.retain && !broker.capabilities.retain) {
     throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
   }
 
-  const properties = packet.properties
-  const message = new Message(
-    {
-      topic,
-      payload: packet.payload,
-      qos,
-      retain: packet.retain,
-      properties,
-      origin: 'client',
-      clientId: client.clientId,
-      receivedAt: broker.now,
-    },
-    true,
-  )
+  const message = messageOf(client, publish, topic)
   const refusal = refusalOf(client, message)
-  const pending: PendingPublish = { message, packetId, qos, decided: refusal !== undefined, verdict: refusal }
-  if (!pending.decided) {
-    const { onPublish } = broker.hooks
-    if (!onPublish.isUsed()) {
-      pending.decided = true
-    } else {
-      let returned = false
-      onPublish.callAsync(client, message, (_error, verdict) => {
-        pending.decided = true
-        pending.verdict = verdict ?? undefined
-        if (returned) client.lane.drain()
-      })
-      returned = true
+  const { onPublish } = broker.hooks
+  if (refusal !== undefined || !onPublish.isUsed()) {
+    if (client.lane.idle) {
+      completePublish(client, message, packetId, qos, refusal)
+      return null
     }
+    message.own()
+    return { message, packetId, qos, decided: true, verdict: refusal }
   }
+  // What a tap does to the properties' own fields is not seen, so they are encoded anew.
+  if (message.properties !== undefined) message.changed()
+  const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
+  let returned = false
+  onPublish.callAsync(client, message, (_error, verdict) => {
+    pending.decided = true
+    pending.verdict = verdict ?? undefined
+    if (returned) client.lane.drain()
+  })
+  returned = true
   if (pending.decided && client.lane.idle) {
-    completePublish(client, pending)
+    completePublish(client, message, packetId, qos, pending.verdict)
     return null
   }
   // The read buffer is overwritten before its turn comes.
   message.own()
   return pending
 }
+
+function messageOf(client: Client, publish: InboundPublish, topic: string): Message {
+  const { qos, retain, properties } = publish
+  const { clientId, broker } = client
+  return new Message({ topic, payload: noPayload, qos, retain, properties, origin: 'client', clientId, receivedAt: broker.now }, publish)
+}
+
+const noPayload = Buffer.alloc(0)
 
 /** Why this publish is refused before any plugin is asked for its verdict. */
 function refusalOf(client: Client, message: Message): Refusal | undefined {
@@ -84,7 +83,13 @@ function refusalOf(client: Client, message: Message): Refusal | undefined {
 }
 
 /** Routes a publish that has its verdict, and sees to its acknowledgement. */
-export function completePublish(client: Client, { message, packetId, qos, verdict }: PendingPublish): void {
+export function completePublish(
+  client: Client,
+  message: Message,
+  packetId: number,
+  qos: 0 | 1 | 2,
+  verdict: PublishVerdict | undefined,
+): void {
   const refusal = asRefusal(verdict)
   if (refusal !== null) return refuse(client, message, packetId, qos, refusal)
   const { broker } = client
@@ -94,7 +99,7 @@ export function completePublish(client: Client, { message, packetId, qos, verdic
   const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
   if (qos === 0) return
   const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
+  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
 }
 
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
@@ -110,9 +115,9 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
     const session = client.session!
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
-    client.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
+    client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
   } else if (qos > 0) {
-    client.acknowledge(qos as 1 | 2, packetId, refusal.reasonCode, refusal.reasonString, null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), refusal.reasonString, null)
   }
 }
 
@@ -124,7 +129,7 @@ function asRefusal(verdict: PublishVerdict | undefined): Refusal | null {
 }
 
 /** The topic name that a topic alias stands for; remembers a new one. Aliases end with the connection and are never passed on. */
-function resolveAlias(client: Client, packet: PublishPacket): string {
+function resolveAlias(client: Client, packet: InboundPublish): string {
   const alias = packet.properties?.topicAlias
   if (alias === undefined) return packet.topic
   if (alias > client.broker.settings.mqtt.topicAliasMaximum) {

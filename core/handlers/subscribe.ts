@@ -2,59 +2,74 @@ import type { Client } from '../client.ts'
 import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
-import type { SubscribePacket } from '../protocol/packets.ts'
+import type { SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
 import { isTopicFilter, topicLevels } from '../topic.ts'
+import { filtersPerTurn } from '../turns.ts'
 import { toRefusal } from './refusal.ts'
 
-/** SUBSCRIBE: each filter is judged by itself and answered in order [MQTT-3.8.4-6]; SUBACK waits for the store. */
-export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
-  const session = client.session!
-  const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
-  const attempts: SubscriptionAttempt[] = packet.subscriptions.map(request => {
-    if (!isTopicFilter(request.filter)) {
-      throw new MqttError(ReasonCode.MalformedPacket, `"${request.filter}" is not a topic filter`) // [MQTT-4.7.1-1]
-    }
-    const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
-    return {
-      filter,
-      qos,
-      noLocal,
-      retainAsPublished,
-      retainHandling,
-      identifier,
-      existed: session.subscriptions.has(filter),
-      lifetime: 'session',
-    }
-  })
-  // The store's batch and the answer want all filters judged; only a tap on onSubscribe can make that wait.
-  if (!client.broker.hooks.onSubscribe.isUsed()) {
-    return keep(
-      client,
-      packet,
-      attempts,
-      attempts.map(attempt => refusedByCore(client, attempt) ?? attempt.qos),
-    )
-  }
-  return judge(client, packet, attempts)
+/** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
+interface Subscribing {
+  readonly client: Client
+  readonly packetId: number
+  readonly attempts: SubscriptionAttempt[]
+  readonly reasonCodes: number[]
 }
 
-async function judge(client: Client, packet: SubscribePacket, attempts: SubscriptionAttempt[]): Promise<void> {
-  const { onSubscribe } = client.broker.hooks
-  const reasonCodes: number[] = []
-  for (const attempt of attempts) {
-    const asked = attempt.qos
-    let code: number | undefined = refusedByCore(client, attempt)
-    if (code === undefined) {
-      const refusal = (await onSubscribe.promise(client, attempt)) as SubscribeRefusal | undefined
+/** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
+export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
+  const { packetId, subscriptions } = packet
+  const subscribing: Subscribing = { client, packetId, attempts: [], reasonCodes: [] }
+  const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
+  // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
+  const named = new Set<string>()
+  const attempt = (request: SubscriptionRequest): SubscriptionAttempt => {
+    const existed = client.session!.subscriptions.has(request.filter) || named.has(request.filter)
+    named.add(request.filter)
+    return attemptOf(request, identifier, existed)
+  }
+  // Only a tap on onSubscribe, and many filters, make this wait.
+  if (client.broker.hooks.onSubscribe.isUsed() || subscriptions.length > filtersPerTurn) {
+    return judge(subscribing, subscriptions, attempt)
+  }
+  for (const request of subscriptions) {
+    const asked = attempt(request)
+    subscribing.attempts.push(asked)
+    subscribing.reasonCodes.push(refusedByCore(client, asked) ?? asked.qos)
+  }
+  return keep(subscribing)
+}
+
+function attemptOf(request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
+  const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
+  if (!isTopicFilter(filter)) {
+    throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`) // [MQTT-4.7.1-1]
+  }
+  return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier, existed, lifetime: 'session' }
+}
+
+async function judge(
+  subscribing: Subscribing,
+  requests: readonly SubscriptionRequest[],
+  attempt: (request: SubscriptionRequest) => SubscriptionAttempt,
+): Promise<void> {
+  const { client, attempts, reasonCodes } = subscribing
+  const { hooks, turns } = client.broker
+  for (const request of requests) {
+    if (attempts.length % filtersPerTurn === filtersPerTurn - 1) await turns.next()
+    const asked = attempt(request)
+    let code: number | undefined = refusedByCore(client, asked)
+    if (code === undefined && hooks.onSubscribe.isUsed()) {
+      const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
       if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) code = toRefusal(refusal).reasonCode
     }
     // A plugin may lower the QoS, never raise it [MQTT-3.8.4-8].
-    attempt.qos = Math.min(asked, Math.max(0, attempt.qos)) as 0 | 1 | 2
-    reasonCodes.push(code ?? attempt.qos)
+    asked.qos = Math.min(request.qos, Math.max(0, asked.qos)) as 0 | 1 | 2
+    attempts.push(asked)
+    reasonCodes.push(code ?? asked.qos)
   }
-  await keep(client, packet, attempts, reasonCodes)
+  await keep(subscribing)
 }
 
 function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number | undefined {
@@ -67,40 +82,60 @@ function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number 
 }
 
 /** Registers what was granted, once the store has it, and answers [gate: SUBACK]. */
-function keep(client: Client, packet: SubscribePacket, attempts: SubscriptionAttempt[], reasonCodes: number[]): void | Promise<void> {
+function keep(subscribing: Subscribing): void | Promise<void> {
+  const { client, attempts, reasonCodes } = subscribing
   const session = client.session!
-  const granted = attempts.filter((_attempt, i) => reasonCodes[i]! < 0x80)
-  const stored = session.durable ? granted.filter(attempt => attempt.lifetime === 'session') : []
-  const answer = (): void => {
-    for (const attempt of granted) {
-      if (attempt.lifetime === 'none') continue
-      client.broker.subscribe(session, subscriptionOf(attempt))
-      if (attempt.lifetime === 'connection') {
-        session.temporary ??= new Set()
-        session.temporary.add(attempt.filter)
-      }
+  const isGranted = (_attempt: SubscriptionAttempt, i: number): boolean => reasonCodes[i]! < 0x80
+  const stored = session.durable ? attempts.filter(isGranted).filter(attempt => attempt.lifetime === 'session') : []
+  const done = stored.length > 0 ? client.broker.sessions.subscribe(session, stored.map(subscriptionOf)) : undefined
+  if (done === undefined) return grant(subscribing)
+  return done.then(
+    () => grant(subscribing),
+    error => {
+      client.broker.storeFailed(session, error)
+      reasonCodes.fill(ReasonCode.UnspecifiedError)
+      answer(subscribing, [])
+    },
+  )
+}
+
+function grant(subscribing: Subscribing): void | Promise<void> {
+  const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
+  if (granted.length > filtersPerTurn) return registerMany(subscribing, granted)
+  register(subscribing.client, granted)
+  answer(subscribing, granted)
+}
+
+async function registerMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
+  for (let from = 0; from < granted.length; from += filtersPerTurn) {
+    await subscribing.client.broker.turns.next()
+    register(subscribing.client, granted.slice(from, from + filtersPerTurn))
+  }
+  answer(subscribing, granted)
+}
+
+function register({ broker, session }: Client, granted: readonly SubscriptionAttempt[]): void {
+  for (const attempt of granted) {
+    if (attempt.lifetime === 'none') continue
+    broker.registry.subscribe(session!, subscriptionOf(attempt))
+    if (attempt.lifetime === 'connection') {
+      session!.temporary ??= new Set()
+      session!.temporary.add(attempt.filter)
     }
-    if (client.closed) return
-    const { version } = client
-    client.send({
-      type: PacketType.Suback,
-      packetId: packet.packetId,
-      // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
-      reasonCodes: version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
-      properties: undefined,
-    })
-    const { onSubscribed } = client.broker.hooks
-    for (const attempt of granted) onSubscribed.call(client, attempt)
   }
-  if (stored.length === 0) return answer()
-  const failed = (error: unknown): void => {
-    client.broker.storeFailed(session, error)
-    for (let i = 0; i < reasonCodes.length; i++) if (stored.includes(attempts[i]!)) reasonCodes[i] = ReasonCode.UnspecifiedError
-    granted.length = 0
-    answer()
-  }
-  const done = client.broker.sessions.subscribe(session, stored.map(subscriptionOf))
-  return done === undefined ? answer() : done.then(answer, failed)
+}
+
+function answer({ client, packetId, reasonCodes }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
+  if (client.closed) return
+  client.sender.packet({
+    type: PacketType.Suback,
+    packetId,
+    // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
+    reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
+    properties: undefined,
+  })
+  const { onSubscribed } = client.broker.hooks
+  if (onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)
 }
 
 function subscriptionOf({ filter, qos, noLocal, retainAsPublished, retainHandling, identifier }: SubscriptionAttempt): Subscription {

@@ -4,29 +4,57 @@ import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { isTopicFilter } from '../topic.ts'
+import { filtersPerTurn } from '../turns.ts'
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
-export function handleUnsubscribe(client: Client, { packetId, filters }: UnsubscribePacket): void | Promise<void> {
+export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): void | Promise<void> {
+  const { filters } = packet
   const { broker } = client
   const session = client.session!
+  const held = new Set<string>()
+  const reasonCodes: number[] = []
   for (const filter of filters) {
     if (!isTopicFilter(filter)) throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
+    // A filter that is named twice is gone the second time.
+    const exists = session.subscriptions.has(filter) && !held.has(filter)
+    if (exists) held.add(filter)
+    reasonCodes.push(exists ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted)
   }
-  const held = [...new Set(filters.filter(filter => session.subscriptions.has(filter)))]
-  const answer = (): void => {
-    const reasonCodes = filters.map((filter, i) =>
-      held.includes(filter) && filters.indexOf(filter) === i ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted,
-    )
-    for (const filter of held) broker.unsubscribe(session, filter)
-    if (client.closed) return
-    client.send({ type: PacketType.Unsuback, packetId, reasonCodes: client.version === 5 ? reasonCodes : [], properties: undefined })
-    const { onUnsubscribed } = broker.hooks
-    if (onUnsubscribed.isUsed()) for (const filter of held) onUnsubscribed.call(client, { filter })
+  const leaving = [...held]
+  const done = session.durable && leaving.length > 0 ? broker.sessions.unsubscribe(session, leaving) : undefined
+  if (done === undefined) return leave(client, packet, leaving, reasonCodes)
+  return done.then(
+    () => leave(client, packet, leaving, reasonCodes),
+    error => {
+      broker.storeFailed(session, error)
+      client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
+    },
+  )
+}
+
+function leave(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): void | Promise<void> {
+  if (filters.length > filtersPerTurn) return leaveMany(client, packet, filters, reasonCodes)
+  for (const filter of filters) client.broker.registry.unsubscribe(client.session!, filter)
+  answer(client, packet, filters, reasonCodes)
+}
+
+async function leaveMany(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): Promise<void> {
+  const { registry, turns } = client.broker
+  for (let from = 0; from < filters.length; from += filtersPerTurn) {
+    await turns.next()
+    for (const filter of filters.slice(from, from + filtersPerTurn)) registry.unsubscribe(client.session!, filter)
   }
-  const done = session.durable && held.length > 0 ? broker.sessions.unsubscribe(session, held) : undefined
-  if (done === undefined) return answer()
-  return done.then(answer, error => {
-    broker.storeFailed(session, error)
-    client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
+  answer(client, packet, filters, reasonCodes)
+}
+
+function answer(client: Client, { packetId }: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): void {
+  if (client.closed) return
+  client.sender.packet({
+    type: PacketType.Unsuback,
+    packetId,
+    reasonCodes: client.version === 5 ? reasonCodes : [],
+    properties: undefined,
   })
+  const { onUnsubscribed } = client.broker.hooks
+  if (onUnsubscribed.isUsed()) for (const filter of filters) onUnsubscribed.call(client, { filter })
 }

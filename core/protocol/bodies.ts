@@ -1,3 +1,4 @@
+import { publishAckCodes } from '../reason.ts'
 import { readConnect } from './connect.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
 import type { Receiver } from './headers.ts'
@@ -12,7 +13,6 @@ export interface BodyContext {
 }
 
 // The reason codes that a packet may carry (2.4).
-const publishCodes: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
 const releaseCodes: ReadonlySet<number> = new Set([0x00, 0x92])
 const clientDisconnectCodes: ReadonlySet<number> = new Set([
   0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
@@ -29,7 +29,7 @@ export function decodeBody(type: number, reader: Reader, context: BodyContext): 
       return readConnack(reader, five)
     case PacketType.Puback:
     case PacketType.Pubrec:
-      return readAck(type, reader, five, publishCodes)
+      return readAck(type, reader, five, publishAckCodes)
     case PacketType.Pubrel:
     case PacketType.Pubcomp:
       return readAck(type, reader, five, releaseCodes)

@@ -26,8 +26,9 @@ export function readConnect(reader: Reader, context: { version: ProtocolVersion 
   const properties = version === 5 ? readProperties(reader, Carrier.Connect) : undefined
   const clientId = reader.text()
   const will = (flags & Flag.Will) !== 0 ? readWill(reader, flags, version) : undefined
-  const username = (flags & Flag.Username) !== 0 ? reader.text() : undefined
-  const password = (flags & Flag.Password) !== 0 ? reader.binary() : undefined
+  // In MQTT 3.1 the remaining length takes precedence: both may be announced and missing.
+  const username = (flags & Flag.Username) !== 0 && !(version === 3 && reader.left === 0) ? reader.text() : undefined
+  const password = (flags & Flag.Password) !== 0 && !(version === 3 && reader.left === 0) ? reader.binary() : undefined
   reader.finish()
   const cleanStart = (flags & Flag.CleanStart) !== 0
   return { type: PacketType.Connect, version, bridge, clientId, cleanStart, keepAlive, username, password, will, properties }

@@ -2,8 +2,9 @@ import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
 import { decodeBody } from './bodies.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
-import { headerFault, type Receiver } from './headers.ts'
-import type { Packet, Properties, PublishPacket } from './packets.ts'
+import { headerFault, isRepeat, type Receiver } from './headers.ts'
+import { InboundPublish } from './inbound-publish.ts'
+import type { Packet, Properties } from './packets.ts'
 import { Carrier, readProperties } from './properties.ts'
 import { malformed, protocolError, Reader } from './reader.ts'
 import { readTopicName, type TopicCache } from './topic-cache.ts'
@@ -11,6 +12,8 @@ import { readTopicName, type TopicCache } from './topic-cache.ts'
 export interface PacketSink {
   /** One whole packet. It may hold views into the bytes that were read: they are good until the call returns. */
   onPacket(packet: Packet): void
+  /** A PUBLISH, where the sink wants it as it lies in the bytes that were read; else it goes to `onPacket`. */
+  onPublish?(publish: InboundPublish): void
 }
 
 export interface DecoderOptions {
@@ -20,6 +23,9 @@ export interface DecoderOptions {
   /** Spares the decoding of topic names that were seen before. */
   readonly topics?: TopicCache
 }
+
+// A body is read in one step, so one reader serves all decoders.
+const reader = new Reader()
 
 /** The bytes of a packet's fixed header are not all there yet. */
 const incomplete = -1
@@ -35,13 +41,15 @@ export class Decoder {
   readonly #sink: PacketSink
   readonly #receiver: Receiver
   readonly #topics: TopicCache | null
-  readonly #reader: Reader
+  #publish: InboundPublish | null
   #connected: boolean
   #paused: boolean
   // The beginning of a packet, or everything since a pause.
   #kept: Buffer | null
   #keptEnd: number
   #running: boolean
+  // What is being read was put together here, and is forgotten afterwards.
+  #ownBytes: boolean
 
   constructor(sink: PacketSink, { maximumPacketSize, receiver, topics }: DecoderOptions) {
     this.version = 4
@@ -49,12 +57,13 @@ export class Decoder {
     this.#sink = sink
     this.#receiver = receiver
     this.#topics = topics ?? null
-    this.#reader = new Reader()
+    this.#publish = null
     this.#connected = receiver === 'client'
     this.#paused = false
     this.#kept = null
     this.#keptEnd = 0
     this.#running = false
+    this.#ownBytes = false
   }
 
   /** Bytes that wait for the rest of their packet, or for `resume`. */
@@ -94,8 +103,17 @@ export class Decoder {
     const end = this.#keptEnd
     this.#kept = null
     this.#keptEnd = 0
-    const at = this.#run(kept, 0, end)
+    const at = this.#runOwn(kept, end)
     if (at < end) this.#keep(kept, at, end)
+  }
+
+  #runOwn(kept: Buffer, end: number): number {
+    this.#ownBytes = true
+    try {
+      return this.#run(kept, 0, end)
+    } finally {
+      this.#ownBytes = false
+    }
   }
 
   /** Reads packets where they lie; returns where it stopped. */
@@ -137,7 +155,7 @@ export class Decoder {
       this.#kept = null
       this.#keptEnd = 0
       // After a pause more than one packet may have been kept.
-      const ran = this.#run(packet, 0, packetEnd)
+      const ran = this.#runOwn(packet, packetEnd)
       at += Math.max(0, lacks)
       if (ran === packetEnd) return at
       this.#keep(packet, ran, packetEnd)
@@ -160,7 +178,7 @@ export class Decoder {
   /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */
   #measure(bytes: Buffer, at: number, end: number): number {
     const fault = this.#connected || bytes[at]! >>> 4 === PacketType.Connect ? headerFault(bytes[at]!, this.#receiver) : beforeConnect
-    if (fault !== null) throw new MqttError(fault.reasonCode, fault.message)
+    if (fault !== null && !(this.version === 3 && isRepeat(bytes[at]!))) throw new MqttError(fault.reasonCode, fault.message)
     let length = 0
     for (let i = 1; i <= 4; i++) {
       if (at + i >= end) return incomplete
@@ -184,10 +202,15 @@ export class Decoder {
     while (bytes[at]! > 127) at += 1
     at += 1
     if (header >>> 4 === PacketType.Publish) {
-      this.#sink.onPacket(this.#publish(bytes, header, at, end))
+      this.#publish ??= new InboundPublish()
+      const publish = this.#publish
+      this.#readPublish(publish, bytes, start, at, end)
+      const sink = this.#sink
+      if (sink.onPublish !== undefined) sink.onPublish(publish)
+      else sink.onPacket(publish.packet())
+      if (publish.owned) publish.forget()
       return
     }
-    const reader = this.#reader
     reader.reset(bytes, at, end)
     const packet = decodeBody(header >>> 4, reader, this)
     if (packet.type === PacketType.Connect) this.#connected = true
@@ -199,9 +222,10 @@ export class Decoder {
     return this.#receiver
   }
 
-  #publish(bytes: Buffer, header: number, start: number, end: number): PublishPacket {
+  #readPublish(publish: InboundPublish, bytes: Buffer, start: number, body: number, end: number): void {
+    const header = bytes[start]!
     const qos = ((header >>> 1) & 3) as QoS
-    let at = start
+    let at = body
     if (at + 2 > end) throw malformed('PUBLISH without a topic name')
     const topicLength = (bytes[at]! << 8) | bytes[at + 1]!
     at += 2
@@ -222,7 +246,6 @@ export class Decoder {
       if (at >= end) throw malformed('PUBLISH ends before its properties')
       if (bytes[at] === 0) at += 1
       else {
-        const reader = this.#reader
         reader.reset(bytes, at, end)
         properties = readProperties(reader, Carrier.Publish)
         at = reader.at
@@ -234,16 +257,21 @@ export class Decoder {
         ? protocolError('PUBLISH with neither topic name nor topic alias')
         : malformed('PUBLISH with an empty topic name')
     }
-    return {
-      type: PacketType.Publish,
-      dup: (header & 8) !== 0,
-      qos,
-      retain: (header & 1) !== 0,
-      topic,
-      packetId,
-      properties,
-      payload: bytes.subarray(at, end),
-    }
+    publish.dup = (header & 8) !== 0
+    publish.qos = qos
+    publish.retain = (header & 1) !== 0
+    publish.topic = topic
+    publish.packetId = packetId
+    publish.properties = properties
+    publish.version = this.version
+    publish.aliased = properties?.topicAlias !== undefined
+    publish.bytes = bytes
+    publish.start = start
+    publish.packetIdAt = topicEnd
+    publish.payloadAt = at
+    publish.end = end
+    // A packet that came in pieces lies in a buffer of its own; it may keep it where it fills most of it.
+    publish.owned = this.#ownBytes && (end - start) * 2 > bytes.length
   }
 
   #check({ topicAlias, subscriptionIdentifiers }: Properties): void {

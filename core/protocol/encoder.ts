@@ -7,9 +7,16 @@ import { variableLength, Writer, writeVariable } from './writer.ts'
 /** Payloads above this many bytes are not copied into a frame, but kept beside it and shared by all receivers. */
 export const framePayloadMax = 16_384
 
-/** The wire form of a PUBLISH whose packet identifier is still to be written, into each receiver's own copy. */
+/** The first byte of a PUBLISH. */
+export function publishHeader(qos: QoS, retain: boolean, dup: boolean): number {
+  return (PacketType.Publish << 4) | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
+}
+
+/** The wire form of a PUBLISH whose first byte and packet identifier are still to be written, into each receiver's own copy. */
 export interface PublishFrame {
   readonly head: Buffer
+  /** The first byte; that of `head` may be another one's. */
+  readonly header: number
   /** Where the packet identifier goes; -1 at QoS 0. */
   readonly packetIdAt: number
   /** Follows `head`; null where `head` holds it. */
@@ -41,7 +48,8 @@ export function encodePublish(
   const apart = payload.length > framePayloadMax
   const length = 1 + variableLength(remaining) + remaining
   const head = Buffer.allocUnsafe(apart ? length - payload.length : length)
-  head[0] = (PacketType.Publish << 4) | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
+  const header = publishHeader(qos, retain, dup)
+  head[0] = header
   let at = writeVariable(head, 1, remaining)
   head[at++] = topicLength >>> 8
   head[at++] = topicLength & 0xff
@@ -57,7 +65,7 @@ export function encodePublish(
     else at += fields.copyTo(head, at)
   }
   if (!apart) head.set(payload, at)
-  return { head, packetIdAt, payload: apart ? payload : null, length }
+  return { head, header, packetIdAt, payload: apart ? payload : null, length }
 }
 
 /** Encodes any packet. Strings beyond 65,535 bytes are a RangeError. */

@@ -23,6 +23,11 @@ export function headerFault(header: number, receiver: Receiver): HeaderFault | n
   return faults[receiver][header]!
 }
 
+/** PUBREL, SUBSCRIBE or UNSUBSCRIBE with the DUP flag, which only MQTT 3.1 has there. */
+export function isRepeat(header: number): boolean {
+  return header === 0x6a || header === 0x8a || header === 0xaa
+}
+
 function all(receiver: Receiver): (HeaderFault | null)[] {
   return Array.from({ length: 256 }, (_, header) => judge(header, receiver))
 }

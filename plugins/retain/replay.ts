@@ -40,10 +40,11 @@ export class Replay {
   }
 
   #send({ messages, done }: RetainedPage): void {
-    const { qos, identifier } = this.#subscription
+    const { qos, identifier, noLocal } = this.#subscription
     const identifiers = identifier > 0 ? [identifier] : null
     for (const message of messages) {
-      this.#broker.deliver(this.#client, message, Math.min(qos, message.qos) as 0 | 1 | 2, true, identifiers) // [MQTT-3.3.1-8]
+      if (noLocal && message.clientId === this.#client.clientId) continue // [MQTT-3.8.3-3]
+      this.#broker.deliver(this.#client, message, Math.min(qos, message.qos) as 0 | 1 | 2, true, identifiers)
     }
     if (!done) setImmediate(() => this.run())
   }

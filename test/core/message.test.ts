@@ -1,17 +1,44 @@
 import { connect as connectSocket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { Message } from '../../core/message.ts'
+import { PacketType } from '../../core/protocol/constants.ts'
+import { Decoder } from '../../core/protocol/decoder.ts'
+import { encodePacket } from '../../core/protocol/encoder.ts'
+import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
+import type { PublishPacket } from '../../core/protocol/packets.ts'
 import { startBroker } from '../support/broker.ts'
 import { TestClient } from '../support/client.ts'
 import { messageOf } from './messages.ts'
 
-describe('a borrowed payload', () => {
-  const borrowed = (payload: Buffer) =>
-    new Message({ topic: 't', payload, qos: 0, retain: false, origin: 'client', clientId: '', receivedAt: 0 }, true)
+/** A message whose bytes lie in the buffer that the next read overwrites. */
+function borrowed(payload: string): { message: Message; chunk: Buffer } {
+  const packet: PublishPacket = {
+    type: PacketType.Publish,
+    topic: 't',
+    payload: Buffer.from(payload),
+    qos: 0,
+    retain: false,
+    dup: false,
+    packetId: 0,
+    properties: undefined,
+  }
+  const chunk = Buffer.concat([encodePacket(packet, 4), encodePacket(packet, 4)])
+  let message: Message | undefined
+  const sink = {
+    onPacket: () => {},
+    onPublish(publish: InboundPublish) {
+      const { topic, qos, retain } = publish
+      message = new Message({ topic, payload: publish.payload, qos, retain, origin: 'client', clientId: '', receivedAt: 0 }, publish)
+    },
+  }
+  const decoder = new Decoder(sink, { maximumPacketSize: 1_000_000, receiver: 'client' })
+  decoder.feed(chunk, 0, chunk.length / 2)
+  return { message: message!, chunk }
+}
 
+describe('a borrowed payload', () => {
   test('is copied at the first touch, and once', () => {
-    const chunk = Buffer.from('hello')
-    const message = borrowed(chunk)
+    const { message, chunk } = borrowed('hello')
     const { payload } = message
     chunk.fill(0)
     expect(payload.toString()).toBe('hello')
@@ -19,20 +46,35 @@ describe('a borrowed payload', () => {
   })
 
   test('is copied by own(), not by asking for its length', () => {
-    const chunk = Buffer.from('hello')
-    const message = borrowed(chunk)
+    const { message, chunk } = borrowed('hello')
     expect(message.payloadLength).toBe(5)
-    chunk.write('HELLO')
+    chunk.write('HELLO', chunk.indexOf('hello'))
     message.own()
     chunk.fill(0)
     expect(message.payload.toString()).toBe('HELLO')
   })
 
-  test.each([10, 20_000])('of %i bytes lies in a frame that the next read does not change', length => {
-    const chunk = Buffer.alloc(length, 'x')
-    const { head, payload } = borrowed(chunk).frame(4, 0, false)
+  test('that is large lies in a frame that the next read does not change', () => {
+    const { message, chunk } = borrowed('x'.repeat(20_000))
+    const { payload } = message.frame(4, 0, false)
     chunk.fill(0)
-    expect(Buffer.concat(payload === null ? [head] : [head, payload]).subarray(-length)).toEqual(Buffer.alloc(length, 'x'))
+    expect(payload).toEqual(Buffer.alloc(20_000, 'x'))
+  })
+
+  test('is sent as it came, but for the receiver’s own header', () => {
+    const { message } = borrowed('hello')
+    const frame = message.frame(4, 0, true)
+    expect(frame.head.toString('hex')).toBe(`3008000174${Buffer.from('hello').toString('hex')}`)
+    expect(frame.header).toBe(0x31)
+  })
+
+  test('is encoded anew for a receiver of another format, and when topic or properties change', () => {
+    const { message } = borrowed('hello')
+    expect(message.frame(5, 1, false).head.toString('hex')).toBe(`320b000174000000${Buffer.from('hello').toString('hex')}`)
+    message.topic = 'u'
+    expect(message.frame(4, 0, false).head.toString('hex')).toBe(`3008000175${Buffer.from('hello').toString('hex')}`)
+    message.properties = { contentType: 'x' }
+    expect(message.frame(5, 0, false).head.toString('hex')).toBe(`300d0001750403000178${Buffer.from('hello').toString('hex')}`)
   })
 })
 

@@ -1,4 +1,4 @@
-import { duplexPair } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import { ManualClock } from '../../core/manual-clock.ts'
 import type { RunningBroker } from '../../core/running-broker.ts'
@@ -27,6 +27,8 @@ export async function startBroker(config: Config = {}): Promise<TestBroker> {
   onTestFinished(() => running.stop())
   const open = (version: 3 | 4 | 5 = 4): TestClient => {
     const [ours, theirs] = duplexPair()
+    endWith(ours, theirs)
+    endWith(theirs, ours)
     const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: 'memory' })
     const events = running.accept(transport)
     if (events === null) theirs.on('error', () => {})
@@ -49,6 +51,13 @@ export async function startBroker(config: Config = {}): Promise<TestBroker> {
       await settled()
     },
   }
+}
+
+// On Node 20 a pair's one side is not told that the other was destroyed; a socket would be, behind the last bytes.
+function endWith(closing: Duplex, other: Duplex): void {
+  closing.on('close', () => {
+    if (!other.destroyed) other.push(null)
+  })
 }
 
 /** Lets everything that is on its way in memory arrive: streams, immediates and promises take turns a few times. */

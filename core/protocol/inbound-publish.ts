@@ -1,0 +1,71 @@
+import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
+import type { Properties, PublishPacket } from './packets.ts'
+
+const noBytes = Buffer.alloc(0)
+
+/**
+ * A PUBLISH where it lies in the bytes that were read. A decoder has one of these and fills it anew for each packet, so that
+ * a publish costs no objects before the broker knows what becomes of it: good until the sink returns, `clone` keeps it.
+ */
+export class InboundPublish implements PublishPacket {
+  readonly type = PacketType.Publish
+  dup = false
+  qos: QoS = 0
+  retain = false
+  /** Empty when MQTT 5's topic alias stands for it. */
+  topic = ''
+  /** 0 at QoS 0. */
+  packetId = 0
+  properties: Properties | undefined = undefined
+  /** The protocol level that these bytes are in. */
+  version: ProtocolVersion = 4
+  /** The whole packet is `bytes` from `start` to `end`; its packet identifier, if it has one, is at `packetIdAt`. */
+  bytes: Buffer = noBytes
+  start = 0
+  packetIdAt = 0
+  payloadAt = 0
+  end = 0
+  /** The packet holds a topic alias. */
+  aliased = false
+  /** The bytes are a buffer of this packet's own, which nobody writes to again. */
+  owned = false
+
+  get payload(): Buffer {
+    return this.bytes.subarray(this.payloadAt, this.end)
+  }
+
+  get payloadLength(): number {
+    return this.end - this.payloadAt
+  }
+
+  /** A copy that is good for ever. */
+  clone(): InboundPublish {
+    const copy = new InboundPublish()
+    const { start } = this
+    copy.dup = this.dup
+    copy.qos = this.qos
+    copy.retain = this.retain
+    copy.topic = this.topic
+    copy.packetId = this.packetId
+    copy.properties = this.properties
+    copy.version = this.version
+    copy.bytes = Buffer.from(this.bytes.subarray(start, this.end))
+    copy.packetIdAt = this.packetIdAt - start
+    copy.payloadAt = this.payloadAt - start
+    copy.end = this.end - start
+    copy.aliased = this.aliased
+    copy.owned = true
+    return copy
+  }
+
+  /** Lets go of bytes that are nobody else's. */
+  forget(): void {
+    this.bytes = noBytes
+  }
+
+  /** The same as a plain packet, whose payload is good as long as the bytes are. */
+  packet(): PublishPacket {
+    const { type, dup, qos, retain, topic, packetId, properties, payload } = this
+    return { type, dup, qos, retain, topic, packetId, properties, payload }
+  }
+}

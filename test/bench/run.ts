@@ -1,0 +1,103 @@
+import { execFileSync } from 'node:child_process'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { type BrokerKind, brokerKinds, startBroker } from './brokers.ts'
+import { runLimits } from './limits.ts'
+import { LoadProcess } from './load/load-process.ts'
+import { runMqload } from './load/mqload.ts'
+import type { LoadResult } from './load/workload.ts'
+import { canPin } from './pin.ts'
+import { type Measured, tableOf, writeReport } from './report.ts'
+import { type Scenario, scenarios } from './scenarios.ts'
+import { cpuSeconds, memory } from './usage.ts'
+
+const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
+  --only ID,ID      scenarios whose id begins so; --list names them
+  --brokers A,B     default: all that are installed
+  --rounds N        alternating runs of each; medians are printed (default 5)
+  --load mqload     use the load generator in C that MQLOAD names
+  --write           write the table to docs/benchmarks.md
+npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, a frozen reader`
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    only: { type: 'string' },
+    brokers: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+    load: { type: 'string', default: 'own' },
+    write: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+if (values.help) console.log(usage)
+else if (values.list) for (const { id, title } of scenarios) console.log(`${id.padEnd(20)} ${title}`)
+else {
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
+  if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
+  else await compare()
+}
+
+async function compare(): Promise<void> {
+  const wanted = values.brokers?.split(',')
+  const kinds = brokerKinds.filter(({ name }) => wanted === undefined || wanted.includes(name))
+  const installed = kinds.filter(kind => kind.version() !== undefined)
+  for (const kind of kinds) if (!installed.includes(kind)) console.error(`${kind.name} is not installed, so it is left out`)
+  console.error(installed.map(kind => `${kind.name} ${kind.version()}`).join(', '), `· Node ${process.version} · ${cpus()[0]?.model}`)
+  if (!canPin) console.error('broker and load share their cores here: there is one only, or no taskset')
+
+  const only = values.only?.split(',')
+  const chosen = scenarios.filter(({ id }) => only === undefined || only.some(start => id.startsWith(start)))
+  const measured: Measured[] = []
+  for (const scenario of chosen) {
+    for (let round = 0; round < Number(values.rounds); round++) {
+      for (const kind of installed) {
+        if (scenario.without?.includes(kind.name)) continue
+        const one = await measure(kind, scenario)
+        console.error(`${scenario.id} ${round + 1} ${kind.name}: ${one.cpuMicros.toFixed(2)} µs/msg, ${Math.round(one.perSecond)}/s`)
+        measured.push(one)
+      }
+    }
+  }
+  console.log(tableOf(chosen, installed, measured))
+  if (values.write) writeReport(chosen, installed, measured)
+}
+
+async function measure(kind: BrokerKind, scenario: Scenario): Promise<Measured> {
+  const { workload, warmUp } = scenario
+  const broker = await startBroker(kind)
+  let load: LoadProcess | undefined
+  try {
+    let run: (messages: number) => Promise<LoadResult>
+    if (values.load === 'mqload') {
+      const binary = process.env.MQLOAD
+      if (binary === undefined) throw new Error('--load mqload: say where it is by the environment variable MQLOAD')
+      run = messages => runMqload(binary, broker.port, workload, messages)
+    } else {
+      const own = await LoadProcess.open(broker.port, workload)
+      load = own
+      run = messages => own.run(messages)
+    }
+    if (warmUp > 0) await run(warmUp)
+    const cpuBefore = cpuSeconds(broker.pid)
+    const result = await run(workload.messages)
+    const cpu = cpuSeconds(broker.pid) - cpuBefore
+    return {
+      scenario: scenario.id,
+      broker: kind.name,
+      cpuMicros: (cpu * 1e6) / result.messages,
+      perSecond: result.messages / result.seconds,
+      brokerCpu: cpu / result.seconds,
+      loadCpu: result.loadCpu,
+      p50: result.p50,
+      p99: result.p99,
+      peakMiB: memory(broker.pid).peak,
+    }
+  } finally {
+    load?.stop()
+    await broker.stop()
+  }
+}

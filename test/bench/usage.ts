@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+
+// Linux counts processor time in hundredths of a second, whatever the kernel's own tick is.
+const ticksPerSecond = 100
+
+/** User and system time that a process has used, in seconds. 0 where /proc does not tell. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in brackets may hold spaces; user and system time are the 12th and 13th field after it.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+  } catch {
+    return 0
+  }
+}
+
+/** Resident memory in MiB, now and at its highest. */
+export function memory(pid: number): { now: number; peak: number } {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const kib = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
+    return { now: kib('VmRSS') / 1024, peak: kib('VmHWM') / 1024 }
+  } catch {
+    return { now: 0, peak: 0 }
+  }
+}
