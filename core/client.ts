@@ -132,7 +132,6 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     } catch (error) {
       this.fail(error)
     }
-    if (this.outbox.full) this.outbox.flush()
   }
 
   onPublish(publish: InboundPublish): void {
@@ -411,6 +410,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   }
 
   onClose(error: Error | undefined): void {
+    this.lane.gone()
     this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
     this.onGone?.()
     this.broker.transportClosed(this)
@@ -436,7 +436,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
       this.transport.destroy()
       return
     }
-    this.outbox.flush()
+    this.outbox.finish()
     this.transport.end()
     broker.linger(this, lingerMs)
   }

@@ -1,13 +1,17 @@
 import type { Client } from './client.ts'
 import { handlePacket } from './handlers/index.ts'
 import { completePublish, handlePublish, type PendingPublish } from './handlers/publish.ts'
+import { propertyBytes, queuedBytes } from './message-queue.ts'
 import { PacketType } from './protocol/constants.ts'
 import type { InboundPublish } from './protocol/inbound-publish.ts'
 import type { Packet, PublishPacket } from './protocol/packets.ts'
 
 /** A packet that waits for its turn; a publish is a copy of its own. */
 type Waiting = Exclude<Packet, PublishPacket> | InboundPublish
-type Entry = { readonly packet: Waiting; readonly publish: null } | { readonly packet: null; readonly publish: PendingPublish }
+// `bytes`: what it keeps in memory, noted once, because a plugin may change the message meanwhile.
+type Entry =
+  | { readonly packet: Waiting; readonly publish: null; readonly bytes: number }
+  | { readonly packet: null; readonly publish: PendingPublish; readonly bytes: number }
 
 /**
  * The order in which one client's packets take effect. While a verdict is awaited everything behind it waits here; the
@@ -45,20 +49,18 @@ export class Lane {
 
   /** Keeps a packet until its turn; a publish, which lies in the read buffer, is copied. */
   wait(packet: Waiting): void {
-    if (packet.type === PacketType.Publish) {
-      this.#entries.push({ packet: packet.clone(), publish: null })
-      this.#bytes += packet.payloadLength
-    } else {
-      this.#entries.push({ packet, publish: null })
-    }
+    const bytes = bytesOf(packet)
+    this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : packet, publish: null, bytes })
+    this.#bytes += bytes
     this.#packets += 1
     if (this.full) this.#client.hold('lane')
   }
 
   /** Keeps the place of a publish whose verdict is awaited, or which stands behind such a one. */
   pend(publish: PendingPublish): void {
-    this.#entries.push({ packet: null, publish })
-    this.#bytes += publish.message.payloadLength
+    const bytes = queuedBytes(publish.message)
+    this.#entries.push({ packet: null, publish, bytes })
+    this.#bytes += bytes
     if (this.full) this.#client.hold('lane')
   }
 
@@ -77,6 +79,18 @@ export class Lane {
     )
   }
 
+  /** The connection has gone. A DISCONNECT that still waits has come all the same, so it ended well [MQTT-3.14.4-3]. */
+  gone(): void {
+    const client = this.#client
+    const last = this.#entries.at(-1)?.packet
+    if (last?.type !== PacketType.Disconnect || client.state !== 'connected') return
+    try {
+      handlePacket(client, last)
+    } catch (error) {
+      client.fail(error)
+    }
+  }
+
   /** Goes on as far as it can. */
   drain(): void {
     try {
@@ -84,40 +98,39 @@ export class Lane {
     } catch (error) {
       this.#client.fail(error)
     }
-    if (this.#entries.length === 0) this.#bytes = 0
     if (!this.full) this.#client.release('lane')
   }
 
   #drain(): void {
     const client = this.#client
     while (!this.#busy && this.#entries.length > 0) {
-      const { packet, publish } = this.#entries[0]!
+      const { packet, publish, bytes } = this.#entries[0]!
       if (publish !== null) {
         if (!publish.decided) return
         this.#entries.shift()
-        this.#bytes -= publish.message.payloadLength
+        this.#bytes -= bytes
         completePublish(client, publish.message, publish.packetId, publish.qos, publish.verdict)
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.
       if (client.closed) {
-        this.#entries.length = 0
+        this.#entries = []
+        this.#bytes = 0
         this.#packets = 0
         return
       }
+      this.#entries.shift()
+      this.#bytes -= bytes
       this.#packets -= 1
       if (packet.type === PacketType.Publish) {
-        this.#bytes -= packet.payloadLength
-        this.#entries.shift()
         const pending = handlePublish(client, packet)
         // It takes its own place again: at the front, before what stands behind it.
         if (pending !== null) {
-          this.#entries.unshift({ packet: null, publish: pending })
-          this.#bytes += pending.message.payloadLength
+          this.#entries.unshift({ packet: null, publish: pending, bytes })
+          this.#bytes += bytes
         }
         continue
       }
-      this.#entries.shift()
       const done = handlePacket(client, packet)
       if (done !== undefined) this.block(done)
     }
@@ -125,3 +138,12 @@ export class Lane {
 }
 
 const laneBytesMax = 1_048_576
+
+/** What a packet that waits keeps in memory, roughly: SUBSCRIBE may hold two mebibytes of filters, any packet as much of properties. */
+function bytesOf(packet: Waiting): number {
+  let bytes = 'properties' in packet && packet.properties !== undefined ? propertyBytes(packet.properties) : 0
+  if (packet.type === PacketType.Publish) bytes += packet.end - packet.start
+  else if (packet.type === PacketType.Subscribe) for (const { filter } of packet.subscriptions) bytes += filter.length + 100
+  else if (packet.type === PacketType.Unsubscribe) for (const filter of packet.filters) bytes += filter.length + 100
+  return bytes
+}

@@ -37,7 +37,8 @@ export class ManualClock implements Clock {
       else next.cancel()
       next.callback()
     }
-    this.#now = end
+    // A timer may have moved it further.
+    this.#now = Math.max(this.#now, end)
   }
 
   #due(end: number): Entry | undefined {

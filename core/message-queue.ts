@@ -21,7 +21,8 @@ export function queuedBytes(message: Message): number {
   return message.payloadLength + message.topic.length + overhead + (properties === undefined ? 0 : propertyBytes(properties))
 }
 
-function propertyBytes({ contentType, responseTopic, correlationData, userProperties }: Properties): number {
+/** Bytes of the properties whose size the client decides. */
+export function propertyBytes({ contentType, responseTopic, correlationData, userProperties }: Properties): number {
   let bytes = (contentType?.length ?? 0) + (responseTopic?.length ?? 0) + (correlationData?.length ?? 0)
   if (userProperties !== undefined) for (const [name, value] of userProperties) bytes += name.length + value.length + overhead
   return bytes

@@ -8,8 +8,8 @@ const flushAt = 65_536
 const copyMax = 2048
 
 /**
- * What waits to be written to one connection: everything of one turn of the event loop leaves in one write. While the
- * operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
+ * What waits to be written to one connection: everything of one turn of the event loop leaves in one write, or one for each
+ * 64 KiB. While the operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
  *
  * Small things are copied into a buffer from the pool. A PUBLISH that several connections get is not: each keeps a reference
  * and its packet identifier, and the flusher puts the bytes together when they leave.
@@ -60,12 +60,14 @@ export class Outbox {
   bytes(bytes: Buffer): void {
     if (bytes.length > copyMax) this.#append(bytes, 0, bytes.length)
     else this.#copy(bytes)
+    this.#early()
   }
 
   /** A PUBLISH; first byte and packet identifier are this connection's own. */
   publish(frame: PublishFrame, packetId: number, dup: boolean): void {
     if (frame.shared && !dup) {
       this.#append(frame, packetId, frame.length)
+      this.#early()
       return
     }
     const { head, payload } = frame
@@ -78,6 +80,7 @@ export class Outbox {
       tail[idAt + 1] = packetId & 0xff
     }
     if (payload !== null) this.#append(payload, 0, payload.length)
+    this.#early()
   }
 
   /** Hands everything to the transport. */
@@ -113,6 +116,12 @@ export class Outbox {
 
   /** The transport has written all it had. */
   drained(): void {
+    this.blocked = false
+    this.flush()
+  }
+
+  /** Hands over what waits though the operating system has not taken the last write: nothing comes after it. */
+  finish(): void {
     this.blocked = false
     this.flush()
   }
@@ -174,8 +183,9 @@ export class Outbox {
     this.#flusher.add(this)
   }
 
-  /** True when it has so much to say that it should not wait for the end of the turn. */
-  get full(): boolean {
-    return this.#bytes > flushAt && !this.blocked
+  // So much in one turn does not wait for its end: else all that many publishers send in one turn would pile up for a reader
+  // that has stopped reading, which is only known after a write.
+  #early(): void {
+    if (this.#bytes > flushAt && !this.blocked) this.flush()
   }
 }

@@ -138,7 +138,7 @@ export interface SessionStore {
   claim(request: ClaimRequest): Claim | Promise<Claim>
   /** Keeps one body and a reference for each target. Gates: PUBACK, PUBREC, and PUBLISH with its packet id. */
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done
-  /** A part of the queue in order, at most `limit` entries, from after `position`; 0 is the beginning. */
+  /** A part of the queue in order, at most `limit` entries, from after `position`; 0 is the beginning. Shows all writes called before it. */
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]>
   /** Gives a queued entry its packet identifier. Gate: PUBLISH. */
   send(session: SessionKey, position: number, packetId: number): Done

@@ -58,9 +58,11 @@ export class StoredBacklog {
   pump(): void {
     while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
       const appends = this.#appends
-      const { sessions, settings } = this.#session.broker
-      // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window.
-      const limit = this.#resumed ? Math.max(pageSize, settings.mqtt.inflightMax) : pageSize
+      const { broker, window } = this.#session
+      const { sessions } = broker
+      // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window. Later
+      // ones are no longer than the room there is: an acknowledgement at a time must not cost a hundred messages read.
+      const limit = this.#resumed ? Math.max(pageSize, broker.settings.mqtt.inflightMax) : Math.min(pageSize, window!.limit - window!.count)
       this.#resumed = false
       const page = sessions.page(this.#session, this.#position, limit)
       if (page instanceof Promise) {
@@ -89,20 +91,23 @@ export class StoredBacklog {
   }
 
   #take(entries: readonly QueueEntry[], appends: number, limit: number): void {
-    let full = false
-    for (const entry of entries) {
-      if (this.#stopped) return
-      full ||= !this.#room
-      if (full) {
-        if (entry.packetId === 0) return
-        if (entry.released) this.#again(entry) // [MQTT-3.3.4-10]
-        continue
+    // What was in flight goes first, though a message that another node appended may stand before it: a new message must not
+    // get one of its identifiers.
+    let end = entries.length
+    for (const [i, entry] of entries.entries()) {
+      if (entry.packetId === 0) continue
+      if (i > end || !this.#room) end = Math.min(end, i)
+      if (entry.released || i < end) this.#again(entry) // [MQTT-3.3.4-10]
+    }
+    for (let i = 0; i < end; i++) {
+      const entry = entries[i]!
+      if (entry.packetId === 0) {
+        if (this.#stopped || !this.#room) return
+        this.#first(entry)
       }
       this.#position = entry.position
-      if (entry.packetId === 0) this.#first(entry)
-      else this.#again(entry)
     }
-    if (!full && entries.length < limit && appends === this.#appends) this.waiting = false
+    if (end === entries.length && entries.length < limit && appends === this.#appends) this.waiting = false
   }
 
   #first(entry: QueueEntry): void {
@@ -121,7 +126,7 @@ export class StoredBacklog {
 
   #again(entry: QueueEntry): void {
     const session = this.#session
-    if (session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
+    if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp

@@ -28,7 +28,10 @@ export class TopicCache {
     const entry = this.#entries[index]
     if (entry !== undefined && same(entry.bytes, bytes, start, end)) return entry.topic
     const topic = readTopicName(bytes, start, end)
-    this.#entries[index] = { bytes: Buffer.from(bytes.subarray(start, end)), topic }
+    // Not from Node's pool: an entry there would keep the 8 KiB alive that it shares with others, long after those have gone.
+    const own = Buffer.allocUnsafeSlow(end - start)
+    bytes.copy(own, 0, start, end)
+    this.#entries[index] = { bytes: own, topic }
     return topic
   }
 }
