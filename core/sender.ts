@@ -53,16 +53,16 @@ export class Sender {
   }
 
   /** PUBACK or PUBREC. */
-  publishAck(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void {
+  publishAck(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void {
     const client = this.#client
     if (client.state !== 'connected') return
     const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec
-    if (client.version !== 5 || (reasonCode === 0 && reasonString === undefined)) {
+    if (client.version !== 5 || (reasonCode === 0 && properties === undefined)) {
       this.#shortAck(type, qos === 1 ? 0x40 : 0x50, packetId)
       return
     }
-    const properties = reasonString !== undefined && this.problemInformation ? { reasonString } : undefined
-    this.packet({ type, packetId, reasonCode, properties })
+    // [MQTT-3.1.2-29]
+    this.packet({ type, packetId, reasonCode, properties: this.problemInformation ? properties : undefined })
   }
 
   /** PUBREL or PUBCOMP. */
