@@ -6,17 +6,14 @@ interface Waiting {
   readonly reasonCode: number
   readonly reasonString: string | undefined
   settled: boolean
-  error: Error | undefined
+  kept: boolean
 }
 
 /** Who writes the acknowledgements that this queue lets go. */
 export interface AckWriter {
   readonly limit: number
   write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void
-  /** A message was not kept, so its acknowledgement does not leave, and nothing behind it. */
-  unkept(error: Error): void
-  /** The QoS 2 identifier of a message that was not kept is free again. */
-  forget(packetId: number, error: Error): void
+  unkept(qos: 1 | 2, packetId: number, error: Error): void
   crowded(full: boolean): void
 }
 
@@ -38,26 +35,26 @@ export class AckQueue {
   }
 
   push(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
-    const waiting: Waiting = { qos, packetId, reasonCode, reasonString, settled: receipt === null, error: undefined }
+    const settled = receipt === null || (receipt.settled && receipt.error === undefined)
+    const waiting = { qos, packetId, reasonCode, reasonString, settled, kept: true }
     this.#waiting.push(waiting)
-    receipt?.onSettled(error => {
-      waiting.settled = true
-      waiting.error = error
-      // Closes the connection, so that nothing behind it leaves either.
-      if (error !== undefined) this.#writer.unkept(error)
-      this.#leave()
-    })
+    if (!settled) {
+      receipt!.onSettled(error => {
+        waiting.settled = true
+        waiting.kept = error === undefined
+        if (error !== undefined) this.#writer.unkept(qos, packetId, error)
+        this.#leave()
+      })
+    }
     if (this.#waiting.length >= this.#writer.limit) this.#writer.crowded(true)
     this.#leave()
   }
 
-  // Goes on after the connection has ended: the session has to know which QoS 2 messages it has and which are to come again.
   #leave(): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.settled) {
-      const { qos, packetId, reasonCode, reasonString, error } = this.#waiting[count]!
-      if (error === undefined) this.#writer.write(qos, packetId, reasonCode, reasonString)
-      else if (qos === 2) this.#writer.forget(packetId, error)
+      const { qos, packetId, reasonCode, reasonString, kept } = this.#waiting[count]!
+      if (kept) this.#writer.write(qos, packetId, reasonCode, reasonString)
       count += 1
     }
     if (count === 0) return

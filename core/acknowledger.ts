@@ -24,7 +24,7 @@ export class Acknowledger {
     if (qos === 2) {
       const known = session.received?.get(packetId)
       if (known !== undefined) {
-        this.#repeat(session, packetId, known)
+        this.#repeat(packetId, known)
         return false
       }
     }
@@ -41,15 +41,32 @@ export class Acknowledger {
   }
 
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
-  #repeat(session: Session, packetId: number, known: 'pending' | number): void {
+  #repeat(packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
       this.#queue.push(2, packetId, known, undefined, null)
       return
     }
+    this.#join(packetId, reasonCode => {
+      if (reasonCode === null) this.#client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+      else this.write(2, packetId, reasonCode, undefined)
+    })
+  }
+
+  /** Calls back when the PUBREC of a message that is still being kept has been written; never where it gets none. */
+  afterPubrec(packetId: number, callback: () => void): void {
+    this.#join(packetId, reasonCode => {
+      if (reasonCode !== null) callback()
+    })
+  }
+
+  #join(packetId: number, callback: (reasonCode: number | null) => void): void {
+    const session = this.#client.session!
     session.joined ??= new Map()
     const joined = session.joined.get(packetId) ?? []
+    if (joined.length >= this.limit)
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `packet identifier ${packetId} comes again and again`)
     joined.push(reasonCode => {
-      if (!this.#client.closed) this.write(2, packetId, reasonCode, undefined)
+      if (!this.#client.closed) callback(reasonCode)
     })
     session.joined.set(packetId, joined)
   }
@@ -69,20 +86,17 @@ export class Acknowledger {
     if (qos === 1) {
       this.#quotaFreed()
     } else {
-      const { received, joined } = client.session!
+      const { received } = client.session!
       if (reasonCode >= 0x80) {
         received?.delete(packetId)
         this.#quotaFreed()
       } else {
-        received?.set(packetId, reasonCode)
-      }
-      const others = joined?.get(packetId)
-      if (others !== undefined) {
-        joined!.delete(packetId)
-        for (const answer of others) answer(reasonCode)
+        // A repeat may be answered after PUBCOMP: the identifier is free then, and stays so.
+        if (received?.has(packetId)) received.set(packetId, reasonCode)
       }
     }
     client.sender.publishAck(qos, packetId, reasonCode, reasonString)
+    if (qos === 2) this.#tellJoined(packetId, reasonCode)
   }
 
   /** PUBCOMP: the identifier is free again. */
@@ -93,8 +107,9 @@ export class Acknowledger {
   }
 
   /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
-  unkept(error: Error): void {
+  unkept(qos: 1 | 2, packetId: number, error: Error): void {
     const client = this.#client
+    if (qos === 2) this.abandon(packetId)
     client.broker.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
@@ -102,14 +117,23 @@ export class Acknowledger {
     client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
   }
 
-  /**
-   * The message was not kept: the next PUBLISH with its identifier is a new one. A connection that has sent it again already,
-   * and waits for this outcome, ends too.
-   */
-  forget(packetId: number, error: Error): void {
+  /** A QoS 2 message gets no answer at all: when it comes again, it is a new one. */
+  abandon(packetId: number): void {
+    const { broker } = this.#client
     const session = this.#client.session!
-    session.received?.delete(packetId)
-    if (session.joined?.delete(packetId) === true) session.client?.acks.unkept(error)
+    if (session.received?.get(packetId) !== 'pending') return
+    session.received.delete(packetId)
+    // Its identifier may have been kept though something else about it was not.
+    if (session.durable) session.write(broker.sessions.forget(session, packetId))
+    this.#tellJoined(packetId, null)
+  }
+
+  #tellJoined(packetId: number, reasonCode: number | null): void {
+    const { joined } = this.#client.session!
+    const others = joined?.get(packetId)
+    if (others === undefined) return
+    joined!.delete(packetId)
+    for (const answer of others) answer(reasonCode)
   }
 
   /** So many acknowledgements wait that nothing more is read, or no longer. */

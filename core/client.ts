@@ -311,6 +311,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.#state === 'new') {
       this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
     } else if (this.#state === 'connected') {
+      // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
+      if ((this.#holds & ~Hold.outbox) !== 0) this.lastSeen = now
       if (now - this.lastSeen >= this.keepAlive * 1500)
         this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
       else this.watch()

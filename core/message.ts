@@ -1,8 +1,8 @@
 import type { ProtocolVersion, QoS } from './protocol/constants.ts'
-import type { PublishFrame } from './protocol/encoder.ts'
 import { encodePublish, framePayloadMax, publishHeader } from './protocol/encoder.ts'
 import type { InboundPublish } from './protocol/inbound-publish.ts'
 import type { Properties } from './protocol/packets.ts'
+import { PublishFrame } from './protocol/publish-frame.ts'
 import { Slab } from './slab.ts'
 
 /** Where a message came from. `client` and `will` enter at `onPublish`; `server` and `peer` at `onRoute`. */
@@ -163,7 +163,10 @@ export class Message {
   /** The wire form, shared by all receivers with the same version, QoS and retain flag. */
   frame(version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
     const key = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
-    if (key === this.#frameKey) return this.#frame!
+    if (key === this.#frameKey) {
+      if (!this.#frame!.shared) this.#frame = this.#share(key, version, qos, retain)
+      return this.#frame!
+    }
     this.#ownLarge()
     if (this.#frameKey === -1) {
       this.#frameKey = key
@@ -171,8 +174,15 @@ export class Message {
       return this.#frame
     }
     this.#frames ??= []
-    this.#frames[key] ??= this.#newFrame(version, qos, retain)
+    this.#frames[key] ??= this.#share(-1, version, qos, retain)
     return this.#frames[key]!
+  }
+
+  // A second receiver: from now on connections refer to one copy. `key`: that of the one frame that is kept apart.
+  #share(key: number, version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
+    const frame = this.own().#newFrame(version, qos, retain).share()
+    if (key !== -1) this.#frameKey = key
+    return frame
   }
 
   #newFrame(version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
@@ -181,13 +191,9 @@ export class Message {
     }
     const start = this.#start
     const apart = this.#end - this.#payloadAt > framePayloadMax
-    return {
-      head: this.#wire!.subarray(start, apart ? this.#payloadAt : this.#end),
-      header: publishHeader(qos, retain, false),
-      packetIdAt: qos > 0 ? this.#packetIdAt - start : -1,
-      payload: apart ? this.payload : null,
-      length: this.#end - start,
-    }
+    const head = this.#wire!.subarray(start, apart ? this.#payloadAt : this.#end)
+    const packetIdAt = qos > 0 ? this.#packetIdAt - start : -1
+    return new PublishFrame(head, publishHeader(qos, retain, false), packetIdAt, apart ? this.payload : null, this.#end - start, false)
   }
 
   /** A wire form of one receiver's own: other properties, or a topic alias. */

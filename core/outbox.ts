@@ -1,67 +1,26 @@
-import type { PublishFrame } from './protocol/encoder.ts'
+import type { Flusher } from './flusher.ts'
+import type { PublishFrame } from './protocol/publish-frame.ts'
 import type { Transport } from './transport.ts'
 
-// Small enough that 10,000 connections with something to say in one turn cost 40 MiB, large enough for a burst of acks.
-const smallBuffer = 4096
-const largeBuffer = 16_384
-const pooledMax = 512
 // A connection with more than this to say does not wait for the end of the turn.
 const flushAt = 65_536
-// Larger frames are written as they are; copying them costs more than one more entry in a writev.
+// Larger pieces are written as they are; copying them costs more than one more entry in a writev.
 const copyMax = 2048
-
-/** Buffers that the operating system has taken whole and that may be used again. */
-class BufferPool {
-  readonly #small: Buffer[] = []
-  readonly #large: Buffer[] = []
-
-  take(size: number, large: boolean): Buffer {
-    if (size > largeBuffer) return Buffer.allocUnsafeSlow(size)
-    if (size > smallBuffer || large) return this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBuffer)
-    return this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBuffer)
-  }
-
-  give(buffer: Buffer): void {
-    if (buffer.length === smallBuffer && this.#small.length < pooledMax) this.#small.push(buffer)
-    else if (buffer.length === largeBuffer && this.#large.length < pooledMax) this.#large.push(buffer)
-  }
-}
-
-/** Collects the outboxes with something to say and flushes them together, once in each turn of the event loop. */
-export class Flusher {
-  readonly pool = new BufferPool()
-  /** Calls to a transport's write, for the test that holds "one write per connection and turn". */
-  writes = 0
-  #dirty: Outbox[] = []
-  #scheduled = false
-  readonly #flush = () => this.flush()
-
-  add(outbox: Outbox): void {
-    this.#dirty.push(outbox)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(this.#flush)
-  }
-
-  flush(): void {
-    this.#scheduled = false
-    const dirty = this.#dirty
-    this.#dirty = []
-    for (let i = 0; i < dirty.length; i++) dirty[i]!.flush()
-  }
-}
 
 /**
  * What waits to be written to one connection: everything of one turn of the event loop leaves in one write, or one for each
- * 64 KiB. While the
- * operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
+ * 64 KiB. While the operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
+ *
+ * Small things are copied into a buffer from the pool. A PUBLISH that several connections get is not: each keeps a reference
+ * and its packet identifier, and the flusher puts the bytes together when they leave.
  */
 export class Outbox {
   readonly #transport: Transport
   readonly #flusher: Flusher
-  // Sealed pieces in order, and whether each came from the pool.
-  #chunks: Buffer[]
-  #pooled: Buffer[]
+  // Pieces in order: sealed buffers and shared frames, each frame with the packet identifier that it gets here.
+  #pieces: (Buffer | PublishFrame)[] | null
+  #packetIds: number[] | null
+  #pooled: Buffer[] | null
   #tail: Buffer | null
   #used: number
   #bytes: number
@@ -72,8 +31,9 @@ export class Outbox {
   constructor(transport: Transport, flusher: Flusher) {
     this.#transport = transport
     this.#flusher = flusher
-    this.#chunks = []
-    this.#pooled = []
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
     this.#tail = null
     this.#used = 0
     this.#bytes = 0
@@ -98,13 +58,18 @@ export class Outbox {
 
   /** Bytes that nobody will change. */
   bytes(bytes: Buffer): void {
-    if (bytes.length > copyMax) this.#append(bytes)
+    if (bytes.length > copyMax) this.#append(bytes, 0, bytes.length)
     else this.#copy(bytes)
     this.#early()
   }
 
-  /** A PUBLISH that is shared with other receivers: first byte and packet identifier go into this connection's copy. */
+  /** A PUBLISH; first byte and packet identifier are this connection's own. */
   publish(frame: PublishFrame, packetId: number, dup: boolean): void {
+    if (frame.shared && !dup) {
+      this.#append(frame, packetId, frame.length)
+      this.#early()
+      return
+    }
     const { head, payload } = frame
     const at = this.#copy(head)
     const tail = this.#tail!
@@ -114,7 +79,7 @@ export class Outbox {
       tail[idAt] = packetId >>> 8
       tail[idAt + 1] = packetId & 0xff
     }
-    if (payload !== null) this.#append(payload)
+    if (payload !== null) this.#append(payload, 0, payload.length)
     this.#early()
   }
 
@@ -123,26 +88,30 @@ export class Outbox {
     this.#dirty = false
     if (this.blocked || this.#bytes === 0) return
     const transport = this.#transport
-    this.#flusher.writes += 1
-    let taken: boolean
-    if (this.#chunks.length === 0) {
-      taken = transport.write(this.#used === this.#tail!.length ? this.#tail! : this.#tail!.subarray(0, this.#used))
-    } else {
-      this.#seal()
-      taken = this.#chunks.length === 1 ? transport.write(this.#chunks[0]!) : transport.writeMany(this.#chunks)
-      this.#chunks = []
+    const flusher = this.#flusher
+    if (this.#pieces === null) {
+      const tail = this.#tail!
+      flusher.writes += 1
+      // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
+      if (transport.write(this.#used === tail.length ? tail : tail.subarray(0, this.#used))) flusher.pool.give(tail)
+      else this.blocked = transport.bufferedBytes > 0
+      this.#tail = null
+      this.#used = 0
+      this.#bytes = 0
+      return
     }
-    if (taken) {
-      if (this.#tail !== null) this.#flusher.pool.give(this.#tail)
-      for (let i = 0; i < this.#pooled.length; i++) this.#flusher.pool.give(this.#pooled[i]!)
-    } else {
-      // These buffers belong to the transport now: no byte of them is changed again.
-      this.blocked = transport.bufferedBytes > 0
-    }
-    if (this.#pooled.length > 0) this.#pooled = []
-    this.#tail = null
-    this.#used = 0
+    this.#seal()
+    const pieces = this.#pieces
+    const packetIds = this.#packetIds!
+    const pooled = this.#pooled
+    const bytes = this.#bytes
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
     this.#bytes = 0
+    const free = flusher.write(transport, pieces, packetIds, bytes)
+    if (free && pooled !== null) for (let i = 0; i < pooled.length; i++) flusher.pool.give(pooled[i]!)
+    this.blocked = transport.bufferedBytes > 0
   }
 
   /** The transport has written all it had. */
@@ -159,8 +128,9 @@ export class Outbox {
 
   /** Forgets what waits; the connection is gone. */
   discard(): void {
-    this.#chunks = []
-    this.#pooled = []
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
     this.#tail = null
     this.#used = 0
     this.#bytes = 0
@@ -172,17 +142,21 @@ export class Outbox {
     return at
   }
 
-  #append(bytes: Buffer): void {
+  #append(piece: Buffer | PublishFrame, packetId: number, size: number): void {
     if (this.#tail !== null) this.#seal()
-    this.#chunks.push(bytes)
-    this.#grown(bytes.length)
+    this.#pieces ??= []
+    this.#packetIds ??= []
+    this.#pieces.push(piece)
+    this.#packetIds.push(packetId)
+    this.#grown(size)
   }
 
   #reserve(size: number): number {
-    if (this.#tail === null) this.#tail = this.#flusher.pool.take(size, this.#bytes > 0)
+    const { pool } = this.#flusher
+    if (this.#tail === null) this.#tail = pool.take(size, this.#bytes > 0)
     else if (this.#used + size > this.#tail.length) {
       this.#seal()
-      this.#tail = this.#flusher.pool.take(size, true)
+      this.#tail = pool.take(size, true)
     }
     const at = this.#used
     this.#used += size
@@ -192,7 +166,11 @@ export class Outbox {
 
   #seal(): void {
     if (this.#tail === null) return
-    this.#chunks.push(this.#tail.subarray(0, this.#used))
+    this.#pieces ??= []
+    this.#packetIds ??= []
+    this.#pooled ??= []
+    this.#pieces.push(this.#tail.subarray(0, this.#used))
+    this.#packetIds.push(0)
     this.#pooled.push(this.#tail)
     this.#tail = null
     this.#used = 0

@@ -2,8 +2,9 @@ import type { Client } from './client.ts'
 import { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
 import { PacketType, type QoS } from './protocol/constants.ts'
-import { encodePacket, type PublishFrame } from './protocol/encoder.ts'
+import { encodePacket } from './protocol/encoder.ts'
 import type { Packet, Properties } from './protocol/packets.ts'
+import type { PublishFrame } from './protocol/publish-frame.ts'
 import { ReasonCode } from './reason.ts'
 
 // A topic shorter than this gains nothing by an alias.

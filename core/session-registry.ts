@@ -79,8 +79,10 @@ export class SessionRegistry {
     session.temporary = null
     if (session.durable && session.expiryMs > 0) {
       session.park()
-      session.write(this.#broker.sessions.close(session, session.expiryMs, publishWill))
-      if (publishWill && will?.delayMs === 0) this.#broker.sweep()
+      // One without a delay goes out here and now, before the next owner's claim can overwrite it in the store.
+      const due = publishWill && will?.delayMs === 0 ? will : null
+      if (due !== null) this.#broker.wills.publish(client.clientId, due)
+      session.write(this.#broker.sessions.close(session, session.expiryMs, publishWill && due === null))
       return
     }
     if (session.durable) this.#end(session)

@@ -33,8 +33,8 @@ export class Session implements Subscriber, SessionKey {
   temporary: Set<string> | null
   /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
   received: Map<number, Received> | null
-  /** Told when a QoS 2 message is judged that the client has sent again meanwhile. */
-  joined: Map<number, ((reasonCode: number) => void)[]> | null
+  /** Told when a QoS 2 message is judged that the client has sent again meanwhile; null: it was not kept. */
+  joined: Map<number, ((reasonCode: number | null) => void)[]> | null
   window: Window | null
   /** Messages for which the window has no room. */
   queue: MessageQueue<Waiting> | null

@@ -16,12 +16,17 @@ export function isTopicName(topic: string): boolean {
 /** A topic filter, `$share/{name}/{filter}` included: wildcards stand alone in their level, `#` only in the last [MQTT-4.7.1-1] [MQTT-4.7.1-2]. */
 export function isTopicFilter(filter: string): boolean {
   if (!isEncodable(filter)) return false
-  if (!filter.startsWith(sharePrefix)) return isPlainFilter(filter)
+  if (!filter.startsWith(sharePrefix)) return isWellFormed(filter)
   const share = parseShare(filter)
-  return share !== null && isPlainFilter(share.filter)
+  return share !== null && isWellFormed(share.filter)
 }
 
-function isPlainFilter(filter: string): boolean {
+/** The same without shared subscriptions, of which MQTT 3.1.1 knows nothing: there `$share/` begins a filter like any other. */
+export function isPlainFilter(filter: string): boolean {
+  return isEncodable(filter) && isWellFormed(filter)
+}
+
+function isWellFormed(filter: string): boolean {
   const { length } = filter
   if (length === 0) return false
   for (let i = 0; i < length; i++) {

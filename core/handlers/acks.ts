@@ -50,9 +50,13 @@ export function handlePubcomp(client: Client, { packetId }: AckPacket): void {
 }
 
 /** PUBREL: the client has let go of its message; its identifier may be used again once the store has forgotten it. */
-export function handlePubrel(client: Client, { packetId }: AckPacket): void {
+export function handlePubrel(client: Client, packet: AckPacket): void {
+  const { packetId } = packet
   const session = client.session!
-  if (typeof session.received?.get(packetId) !== 'number') {
+  const known = session.received?.get(packetId)
+  // Answered now, its identifier would be taken again by the PUBREC that is yet to come, and the next message under it lost.
+  if (known === 'pending') return client.acks.afterPubrec(packetId, () => handlePubrel(client, packet))
+  if (known === undefined) {
     client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
     return
   }

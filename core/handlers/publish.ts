@@ -23,10 +23,10 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const { qos, packetId } = publish
   const topic = resolveAlias(client, publish)
 
-  if (qos > 0 && !client.acks.take(qos, packetId)) return null
   if (publish.retain && !broker.capabilities.retain) {
     throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
   }
+  if (qos > 0 && !client.acks.take(qos, packetId)) return null
 
   const message = messageOf(client, publish, topic)
   const refusal = refusalOf(client, message)
@@ -108,6 +108,7 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
   broker.log.info({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
   if (client.version !== 5) {
     if (broker.settings.mqtt.deniedPublish === 'close') {
+      if (qos === 2) client.acks.abandon(packetId)
       client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
       return
     }

@@ -5,7 +5,7 @@ import { PacketType } from '../protocol/constants.ts'
 import type { SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
-import { isTopicFilter, topicLevels } from '../topic.ts'
+import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
 import { filtersPerTurn } from '../turns.ts'
 import { toRefusal } from './refusal.ts'
 
@@ -27,7 +27,7 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
   const attempt = (request: SubscriptionRequest): SubscriptionAttempt => {
     const existed = client.session!.subscriptions.has(request.filter) || named.has(request.filter)
     named.add(request.filter)
-    return attemptOf(request, identifier, existed)
+    return attemptOf(client, request, identifier, existed)
   }
   // Only a tap on onSubscribe, and many filters, make this wait.
   if (client.broker.hooks.onSubscribe.isUsed() || subscriptions.length > filtersPerTurn) {
@@ -41,9 +41,9 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
   return keep(subscribing)
 }
 
-function attemptOf(request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
+function attemptOf({ version }: Client, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
   const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
-  if (!isTopicFilter(filter)) {
+  if (!(version === 5 ? isTopicFilter : isPlainFilter)(filter)) {
     throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`) // [MQTT-4.7.1-1]
   }
   return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier, existed, lifetime: 'session' }
@@ -75,6 +75,8 @@ async function judge(
 function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number | undefined {
   const { broker } = client
   if (filter.startsWith('$share/') && !broker.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
+  // Only a 3.1.1 client comes so far with a filter that names no group.
+  if (!isTopicFilter(filter)) return ReasonCode.TopicFilterInvalid
   if (topicLevels(filter) > broker.settings.mqtt.topicLevelsMax) return ReasonCode.TopicFilterInvalid
   const { onAuthorize } = broker.hooks
   if (onAuthorize.isUsed() && onAuthorize.call(client, 'subscribe', filter) === false) return ReasonCode.NotAuthorized

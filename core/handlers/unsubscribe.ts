@@ -3,7 +3,7 @@ import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { isTopicFilter } from '../topic.ts'
+import { isPlainFilter, isTopicFilter } from '../topic.ts'
 import { filtersPerTurn } from '../turns.ts'
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
@@ -14,7 +14,8 @@ export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): vo
   const held = new Set<string>()
   const reasonCodes: number[] = []
   for (const filter of filters) {
-    if (!isTopicFilter(filter)) throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
+    if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(filter))
+      throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
     // A filter that is named twice is gone the second time.
     const exists = session.subscriptions.has(filter) && !held.has(filter)
     if (exists) held.add(filter)

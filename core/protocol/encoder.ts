@@ -2,6 +2,7 @@ import './buffer-methods.ts'
 import { PacketType, type ProtocolVersion, type QoS, remainingLengthMax } from './constants.ts'
 import type { AckPacket, ConnectPacket, Packet, Properties, SubscribePacket } from './packets.ts'
 import { writeProperties } from './properties.ts'
+import { PublishFrame } from './publish-frame.ts'
 import { variableLength, Writer, writeVariable } from './writer.ts'
 
 /** Payloads above this many bytes are not copied into a frame, but kept beside it and shared by all receivers. */
@@ -10,19 +11,6 @@ export const framePayloadMax = 16_384
 /** The first byte of a PUBLISH. */
 export function publishHeader(qos: QoS, retain: boolean, dup: boolean): number {
   return (PacketType.Publish << 4) | (dup ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
-}
-
-/** The wire form of a PUBLISH whose first byte and packet identifier are still to be written, into each receiver's own copy. */
-export interface PublishFrame {
-  readonly head: Buffer
-  /** The first byte; that of `head` may be another one's. */
-  readonly header: number
-  /** Where the packet identifier goes; -1 at QoS 0. */
-  readonly packetIdAt: number
-  /** Follows `head`; null where `head` holds it. */
-  readonly payload: Buffer | null
-  /** Bytes of the whole packet. */
-  readonly length: number
 }
 
 /** Encodes a PUBLISH once for all who get it with this version, QoS and retain flag. */
@@ -65,7 +53,7 @@ export function encodePublish(
     else at += fields.copyTo(head, at)
   }
   if (!apart) head.set(payload, at)
-  return { head, header, packetIdAt, payload: apart ? payload : null, length }
+  return new PublishFrame(head, header, packetIdAt, apart ? payload : null, length, false)
 }
 
 /** Encodes any packet. Strings beyond 65,535 bytes are a RangeError. */

@@ -86,3 +86,12 @@ test('drops the will of a client that may not publish to its topic', async () =>
   await advance(1000)
   expect(await reader.payloads()).toEqual([])
 })
+
+test('closes again on a denied QoS 2 publish that comes again on the next connection, where the broker is told to close [MQTT3-3.3.5-2]', async () => {
+  const { connect } = await guarded('rights', { mqtt: { deniedPublish: 'close' } })
+  for (const dup of [false, true]) {
+    const writer = await connect({ clientId: 'writer', cleanStart: false })
+    writer.sendPublish('secret', 'x', { qos: 2, packetId: 5, dup })
+    await writer.ended()
+  }
+})

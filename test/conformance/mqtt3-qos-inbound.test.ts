@@ -149,3 +149,79 @@ test('keeps acknowledgements in order where the first message is kept later than
   expect(ids(heard, PacketType.Puback)).toEqual([1, 2])
   expect(ids(heard, PacketType.Pubrec)).toEqual([3, 4])
 })
+
+for (const cleanStart of [true, false]) {
+  test(`takes a QoS 2 message again that could not be kept the first time: ${cleanStart ? 'clean' : 'stored'} session [MQTT3-4.8.0-2]`, async () => {
+    const { connect, hooks } = await startBroker()
+    let failures = 1
+    hooks.onRoute.tap('test', (_message, _route, receipt) => {
+      if (failures-- <= 0) return
+      receipt.hold()
+      setImmediate(() => receipt.release(new Error('the disk is full')))
+    })
+    const first = await connect({ clientId: 'writer', cleanStart })
+    for (const packetId of [5, 6]) first.sendPublish('a', 'x', { qos: 2, packetId })
+    await first.ended()
+    const again = await connect({ clientId: 'writer', cleanStart })
+    for (const packetId of [5, 6]) again.sendPublish('a', 'x', { qos: 2, packetId, dup: true })
+    expect(await again.next(PacketType.Pubrec)).toMatchObject({ packetId: 5 })
+    expect(await again.next(PacketType.Pubrec)).toMatchObject({ packetId: 6 })
+  })
+}
+
+test('takes a QoS 2 identifier for a new message behind PUBCOMP, though a repeat of the old one is still being answered [MQTT3-4.3.3-2]', async () => {
+  const { connect, hooks } = await startBroker()
+  const reader = await connect()
+  await reader.subscribe('a', 2)
+  const writer = await connect()
+  writer.sendPublish('a', 'old', { qos: 2, packetId: 5 })
+  await writer.next(PacketType.Pubrec)
+  let release = () => {}
+  hooks.onRoute.tap('test', ({ topic }, _route, receipt) => {
+    if (topic !== 'slow') return
+    receipt.hold()
+    release = () => receipt.release()
+  })
+  writer.sendPublish('slow', 'x', { qos: 1, packetId: 4 })
+  writer.sendPublish('a', 'old', { qos: 2, packetId: 5, dup: true })
+  writer.ack(PacketType.Pubrel, 5)
+  await writer.next(PacketType.Pubcomp)
+  release()
+  await writer.next(PacketType.Pubrec)
+  await writer.publish('a', 'new', { qos: 2, packetId: 5 })
+  expect(words(await reader.rest())).toEqual(['old', 'new'])
+})
+
+test('answers a PUBREL that does not wait for its PUBREC behind it, and loses no message under that identifier later [MQTT3-4.3.3-2]', async () => {
+  const { connect, hooks } = await startBroker()
+  const reader = await connect()
+  await reader.subscribe('a', 2)
+  let release = () => {}
+  hooks.onRoute.tap('test', (message, _route, receipt) => {
+    if (message.payload.toString() !== 'old') return
+    receipt.hold()
+    release = () => receipt.release()
+  })
+  const writer = await connect({ clientId: 'writer', cleanStart: false })
+  writer.sendPublish('a', 'old', { qos: 2, packetId: 5 })
+  writer.ack(PacketType.Pubrel, 5)
+  expect(await writer.rest()).toEqual([])
+  release()
+  await writer.next(PacketType.Pubcomp)
+  await writer.publish('a', 'new', { qos: 2, packetId: 5 })
+  expect(words(await reader.rest())).toEqual(['old', 'new'])
+  expect(writer.heard.slice(2).map(({ type }) => type)).toEqual([
+    PacketType.Pubrec,
+    PacketType.Pubcomp,
+    PacketType.Pubrec,
+    PacketType.Pubcomp,
+  ])
+})
+
+test('bounds the repeats of one QoS 2 message that wait for its outcome', async () => {
+  const { connect, hooks } = await startBroker({ mqtt: { receiveMaximum: 10 } })
+  hooks.onRoute.tap('test', (_message, _route, receipt) => receipt.hold())
+  const writer = await connect()
+  for (let i = 0; i < 20; i++) writer.sendPublish('a', 'x', { qos: 2, packetId: 5, dup: i > 0 })
+  await writer.ended()
+})

@@ -235,3 +235,11 @@ test('takes an UNSUBSCRIBE of several filters for as many, and answers once [MQT
   for (const topic of ['a', 'b', 'c']) await writer.publish(topic, topic, { qos: 1 })
   expect(await reader.payloads()).toEqual(['b'])
 })
+
+test('answers a filter that is good 3.1.1 but no shared subscription with 0x80, and goes on', async () => {
+  const { connect } = await startBroker()
+  const client = await connect()
+  expect(await client.subscribe(['$share/only', '$share//a', '$share/+/a', '$share/group/a'], 1)).toEqual([0x80, 0x80, 0x80, 1])
+  await client.unsubscribe('$share/only', '$share/group/a')
+  expect(await client.rest()).toEqual([])
+})

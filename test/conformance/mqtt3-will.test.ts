@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { startBroker, type TestBroker } from '../support/broker.ts'
+import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { packet, text } from './bytes.ts'
 
 const will = { topic: 'will', payload: Buffer.from('gone') }
@@ -147,6 +147,28 @@ test('counts every packet of a client against its keep-alive, and none that is s
   }
   expect(client.isClosed).toBe(false)
   await advance(1500)
+  await client.ended()
+})
+
+test('does not count against a keep-alive the time in which the broker itself does not read [MQTT3-3.1.2-24]', async () => {
+  const { connect, advance, hooks } = await startBroker({ mqtt: { receiveMaximum: 2, verdictTimeout: '60s' } })
+  const verdicts: (() => void)[] = []
+  hooks.onPublish.tapPromise('test', () => new Promise(resolve => verdicts.push(() => resolve(undefined))))
+  const client = await connect({ keepAlive: 10 })
+  for (let i = 0; i < 3; i++) client.sendPublish('a', 'x')
+  await advance(10_000)
+  client.sendBytes('c000')
+  await advance(10_000)
+  client.sendBytes('c000')
+  await advance(10_000)
+  while (verdicts.length > 0) {
+    verdicts.shift()!()
+    await settled()
+  }
+  await client.next(PacketType.Pingresp)
+  await client.next(PacketType.Pingresp)
+  expect(client.isClosed).toBe(false)
+  await advance(16_000)
   await client.ended()
 })
 

@@ -80,6 +80,8 @@ describe('a borrowed payload', () => {
 
 test('encodes once for all who get it with the same version, QoS and retain flag', () => {
   const message = messageOf('x')
+  expect(message.frame(3, 1, false).shared).toBe(false)
+  expect(message.frame(4, 1, false).shared).toBe(true)
   expect(message.frame(3, 1, false)).toBe(message.frame(4, 1, false))
   const frames = [message.frame(4, 1, false), message.frame(5, 1, false), message.frame(4, 0, false), message.frame(4, 1, true)]
   expect(new Set(frames).size).toBe(4)

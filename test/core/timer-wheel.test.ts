@@ -40,7 +40,7 @@ describe('the wheel against a list of moments', () => {
         for (const step of list) {
           if (step.kind === 'schedule') {
             wheel.schedule(all[step.which]!, now + step.after)
-            // A moment that has passed already counts from now.
+            // One whose moment has passed already is late from now on, not from then.
             due.set(step.which, now + Math.max(0, step.after))
           } else if (step.kind === 'cancel') {
             wheel.cancel(all[step.which]!)
@@ -50,7 +50,6 @@ describe('the wheel against a list of moments', () => {
             fired.length = 0
             wheel.advance(now)
             for (const which of fired) {
-              expect(due.has(which)).toBe(true)
               expect(due.get(which)).toBeLessThanOrEqual(now)
               due.delete(which)
             }
