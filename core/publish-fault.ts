@@ -3,7 +3,14 @@ import type { Publisher, Refusal } from './hooks.ts'
 import type { Message } from './message.ts'
 import { isUtf8 } from './protocol/utf8.ts'
 import { ReasonCode } from './reason.ts'
-import { isReservedTopic, topicLevels } from './topic.ts'
+import { isReservedTopic, isTopicName, topicLevels } from './topic.ts'
+
+/** Plugins may change a topic name, but not into something that is none: that is refused, and said in the log. */
+export function changedTopicFault(broker: Broker, before: string, after: string): Refusal | undefined {
+  if (after === before || isTopicName(after)) return undefined
+  broker.report(new TypeError(`a plugin changed the topic name ${JSON.stringify(before)} to ${JSON.stringify(after)}, which is none`))
+  return { reasonCode: ReasonCode.ImplementationSpecificError, reasonString: 'a plugin made the topic name invalid' }
+}
 
 /** Why a publish, or a will, is refused before any plugin is asked for its verdict. */
 export function publishFault(broker: Broker, publisher: Publisher, message: Message): Refusal | undefined {

@@ -1,7 +1,7 @@
 import type { Broker } from './broker.ts'
 import type { Publisher, PublishVerdict, Rights } from './hooks.ts'
 import { Message } from './message.ts'
-import { publishFault } from './publish-fault.ts'
+import { changedTopicFault, publishFault } from './publish-fault.ts'
 import type { Due, StoredWill } from './session-store.ts'
 
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
@@ -37,7 +37,7 @@ export class Wills {
       return
     }
     hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
-      const answer = verdict as PublishVerdict | undefined
+      const answer = (verdict as PublishVerdict | undefined) ?? changedTopicFault(broker, topic, message.topic)
       const code = typeof answer === 'object' ? answer.reasonCode : answer
       if (code === 'drop' || code === false || (typeof code === 'number' && code >= 0x80)) broker.drop(clientId, message, 'refused')
       else broker.dispatch(message, null, null)

@@ -3,7 +3,7 @@ import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../message.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
-import { publishFault } from '../publish-fault.ts'
+import { changedTopicFault, publishFault } from '../publish-fault.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
 import { textOf } from './refusal.ts'
 
@@ -47,7 +47,7 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   let returned = false
   onPublish.callAsync(client, message, (_error, verdict) => {
     pending.decided = true
-    pending.verdict = verdict ?? undefined
+    pending.verdict = verdict ?? changedTopicFault(broker, topic, message.topic)
     if (returned) client.lane.drain()
   })
   returned = true
