@@ -38,8 +38,7 @@ export class Wills {
     }
     hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
       const answer = (verdict as PublishVerdict | undefined) ?? changedTopicFault(broker, topic, message.topic)
-      const code = typeof answer === 'object' ? answer.reasonCode : answer
-      if (code === 'drop' || code === false || (typeof code === 'number' && code >= 0x80)) broker.drop(clientId, message, 'refused')
+      if (answer !== undefined) broker.drop(clientId, message, 'refused')
       else broker.dispatch(message, null, null)
     })
   }
