@@ -3,7 +3,7 @@ import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
-import { ReasonCode } from '../reason.ts'
+import { ReasonCode, subackCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
 import { filtersPerTurn } from '../turns.ts'
@@ -62,7 +62,7 @@ async function judge(
     let code: number | undefined = refusedByCore(client, asked)
     if (code === undefined && hooks.onSubscribe.isUsed()) {
       const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
-      if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) code = toRefusal(refusal).reasonCode
+      if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) code = subackCode(toRefusal(refusal).reasonCode)
     }
     // A plugin may lower the QoS, never raise it [MQTT-3.8.4-8].
     asked.qos = Math.min(request.qos, Math.max(0, asked.qos)) as 0 | 1 | 2

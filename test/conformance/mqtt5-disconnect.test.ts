@@ -78,6 +78,19 @@ test('tells a client that is taken over, and one of a broker that stops, why [MQ
   expect(stopped!.properties).not.toHaveProperty('sessionExpiry')
 })
 
+for (const [reason, said] of [
+  [ReasonCode.ServerUnavailable, ReasonCode.ServerBusy],
+  [ReasonCode.Banned, ReasonCode.NotAuthorized],
+  [ReasonCode.PacketIdentifierInUse, ReasonCode.UnspecifiedError],
+] as const) {
+  test(`sends 0x${said.toString(16)} where DISCONNECT has no such code as 0x${reason.toString(16)} [MQTT-3.14.2-1]`, async () => {
+    const { connect, broker } = await startBroker()
+    const client = await connect({ version: 5, clientId: 'me' })
+    broker.clientOf('me')!.close(reason, 'for some reason')
+    expect(await client.ended()).toMatchObject({ reasonCode: said })
+  })
+}
+
 test('leaves the reason string of DISCONNECT out where it would make the packet larger than the client accepts [MQTT-3.14.2-3] [MQTT-3.14.2-4]', async () => {
   const { connect } = await startBroker()
   const maximumPacketSize = 20

@@ -211,6 +211,13 @@ test('answers each filter of a SUBSCRIBE with its own code, in order: the QoS gr
   expect(reasonCodes).toEqual([0, 0x87, 2, 0x9e, 0, 0x8f, 0x97, 1])
 })
 
+test('answers 0x80 where a plugin refuses with a code that SUBACK does not have [MQTT-3.9.3-2]', async () => {
+  const { connect, hooks } = await startBroker()
+  hooks.onSubscribe.tap('test', () => ReasonCode.Banned)
+  const client = await connect({ version: 5 })
+  expect(await client.subscribe('a', 1)).toEqual([0x80])
+})
+
 test('answers a filter that a failing plugin was asked about with 0x83 and the others as usual [MQTT-3.9.3-2]', async () => {
   const { connect, hooks } = await startBroker()
   hooks.onSubscribe.tap('broken', (_client, attempt) => {
