@@ -116,7 +116,8 @@ export class SessionRegistry {
     const session = known ?? this.#sessions.get(ended.clientId)
     if (session !== undefined && session.client === null) this.#forget(session)
     const left: Waiting[] = []
-    for (const { message, qos, retain, identifiers, group, packetId } of ended.shared) {
+    for (const { message, qos, retain, identifiers, group, packetId, released } of ended.shared) {
+      if (released) continue // It has the message: PUBREC said so.
       if (qos === 2 && packetId !== 0)
         this.#broker.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
       else left.push({ message, qos, retain, identifiers, group })
