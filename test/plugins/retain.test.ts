@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
-import type { RetainedStore } from '../../core/retained.ts'
+import type { RetainedPage, RetainedStore } from '../../core/retained.ts'
 import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { definePlugin } from '../../presets/index.ts'
+import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { type Config, definePlugin } from '../../presets/index.ts'
 import { allPublishes } from '../conformance/heard.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import type { TestClient } from '../support/client.ts'
@@ -14,6 +15,32 @@ async function keep({ broker }: TestBroker, count: number, size: number, qos: 0 
   const topics = topicsOf(count)
   for (const topic of topics) await broker.publish({ topic, payload: Buffer.alloc(size, topic), qos, retain: true })
   return topics
+}
+
+type Next = () => RetainedPage | Promise<RetainedPage>
+
+/** For `startBroker`: retained messages in memory whose pages are read as `read` says. */
+function onRetained(read: (next: Next, filter: string) => RetainedPage | Promise<RetainedPage>): Config {
+  const plugin = definePlugin({
+    name: 'testStore',
+    provides: ['sessions', 'retained'],
+    apply({ services, clock }) {
+      const store = new MemoryRetained(clock)
+      const wrapped: RetainedStore = {
+        set: message => store.set(message),
+        get size() {
+          return store.size
+        },
+        match(filter) {
+          const cursor = store.match(filter)
+          return { next: limit => read(() => cursor.next(limit), filter) }
+        },
+      }
+      services.provide('sessions', new MemorySessions(clock), 'testStore')
+      services.provide('retained', wrapped, 'testStore')
+    },
+  })
+  return { memory: false, plugins: [plugin()] }
 }
 
 /** Sends a SUBSCRIBE and waits for nothing. */
@@ -138,30 +165,13 @@ for (const [how, leave] of [
 ] as const) {
   test(`reads no further for a client that ${how}`, async () => {
     let pages = 0
-    const counting = definePlugin({
-      name: 'counting',
-      provides: ['retained'],
-      apply({ services, clock }) {
-        const store = new MemoryRetained(clock)
-        const counted: RetainedStore = {
-          set: message => store.set(message),
-          get size() {
-            return store.size
-          },
-          match(filter) {
-            const cursor = store.match(filter)
-            return {
-              async next(limit) {
-                pages += 1
-                return cursor.next(limit)
-              },
-            }
-          },
-        }
-        services.provide('retained', counted, 'counting')
-      },
+    const started = await startBroker({
+      ...onRetained(async next => {
+        pages += 1
+        return next()
+      }),
+      retain: { pageSize: 2 },
     })
-    const started = await startBroker({ plugins: [counting()], retain: { pageSize: 2 } })
     const { connect, advance } = started
     await keep(started, 2000, 2000)
     const client = await connect({ version: 5 })
@@ -171,6 +181,7 @@ for (const [how, leave] of [
     await leave(client)
     await advance(0)
     const read = pages
+    expect(read).toBeGreaterThan(0)
     expect(read).toBeLessThan(500)
     client.stream.resume()
     for (let i = 0; i < 20; i++) await settled()
@@ -197,7 +208,7 @@ test('begins anew where a filter is subscribed to again in the middle, and does 
 test('brings what is published in the middle, and never an older state of a topic behind a newer one', async () => {
   const started = await startBroker({ retain: { pageSize: 10 } })
   const { connect, broker } = started
-  const topics = await keep(started, 500, 500)
+  const topics = await keep(started, 100, 20_000)
   const client = await connect({ version: 5 })
   client.stream.pause()
   subscribe(client, ['r/#'], 1)
@@ -216,4 +227,42 @@ test('says in CONNACK where it is off, and serves everything else', async () => 
   const client = await connect({ version: 5 })
   expect(client.heard[0]).toMatchObject({ properties: { retainAvailable: 0 } })
   expect(await client.subscribe('t', 1)).toEqual([1])
+})
+
+test('brings no older state behind a newer one where the store answers later', async () => {
+  const asked: (() => void)[] = []
+  const started = await startBroker(
+    onRetained(async next => {
+      const page = next()
+      await new Promise<void>(resolve => asked.push(resolve))
+      return page
+    }),
+  )
+  const { connect, broker } = started
+  await keep(started, 3, 10)
+  const client = await connect({ version: 5 })
+  await client.subscribe('r/#', 1)
+  await broker.publish({ topic: 'r/00001', payload: 'new', qos: 1, retain: true })
+  asked.shift()!()
+  const packets = await receive(client, 3)
+  expect(packets.map(({ topic, retain }) => [topic, retain])).toEqual([
+    ['r/00001', false],
+    ['r/00000', true],
+    ['r/00002', true],
+  ])
+  expect(await client.rest()).toEqual([])
+})
+
+test('goes on with the next filter, and says what failed, where the store cannot be read', async () => {
+  const started = await startBroker(onRetained((next, filter) => (filter === 'r/+' ? Promise.reject(new Error('store away')) : next())))
+  const { connect, hooks } = started
+  const errors: string[] = []
+  hooks.onError.tap('test', error => {
+    errors.push(error.message)
+  })
+  await keep(started, 2, 10)
+  const client = await connect({ version: 5 })
+  subscribe(client, ['r/+', 'r/#'], 0)
+  expect(await receive(client, 2)).toHaveLength(2)
+  expect(errors).toEqual(['store away'])
 })
