@@ -1,10 +1,11 @@
+import type { Properties } from './protocol/packets.ts'
 import type { Receipt } from './receipt.ts'
 
 interface Waiting {
   readonly qos: 1 | 2
   readonly packetId: number
   readonly reasonCode: number
-  readonly reasonString: string | undefined
+  readonly properties: Properties | undefined
   settled: boolean
   kept: boolean
 }
@@ -12,7 +13,7 @@ interface Waiting {
 /** Who writes the acknowledgements that this queue lets go. */
 export interface AckWriter {
   readonly limit: number
-  write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void
+  write(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void
   unkept(qos: 1 | 2, packetId: number, error: Error): void
   crowded(full: boolean): void
 }
@@ -34,9 +35,9 @@ export class AckQueue {
     return this.#waiting.length
   }
 
-  push(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
+  push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
     const settled = receipt === null || (receipt.settled && receipt.error === undefined)
-    const waiting = { qos, packetId, reasonCode, reasonString, settled, kept: true }
+    const waiting = { qos, packetId, reasonCode, properties, settled, kept: true }
     this.#waiting.push(waiting)
     if (!settled) {
       receipt!.onSettled(error => {
@@ -53,8 +54,8 @@ export class AckQueue {
   #leave(): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.settled) {
-      const { qos, packetId, reasonCode, reasonString, kept } = this.#waiting[count]!
-      if (kept) this.#writer.write(qos, packetId, reasonCode, reasonString)
+      const { qos, packetId, reasonCode, properties, kept } = this.#waiting[count]!
+      if (kept) this.#writer.write(qos, packetId, reasonCode, properties)
       count += 1
     }
     if (count === 0) return

@@ -2,6 +2,7 @@ import { AckQueue } from './ack-queue.ts'
 import type { Client } from './client.ts'
 import { MqttError } from './errors.ts'
 import { PacketType, type QoS } from './protocol/constants.ts'
+import type { Properties } from './protocol/packets.ts'
 import { ReasonCode } from './reason.ts'
 import type { Receipt } from './receipt.ts'
 import type { Session } from './session.ts'
@@ -72,16 +73,16 @@ export class Acknowledger {
   }
 
   /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
-  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined, receipt: Receipt | null): void {
+  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
     if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
-      this.write(qos, packetId, reasonCode, reasonString)
+      this.write(qos, packetId, reasonCode, properties)
     } else {
-      this.#queue.push(qos, packetId, reasonCode, reasonString, receipt)
+      this.#queue.push(qos, packetId, reasonCode, properties, receipt)
     }
   }
 
   /** Writes PUBACK or PUBREC now. */
-  write(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void {
+  write(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void {
     const client = this.#client
     if (qos === 1) {
       this.#quotaFreed()
@@ -95,7 +96,7 @@ export class Acknowledger {
         if (received?.has(packetId)) received.set(packetId, reasonCode)
       }
     }
-    client.sender.publishAck(qos, packetId, reasonCode, reasonString)
+    client.sender.publishAck(qos, packetId, reasonCode, properties)
     if (qos === 2) this.#tellJoined(packetId, reasonCode)
   }
 

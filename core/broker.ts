@@ -20,6 +20,7 @@ import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore,
 import type { Settings } from './settings.ts'
 import { TapError } from './taps.ts'
 import { TimerWheel, type WheelItem } from './timer-wheel.ts'
+import { isTopicName } from './topic.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 import { Turns } from './turns.ts'
 import { Wills } from './wills.ts'
@@ -97,7 +98,12 @@ export class Broker {
     const { mqtt } = settings
     this.settings = settings
     this.clock = clock
-    this.hooks = createHooks({ clock, verdictTimeoutMs: mqtt.verdictTimeout, report: error => this.report(error) })
+    this.hooks = createHooks({
+      clock,
+      verdictTimeoutMs: mqtt.verdictTimeout,
+      report: error => this.report(error),
+      tapped: hook => this.#tapped(hook),
+    })
     this.services = new Services()
     this.router = new Router()
     this.topics = new TopicCache()
@@ -150,7 +156,6 @@ export class Broker {
 
   /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
   async load(): Promise<void> {
-    this.watchHooks()
     await this.sessions.open(
       {
         dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
@@ -166,13 +171,6 @@ export class Broker {
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
 
-  /** Taps may be added later too; the hot path's flags follow at the next tick. */
-  watchHooks(): void {
-    this.deliverUsed = this.hooks.onDeliver.isUsed()
-    this.deliveredUsed = this.hooks.onDelivered.isUsed()
-    this.routeUsed = this.hooks.onRoute.isUsed()
-  }
-
   /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. */
   async stop(): Promise<void> {
     this.#stopping = true
@@ -184,9 +182,14 @@ export class Broker {
     await this.#store?.flush()
   }
 
+  #tapped(hook: string): void {
+    if (hook === 'onDeliver') this.deliverUsed = true
+    else if (hook === 'onDelivered') this.deliveredUsed = true
+    else if (hook === 'onRoute') this.routeUsed = true
+  }
+
   #tick(): void {
     this.now = this.clock.now()
-    this.watchHooks()
     this.wheel.advance(this.now)
     for (const session of this.slowed) session.stalled(this.now)
     if (this.now - this.#sweptAt >= sweepMs) {
@@ -315,6 +318,7 @@ export class Broker {
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish({ topic, payload, qos = 0, retain = false, properties }: ServerMessage): Promise<void> {
+    if (!isTopicName(topic)) return Promise.reject(new TypeError(`publish: ${JSON.stringify(topic)} is not a topic name`))
     const message = new Message({
       topic,
       payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload),

@@ -4,6 +4,7 @@ import type { Timer } from './clock.ts'
 import { MqttError } from './errors.ts'
 import { handlePacket } from './handlers/index.ts'
 import { handlePublish } from './handlers/publish.ts'
+import { textOf } from './handlers/refusal.ts'
 import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from './hooks.ts'
 import { Lane } from './lane.ts'
 import type { Message } from './message.ts'
@@ -234,7 +235,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     const { properties } = packet
     if (packet.version === 5) {
       const { serverKeepAlive } = settings.mqtt
-      if (serverKeepAlive !== null) this.keepAlive = Math.floor(serverKeepAlive / 1000)
+      if (serverKeepAlive !== null) this.keepAlive = Math.ceil(serverKeepAlive / 1000)
       this.inflightMax = Math.min(properties?.receiveMaximum ?? 65_535, settings.mqtt.inflightMax)
       const { sender } = this
       sender.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
@@ -260,12 +261,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
   refuse(refusal: Refusal): void {
     if (this.#state === 'closed') return
-    const { reasonCode, reasonString, serverReference, userProperties } = refusal
-    const properties: Properties = {}
-    if (reasonString !== undefined) properties.reasonString = reasonString
-    if (serverReference !== undefined) properties.serverReference = serverReference
-    if (userProperties !== undefined) properties.userProperties = userProperties
-    this.#connack(false, reasonCode, properties)
+    const { reasonCode, reasonString, serverReference } = refusal
+    this.#connack(false, reasonCode, serverReference === undefined ? textOf(refusal) : { ...textOf(refusal), serverReference })
     this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
   }
 

@@ -1,5 +1,6 @@
 import { basename, dirname } from 'node:path'
 import { type Assignment, environmentAssignments, type ReadAssignment, readEnvironment, readSet } from './assignments.ts'
+import { unbackedSettings } from './backed-settings.ts'
 import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
 import { ConfigTree } from './config-tree.ts'
 import { showValue } from './describe.ts'
@@ -68,7 +69,7 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   const settings = checkRoot(catalogue, tree, problems)
   const testMode = settings.enableTestMode === true || chosen.name === 'test'
   const plan = await planPlugins({ catalogue, chosen, tree, testMode, folder: folderOf(sources, tree) })
-  problems.push(...plan.problems)
+  problems.push(...plan.problems, ...unbackedSettings(settings, plan.plugins))
   // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
 

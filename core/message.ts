@@ -135,17 +135,35 @@ export class Message {
     if (this.#borrowed) {
       const start = this.#start
       slab.keep(this.#wire!, start, this.#end)
-      const moved = slab.at - start
       this.#wire = slab.buffer
-      this.#start += moved
-      this.#packetIdAt += moved
-      this.#payloadAt += moved
-      this.#end += moved
+      this.#move(slab.at - start)
       this.#borrowed = false
       // Frames point into the read buffer too.
       this.#forgetFrames()
     }
     return this
+  }
+
+  /** Gives the message a buffer of its own size: whoever stores it for long, or many of them, does this first. */
+  compact(): this {
+    const wire = this.own().#wire
+    const size = this.#end - this.#start
+    if (wire !== null && wire.length > size) {
+      const start = this.#start
+      this.#wire = Buffer.allocUnsafeSlow(size)
+      this.#wire.set(wire.subarray(start, this.#end))
+      this.#move(-start)
+      this.#payload = null
+      this.#forgetFrames()
+    }
+    return this
+  }
+
+  #move(by: number): void {
+    this.#start += by
+    this.#packetIdAt += by
+    this.#payloadAt += by
+    this.#end += by
   }
 
   #forgetFrames(): void {

@@ -34,8 +34,8 @@ interface Cached<S extends Subscriber> {
   cost: number
 }
 
-// Two generations of this many bytes: some 200,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
-const generationBytes = 16_777_216
+// Two generations of this many bytes: some 300,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
+const generationBytes = 33_554_432
 // So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
 const replayMax = 64
 
@@ -180,7 +180,7 @@ export class Router<S extends Subscriber> {
     const targets = plain.length === 1 ? plain[0]!.targets : merge(plain)
     cached.route = { topic, targets, groups }
     cached.changes = this.#changes
-    cached.cost = 160 + topic.length + groups.length * 8 + (plain.length > 1 ? targets.length * 160 : 0)
+    cached.cost = 200 + topic.length + groups.length * 8 + (plain.length > 1 ? targets.length * 260 : 0)
   }
 }
 

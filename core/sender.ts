@@ -5,6 +5,7 @@ import { PacketType, type QoS } from './protocol/constants.ts'
 import { encodePacket } from './protocol/encoder.ts'
 import type { Packet, Properties } from './protocol/packets.ts'
 import type { PublishFrame } from './protocol/publish-frame.ts'
+import { changedTopicFault } from './publish-fault.ts'
 import { disconnectCode, ReasonCode } from './reason.ts'
 
 // A topic shorter than this gains nothing by an alias.
@@ -53,16 +54,16 @@ export class Sender {
   }
 
   /** PUBACK or PUBREC. */
-  publishAck(qos: 1 | 2, packetId: number, reasonCode: number, reasonString: string | undefined): void {
+  publishAck(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void {
     const client = this.#client
     if (client.state !== 'connected') return
     const type = qos === 1 ? PacketType.Puback : PacketType.Pubrec
-    if (client.version !== 5 || (reasonCode === 0 && reasonString === undefined)) {
+    if (client.version !== 5 || (reasonCode === 0 && properties === undefined)) {
       this.#shortAck(type, qos === 1 ? 0x40 : 0x50, packetId)
       return
     }
-    const properties = reasonString !== undefined && this.problemInformation ? { reasonString } : undefined
-    this.packet({ type, packetId, reasonCode, properties })
+    // [MQTT-3.1.2-29]
+    this.packet({ type, packetId, reasonCode, properties: this.problemInformation ? properties : undefined })
   }
 
   /** PUBREL or PUBCOMP. */
@@ -121,6 +122,7 @@ export class Sender {
       if (broker.hooks.onDeliver.call(client, delivery) === false) return this.#left(message, 'filtered')
       retain = delivery.retain
       if (delivery.changed) {
+        if (changedTopicFault(broker, topic, delivery.topic) !== undefined) return this.#left(message, 'filtered')
         own = true
         ;({ topic, properties, payload } = delivery)
       }

@@ -1,10 +1,10 @@
-const slabBytes = 8192
-const sharedMax = 2048
+const slabBytes = 4096
+const sharedMax = 1024
 
 /**
  * Keeps copies of small messages side by side: a buffer object for each would cost more than the bytes that it holds (QoS 1,
- * 64 B, window 20: 1.65 → 1.43 µs of CPU a message). A message that stays for long keeps its slab alive, so slabs are no
- * larger than the pool of Node's own small buffers, and larger messages get a buffer of their own.
+ * 64 B, window 20: 1.65 → 1.43 µs of CPU a message). A message in flight keeps its slab alive, so slabs are small, larger
+ * messages get a buffer of their own, and so do those that are stored, see `Message.compact`.
  */
 export class Slab {
   /** Where `keep` has put what it was last given. */

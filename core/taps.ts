@@ -26,6 +26,8 @@ export interface TapGuardOptions {
   /** Milliseconds an asynchronous tap has for its answer. */
   readonly verdictTimeoutMs: number
   report(error: TapError): void
+  /** A hook gets a tap; from now on it is used, for taps are never taken away. */
+  tapped?(hook: string): void
 }
 
 /** How a hook takes its taps' answers. */
@@ -72,6 +74,7 @@ export function guardTaps(hook: object, name: string, policy: TapPolicy, options
   guarded.isUsed = () => guarded.taps.length > 0
   guarded.intercept({
     register(tap) {
+      options.tapped?.(name)
       const guard = new TapGuard(tap, name, policy, options)
       switch (policy.kind) {
         case 'observe':

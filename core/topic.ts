@@ -63,6 +63,11 @@ export function topicLevels(topic: string): number {
   return levels
 }
 
+/** The broker's own: clients cannot publish here, nor can their wills. */
+export function isReservedTopic(topic: string): boolean {
+  return topic.charCodeAt(0) === dollar && (topic.startsWith('$SYS/') || topic === '$SYS' || topic.startsWith('$share/'))
+}
+
 /** A filter that can match more than one topic name. */
 export function hasWildcard(filter: string): boolean {
   return filter.includes('+') || filter.includes('#')

@@ -1,6 +1,7 @@
 import type { Broker } from './broker.ts'
 import type { Publisher, PublishVerdict, Rights } from './hooks.ts'
 import { Message } from './message.ts'
+import { changedTopicFault, publishFault } from './publish-fault.ts'
 import type { Due, StoredWill } from './session-store.ts'
 
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
@@ -26,10 +27,7 @@ export class Wills {
     const message = new Message({ topic, payload, qos, retain, properties, origin: 'will', clientId, receivedAt: broker.clock.now() })
     const { hooks } = broker
     const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
-    if (
-      message.topic.startsWith('$SYS/') ||
-      (hooks.onAuthorize.isUsed() && hooks.onAuthorize.call(publisher, 'publish', message.topic) === false)
-    ) {
+    if (publishFault(broker, publisher, message) !== undefined) {
       broker.drop(clientId, message, 'refused')
       return
     }
@@ -39,7 +37,7 @@ export class Wills {
       return
     }
     hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
-      const answer = verdict as PublishVerdict | undefined
+      const answer = (verdict as PublishVerdict | undefined) ?? changedTopicFault(broker, topic, message.topic)
       const code = typeof answer === 'object' ? answer.reasonCode : answer
       if (code === 'drop' || code === false || (typeof code === 'number' && code >= 0x80)) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].

@@ -3,9 +3,9 @@ import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../message.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
-import { isUtf8 } from '../protocol/utf8.ts'
+import { changedTopicFault, publishFault } from '../publish-fault.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
-import { topicLevels } from '../topic.ts'
+import { textOf } from './refusal.ts'
 
 /** A publish between its arrival and its routing. */
 export interface PendingPublish {
@@ -23,13 +23,15 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const { qos, packetId } = publish
   const topic = resolveAlias(client, publish)
 
+  // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
   if (publish.retain && !broker.capabilities.retain) {
-    throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
+    if (client.version === 5) throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
+    publish.retain = false
   }
   if (qos > 0 && !client.acks.take(qos, packetId)) return null
 
   const message = messageOf(client, publish, topic)
-  const refusal = refusalOf(client, message)
+  const refusal = publishFault(broker, client, message)
   const { onPublish } = broker.hooks
   if (refusal !== undefined || !onPublish.isUsed()) {
     if (client.lane.idle) {
@@ -45,7 +47,7 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   let returned = false
   onPublish.callAsync(client, message, (_error, verdict) => {
     pending.decided = true
-    pending.verdict = verdict ?? undefined
+    pending.verdict = verdict ?? changedTopicFault(broker, topic, message.topic)
     if (returned) client.lane.drain()
   })
   returned = true
@@ -65,22 +67,6 @@ function messageOf(client: Client, publish: InboundPublish, topic: string): Mess
 }
 
 const noPayload = Buffer.alloc(0)
-
-/** Why this publish is refused before any plugin is asked for its verdict. */
-function refusalOf(client: Client, message: Message): Refusal | undefined {
-  const { topic } = message
-  if (topic.charCodeAt(0) === 0x24 /* $ */ && (topic.startsWith('$SYS/') || topic === '$SYS' || topic.startsWith('$share/'))) {
-    return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
-  }
-  const { mqtt } = client.broker.settings
-  if (topicLevels(topic) > mqtt.topicLevelsMax) return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
-  if (mqtt.validatePayloadFormat && message.properties?.payloadFormat === 1 && !isUtf8(message.payload)) {
-    return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString: 'the payload is not UTF-8' }
-  }
-  const { onAuthorize } = client.broker.hooks
-  if (onAuthorize.isUsed() && onAuthorize.call(client, 'publish', topic) === false) return { reasonCode: ReasonCode.NotAuthorized }
-  return undefined
-}
 
 /** Routes a publish that has its verdict, and sees to its acknowledgement. */
 export function completePublish(
@@ -118,7 +104,7 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
     client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
   } else if (qos > 0) {
-    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), refusal.reasonString, null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null)
   }
 }
 

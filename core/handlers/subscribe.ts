@@ -2,12 +2,12 @@ import type { Client } from '../client.ts'
 import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
-import type { SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
+import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, subackCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
 import { filtersPerTurn } from '../turns.ts'
-import { toRefusal } from './refusal.ts'
+import { textOf, toRefusal } from './refusal.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
 interface Subscribing {
@@ -15,12 +15,14 @@ interface Subscribing {
   readonly packetId: number
   readonly attempts: SubscriptionAttempt[]
   readonly reasonCodes: number[]
+  /** What the first refusal says; SUBACK has room for one. */
+  properties: Properties | undefined
 }
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
 export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
   const { packetId, subscriptions } = packet
-  const subscribing: Subscribing = { client, packetId, attempts: [], reasonCodes: [] }
+  const subscribing: Subscribing = { client, packetId, attempts: [], reasonCodes: [], properties: undefined }
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
   const named = new Set<string>()
@@ -62,7 +64,11 @@ async function judge(
     let code: number | undefined = refusedByCore(client, asked)
     if (code === undefined && hooks.onSubscribe.isUsed()) {
       const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
-      if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) code = subackCode(toRefusal(refusal).reasonCode)
+      if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) {
+        const said = toRefusal(refusal)
+        code = subackCode(said.reasonCode)
+        subscribing.properties ??= textOf(said)
+      }
     }
     // A plugin may lower the QoS, never raise it [MQTT-3.8.4-8].
     asked.qos = Math.min(request.qos, Math.max(0, asked.qos)) as 0 | 1 | 2
@@ -127,14 +133,14 @@ function register({ broker, session }: Client, granted: readonly SubscriptionAtt
   }
 }
 
-function answer({ client, packetId, reasonCodes }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
+function answer({ client, packetId, reasonCodes, properties }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
   if (client.closed) return
   client.sender.packet({
     type: PacketType.Suback,
     packetId,
     // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
     reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
-    properties: undefined,
+    properties: client.sender.problemInformation ? properties : undefined, // [MQTT-3.1.2-29]
   })
   const { onSubscribed } = client.broker.hooks
   if (onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)

@@ -19,7 +19,7 @@ export class MemoryRetained implements RetainedStore {
   set(message: Message): void {
     if (message.payloadLength === 0)
       this.#tree.delete(message.topic) // [MQTT-3.3.1-6]
-    else this.#tree.set(message.topic, message.own())
+    else this.#tree.set(message.topic, message.compact())
   }
 
   match(filter: string): RetainedCursor {

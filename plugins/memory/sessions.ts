@@ -106,6 +106,8 @@ export class MemorySessions implements SessionStore {
       if (stored === undefined) continue
       if (!this.#makeRoom(stored, message)) continue
       const position = ++stored.lastPosition
+      // What waits may wait for long; what is in flight will soon be acknowledged.
+      if (packetId === 0) message.compact()
       stored.queue.set(position, { position, message, qos, retain, identifiers, group, packetId, released: false })
       stored.bytes += queuedBytes(message)
       if (packetId !== 0) stored.positions.set(packetId, position)

@@ -13,3 +13,38 @@ for (const qos of [0, 1, 2] as const) {
     expect(message.payload.toString()).toBe('hello')
   })
 }
+
+test('forwards what a plugin changed in the properties, whichever way it changed them', async () => {
+  const { connect, hooks } = await startBroker()
+  const reader = await connect({ version: 5 })
+  await reader.subscribe('a', 0)
+  hooks.onPublish.tap('changer', (_publisher, message) => {
+    if (message.properties !== undefined) message.properties.contentType = 'text/plain'
+    else message.properties = { responseTopic: 'answers' }
+  })
+  const writer = await connect({ version: 5 })
+  await writer.publish('a', 'x', { properties: { contentType: 'nonsense' } })
+  await writer.publish('a', 'y')
+  expect((await reader.receive()).properties).toEqual({ contentType: 'text/plain' })
+  expect((await reader.receive()).properties).toEqual({ responseTopic: 'answers' })
+})
+
+test('lets nobody publish to what is no topic name: no plugin that changes it, and not the broker itself', async () => {
+  const { connect, hooks, running } = await startBroker()
+  const errors: string[] = []
+  hooks.onError.tap('test', error => void errors.push(error.message))
+  hooks.onPublish.tap('changer', (_publisher, message) => {
+    message.topic = `${message.topic}/#`
+  })
+  hooks.onDeliver.tap('changer', (_client, delivery) => {
+    delivery.topic = '+'
+  })
+  const reader = await connect({ version: 5 })
+  await reader.subscribe('#', 0)
+  const ack = await (await connect({ version: 5 })).publish('a', 'x', { qos: 1 })
+  expect(ack).toMatchObject({ reasonCode: 0x83 })
+  await running.publish({ topic: 'b', payload: 'x' })
+  await expect(running.publish({ topic: 'b/+', payload: 'x' })).rejects.toThrow('"b/+" is not a topic name')
+  expect(await reader.rest()).toEqual([])
+  expect(errors).toEqual([expect.stringContaining('"a" to "a/#"'), expect.stringContaining('"b" to "+"')])
+})

@@ -240,15 +240,21 @@ for (const granted of [0, 1, 2] as const) {
   }
 }
 
-test('sends no reason string or user property in SUBACK, so that none can make it too large [MQTT-3.9.2-1] [MQTT-3.9.2-2]', async () => {
+test('leaves reason string and user properties of SUBACK out where they would make it larger than the client accepts [MQTT-3.9.2-1] [MQTT-3.9.2-2]', async () => {
   const { connect, hooks } = await startBroker()
-  hooks.onSubscribe.tap('test', () => ({
-    reasonCode: ReasonCode.NotAuthorized,
-    reasonString: 'no'.repeat(100),
-    userProperties: [['why', 'no'.repeat(100)]],
-  }))
+  const why = { reasonString: 'no'.repeat(100), userProperties: [['why', 'no'.repeat(100)]] as [string, string][] }
+  hooks.onSubscribe.tap('test', () => ({ reasonCode: ReasonCode.NotAuthorized, ...why }))
+  const generous = await connect({ version: 5 })
+  expect(await subscribe(generous, [request('t')])).toMatchObject({ reasonCodes: [0x87], properties: why })
   const client = await connect({ version: 5, properties: { maximumPacketSize: 30 } })
-  expect(await client.subscribe('t', 1)).toEqual([0x87])
+  expect(await subscribe(client, [request('t')])).toMatchObject({ reasonCodes: [0x87], properties: undefined })
+})
+
+test('sends no reason string and no user property in SUBACK to a client that asked for none', async () => {
+  const { connect, hooks } = await startBroker()
+  hooks.onSubscribe.tap('test', () => ({ reasonCode: ReasonCode.NotAuthorized, reasonString: 'no', userProperties: [['why', 'no']] }))
+  const client = await connect({ version: 5, properties: { requestProblemInformation: 0 } })
+  expect(await subscribe(client, [request('t')])).toMatchObject({ reasonCodes: [0x87], properties: undefined })
 })
 
 test('sends no retained message for a refused filter', async () => {

@@ -54,6 +54,16 @@ describe('a borrowed payload', () => {
     expect(message.payload.toString()).toBe('HELLO')
   })
 
+  test('gets a buffer of its own size when it is stored, and loses nothing by that', () => {
+    const { message } = borrowed('hello')
+    const { payload } = message
+    expect(payload.buffer.byteLength).toBeGreaterThan(100)
+    message.compact()
+    expect(message.payload.buffer.byteLength).toBe(10)
+    expect(message.payload).toEqual(payload)
+    expect(message.frame(4, 0, false).head.toString('hex')).toBe(`3008000174${Buffer.from('hello').toString('hex')}`)
+  })
+
   test('that is large lies in a frame that the next read does not change', () => {
     const { message, chunk } = borrowed('x'.repeat(20_000))
     const { payload } = message.frame(4, 0, false)

@@ -1,0 +1,22 @@
+import type { ResolvedPlugin } from './config.ts'
+import type { Settings } from './settings.ts'
+import type { Problem } from './validation.ts'
+
+/** Settings of the broker's own that mean nothing unless a plugin carries them out: one that nobody does must not pass in silence. */
+export function unbackedSettings(settings: Settings, plugins: readonly ResolvedPlugin[]): Problem[] {
+  const problems: Problem[] = []
+  const has = (name: string): boolean => plugins.some(plugin => plugin.name === name)
+  if (settings.enableTopicSubPubSecure && !has('topicSecurity')) {
+    problems.push({
+      path: 'enableTopicSubPubSecure',
+      text: 'no plugin here is topicSecurity, so nobody would check rights; leave it out, or check them in a plugin of your own that taps onAuthorize',
+    })
+  }
+  if (!settings.enableInnerCache && !has('redis')) {
+    problems.push({
+      path: 'enableInnerCache',
+      text: 'false looks subscribers up in Redis, and redis does not keep the sessions here; leave it true',
+    })
+  }
+  return problems
+}
