@@ -101,6 +101,8 @@ export class SessionRegistry {
   // A durable session whose expiry has become 0.
   #end(session: Session): void {
     session.park()
+    // It gets nothing more while the store is at it: what a group sends now goes to the others.
+    this.#forget(session)
     const ended = this.#broker.sessions.end(session)
     if (ended instanceof Promise) {
       ended.then(
