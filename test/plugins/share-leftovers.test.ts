@@ -4,6 +4,7 @@ import type { PublishPacket } from '../../core/protocol/packets.ts'
 import { allPayloads, allPublishes } from '../conformance/heard.ts'
 import { startBroker, type TestBroker } from '../support/broker.ts'
 import type { ConnectOptions, TestClient } from '../support/client.ts'
+import { onLaterStore } from '../support/later-store.ts'
 
 const filter = '$share/g/t'
 
@@ -220,4 +221,24 @@ test('does not give leftovers to the very session that ends, nor to a group that
   const again = await connect({ version: 4, clientId: 'goer' })
   expect(await allPayloads(again)).toEqual([])
   expect(dropped).toEqual(['goer left noMember'])
+})
+
+test('gives nothing more to a session that DISCONNECT has ended while the store is still at it', async () => {
+  const { connect } = await startBroker(onLaterStore())
+  const parked = { version: 5, clientId: 'parked', cleanStart: false, properties: { sessionExpiry: 100 } } as const
+  const heir = await connect(parked)
+  const goer = await connect({ version: 5, properties: { sessionExpiry: 100 } })
+  const writer = await connect({ version: 5 })
+  // The goer joins first, so that its turn comes first.
+  await goer.subscribe(filter, 1)
+  await heir.subscribe(filter, 1)
+  heir.disconnect()
+  await heir.closed
+  goer.disconnect(0, { sessionExpiry: 0 })
+  for (let i = 0; i < 4; i++) writer.sendPublish('t', String(i), { qos: 1 })
+  for (let i = 0; i < 4; i++) await writer.next(PacketType.Puback)
+  const again = await connect(parked)
+  const heard: string[] = []
+  for (let i = 0; i < 4; i++) heard.push((await again.receive()).payload.toString())
+  expect(heard).toEqual(['0', '1', '2', '3'])
 })
