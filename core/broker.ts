@@ -351,11 +351,8 @@ export class Broker {
     } else {
       this.log.error({ err: error }, error.message)
     }
-    try {
-      this.hooks.onError.call(error)
-    } catch (second) {
-      this.log.error({ err: second }, 'a tap on onError failed')
-    }
+    // A tap on onError that fails is logged only: told of its own failure, it would fail again, and so on.
+    if (!(error instanceof TapError && error.hook === 'onError')) this.hooks.onError.call(error)
   }
 
   /** A write to the store failed. */

@@ -206,7 +206,7 @@ export function createHooks(options: TapGuardOptions) {
     /** A session has ended, by expiry or for good. */
     onSessionExpired: guard('onSessionExpired', new SyncHook<[string]>(['clientId']), observe),
     /** A tap failed, or something in the broker that no client is to blame for. */
-    onError: new SyncHook<[Error | TapError]>(['error']),
+    onError: guard('onError', new SyncHook<[Error | TapError]>(['error']), observe),
     /** Packets of traced clients only. */
     onPacketReceived: guard('onPacketReceived', new SyncHook<[Client, Readonly<Packet>]>(['client', 'packet']), observe),
     onPacketSent: guard('onPacketSent', new SyncHook<[Client, Readonly<Packet>]>(['client', 'packet']), observe),

@@ -58,6 +58,11 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
+/** A callback's first argument, as Node has it: anything but null or nothing is a failure. */
+function isError(value: unknown): boolean {
+  return value !== undefined && value !== null
+}
+
 function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value)
   if (typeof value === 'object' && value !== null) return `an object with ${Object.keys(value).join(', ') || 'no keys'}`
@@ -142,10 +147,13 @@ class TapGuard {
     if (this.#type === 'async') {
       return (a, b, callback) => {
         const answer = this.#once(callback as Callback)
+        const failed = (error: unknown) => answer.callback(error ?? new Error('failed without a reason'))
         try {
-          fn(a, b, answer.callback)
+          const result = fn(a, b, answer.callback)
+          // An async function may take a callback too; what it throws is a rejection, and nobody else would look at it.
+          if (isThenable(result)) result.then(undefined, failed)
         } catch (error) {
-          answer.callback(error)
+          failed(error)
         }
         answer.startBudget()
       }
@@ -165,7 +173,7 @@ class TapGuard {
       const answer = this.#once(callback as Callback)
       result.then(
         value => answer.callback(null, value),
-        error => answer.callback(error ?? new Error('rejected without a reason')),
+        error => answer.callback(error ?? new Error('failed without a reason')),
       )
       answer.startBudget()
     }
@@ -179,12 +187,12 @@ class TapGuard {
     return {
       callback: (error, value) => {
         if (state !== 'open') {
-          if (state === 'answered') this.#fail(new Error('answered twice; the first answer stands'))
+          if (state === 'answered') this.#fail(isError(error) ? error : new Error('answered twice; the first answer stands'))
           return
         }
         state = 'answered'
         timer?.cancel()
-        if (error !== undefined && error !== null && error !== false) callback(null, this.#fail(error))
+        if (isError(error)) callback(null, this.#fail(error))
         else callback(null, value === undefined ? undefined : this.#judge(value))
       },
       startBudget: () => {

@@ -1,243 +1,205 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Hooks } from '../../core/hooks.ts'
+import { Stage } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { ReasonCode } from '../../core/reason.ts'
+import type { AckPacket } from '../../core/protocol/packets.ts'
+import { TapError } from '../../core/taps.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
-import type { TestClient } from '../support/client.ts'
+import { keptLog, type LogLine } from '../support/log.ts'
+import { type Scenario, scenarios } from './scenarios.ts'
 
-/** A broker that notes what failed, and a bystander: a client that nothing may happen to. */
-async function start() {
-  const test = await startBroker()
-  const errors: string[] = []
-  test.hooks.onError.tap('test', error => void errors.push(error.message))
+// Goal: a tap that fails in any way harms only what it was asked about. Method: each hook is provoked by a client called
+// `victim`, the tap `broken` fails where it is asked about that client and about nothing else, and another client works on.
+
+type Way = 'tap' | 'tapPromise' | 'tapAsync'
+type Fail = (...args: unknown[]) => unknown
+interface Failure {
+  readonly way: Way
+  readonly fail: Fail
+  readonly says: RegExp
+}
+
+const never = () => new Promise<never>(() => {})
+const boom = () => {
+  throw new Error('boom')
+}
+const reject = async () => {
+  throw new Error('boom')
+}
+const lastOf = (args: unknown[]) => args.at(-1) as (error?: unknown, answer?: unknown) => void
+
+const ofAll: Record<string, Failure> = {
+  'that throws': { way: 'tap', fail: boom, says: /boom/ },
+  'that throws something that is no error': {
+    way: 'tap',
+    fail: () => {
+      throw 'boom'
+    },
+    says: /boom/,
+  },
+}
+const ofSync: Record<string, Failure> = {
+  ...ofAll,
+  'that is async and rejects': { way: 'tap', fail: reject, says: /boom|needs its answer at once/ },
+}
+const ofDeciding: Record<string, Failure> = {
+  ...ofSync,
+  'that gives a promise, though the answer is needed at once': { way: 'tap', fail: never, says: /needs its answer at once/ },
+  'whose answer is nonsense': { way: 'tap', fail: () => 'nonsense', says: /answered "nonsense", which this hook does not know/ },
+}
+const ofAsync: Record<string, Failure> = {
+  ...ofAll,
+  'whose promise rejects': { way: 'tapPromise', fail: reject, says: /boom/ },
+  'whose promise rejects without a reason': { way: 'tapPromise', fail: () => Promise.reject(), says: /failed without a reason/ },
+  'that is given to tap, is async and rejects': { way: 'tap', fail: reject, says: /boom/ },
+  'whose callback gets an error': { way: 'tapAsync', fail: (...args) => lastOf(args)(new Error('boom')), says: /boom/ },
+  'that throws before it calls back': { way: 'tapAsync', fail: boom, says: /boom/ },
+  'that takes a callback, is async and rejects': { way: 'tapAsync', fail: reject, says: /boom/ },
+  'that never answers': { way: 'tapPromise', fail: never, says: /gave no answer within 5000 ms/ },
+  'that never calls back': { way: 'tapAsync', fail: () => {}, says: /gave no answer within 5000 ms/ },
+}
+const ofDecidingAsync: Record<string, Failure> = {
+  ...ofAsync,
+  'whose answer is nonsense': { way: 'tap', fail: () => 'nonsense', says: /answered "nonsense", which this hook does not know/ },
+  'whose promise brings nonsense': { way: 'tapPromise', fail: async () => 'nonsense', says: /answered "nonsense"/ },
+}
+const failuresOf = { observe: ofSync, decide: ofDeciding, observeAsync: ofAsync, decideAsync: ofDecidingAsync }
+
+interface Watched {
+  readonly broker: TestBroker
+  readonly lines: LogLine[]
+  readonly errors: unknown[]
+  readonly unhandled: unknown[]
+}
+
+async function start({ hook, arrange }: Scenario): Promise<Watched> {
   const unhandled: unknown[] = []
-  const note = (reason: unknown): void => void unhandled.push(reason)
-  process.on('unhandledRejection', note)
-  onTestFinished(() => void process.off('unhandledRejection', note))
-  const bystander = await test.connect({ version: 5, clientId: 'bystander' })
-  await bystander.subscribe('quiet', 1)
-  return { ...test, errors, unhandled, bystander }
+  const onUnhandled = (reason: unknown) => unhandled.push(reason)
+  process.on('unhandledRejection', onUnhandled)
+  onTestFinished(() => void process.off('unhandledRejection', onUnhandled))
+  const { lines, plugin } = keptLog()
+  const broker = await startBroker({ allowAnonymous: true, log: false, plugins: [plugin] })
+  const errors: unknown[] = []
+  if (hook !== 'onError') broker.hooks.onError.tap('test', error => void errors.push(error))
+  await arrange?.(broker)
+  return { broker, lines, errors, unhandled }
 }
 
-/** The bystander talks to itself as if nothing had been. */
-async function goesOn(bystander: TestClient): Promise<void> {
-  bystander.sendPublish('quiet', 'still here', { qos: 1 })
-  expect((await bystander.receive()).payload.toString()).toBe('still here')
-}
-
-type TapName = Exclude<keyof Hooks, 'onError'>
-type AnyHook = {
-  tap(name: string, fn: (...args: unknown[]) => unknown): void
-  tapAsync(name: string, fn: (...args: unknown[]) => void): void
-}
-
-function tap(hooks: Hooks, name: TapName, fn: (...args: unknown[]) => unknown): void {
-  ;(hooks[name] as unknown as AnyHook).tap('flaky', fn)
-}
-
-const isBystander = (value: unknown): boolean => (value as { clientId?: string } | undefined)?.clientId === 'bystander'
-
-/** What happens to whoever a failing tap was asked about: the refusal, since a deciding hook fails closed. */
-const deciding: [TapName, (broker: TestBroker) => Promise<void>][] = [
-  [
-    'onAuthenticate',
-    async ({ open }) => {
-      expect(await open(5).connect({ version: 5 })).toMatchObject({ reasonCode: ReasonCode.ImplementationSpecificError })
-    },
-  ],
-  [
-    'onConnect',
-    async ({ open }) => {
-      const connack = await open(5).connect({ version: 5 })
-      expect(connack).toMatchObject({
-        reasonCode: ReasonCode.ImplementationSpecificError,
-        properties: { reasonString: 'plugin flaky failed' },
-      })
-    },
-  ],
-  [
-    'onSubscribe',
-    async ({ connect }) => {
-      const client = await connect({ version: 5 })
-      expect(await client.subscribe('a')).toEqual([ReasonCode.ImplementationSpecificError])
-    },
-  ],
-  [
-    'onAuthorize',
-    async ({ connect }) => {
-      const client = await connect({ version: 5 })
-      expect(await client.publish('a', 'x', { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.NotAuthorized })
-      expect(await client.subscribe('a')).toEqual([ReasonCode.NotAuthorized])
-    },
-  ],
-  [
-    'onPublish',
-    async ({ connect }) => {
-      const client = await connect({ version: 5 })
-      expect(await client.publish('a', 'x', { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.ImplementationSpecificError })
-      expect(await client.publish('a', 'x', { qos: 2 })).toMatchObject({ reasonCode: ReasonCode.ImplementationSpecificError })
-    },
-  ],
-  [
-    'onDeliver',
-    async ({ connect }) => {
-      const client = await connect({ version: 5 })
-      await client.subscribe('a', 1)
-      await client.publish('a', 'x', { qos: 1 })
-      expect(await client.payloads()).toEqual([])
-    },
-  ],
-]
-
-const failures: [string, () => unknown][] = [
-  [
-    'throws',
-    () => {
-      throw new Error('broken')
-    },
-  ],
-  ['rejects', () => Promise.reject(new Error('broken'))],
-  ['answers what the hook does not know', () => 'nonsense'],
-]
-
-describe.each(deciding)('a tap on %s', (hook, harm) => {
-  test.each(failures)('that %s refuses what it was asked about, is named, and harms nobody else', async (_how, fail) => {
-    const broker = await start()
-    tap(broker.hooks, hook, subject => (isBystander(subject) ? undefined : fail()))
-    // Whoever authenticates has to have an opinion on everybody; the bystander is in already.
-    await harm(broker)
-    expect(broker.errors.length).toBeGreaterThan(0)
-    for (const message of broker.errors) expect(message).toMatch(new RegExp(`^flaky, ${hook}: `))
-    await goesOn(broker.bystander)
-    await settled()
-    expect(broker.unhandled).toEqual([])
-  })
-})
-
-describe.each(['onAuthenticate', 'onConnect', 'onSubscribe', 'onPublish'] as const)('an asynchronous tap on %s', hook => {
-  const harm = deciding.find(([name]) => name === hook)![1]
-
-  test('that never answers is answered for when its time is up', async () => {
-    const broker = await start()
-    ;(broker.hooks[hook] as unknown as AnyHook).tapAsync('flaky', (subject, _about, callback) => {
-      if (isBystander(subject)) (callback as () => void)()
-    })
-    const done = harm(broker)
-    // Each question has its own five seconds.
-    for (let question = 0; question < 4; question++) {
-      await settled()
-      await broker.advance(5000)
-    }
-    await done
-    expect(broker.errors[0]).toMatch(/^flaky, .*: gave no answer within 5000 ms; answer sooner or raise mqtt.verdictTimeout$/)
-    await goesOn(broker.bystander)
-  })
-
-  test('that answers twice is held to its first answer', async () => {
-    const broker = await start()
-    ;(broker.hooks[hook] as unknown as AnyHook).tapAsync('flaky', (_subject, _about, callback) => {
-      const answer = callback as (error: null, value?: unknown) => void
-      answer(null, hook === 'onAuthenticate' ? true : undefined)
-      answer(null, ReasonCode.Banned)
-    })
-    const client = await broker.connect({ version: 5 })
-    expect(await client.subscribe('a', 1)).toEqual([1])
-    client.sendPublish('a', 'x', { qos: 1 })
-    expect((await client.receive()).payload.toString()).toBe('x')
-    expect(broker.errors[0]).toBe(`flaky, ${hook}: answered twice; the first answer stands`)
-  })
-})
-
-test('a tap on onAccept that fails closes the new socket only', async () => {
-  const broker = await start()
-  tap(broker.hooks, 'onAccept', () => {
-    throw new Error('broken')
-  })
-  await broker.open().closed
-  expect(broker.errors).toEqual(['flaky, onAccept: broken'])
-  await goesOn(broker.bystander)
-})
-
-test('a tap on onWill that fails withholds that will only', async () => {
-  const broker = await start()
-  let asked = 0
-  tap(broker.hooks, 'onWill', () => {
-    asked += 1
-    if (asked === 1) throw new Error('broken')
-  })
-  const watcher = await broker.connect()
-  await watcher.subscribe('wills', 0)
-  for (const payload of ['first', 'second']) {
-    const dying = await broker.connect({ will: { topic: 'wills', payload: Buffer.from(payload) } })
-    dying.drop()
-    await settled()
+/** Only what the victim is part of. The first connection is its own, before anybody knows its name. */
+function tapAbout({ hooks }: TestBroker, { hook }: Scenario, way: Way, fail: Fail): { asked: number } {
+  const calls = { asked: 0 }
+  const isVictim = (value: unknown): boolean => {
+    if (value === 'victim') return true
+    const { clientId, topic, plugin } = (value ?? {}) as Record<string, unknown>
+    return clientId === 'victim' || plugin === 'victim' || (typeof topic === 'string' && topic.startsWith('victim'))
   }
-  expect(await watcher.payloads()).toEqual(['second'])
-  expect(broker.errors).toEqual(['flaky, onWill: broken'])
-})
+  let first = true
+  const about = (args: unknown[]) => (hook === 'onAccept' ? first : args.some(isVictim))
+  const tap = (...args: unknown[]): unknown => {
+    if (!about(args)) return way === 'tapAsync' ? lastOf(args)() : way === 'tapPromise' ? Promise.resolve() : undefined
+    first = false
+    calls.asked += 1
+    return fail(...args)
+  }
+  // In front of the built-in plugins, for the first opinion wins.
+  const named = { name: 'broken', stage: Stage.Guard }
+  ;(hooks[hook] as unknown as Record<Way, (options: object, fn: Fail) => void>)[way](named, tap)
+  return calls
+}
 
-test('a tap on onShare that fails leaves the choice to the next, or to the broker', async () => {
-  const broker = await start()
-  ;(broker.hooks.onShare as unknown as { tap(options: object, fn: () => never): void }).tap({ name: 'flaky', stage: -1000 }, () => {
-    throw new Error('broken')
-  })
-  const member = await broker.connect()
-  await member.subscribe('$share/g/work', 1)
-  await broker.bystander.publish('work', 'x', { qos: 1 })
-  expect((await member.receive()).payload.toString()).toBe('x')
-  expect(broker.errors).toEqual(['flaky, onShare: broken'])
-})
+/** Connects, subscribes, publishes and hears its own message. */
+async function worksOn({ connect }: TestBroker, clientId: string): Promise<void> {
+  const other = await connect({ version: 5, clientId })
+  expect(await other.subscribe('others/#', 1)).toEqual([1])
+  other.sendPublish('others/1', 'hello', { qos: 1 })
+  expect((await other.receive()).payload.toString()).toBe('hello')
+  expect((await other.next<AckPacket>(PacketType.Puback)).reasonCode).toBe(0)
+  other.disconnect()
+  await other.closed
+}
 
-const observing: TapName[] = [
-  'onConnected',
-  'onSubscribed',
-  'onUnsubscribed',
-  'onRoute',
-  'onDelivered',
-  'onAcked',
-  'onDrop',
-  'onDisconnect',
-  'onSessionExpired',
-  'onPacketReceived',
-  'onPacketSent',
-]
+for (const scenario of scenarios) {
+  const { hook, kind, harmed, unharmed } = scenario
+  describe(hook, () => {
+    test('is provoked by its scenario, and a tap without an opinion changes nothing', async () => {
+      const { broker, errors } = await start(scenario)
+      const calls = tapAbout(broker, scenario, 'tap', () => undefined)
+      expect(await scenario.provoke(broker)).toEqual(unharmed)
+      expect(calls.asked).toBeGreaterThan(0)
+      expect(errors).toEqual([])
+    })
 
-describe.each(observing)('a tap on %s, which only observes,', hook => {
-  test.each(failures.slice(0, 2))('that %s changes nothing, and the other taps are called', async (_how, fail) => {
-    const broker = await start()
-    let others = 0
-    tap(broker.hooks, hook, fail)
-    tap(broker.hooks, hook, () => void (others += 1))
-    broker.broker.trace('lively')
-    // Does something that every one of these hooks hears of.
-    const client = await broker.connect({ version: 5, clientId: 'lively', properties: { sessionExpiry: 1, maximumPacketSize: 100 } })
-    expect(await client.subscribe('a', 1)).toEqual([1])
-    client.sendPublish('a', 'x', { qos: 1 })
-    expect((await client.receive()).payload.toString()).toBe('x')
-    await client.publish('a', 'x'.repeat(200), { qos: 1 })
-    expect(await client.unsubscribe('a')).toEqual([0])
-    client.disconnect()
-    await client.closed
-    await broker.advance(5000)
-    expect(others).toBeGreaterThan(0)
-    expect(broker.errors.length).toBeGreaterThan(0)
-    for (const message of broker.errors) expect(message).toBe(`flaky, ${hook}: broken`)
-    await goesOn(broker.bystander)
-    await settled()
-    expect(broker.unhandled).toEqual([])
-  })
-})
+    test.each(Object.entries(failuresOf[kind]))('a tap %s harms only what it was asked about', async (_name, { way, fail, says }) => {
+      const { broker, lines, errors, unhandled } = await start(scenario)
+      const calls = tapAbout(broker, scenario, way, fail)
+      const outcome = scenario.provoke(broker)
+      await settled()
+      await worksOn(broker, 'meanwhile')
+      await broker.advance(5000)
+      expect(await outcome).toEqual(harmed)
+      await worksOn(broker, 'afterwards')
+      await settled()
+      expect(calls.asked).toBeGreaterThan(0)
+      expect(unhandled).toEqual([])
+      const line = lines.find(({ level, fields }) => level === 'error' && fields.plugin === 'broken')
+      expect(line).toMatchObject({ fields: { plugin: 'broken', hook }, message: expect.stringMatching(says) })
+      if (hook !== 'onError') {
+        expect(errors).toContainEqual(expect.any(TapError))
+        expect(errors).toContainEqual(expect.objectContaining({ code: 'ERR_TAP', plugin: 'broken', hook }))
+      }
+      expect(broker.broker.counters.tapErrors).toBeGreaterThanOrEqual(calls.asked)
+    })
 
-test('a tap on onError that fails is logged and ends nothing', async () => {
-  const broker = await start()
-  broker.hooks.onError.tap('flaky', () => {
-    throw new Error('broken too')
+    if (kind === 'observe' || kind === 'observeAsync') {
+      test('calls the other taps though one throws', async () => {
+        const { broker } = await start(scenario)
+        tapAbout(broker, scenario, 'tap', boom)
+        const second = tapAbout(broker, scenario, 'tap', () => undefined)
+        await scenario.provoke(broker)
+        expect(second.asked).toBeGreaterThan(0)
+      })
+    }
+
+    if (kind === 'observeAsync' || kind === 'decideAsync') {
+      test('takes the first of two answers, and reports the second', async () => {
+        const { broker, errors, unhandled } = await start(scenario)
+        tapAbout(broker, scenario, 'tapAsync', (...args) => {
+          lastOf(args)()
+          lastOf(args)(null, false)
+        })
+        expect(await scenario.provoke(broker)).toEqual(unharmed)
+        await settled()
+        expect(errors).toContainEqual(
+          expect.objectContaining({ plugin: 'broken', hook, message: expect.stringContaining('answered twice') }),
+        )
+        expect(unhandled).toEqual([])
+      })
+
+      test('reports what a tap throws after it has called back', async () => {
+        const { broker, errors } = await start(scenario)
+        tapAbout(broker, scenario, 'tapAsync', (...args) => {
+          lastOf(args)()
+          boom()
+        })
+        expect(await scenario.provoke(broker)).toEqual(unharmed)
+        expect(errors).toContainEqual(expect.objectContaining({ plugin: 'broken', hook, message: expect.stringContaining('boom') }))
+      })
+
+      test('hears nothing of an answer, or a failure, that comes after the verdict budget', async () => {
+        const { broker, errors, unhandled } = await start(scenario)
+        const late: ((error: Error) => void)[] = []
+        tapAbout(broker, scenario, 'tapPromise', () => new Promise((_resolve, fail) => late.push(fail)))
+        const outcome = scenario.provoke(broker)
+        await settled()
+        await broker.advance(4999)
+        expect(errors).toEqual([])
+        await broker.advance(1)
+        expect(await outcome).toEqual(harmed)
+        const reported = errors.length
+        for (const fail of late) fail(new Error('late'))
+        await settled()
+        expect(errors).toHaveLength(reported)
+        expect(unhandled).toEqual([])
+      })
+    }
   })
-  tap(broker.hooks, 'onSubscribed', () => {
-    throw new Error('broken')
-  })
-  const client = await broker.connect()
-  await client.subscribe('a')
-  await goesOn(broker.bystander)
-  expect(client.heard.some(packet => packet.type === PacketType.Suback)).toBe(true)
-})
+}
