@@ -1,4 +1,5 @@
 import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from 'tapable'
+import { answer } from './answers.ts'
 import type { Client } from './client.ts'
 import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
@@ -80,34 +81,6 @@ export interface SubscriptionAttempt {
 // A tap without a return statement has no opinion, and must type-check.
 type Opinion<T> = T | undefined | void
 
-const answer = {
-  isFalse: (value: unknown) => value === false,
-  isBoolean: (value: unknown) => typeof value === 'boolean',
-  isRefusal(value: unknown): boolean {
-    return value === false || isReasonCode(value) || (isObject(value) && isReasonCode(value.reasonCode))
-  },
-  isAdmissionOrRefusal(value: unknown): boolean {
-    return value === true || answer.isRefusal(value) || isObject(value)
-  },
-  isAuthStep(value: unknown): boolean {
-    return answer.isRefusal(value) || (isObject(value) && (value.continue === true || isObject(value.admission)))
-  },
-  isVerdict(value: unknown): boolean {
-    return value === 'drop' || answer.isRefusal(value)
-  },
-  isMember(value: unknown): boolean {
-    return isObject(value) && 'subscriber' in value
-  },
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function isReasonCode(value: unknown): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xff
-}
-
 const observe: TapPolicy = { kind: 'observe' }
 const refuse = (plugin: string): Refusal => ({
   reasonCode: ReasonCode.ImplementationSpecificError,
@@ -128,6 +101,7 @@ export function createHooks(options: TapGuardOptions) {
     onAccept: guard('onAccept', new SyncBailHook<[Transport], Opinion<false>>(['transport']), {
       kind: 'decide',
       accepts: answer.isFalse,
+      passes: answer.isYes,
       refusal: () => false,
     }),
     /** Who is this? The first opinion wins; with taps and no opinion at all the client is refused, unless `allowAnonymous`. */
@@ -149,6 +123,7 @@ export function createHooks(options: TapGuardOptions) {
       {
         kind: 'decideAsync',
         accepts: answer.isRefusal,
+        passes: answer.isYes,
         refusal: refuse,
       },
     ),
@@ -164,7 +139,7 @@ export function createHooks(options: TapGuardOptions) {
     onSubscribe: guard(
       'onSubscribe',
       new AsyncSeriesBailHook<[Client, SubscriptionAttempt], Opinion<SubscribeRefusal>>(['client', 'subscription']),
-      { kind: 'decideAsync', accepts: answer.isRefusal, refusal: refuse },
+      { kind: 'decideAsync', accepts: answer.isRefusal, passes: answer.isYes, refusal: refuse },
     ),
     /** SUBACK is written. */
     onSubscribed: guard('onSubscribed', new SyncHook<[Client, Readonly<SubscriptionAttempt>]>(['client', 'subscription']), observe),
@@ -174,6 +149,7 @@ export function createHooks(options: TapGuardOptions) {
     onPublish: guard('onPublish', new AsyncSeriesBailHook<[Publisher, Message], Opinion<PublishVerdict>>(['publisher', 'message']), {
       kind: 'decideAsync',
       accepts: answer.isVerdict,
+      passes: answer.isYes,
       refusal: refuse,
     }),
     /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */
@@ -187,6 +163,7 @@ export function createHooks(options: TapGuardOptions) {
     onDeliver: guard('onDeliver', new SyncBailHook<[Client, Delivery], Opinion<false>>(['client', 'delivery']), {
       kind: 'decide',
       accepts: answer.isFalse,
+      passes: answer.isYes,
       refusal: () => false,
     }),
     /** The PUBLISH is written to the connection. */
@@ -199,6 +176,7 @@ export function createHooks(options: TapGuardOptions) {
     onWill: guard('onWill', new SyncBailHook<[Publisher, Message], Opinion<false>>(['publisher', 'message']), {
       kind: 'decide',
       accepts: answer.isFalse,
+      passes: answer.isYes,
       refusal: () => false,
     }),
     /** Once for each client whose onConnect began. Nobody waits for it but `stop()`. */

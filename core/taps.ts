@@ -36,6 +36,8 @@ export interface TapPolicy {
   readonly kind: 'observe' | 'observeAsync' | 'decide' | 'decideAsync'
   /** True for an answer that this hook knows; `undefined` (no opinion) is never asked about. */
   readonly accepts?: (answer: unknown) => boolean
+  /** True for an answer that is known, but says no more than `undefined` does. */
+  readonly passes?: (answer: unknown) => boolean
   /** The answer in place of a failed tap's: the refusal, because a deciding hook fails closed. */
   readonly refusal?: (plugin: string) => unknown
 }
@@ -206,11 +208,10 @@ class TapGuard {
   }
 
   #judge(answer: unknown): unknown {
-    const { kind, accepts } = this.#policy
+    const { kind, accepts, passes } = this.#policy
     if (kind === 'observeAsync') return undefined
     if (accepts?.(answer)) return answer
-    // `true` from a hook that only knows `false` means "let it": no opinion.
-    if (answer === true) return undefined
+    if (passes?.(answer)) return undefined
     return this.#fail(new Error(`answered ${describe(answer)}, which this hook does not know`))
   }
 

@@ -38,8 +38,7 @@ export class Wills {
     }
     hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
       const answer = (verdict as PublishVerdict | undefined) ?? changedTopicFault(broker, topic, message.topic)
-      const code = typeof answer === 'object' ? answer.reasonCode : answer
-      if (code === 'drop' || code === false || (typeof code === 'number' && code >= 0x80)) broker.drop(clientId, message, 'refused')
+      if (answer !== undefined) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
       else broker.dispatch(message, broker.registry.get(clientId) ?? null, null)
     })

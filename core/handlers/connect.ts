@@ -34,7 +34,7 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
   client.onConnectBegan = true
   const refusal = (await broker.hooks.onConnect.promise(client, packet)) as ConnectRefusal | undefined
   if (client.closed) return client.neverConnected()
-  if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) return client.refuse(toRefusal(refusal))
+  if (refusal !== undefined) return client.refuse(toRefusal(refusal))
 
   await broker.registry.inTurn(client.clientId, () => establish(client, packet, admission.data))
 }

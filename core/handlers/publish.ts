@@ -5,7 +5,7 @@ import { Message } from '../message.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { changedTopicFault, publishFault } from '../publish-fault.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
-import { textOf } from './refusal.ts'
+import { textOf, toRefusal } from './refusal.ts'
 
 /** A publish between its arrival and its routing. */
 export interface PendingPublish {
@@ -76,8 +76,7 @@ export function completePublish(
   qos: 0 | 1 | 2,
   verdict: PublishVerdict | undefined,
 ): void {
-  const refusal = asRefusal(verdict)
-  if (refusal !== null) return refuse(client, message, packetId, qos, refusal)
+  if (verdict !== undefined && verdict !== 'drop') return refuse(client, message, packetId, qos, toRefusal(verdict))
   const { broker } = client
   const session = client.session!
   if (verdict === 'drop') broker.drop(client.clientId, message, 'refused')
@@ -106,13 +105,6 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
   } else if (qos > 0) {
     client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null)
   }
-}
-
-function asRefusal(verdict: PublishVerdict | undefined): Refusal | null {
-  if (verdict === undefined || verdict === 'drop') return null
-  if (verdict === false) return { reasonCode: ReasonCode.NotAuthorized }
-  const refusal = typeof verdict === 'number' ? { reasonCode: verdict } : verdict
-  return refusal.reasonCode >= 0x80 ? refusal : null
 }
 
 /** The topic name that a topic alias stands for; remembers a new one. Aliases end with the connection and are never passed on. */

@@ -2,11 +2,10 @@ import type { Refusal } from '../hooks.ts'
 import type { Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 
-/** The long form of a refusal: `false` is 0x87, and a code below 0x80 cannot refuse, so it becomes 0x80. */
+/** The long form of a refusal. Its code is from 0x80 on: the hooks let no other through. */
 export function toRefusal(answer: ReasonCode | Refusal | false): Refusal {
   if (answer === false) return { reasonCode: ReasonCode.NotAuthorized }
-  const refusal = typeof answer === 'number' ? { reasonCode: answer } : answer
-  return refusal.reasonCode >= 0x80 ? refusal : { ...refusal, reasonCode: ReasonCode.UnspecifiedError }
+  return typeof answer === 'number' ? { reasonCode: answer } : answer
 }
 
 /** What an answer says beside its reason code. */

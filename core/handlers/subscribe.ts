@@ -64,7 +64,7 @@ async function judge(
     let code: number | undefined = refusedByCore(client, asked)
     if (code === undefined && hooks.onSubscribe.isUsed()) {
       const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
-      if (refusal !== undefined && (typeof refusal !== 'number' || refusal >= 0x80)) {
+      if (refusal !== undefined) {
         const said = toRefusal(refusal)
         code = subackCode(said.reasonCode)
         subscribing.properties ??= textOf(said)
