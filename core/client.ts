@@ -56,6 +56,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   /** Seconds; 0 is never. */
   keepAlive: number
   authMethod: string | undefined
+  /** An exchange that AUTH 0x19 began is not over. */
+  reauthenticating: boolean
   /** Its session, from CONNACK on, also after the connection has ended. */
   session: Session | null
   will: StoredWill | null
@@ -97,6 +99,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.version = 4
     this.keepAlive = 0
     this.authMethod = undefined
+    this.reauthenticating = false
     this.session = null
     this.will = null
     this.acceptedAt = broker.clock.now()
@@ -155,11 +158,11 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.broker.counters.packetsReceived += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
     const { lane } = this
-    if (lane.idle) {
+    if (this.#authWaiter !== null && packet.type === PacketType.Auth) {
+      this.#answerAuth(packet)
+    } else if (lane.idle) {
       const done = handlePacket(this, packet)
       if (done !== undefined) lane.block(done)
-    } else if (this.#authWaiter !== null && packet.type === PacketType.Auth) {
-      this.#answerAuth(packet)
     } else if (isOutboundAck(packet.type) && this.#state === 'connected') {
       // These answer the broker's own messages: no verdict is about them, and they free the window.
       handlePacket(this, packet)
@@ -307,6 +310,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onTimer(now: number): void {
     if (this.#state === 'new') {
       this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
+    } else if (this.#state === 'connecting') {
+      this.close(ReasonCode.KeepAliveTimeout, 'no answer to AUTH within the heartbeat time')
     } else if (this.#state === 'connected') {
       // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
       if ((this.#holds & ~Hold.outbox) !== 0) this.lastSeen = now
@@ -318,8 +323,9 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   // ---- enhanced authentication
 
-  /** The next AUTH packet of an exchange. */
+  /** The next AUTH packet of an exchange. Keep-alive does not run before CONNACK, so there the heartbeat time bounds the wait. */
   nextAuth(): Promise<AuthPacket> {
+    if (this.#state === 'connecting') this.broker.wheel.schedule(this.timer, this.broker.clock.now() + this.broker.settings.heartbeat)
     return new Promise(resolve => {
       this.#authWaiter = resolve
     })
@@ -328,6 +334,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   #answerAuth(packet: AuthPacket): void {
     const answer = this.#authWaiter!
     this.#authWaiter = null
+    if (this.#state === 'connecting') this.broker.wheel.cancel(this.timer)
     answer(packet)
   }
 

@@ -117,11 +117,17 @@ export class Dispatcher {
   /** What a member that is gone for good has left goes to the others of its group, or to nobody. */
   redistribute(from: string, left: Iterable<Waiting>): void {
     const broker = this.#broker
-    for (const { message, qos, group: key } of left) {
+    for (const { message, group: key } of left) {
       const group = broker.router.groupOf(key!)
       const member = group === undefined ? undefined : pick(broker, group, message)
-      if (member === undefined) broker.drop(from, message, 'noMember')
-      else this.deliverTo(member.subscriber, message, Math.min(qos, member.subscription.qos) as QoS, false, identifiersOf(member), key)
+      if (member === undefined) {
+        broker.drop(from, message, 'noMember')
+        continue
+      }
+      // By the heir's own subscription, as if it had been picked first.
+      const { subscriber, subscription } = member
+      const qos = Math.min(message.qos, subscription.qos) as QoS
+      this.deliverTo(subscriber, message, qos, subscription.retainAsPublished && message.retain, identifiersOf(member), key)
     }
   }
 

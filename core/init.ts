@@ -10,7 +10,7 @@ import { hello } from './hello.ts'
 // npx mqttx-broker          runs this
 // npx mqttx-broker check    prints every option, its value and who set it
 export default defineConfig({
-  // The plugins to begin with: 'test' (in memory), 'dev' and 'prod' (Redis), 'standalone' (this machine only).
+  // The plugins to begin with: 'test', 'dev', 'prod' or 'standalone', or a function that returns a list of your own.
   preset: 'standalone',
 
   // Names this node in logs and in $SYS.

@@ -41,6 +41,17 @@ export class ManualClock implements Clock {
     this.#now = Math.max(this.#now, end)
   }
 
+  /** Moves time on as a machine does that slept: what came due meanwhile happens at the end, each timer once. */
+  sleep(ms: number): void {
+    this.#now += ms
+    const due = this.#entries.filter(entry => entry.at <= this.#now).sort((a, b) => a.at - b.at)
+    for (const entry of due) {
+      if (entry.every > 0) entry.at = this.#now + entry.every
+      else entry.cancel()
+      entry.callback()
+    }
+  }
+
   #due(end: number): Entry | undefined {
     let first: Entry | undefined
     for (const entry of this.#entries) if (entry.at <= end && (first === undefined || entry.at < first.at)) first = entry

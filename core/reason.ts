@@ -61,6 +61,15 @@ const connackCodes: ReadonlySet<number> = new Set([
 /** The codes that PUBACK and PUBREC may carry (3.4.2.1, 3.5.2.1). */
 export const publishAckCodes: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99])
 
+/** The codes that SUBACK may carry (3.9.3). */
+const subackCodes: ReadonlySet<number> = new Set([0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8f, 0x91, 0x97, 0x9e, 0xa1, 0xa2])
+
+/** The codes that DISCONNECT from a server may carry (3.14.2.1; 0x8C by the table of 2.4). */
+const disconnectCodes: ReadonlySet<number> = new Set([
+  0x00, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c,
+  0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2,
+])
+
 /** What CONNACK says of a reason that may be a plugin's: 0x80 where it has no such code [MQTT-3.2.2-8]. */
 export function connackCode(code: number): number {
   return connackCodes.has(code) ? code : ReasonCode.UnspecifiedError
@@ -69,6 +78,25 @@ export function connackCode(code: number): number {
 /** The same for PUBACK and PUBREC [MQTT-3.4.2-1] [MQTT-3.5.2-1]. */
 export function publishAckCode(code: number): number {
   return publishAckCodes.has(code) ? code : ReasonCode.UnspecifiedError
+}
+
+/** The same for SUBACK [MQTT-3.9.3-2]. */
+export function subackCode(code: number): number {
+  return subackCodes.has(code) ? code : ReasonCode.UnspecifiedError
+}
+
+/** The same for DISCONNECT [MQTT-3.14.2-1]; what only CONNACK can say goes out as what comes nearest. */
+export function disconnectCode(code: number): number {
+  if (disconnectCodes.has(code)) return code
+  switch (code) {
+    case ReasonCode.ServerUnavailable:
+      return ReasonCode.ServerBusy
+    case ReasonCode.BadUserNameOrPassword:
+    case ReasonCode.Banned:
+      return ReasonCode.NotAuthorized
+    default:
+      return ReasonCode.UnspecifiedError
+  }
 }
 
 const names = new Map<number, string>()

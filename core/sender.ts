@@ -6,7 +6,7 @@ import { encodePacket } from './protocol/encoder.ts'
 import type { Packet, Properties } from './protocol/packets.ts'
 import type { PublishFrame } from './protocol/publish-frame.ts'
 import { changeFault } from './publish-fault.ts'
-import { ReasonCode } from './reason.ts'
+import { disconnectCode, ReasonCode } from './reason.ts'
 
 // A topic shorter than this gains nothing by an alias.
 const aliasWorth = 8
@@ -103,7 +103,7 @@ export class Sender {
   /** DISCONNECT, which only MQTT 5 has from a server. */
   disconnect(reasonCode: number, reasonString: string): void {
     const properties = this.problemInformation ? { reasonString } : undefined
-    this.packet({ type: PacketType.Disconnect, reasonCode, properties })
+    this.packet({ type: PacketType.Disconnect, reasonCode: disconnectCode(reasonCode), properties })
   }
 
   /**

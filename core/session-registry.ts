@@ -101,6 +101,8 @@ export class SessionRegistry {
   // A durable session whose expiry has become 0.
   #end(session: Session): void {
     session.park()
+    // It gets nothing more while the store is at it: what a group sends now goes to the others.
+    this.#forget(session)
     const ended = this.#broker.sessions.end(session)
     if (ended instanceof Promise) {
       ended.then(
@@ -116,7 +118,8 @@ export class SessionRegistry {
     const session = known ?? this.#sessions.get(ended.clientId)
     if (session !== undefined && session.client === null) this.#forget(session)
     const left: Waiting[] = []
-    for (const { message, qos, retain, identifiers, group, packetId } of ended.shared) {
+    for (const { message, qos, retain, identifiers, group, packetId, released } of ended.shared) {
+      if (released) continue // It has the message: PUBREC said so.
       if (qos === 2 && packetId !== 0)
         this.#broker.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
       else left.push({ message, qos, retain, identifiers, group })

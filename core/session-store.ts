@@ -70,7 +70,7 @@ export interface QueueEntry {
   readonly group: string | null
   /** 0: never sent. */
   packetId: number
-  /** PUBREC has come: PUBREL is owed, not the message [MQTT-4.3.3-4]. */
+  /** PUBREC has come: PUBREL is owed, not the message [MQTT-4.3.3-4]. Where the session ends now, it is no drop. */
   released: boolean
 }
 

@@ -242,8 +242,9 @@ export class Session implements Subscriber, SessionKey {
       if (entry.message !== null) this.broker.drop(this.clientId, entry.message, reason)
     }
     for (const slot of this.window?.entries() ?? []) {
+      if (slot.handshake === Handshake.AwaitPubcomp) continue // It has the message: PUBREC said so.
       if (slot.group === null || slot.message === null) ended(slot, 'sessionEnded')
-      else if (slot.handshake === Handshake.AwaitPubrec || slot.handshake === Handshake.AwaitPubcomp)
+      else if (slot.handshake === Handshake.AwaitPubrec)
         ended(slot, 'noMember') // [MQTT-4.8.2-5]
       else shared.push({ message: slot.message, qos: slot.qos, retain: slot.retain, identifiers: slot.identifiers, group: slot.group })
     }

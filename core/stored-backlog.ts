@@ -113,6 +113,14 @@ export class StoredBacklog {
   #first(entry: QueueEntry): void {
     const session = this.#session
     const { sessions } = session.broker
+    if (entry.qos === 0) {
+      // At most once: it is gone from the store before it goes out, and has no identifier.
+      const gone = sessions.remove(session, entry.position)
+      const send = (): void => session.deliverNow(entry.message, entry.retain, entry.identifiers)
+      if (gone === undefined) send()
+      else gone.then(send, error => session.broker.storeFailed(session, error))
+      return
+    }
     const slot = fill(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     const { packetId } = slot
     const done = sessions.send(session, entry.position, packetId)

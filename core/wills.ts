@@ -41,7 +41,8 @@ export class Wills {
       const answer = (verdict as PublishVerdict | undefined) ?? changeFault(broker, topic, properties, message)
       message.qos = loweredQoS(qos, message.qos)
       if (answer !== undefined) broker.drop(clientId, message, 'refused')
-      else broker.dispatch(message, null, null)
+      // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
+      else broker.dispatch(message, broker.registry.get(clientId) ?? null, null)
     })
   }
 }

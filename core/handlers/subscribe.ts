@@ -4,7 +4,7 @@ import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { loweredQoS } from '../lowered-qos.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
-import { ReasonCode } from '../reason.ts'
+import { ReasonCode, subackCode } from '../reason.ts'
 import type { Subscription } from '../subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
 import { filtersPerTurn } from '../turns.ts'
@@ -67,7 +67,7 @@ async function judge(
       const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
       if (refusal !== undefined) {
         const said = toRefusal(refusal)
-        code = said.reasonCode
+        code = subackCode(said.reasonCode)
         subscribing.properties ??= textOf(said)
       }
     }

@@ -234,7 +234,7 @@ export class MemorySessions implements SessionStore {
     const shared: QueueEntry[] = []
     for (const entry of queue.values()) {
       if (entry.group !== null) shared.push(entry)
-      else this.#events.dropped(clientId, entry.message, 'sessionEnded')
+      else if (!entry.released) this.#events.dropped(clientId, entry.message, 'sessionEnded')
     }
     return { clientId, subscriptions: [...subscriptions.values()], will, shared }
   }

@@ -1,3 +1,4 @@
+import type { Client } from '../../core/client.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { retainOptions } from './options.ts'
@@ -10,10 +11,13 @@ export const retain = definePlugin({
   options: retainOptions,
   apply({ hooks, services, broker }, { pageSize }) {
     broker.capabilities.retain = true
+    const replays = new WeakMap<Client, Replay>()
 
-    hooks.onRoute.tap({ name: 'retain', stage: Stage.Record }, (message, _route, receipt) => {
+    hooks.onRoute.tap({ name: 'retain', stage: Stage.Record }, (message, { targets }, receipt) => {
+      if (!message.retain) return
+      for (const { subscriber } of targets) if (subscriber.client !== null) replays.get(subscriber.client)?.overtake(message.topic)
       // What a peer routes, the peer has kept.
-      if (!message.retain || message.origin === 'peer') return
+      if (message.origin === 'peer') return
       const done = services.get('retained').set(message)
       if (done === undefined) return
       receipt.hold()
@@ -27,7 +31,9 @@ export const retain = definePlugin({
       // Not for shared subscriptions [MQTT-4.8.2], and by Retain Handling [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
       if (subscription.filter.startsWith('$share/') || subscription.lifetime === 'none') return
       if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && subscription.existed)) return
-      new Replay(broker, client, subscription, services.get('retained').match(subscription.filter), pageSize).run()
+      let replay = replays.get(client)
+      if (replay === undefined) replays.set(client, (replay = new Replay(broker, services.get('retained'), client, pageSize)))
+      replay.add(subscription)
     })
   },
 })

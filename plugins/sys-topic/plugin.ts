@@ -3,7 +3,7 @@ import { Stage, type SubscriptionAttempt } from '../../core/hooks.ts'
 import { Message } from '../../core/message.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import { matches } from '../../core/topic.ts'
+import { matches, parseShare } from '../../core/topic.ts'
 import { sysTopicOptions } from './options.ts'
 import { dashboard, localTime, oneShots, statusOf } from './status.ts'
 
@@ -36,19 +36,21 @@ export const sysTopic = definePlugin({
 
     // Nothing of $SYS is stored: a one-shot is answered and forgotten, the rest goes with the connection.
     hooks.onSubscribe.tap({ name: 'sysTopic', stage: Stage.Record }, (_client, subscription) => {
-      if (oneShots.has(subscription.filter)) subscription.lifetime = 'none'
-      else if (subscription.filter.startsWith('$SYS/')) subscription.lifetime = 'connection'
+      const filter = plain(subscription.filter)
+      if (oneShots.has(filter)) subscription.lifetime = 'none'
+      else if (filter.startsWith('$SYS/')) subscription.lifetime = 'connection'
     })
 
     hooks.onSubscribed.tap('sysTopic', (client, subscription) => {
-      const { filter } = subscription
+      const filter = plain(subscription.filter)
       if (!filter.startsWith('$SYS/')) return
       const field = oneShots.get(filter)
       if (field !== undefined) {
         answer(client, subscription, filter, JSON.stringify({ [field]: statusOf(broker, startedAt)[field] }), false)
         return
       }
-      // A dashboard sees the present values at once, as it would retained ones.
+      // A dashboard sees the present values at once, as it would retained ones; a group would not.
+      if (filter !== subscription.filter) return
       if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && subscription.existed)) return
       for (const [topic, text] of dashboard(broker, startedAt)) if (matches(filter, topic)) answer(client, subscription, topic, text, true)
     })
@@ -74,6 +76,11 @@ export const sysTopic = definePlugin({
     }
   },
 })
+
+/** The filter itself, where a group shares it. */
+function plain(filter: string): string {
+  return parseShare(filter)?.filter ?? filter
+}
 
 /** One topic level: what would be a wildcard or a separator is percent-encoded. */
 function segment(text: string): string {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,7 +14,9 @@ export function beforeAllBuilt() {
     folder = await mkdtemp(join(tmpdir(), 'mqttx-built-'))
     execFileSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', folder])
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    await writeFile(join(folder, 'package.json'), '{"type": "module"}')
+    const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<string, string>
+    const exports = { '.': './presets/index.js', './package.json': './package.json' }
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ name, version, type: 'module', exports }))
     await chmod(folder, 0o755)
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))

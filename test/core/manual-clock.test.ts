@@ -35,6 +35,17 @@ test('fires what a timer asks for while time moves, if it is due by then', () =>
   expect(fired).toEqual([20, 110])
 })
 
+test('sleeps over what comes due: each timer fires once, at the end', () => {
+  const clock = new ManualClock(0)
+  const fired: string[] = []
+  clock.every(10, () => fired.push(`each at ${clock.now()}`))
+  clock.after(5, () => fired.push(`once at ${clock.now()}`))
+  clock.sleep(1000)
+  expect(fired).toEqual(['once at 1000', 'each at 1000'])
+  clock.advance(10)
+  expect(fired.at(-1)).toBe('each at 1010')
+})
+
 test('does not go back where a timer moves it on', () => {
   const clock = new ManualClock(0)
   clock.after(10, () => clock.advance(1000))

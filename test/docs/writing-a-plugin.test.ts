@@ -1,15 +1,14 @@
-import { spawnSync } from 'node:child_process'
-import { readFile, symlink, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { initFolder } from '../../core/init.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { folderWith } from '../config/folder.ts'
 import { startBroker } from '../support/broker.ts'
 
-// Goal: what docs/writing-a-plugin.md shows is true. Its examples name their file in the first line.
+// Goal: what docs/writing-a-plugin.md shows is true. Its examples name their file in the first line; that they type-check
+// is code-blocks.test.ts.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = await readFile(join(root, 'docs', 'writing-a-plugin.md'), 'utf8')
@@ -21,20 +20,6 @@ function examples(language: string): Record<string, string> {
 
 test('its plain JavaScript example is the one that the tests run', async () => {
   expect(examples('js')['five-hooks.js']).toBe(await readFile(join(root, 'test', 'fixtures', 'five-hooks.js'), 'utf8'))
-})
-
-test('its TypeScript examples type-check with the tsconfig that init writes', async () => {
-  const folder = await folderWith()
-  await initFolder(folder)
-  const files = examples('ts')
-  expect(Object.keys(files)).toContain('rate-limit.test.ts')
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-  // The package as a user would have it installed; here it is the sources.
-  const compilerOptions = { paths: { 'mqttx-broker': [join(root, 'presets', 'index.ts')] }, types: ['node'], erasableSyntaxOnly: true }
-  await writeFile(join(folder, 'tsconfig.test.json'), JSON.stringify({ extends: './tsconfig.json', compilerOptions }))
-  const { stdout } = spawnSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(folder, 'tsconfig.test.json')], { encoding: 'utf8' })
-  expect(stdout).toBe('')
 })
 
 test('its rate limit refuses beyond the budget, begins anew each second, and takes new options while running', async () => {

@@ -1,0 +1,146 @@
+import { createServer } from 'node:net'
+import mqtt from 'mqtt'
+import { expect, onTestFinished, test } from 'vitest'
+import { beforeAllBuilt } from '../config/built.ts'
+import { folderWith } from '../config/folder.ts'
+import { Command } from './command.ts'
+
+const built = beforeAllBuilt()
+
+function start(folder: string, args: readonly string[], env?: Record<string, string>): Command {
+  return new Command(built.path('presets/bin.js'), folder, args, env)
+}
+
+async function connect(port: number, options: mqtt.IClientOptions = {}) {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...options })
+  onTestFinished(() => void client.end(true))
+  return client
+}
+
+test('says where it listens, and that it is ready, last; then serves clients', async () => {
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', '0'])
+  const port = await broker.ready()
+  expect(broker.out).toEqual([
+    expect.stringMatching(/^INFO: anybody may connect, so listeners bind to loopback only; to open them, .*allowAnonymous: true$/),
+    expect.stringMatching(/^INFO: tcp listening on 127\.0\.0\.1( and \[::1\])?:\d+$/),
+    expect.stringMatching(/^INFO: ready: mqttx-broker \d+\.\d+\.\d+, preset test$/),
+  ])
+  const client = await connect(port)
+  const message = new Promise(resolve => client.on('message', (topic, payload) => resolve(`${topic} ${payload}`)))
+  await client.subscribeAsync('a')
+  await client.publishAsync('a', 'hello')
+  expect(await message).toBe('a hello')
+  await client.endAsync()
+  await broker.line(/INFO: disconnected/)
+  broker.signal('SIGTERM')
+  expect(await broker.ended()).toBe(0)
+  expect(broker.errors).toEqual([])
+  expect(broker.out.at(-1)).toBe('INFO: stopped')
+})
+
+test('binds as it is told once allowAnonymous is said', async () => {
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', '0', '--set', 'allowAnonymous=true'])
+  await broker.ready()
+  expect(broker.out[0]).toMatch(/^INFO: tcp listening on 0\.0\.0\.0:\d+$/)
+})
+
+test('is standalone where nothing names a preset, and says that this version forgets at a restart', async () => {
+  const broker = start(await folderWith(), ['--port', '0'])
+  await broker.ready()
+  expect(broker.out[0]).toMatch(/^INFO: preset standalone keeps sessions and retained messages in memory until the disk store is there/)
+  expect(broker.out.at(-1)).toMatch(/preset standalone$/)
+})
+
+test('says in one line that a port is in use, and how to choose another', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await new Promise(resolve => server.once('listening', resolve))
+  const { port } = server.address() as { port: number }
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', String(port)])
+  expect(await broker.ended()).toBe(1)
+  expect(broker.errors).toEqual([expect.stringMatching(new RegExp(`^error: socket.port: ${port} is in use on 127.0.0.1; .*--port`))])
+  expect(broker.out.length).toBeLessThanOrEqual(3)
+  expect(broker.out.filter(line => /WARN|ERROR/.test(line))).toEqual([])
+
+  const verbose = start(await folderWith(), ['--preset', 'test', '--port', String(port), '--verbose'])
+  expect(await verbose.ended()).toBe(1)
+  expect(verbose.errors.join('\n')).toMatch(/ {4}at .*\n.*caused by Error: listen EADDRINUSE/s)
+})
+
+const wrong = `
+preset: test
+hartbeat: 60s
+socket:
+  prot: 1883
+mqtt:
+  receiveMaximum: 0
+`
+
+test('lists every problem of a config, each with its cure; start says them in one line', async () => {
+  const folder = await folderWith({ 'mqttx.config.yaml': wrong })
+  const check = start(folder, ['check'], { MQTTX_SYSTOPIC__INTERVALL: '10s' })
+  expect(await check.ended()).toBe(1)
+  expect(check.errors).toEqual([
+    expect.stringMatching(/^error: .*INTERVALL.*did you mean/i),
+    expect.stringMatching(/^error: hartbeat: unknown; did you mean heartbeat\?/),
+    expect.stringMatching(/^error: mqtt\.receiveMaximum: .*1/),
+    expect.stringMatching(/^error: socket\.prot: unknown; did you mean port\?/),
+  ])
+  const run = start(folder, [])
+  expect(await run.ended()).toBe(1)
+  expect(run.errors).toHaveLength(1)
+  expect(run.out).toEqual([])
+})
+
+test('refuses to start preset prod while anybody may connect', async () => {
+  const broker = start(await folderWith(), ['--preset', 'prod', '--port', '0'])
+  expect(await broker.ended()).toBe(1)
+  expect(broker.errors).toEqual([expect.stringMatching(/^error: allowAnonymous: anybody could connect.*allowAnonymous: true$/)])
+})
+
+test.each([
+  ['mqttx.config.json', '{ "preset": "test", "brokerId": "from-file", "socket": { "port": 0 } }'],
+  ['mqttx.config.yaml', 'preset: test\nbrokerId: from-file\nsocket: { port: 0 }\n'],
+  ['mqttx.config.js', "export default { preset: 'test', brokerId: 'from-file', socket: { port: 0 } }"],
+  ['mqttx.config.ts', "export default { preset: 'test' as const, brokerId: 'from-file', socket: { port: 0 } }"],
+])('finds %s by itself; the environment and --set lie over it', async (name, text) => {
+  const folder = await folderWith({ [name]: text, 'package.json': '{"type":"module"}' })
+  const check = start(folder, ['check', '--set', 'log.format=json'], { MQTTX_SYS_TOPIC__INTERVAL: '10s' })
+  expect(await check.ended()).toBe(0)
+  const report = check.out.join('\n')
+  expect(report).toMatch(new RegExp(`brokerId.*from-file.*${name}`))
+  expect(report).toMatch(/log\.format.*json.*--set/)
+  expect(report).toMatch(/sysTopic\.interval.*10.*MQTTX_SYS_TOPIC__INTERVAL/)
+  const broker = start(folder, [])
+  await broker.ready()
+})
+
+test('tells MQTT 5 clients at SIGTERM that it shuts down, and ends with 0', async () => {
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', '0'])
+  const port = await broker.ready()
+  const clients = await Promise.all(Array.from({ length: 20 }, () => connect(port, { protocolVersion: 5 })))
+  const told = Promise.all(clients.map(client => new Promise(resolve => client.on('disconnect', packet => resolve(packet.reasonCode)))))
+  broker.signal('SIGTERM')
+  expect(await told).toEqual(clients.map(() => 0x8b))
+  expect(await broker.ended()).toBe(0)
+})
+
+test('ends at once at a second signal, whatever still holds it up', async () => {
+  const plugin = `
+export default {
+  name: 'endless',
+  apply({ hooks }) {
+    hooks.onDisconnect.tapPromise('endless', () => new Promise(() => setInterval(() => {}, 1000)))
+  },
+}
+`
+  const config = `export default { preset: 'test', socket: { port: 0 }, mqtt: { verdictTimeout: '10m' }, plugins: ['./endless.js'] }`
+  const folder = await folderWith({ 'mqttx.config.js': config, 'endless.js': plugin, 'package.json': '{"type":"module"}' })
+  const broker = start(folder, [])
+  const client = await connect(await broker.ready())
+  const closed = new Promise(resolve => client.on('close', () => resolve(undefined)))
+  broker.signal('SIGTERM')
+  await closed
+  broker.signal('SIGTERM')
+  expect(await broker.ended()).toBe(143)
+})
