@@ -14,7 +14,7 @@ export class Receipt {
     this.#holds += 1
   }
 
-  /** Lets go. With an error the message is not acknowledged, and an MQTT 3 publisher's connection is closed so that it sends again. */
+  /** Lets go. With an error the message is not acknowledged, and its publisher's connection is closed so that it sends again. */
   release(error?: Error): void {
     if (this.#holds === 0) return
     if (error !== undefined) this.#error ??= error

@@ -98,7 +98,7 @@ describe('onRoute', () => {
       other.sendPublish('t', 'b', { qos: 1 })
       await settled()
       receipts.get('a')!.release(new Error('disk full'))
-      expect((await writer.ended())?.reasonCode).toBe(version === 5 ? ReasonCode.ServerUnavailable : undefined)
+      expect((await writer.ended())?.reasonCode).toBe(version === 5 ? ReasonCode.ServerBusy : undefined)
       expect(writer.heard.some(({ type }) => type === PacketType.Puback)).toBe(false)
       receipts.get('b')!.release()
       await other.next(PacketType.Puback)
