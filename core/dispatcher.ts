@@ -13,6 +13,12 @@ export interface Outcome {
   receipt: Receipt | null
 }
 
+/** Who is to have a message that is being dispatched, as far as is known yet. */
+interface Collected {
+  readonly targets: AppendTarget[]
+  readonly sessions: Session[]
+}
+
 /** Brings each accepted message to everybody who is to have it. */
 export class Dispatcher {
   readonly #broker: Broker
@@ -30,6 +36,32 @@ export class Dispatcher {
 
   /** Routes a message. `publisher` is left out of its own No Local subscriptions; `received` is remembered in the same batch. */
   dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
+    const outer = this.#begin()
+    try {
+      return this.#dispatch(message, publisher, received)
+    } finally {
+      this.#end(outer)
+    }
+  }
+
+  /** Taps may publish in the middle of all this: what has been collected so far is not for their message. */
+  #begin(): Collected | null {
+    if (this.#targets.length === 0) return null
+    const outer = { targets: this.#targets, sessions: this.#sessions }
+    this.#targets = []
+    this.#sessions = []
+    return outer
+  }
+
+  #end(outer: Collected | null): void {
+    // Something threw before these were handed to the store: they are not for the next message either.
+    for (let i = 0; i < this.#targets.length; i++) this.#sessions[i]!.lost(this.#targets[i]!.packetId)
+    if (outer === null && this.#targets.length === 0) return
+    this.#targets = outer?.targets ?? []
+    this.#sessions = outer?.sessions ?? []
+  }
+
+  #dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
     const broker = this.#broker
     const outcome = this.#outcome
     const route = broker.router.route(message.topic)
@@ -73,8 +105,13 @@ export class Dispatcher {
     identifiers: readonly number[] | null,
     group: string | null,
   ): void {
-    this.#toSession(session, message, qos, retain, identifiers, group, null)
-    if (this.#targets.length > 0) this.#append(message, null, null)?.release()
+    const outer = this.#begin()
+    try {
+      this.#toSession(session, message, qos, retain, identifiers, group, null)
+      if (this.#targets.length > 0) this.#append(message, null, null)?.release()
+    } finally {
+      this.#end(outer)
+    }
   }
 
   /** What a member that is gone for good has left goes to the others of its group, or to nobody. */

@@ -1,15 +1,33 @@
 import type { Broker } from './broker.ts'
 import type { Publisher, Refusal } from './hooks.ts'
 import type { Message } from './message.ts'
+import type { Properties } from './protocol/packets.ts'
 import { isUtf8 } from './protocol/utf8.ts'
+import { wrongProperty } from './publish-properties.ts'
 import { ReasonCode } from './reason.ts'
 import { isReservedTopic, isTopicName, topicLevels } from './topic.ts'
 
-/** Plugins may change a topic name, but not into something that is none: that is refused, and said in the log. */
-export function changedTopicFault(broker: Broker, before: string, after: string): Refusal | undefined {
-  if (after === before || isTopicName(after)) return undefined
-  broker.report(new TypeError(`a plugin changed the topic name ${JSON.stringify(before)} to ${JSON.stringify(after)}, which is none`))
-  return { reasonCode: ReasonCode.ImplementationSpecificError, reasonString: 'a plugin made the topic name invalid' }
+/** What a plugin has in its hands and may change: a message in onPublish, a delivery in onDeliver. */
+interface Changeable {
+  readonly topic: string
+  readonly properties: Properties | undefined
+}
+
+/**
+ * Plugins may change a topic name and properties, but not into something that no PUBLISH can carry: that is refused, and said
+ * in the log. `topic` and `properties` are what they were before.
+ */
+export function changeFault(broker: Broker, topic: string, properties: Properties | undefined, after: Changeable): Refusal | undefined {
+  if (after.topic !== topic && !(typeof after.topic === 'string' && isTopicName(after.topic))) {
+    broker.report(
+      new TypeError(`a plugin changed the topic name ${JSON.stringify(topic)} to ${JSON.stringify(after.topic)}, which is none`),
+    )
+    return { reasonCode: ReasonCode.ImplementationSpecificError, reasonString: 'a plugin made the topic name invalid' }
+  }
+  const wrong = after.properties === properties ? undefined : wrongProperty(after.properties)
+  if (wrong === undefined) return undefined
+  broker.report(new TypeError(`a plugin gave a message to ${JSON.stringify(topic)} a wrong value for ${wrong}`))
+  return { reasonCode: ReasonCode.ImplementationSpecificError, reasonString: 'a plugin made the properties invalid' }
 }
 
 /** Why a publish, or a will, is refused before any plugin is asked for its verdict. */

@@ -5,7 +5,7 @@ import { PacketType, type QoS } from './protocol/constants.ts'
 import { encodePacket } from './protocol/encoder.ts'
 import type { Packet, Properties } from './protocol/packets.ts'
 import type { PublishFrame } from './protocol/publish-frame.ts'
-import { changedTopicFault } from './publish-fault.ts'
+import { changeFault } from './publish-fault.ts'
 import { disconnectCode, ReasonCode } from './reason.ts'
 
 // A topic shorter than this gains nothing by an alias.
@@ -122,7 +122,7 @@ export class Sender {
       if (broker.hooks.onDeliver.call(client, delivery) === false) return this.#left(message, 'filtered')
       retain = delivery.retain
       if (delivery.changed) {
-        if (changedTopicFault(broker, topic, delivery.topic) !== undefined) return this.#left(message, 'filtered')
+        if (changeFault(broker, topic, properties, delivery) !== undefined) return this.#left(message, 'filtered')
         own = true
         ;({ topic, properties, payload } = delivery)
       }

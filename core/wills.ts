@@ -1,7 +1,8 @@
 import type { Broker } from './broker.ts'
 import type { Publisher, PublishVerdict, Rights } from './hooks.ts'
+import { loweredQoS } from './lowered-qos.ts'
 import { Message } from './message.ts'
-import { changedTopicFault, publishFault } from './publish-fault.ts'
+import { changeFault, publishFault } from './publish-fault.ts'
 import type { Due, StoredWill } from './session-store.ts'
 
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
@@ -37,7 +38,8 @@ export class Wills {
       return
     }
     hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
-      const answer = (verdict as PublishVerdict | undefined) ?? changedTopicFault(broker, topic, message.topic)
+      const answer = (verdict as PublishVerdict | undefined) ?? changeFault(broker, topic, properties, message)
+      message.qos = loweredQoS(qos, message.qos)
       if (answer !== undefined) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
       else broker.dispatch(message, broker.registry.get(clientId) ?? null, null)

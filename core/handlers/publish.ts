@@ -1,9 +1,10 @@
 import type { Client } from '../client.ts'
 import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
+import { loweredQoS } from '../lowered-qos.ts'
 import { Message } from '../message.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
-import { changedTopicFault, publishFault } from '../publish-fault.ts'
+import { changeFault, publishFault } from '../publish-fault.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
 import { textOf, toRefusal } from './refusal.ts'
 
@@ -44,10 +45,12 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   // What a tap does to the properties' own fields is not seen, so they are encoded anew.
   if (message.properties !== undefined) message.changed()
   const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
+  const { properties } = message
   let returned = false
   onPublish.callAsync(client, message, (_error, verdict) => {
     pending.decided = true
-    pending.verdict = verdict ?? changedTopicFault(broker, topic, message.topic)
+    pending.verdict = verdict ?? changeFault(broker, topic, properties, message)
+    message.qos = loweredQoS(qos, message.qos)
     if (returned) client.lane.drain()
   })
   returned = true

@@ -1,6 +1,7 @@
 import type { Client } from '../client.ts'
 import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
+import { loweredQoS } from '../lowered-qos.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, subackCode } from '../reason.ts'
@@ -70,8 +71,7 @@ async function judge(
         subscribing.properties ??= textOf(said)
       }
     }
-    // A plugin may lower the QoS, never raise it [MQTT-3.8.4-8].
-    asked.qos = Math.min(request.qos, Math.max(0, asked.qos)) as 0 | 1 | 2
+    asked.qos = loweredQoS(request.qos, asked.qos)
     attempts.push(asked)
     reasonCodes.push(code ?? asked.qos)
   }

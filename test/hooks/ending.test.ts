@@ -1,0 +1,216 @@
+import { describe, expect, test } from 'vitest'
+import type { Message } from '../../core/message.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import { settled, startBroker } from '../support/broker.ts'
+import type { TestClient } from '../support/client.ts'
+import { noteCalls } from './calls.ts'
+
+const will = { topic: 'will', payload: Buffer.from('gone') }
+
+describe('onWill', () => {
+  test('is called once with what is left of the client, after onAuthorize and before onPublish', async () => {
+    const { connect, hooks } = await startBroker()
+    hooks.onAuthenticate.tap('test', () => ({ username: 'u', rights: { authorizedPub: ['will'] } }))
+    const client = await connect({ clientId: 'a', will })
+    const calls = noteCalls(hooks, 'onAuthorize', 'onWill', 'onPublish', 'onRoute', 'onDisconnect')
+    client.drop()
+    await settled()
+    expect(calls.map(({ hook }) => hook)).toEqual(['onAuthorize', 'onWill', 'onPublish', 'onRoute', 'onDisconnect'])
+    const publisher = { clientId: 'a', username: 'u', rights: { authorizedPub: ['will'] } }
+    expect(calls[0]!.args).toEqual([publisher, 'publish', 'will'])
+    expect(calls[1]!.args).toEqual([publisher, expect.objectContaining({ topic: 'will', origin: 'will', clientId: 'a' })])
+    expect((calls[1]!.args[1] as Message).payload.toString()).toBe('gone')
+    expect(calls[2]!.args).toEqual(calls[1]!.args)
+  })
+
+  test('is called when the delay is over, though the client is long gone', async () => {
+    const { connect, hooks, advance } = await startBroker()
+    const calls = noteCalls(hooks, 'onWill')
+    const client = await connect({
+      clientId: 'a',
+      version: 5,
+      properties: { sessionExpiry: 60 },
+      will: { ...will, properties: { willDelay: 10 } },
+    })
+    client.drop()
+    await settled()
+    await advance(9000)
+    expect(calls).toEqual([])
+    await advance(2000)
+    expect(calls).toEqual([{ hook: 'onWill', args: [{ clientId: 'a', username: null, rights: null }, expect.anything()] }])
+  })
+
+  test('is not called for a client that leaves in good order', async () => {
+    const { connect, hooks } = await startBroker()
+    const calls = noteCalls(hooks, 'onWill', 'onPublish')
+    const client = await connect({ will })
+    client.disconnect()
+    await client.closed
+    expect(calls).toEqual([])
+  })
+
+  for (const [hook, refuse] of [
+    ['onAuthorize', false],
+    ['onWill', false],
+    ['onPublish', false],
+    ['onPublish', ReasonCode.QuotaExceeded],
+    ['onPublish', 'drop'],
+  ] as const) {
+    test(`is withheld where ${hook} answers ${JSON.stringify(refuse)}, and onDrop is told`, async () => {
+      const { connect, hooks } = await startBroker()
+      const watcher = await connect()
+      await watcher.subscribe('will')
+      ;(hooks[hook] as typeof hooks.onWill).tap('test', () => refuse as false)
+      const calls = noteCalls(hooks, 'onDrop', 'onRoute')
+      const client = await connect({ clientId: 'a', will })
+      client.drop()
+      await settled()
+      expect(await watcher.payloads()).toEqual([])
+      expect(calls).toEqual([{ hook: 'onDrop', args: ['a', expect.objectContaining({ topic: 'will' }), 'refused'] }])
+    })
+  }
+
+  test('may change the will, and onPublish sees it changed', async () => {
+    const { connect, hooks } = await startBroker()
+    const watcher = await connect()
+    await watcher.subscribe('changed/will')
+    hooks.onWill.tap('first', (_publisher, message) => {
+      message.payload = 'changed'
+    })
+    hooks.onPublish.tapPromise('second', async (_publisher, message) => {
+      message.topic = `changed/${message.topic}`
+    })
+    const client = await connect({ will })
+    client.drop()
+    expect((await watcher.message()).payload.toString()).toBe('changed')
+  })
+})
+
+describe('onDisconnect', () => {
+  const endings: Record<string, [code: number, by: string, end: (client: TestClient) => void]> = {
+    'says good-bye': [0, 'client', client => client.disconnect()],
+    'asks for its will': [4, 'client', client => client.disconnect(4)],
+    'breaks the connection off': [0x80, 'network', client => client.drop()],
+    'breaks the protocol': [0x82, 'server', client => client.sendBytes('82 00')],
+  }
+  for (const [name, [code, by, end]] of Object.entries(endings)) {
+    test(`is called once for a client that ${name}, and says who ended it`, async () => {
+      const { connect, hooks } = await startBroker()
+      const client = await connect({ clientId: 'a', version: 5 })
+      const calls = noteCalls(hooks, 'onDisconnect')
+      end(client)
+      await client.closed
+      await settled()
+      expect(calls).toEqual([
+        {
+          hook: 'onDisconnect',
+          args: [expect.objectContaining({ clientId: 'a' }), { code: expect.any(Number), by, message: expect.any(String) }],
+        },
+      ])
+      if (by !== 'server') expect((calls[0]!.args[1] as { code: number }).code).toBe(code)
+    })
+  }
+
+  test('is called once for a client that is taken over, before the next one is connected', async () => {
+    const { connect, hooks } = await startBroker()
+    const first = await connect({ clientId: 'a', version: 5 })
+    const calls = noteCalls(hooks, 'onConnect', 'onConnected', 'onDisconnect')
+    await connect({ clientId: 'a', version: 5 })
+    expect((await first.ended())?.reasonCode).toBe(ReasonCode.SessionTakenOver)
+    expect(calls.map(({ hook }) => hook)).toEqual(['onConnect', 'onDisconnect', 'onConnected'])
+    expect(calls[1]!.args[1]).toMatchObject({ code: ReasonCode.SessionTakenOver, by: 'server' })
+  })
+
+  test('is called once for a client that goes while onConnect is still asked', async () => {
+    const { open, hooks } = await startBroker()
+    let decide = (): void => {}
+    hooks.onConnect.tapPromise('test', () => new Promise<undefined>(resolve => (decide = () => resolve(undefined))))
+    const calls = noteCalls(hooks, 'onConnected', 'onDisconnect')
+    const client = open()
+    client.connect({ clientId: 'a' }).catch(() => {})
+    await settled()
+    client.drop()
+    await settled()
+    decide()
+    await settled()
+    expect(calls.map(({ hook }) => hook)).toEqual(['onDisconnect'])
+  })
+
+  test('is not called for a connection that never came to onConnect', async () => {
+    const { open, hooks } = await startBroker()
+    hooks.onAuthenticate.tap('test', () => false)
+    const calls = noteCalls(hooks, 'onDisconnect')
+    const refused = open()
+    await refused.connect()
+    await refused.closed
+    const silent = open()
+    silent.drop()
+    await settled()
+    expect(calls).toEqual([])
+  })
+
+  test('is waited for by stop, and by nobody else', async () => {
+    const { connect, hooks, running } = await startBroker()
+    const done: (() => void)[] = []
+    hooks.onDisconnect.tapPromise('test', () => new Promise(resolve => done.push(resolve)))
+    const client = await connect({ clientId: 'a' })
+    client.disconnect()
+    await client.closed
+    await connect({ clientId: 'a' })
+    let stopped = false
+    const stopping = running.stop().then(() => {
+      stopped = true
+    })
+    await settled()
+    expect(stopped).toBe(false)
+    expect(done).toHaveLength(2)
+    for (const finish of done) finish()
+    await stopping
+  })
+
+  test('holds stop up for no longer than the verdict budget', async () => {
+    const { connect, hooks, running, advance } = await startBroker()
+    hooks.onDisconnect.tapPromise('test', () => new Promise(() => {}))
+    await connect()
+    const stopping = running.stop()
+    await settled()
+    await advance(5000)
+    await stopping
+  })
+})
+
+describe('onSessionExpired', () => {
+  test('is called once when a session’s time is up', async () => {
+    const { connect, hooks, advance } = await startBroker()
+    const client = await connect({ clientId: 'a', version: 5, properties: { sessionExpiry: 10 } })
+    const calls = noteCalls(hooks, 'onSessionExpired')
+    client.disconnect()
+    await client.closed
+    await advance(9000)
+    expect(calls).toEqual([])
+    await advance(3000)
+    expect(calls).toEqual([{ hook: 'onSessionExpired', args: ['a'] }])
+  })
+
+  test('is called when a new connection throws the old session away, and not for a session that ends with its connection', async () => {
+    const { connect, hooks } = await startBroker()
+    const kept = await connect({ clientId: 'a', cleanStart: false })
+    kept.disconnect()
+    await kept.closed
+    const calls = noteCalls(hooks, 'onSessionExpired', 'onConnected')
+    const clean = await connect({ clientId: 'a', cleanStart: true })
+    clean.disconnect()
+    await clean.closed
+    expect(calls.map(({ hook }) => hook)).toEqual(['onSessionExpired', 'onConnected'])
+  })
+})
+
+describe('onError', () => {
+  test('is called with what failed in the broker, though no tap did', async () => {
+    const { hooks, broker } = await startBroker()
+    const calls = noteCalls(hooks, 'onError')
+    const error = new Error('disk full')
+    broker.report(error)
+    expect(calls).toEqual([{ hook: 'onError', args: [error] }])
+  })
+})
