@@ -15,7 +15,7 @@ import type { Receipt } from './receipt.ts'
 import { Router } from './router.ts'
 import { Services } from './services.ts'
 import type { Session } from './session.ts'
-import { SessionRegistry } from './session-registry.ts'
+import { SessionRoster } from './session-roster.ts'
 import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './session-store.ts'
 import type { Settings } from './settings.ts'
 import { TapError } from './taps.ts'
@@ -59,7 +59,7 @@ export class Broker {
   readonly topics: TopicCache
   readonly dispatcher: Dispatcher
   readonly wills: Wills
-  readonly registry: SessionRegistry
+  readonly roster: SessionRoster
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
@@ -126,7 +126,7 @@ export class Broker {
     this.routeUsed = false
     this.dispatcher = new Dispatcher(this)
     this.wills = new Wills(this)
-    this.registry = new SessionRegistry(this)
+    this.roster = new SessionRoster(this)
     this.#clients = new Set()
     this.#departures = new Set()
     this.#tracedIds = new Set()
@@ -149,7 +149,7 @@ export class Broker {
   }
 
   clientOf(clientId: string): Client | undefined {
-    return this.registry.get(clientId)?.client ?? undefined
+    return this.roster.get(clientId)?.client ?? undefined
   }
 
   // ---- life
@@ -160,14 +160,14 @@ export class Broker {
       {
         dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
         appended: clientId => {
-          const session = this.registry.get(clientId)
+          const session = this.roster.get(clientId)
           session?.backlog?.appended()
           session?.backlog?.pump()
         },
       },
       this.queueLimits,
     )
-    await this.registry.load()
+    await this.roster.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
 
@@ -272,7 +272,7 @@ export class Broker {
     const { session } = client
     if (wasConnected) this.counters.connected -= 1
     this.#logEnd(client, reason)
-    if (session !== null && session.client === client) this.registry.leave(session, client, publishWill)
+    if (session !== null && session.client === client) this.roster.leave(session, client, publishWill)
     if (client.onConnectBegan) {
       const departure = this.hooks.onDisconnect.promise(client, reason).finally(() => this.#departures.delete(departure))
       this.#departures.add(departure)

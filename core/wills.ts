@@ -17,7 +17,7 @@ export class Wills {
   due(found: readonly Due[]): void {
     for (const due of found) {
       if (due.kind === 'will') this.publish(due.clientId, due.will)
-      else this.#broker.registry.sessionEnded(due.session, null)
+      else this.#broker.roster.sessionEnded(due.session, null)
     }
   }
 
@@ -42,7 +42,7 @@ export class Wills {
       message.qos = loweredQoS(qos, message.qos)
       if (answer !== undefined) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
-      else broker.dispatch(message, broker.registry.get(clientId) ?? null, null)
+      else broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
     })
   }
 }

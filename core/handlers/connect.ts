@@ -36,7 +36,7 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
   if (client.closed) return client.neverConnected()
   if (refusal !== undefined) return client.refuse(toRefusal(refusal))
 
-  await broker.registry.inTurn(client.clientId, () => establish(client, packet, admission.data))
+  await broker.roster.inTurn(client.clientId, () => establish(client, packet, admission.data))
 }
 
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
@@ -81,7 +81,7 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
     settings.mqtt.sessionExpiryMax ?? Number.POSITIVE_INFINITY,
   )
   const will = willOf(client, packet)
-  broker.registry.takeOver(client)
+  broker.roster.takeOver(client)
   let claim: Awaited<ReturnType<typeof broker.sessions.claim>>
   try {
     const claiming = broker.sessions.claim({
@@ -97,10 +97,10 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
       broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
-  if (claim.ended !== null) broker.registry.sessionEnded(claim.ended, null)
-  const session = broker.registry.openSession(client, claim, expiryMs)
+  if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
+  const session = broker.roster.openSession(client, claim, expiryMs)
   // It went while the store was asked: its session must not stay with a connection that is no more.
-  if (client.closed) return broker.registry.leave(session, client, false)
+  if (client.closed) return broker.roster.leave(session, client, false)
   client.will = will
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
 }

@@ -125,7 +125,7 @@ async function registerMany(subscribing: Subscribing, granted: readonly Subscrip
 function register({ broker, session }: Client, granted: readonly SubscriptionAttempt[]): void {
   for (const attempt of granted) {
     if (attempt.lifetime === 'none') continue
-    broker.registry.subscribe(session!, subscriptionOf(attempt))
+    broker.roster.subscribe(session!, subscriptionOf(attempt))
     if (attempt.lifetime === 'connection') {
       session!.temporary ??= new Set()
       session!.temporary.add(attempt.filter)

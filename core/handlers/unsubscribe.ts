@@ -35,15 +35,15 @@ export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): vo
 
 function leave(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): void | Promise<void> {
   if (filters.length > filtersPerTurn) return leaveMany(client, packet, filters, reasonCodes)
-  for (const filter of filters) client.broker.registry.unsubscribe(client.session!, filter)
+  for (const filter of filters) client.broker.roster.unsubscribe(client.session!, filter)
   answer(client, packet, filters, reasonCodes)
 }
 
 async function leaveMany(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): Promise<void> {
-  const { registry, turns } = client.broker
+  const { roster, turns } = client.broker
   for (let from = 0; from < filters.length; from += filtersPerTurn) {
     await turns.next()
-    for (const filter of filters.slice(from, from + filtersPerTurn)) registry.unsubscribe(client.session!, filter)
+    for (const filter of filters.slice(from, from + filtersPerTurn)) roster.unsubscribe(client.session!, filter)
   }
   answer(client, packet, filters, reasonCodes)
 }

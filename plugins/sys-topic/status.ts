@@ -42,7 +42,7 @@ export const oneShots: ReadonlyMap<string, keyof Status> = new Map([
 export function dashboard(broker: Broker, startedAt: number): [topic: string, text: string][] {
   const { counters, router, services, version } = broker
   const { activeConnectCount, maxActiveConnectCount, uptime } = statusOf(broker, startedAt)
-  const stored = broker.registry.size
+  const stored = broker.roster.size
   const values: [string, string | number][] = [
     ['version', `mqttx-broker version ${version}`],
     ['uptime', `${uptime} seconds`],

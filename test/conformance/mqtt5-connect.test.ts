@@ -265,7 +265,7 @@ test('closes after an authentication that says no [MQTT-3.1.4-2]', async () => {
   const client = open(5)
   expect((await client.connect({ username: 'u' })).reasonCode).toBe(ReasonCode.BadUserNameOrPassword)
   await client.closed
-  expect(broker.registry.size).toBe(0)
+  expect(broker.roster.size).toBe(0)
 })
 
 test('tells the earlier connection of a client id 0x8E and closes it [MQTT-3.1.4-3]', async () => {

@@ -66,9 +66,9 @@ export class Mosquitto {
     return this.#exit
   }
 
-  /** Ends it: in good order, or so that its will is sent. */
-  stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
-    this.#child.kill(signal)
+  /** Ends it without a DISCONNECT. */
+  kill(): Promise<number | null> {
+    this.#child.kill('SIGKILL')
     return this.#exit
   }
 }

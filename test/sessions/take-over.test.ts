@@ -19,7 +19,7 @@ test.each(stores)('a storm of fifty connections by one client id leaves exactly 
   const living = clients.filter(client => !client.isClosed)
   expect(living).toEqual([clients.at(-1)])
   expect(broker.clients.size).toBe(1)
-  expect(broker.registry.size).toBe(1)
+  expect(broker.roster.size).toBe(1)
   // Whoever had got its CONNACK is told why it has to go.
   const told = await Promise.all(clients.slice(0, -1).map(client => client.ended()))
   for (const disconnect of told) if (disconnect !== undefined) expect(disconnect.reasonCode).toBe(ReasonCode.SessionTakenOver)

@@ -19,7 +19,8 @@ export function onLaterStore(config: Config = {}): Config {
   return { ...config, memory: false, plugins: [laterStore()] }
 }
 
-function later(store: MemorySessions): SessionStore {
+/** The same sessions, a turn of the event loop later each. */
+export function later(store: MemorySessions): SessionStore {
   let last: Promise<unknown> = Promise.resolve()
   // One after the other, in the order of the calls.
   const inTurn = <T>(verb: () => T | Promise<T>): Promise<T> => {

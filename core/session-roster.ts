@@ -7,7 +7,7 @@ import type { Claim, EndedSession } from './session-store.ts'
 import type { Subscription } from './subscription.ts'
 
 /** The sessions that this broker knows, with and without a connection, and how they begin, pass on and end. */
-export class SessionRegistry {
+export class SessionRoster {
   readonly #broker: Broker
   readonly #sessions: Map<string, Session>
   readonly #turns: Map<string, Promise<void>>

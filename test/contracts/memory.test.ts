@@ -1,0 +1,9 @@
+import { MemoryRetained } from '../../plugins/memory/retained.ts'
+import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { later } from '../support/later-store.ts'
+import { retainedContract } from './retained.ts'
+import { sessionsContract } from './sessions.ts'
+
+sessionsContract('in memory', clock => new MemorySessions(clock))
+sessionsContract('in memory, answering later', clock => later(new MemorySessions(clock)))
+retainedContract('in memory', clock => new MemoryRetained(clock))
