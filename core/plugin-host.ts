@@ -1,6 +1,7 @@
 import type { PluginContext } from './context.ts'
 import { OperatorError } from './errors.ts'
 import type { Plugin, RunningPlugin } from './plugin.ts'
+import { checkOptions } from './validation.ts'
 
 export interface PluginHostOptions {
   /** What each plugin is handed; called once a plugin, so that its log lines can carry its name. */
@@ -95,12 +96,12 @@ export class PluginHost {
     return errors
   }
 
-  /** Hands new options to the plugin of that name; `false` if none takes any while running. */
-  reload(name: string, options: unknown): boolean {
+  /** Hands new options, checked and complete, to the plugin of that name; `false` if none takes any while running. */
+  reload(name: string, options: object): boolean {
     let taken = false
     for (const { plugin, running } of this.#hosted) {
       if (plugin.name !== name || running.reload === undefined) continue
-      running.reload(options)
+      running.reload(plugin.factory === undefined ? options : checkOptions(plugin.factory.options, options, name))
       taken = true
     }
     return taken

@@ -19,15 +19,15 @@ export interface Plugin {
 }
 
 /** The half of a plugin that runs. Every part may be left out. */
-export interface RunningPlugin {
+export interface RunningPlugin<Options = unknown> {
   /** Opens connections, loads what is needed. All plugins' `start` run one after another, in the order of the list. */
   start?(): void | Promise<void>
   /** Opens for clients, after every `start`. The strings say where, one log line each. */
   listen?(): ListenResult | Promise<ListenResult>
   /** Gives everything back, in reverse order; also runs when a `start`, this plugin's own included, has failed. */
   stop?(): void | Promise<void>
-  /** Takes what can change while running. */
-  reload?(options: unknown): void
+  /** Takes what can change while running: checked options, with defaults filled in. */
+  reload?(options: Options): void
 }
 
 export type ListenResult = readonly string[] | undefined | void
@@ -40,7 +40,7 @@ export interface PluginDeclaration<S extends OptionsSchema> {
   readonly provides?: readonly string[]
   readonly requires?: readonly string[]
   /** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
-  apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin | undefined | void
+  apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin<OptionsOf<S>> | undefined | void
 }
 
 /** Makes a plugin of options. Carries what a catalogue lists. */

@@ -90,6 +90,11 @@ export class RunningBroker {
     return this.#broker.publish(message)
   }
 
+  /** Hands new options to the plugin of that name; what is left out gets its default. `false` if it takes none while running. */
+  reload(plugin: string, options: object): boolean {
+    return this.#host.reload(plugin, options)
+  }
+
   /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */
   accept(transport: Transport): TransportEvents | null {
     return this.#broker.accept(transport)

@@ -159,7 +159,11 @@ export class Sender {
     counters.publishSent += 1
     counters.packetsSent += 1
     counters.bytesSent += frame.length
-    if (client.traced) this.#tracePublish(message, qos, retain, packetId, dup)
+    if (client.traced) {
+      // As this client gets it, but with the topic in full where an alias stands for it.
+      const fields = { topic, payload: payload ?? message.payload, properties: version === 5 ? properties : undefined }
+      broker.hooks.onPacketSent.call(client, { type: PacketType.Publish, qos, retain, dup, packetId, ...fields })
+    }
     if (broker.deliveredUsed) broker.hooks.onDelivered.call(client, message)
     return true
   }
@@ -174,12 +178,6 @@ export class Sender {
     this.#aliases ??= new Map()
     const next = this.#aliases.size + 1
     return this.#aliases.get(topic) ?? (next > this.topicAliasMaximum ? 0 : next) // [MQTT-3.1.2-26]
-  }
-
-  #tracePublish(message: Message, qos: QoS, retain: boolean, packetId: number, dup: boolean): void {
-    const { topic, payload, properties } = message
-    const packet = { type: PacketType.Publish, topic, payload, qos, retain, dup, packetId, properties }
-    this.#client.broker.hooks.onPacketSent.call(this.#client, packet)
   }
 
   #sent(bytes: number): void {

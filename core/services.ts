@@ -1,17 +1,5 @@
 import { OperatorError } from './errors.ts'
-import type { Log } from './log.ts'
-import type { RetainedStore } from './retained.ts'
-import type { SessionStore } from './session-store.ts'
-
-/** What one plugin owns and others use, by name. Plugins add theirs by declaration merging. */
-export interface ServiceMap {
-  /** Sessions that outlive their connection: `memory`, `disk` or `redis` own it. */
-  sessions: SessionStore
-  /** Retained messages; the same owners. */
-  retained: RetainedStore
-  /** Where log lines go. */
-  log: Log
-}
+import type { ServiceMap } from './service-map.ts'
 
 /** One owner for each service. A plugin depends on a service, never on another plugin's name. */
 export class Services {

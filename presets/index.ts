@@ -67,6 +67,8 @@ export type { Receipt } from '../core/receipt.ts'
 export type { RetainedStore } from '../core/retained.ts'
 export type { Member, Route, ShareGroup } from '../core/router.ts'
 export type { RunningBroker } from '../core/running-broker.ts'
+// All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
+export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
 export type { SessionStore } from '../core/session-store.ts'
 export type { Subscription } from '../core/subscription.ts'

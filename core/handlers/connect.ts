@@ -99,8 +99,9 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   }
   if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
   const session = broker.roster.openSession(client, claim, expiryMs)
+  // It went while the store was asked: its session must not stay with a connection that is no more.
+  if (client.closed) return broker.roster.leave(session, client, false)
   client.will = will
-  if (client.closed) return client.neverConnected()
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
 }
 

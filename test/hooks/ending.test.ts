@@ -3,6 +3,7 @@ import type { Message } from '../../core/message.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import type { TestClient } from '../support/client.ts'
+import { onLaterStore } from '../support/later-store.ts'
 import { noteCalls } from './calls.ts'
 
 const will = { topic: 'will', payload: Buffer.from('gone') }
@@ -134,6 +135,34 @@ describe('onDisconnect', () => {
     decide()
     await settled()
     expect(calls.map(({ hook }) => hook)).toEqual(['onDisconnect'])
+  })
+
+  test('is called once for a client that goes while the store is asked for its session, which is parked', async () => {
+    const { open, connect, hooks, broker, advance } = await startBroker(onLaterStore())
+    const { sessions } = broker
+    const claim = sessions.claim
+    const client = open(5)
+    sessions.claim = async request => {
+      const claimed = await claim(request)
+      client.drop()
+      await settled()
+      return claimed
+    }
+    const calls = noteCalls(hooks, 'onConnected', 'onWill', 'onDisconnect', 'onSessionExpired')
+    client.connect({ clientId: 'a', cleanStart: false, properties: { sessionExpiry: 10 }, will }).catch(() => {})
+    await client.closed
+    await settled()
+    expect(broker.clientOf('a')).toBeUndefined()
+    sessions.claim = claim
+    await connect({ clientId: 'b' })
+    // A sweep whose answer is still on its way is not followed by another.
+    await advance(11_000)
+    await advance(1000)
+    expect(calls.map(({ hook, args }) => [hook, args.includes('a')])).toEqual([
+      ['onDisconnect', false],
+      ['onConnected', false],
+      ['onSessionExpired', true],
+    ])
   })
 
   test('is not called for a connection that never came to onConnect', async () => {
