@@ -163,7 +163,7 @@ function defaultText(option) {
 }
 
 function sources() {
-  const files = [join('core', 'settings.ts')]
+  const files = [join('core', 'config', 'settings.ts')]
   const plugins = join(root, 'plugins')
   if (existsSync(plugins)) {
     for (const entry of readdirSync(plugins, { recursive: true }).sort())

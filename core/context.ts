@@ -1,8 +1,8 @@
 import type { Broker } from './broker.ts'
-import type { Clock } from './clock.ts'
 import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
 import type { Services } from './services.ts'
+import type { Clock } from './time/clock.ts'
 
 /** What a plugin is handed when it is applied. */
 export interface PluginContext {

@@ -1,16 +1,16 @@
 import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from 'tapable'
 import { answer } from './answers.ts'
-import type { Client } from './client.ts'
-import type { Delivery } from './delivery.ts'
-import type { Message } from './message.ts'
+import type { Client } from './connection/client.ts'
+import type { Transport } from './connection/transport.ts'
+import type { Delivery } from './messages/delivery.ts'
+import type { Message } from './messages/message.ts'
+import type { Receipt } from './messages/receipt.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { AuthPacket, ConnectPacket, Packet, UserProperty } from './protocol/packets.ts'
 import { ReasonCode } from './reason.ts'
-import type { Receipt } from './receipt.ts'
-import type { Member, Route, ShareGroup } from './router.ts'
-import type { Session } from './session.ts'
+import type { Member, Route, ShareGroup } from './routing/router.ts'
+import type { Session } from './sessions/session.ts'
 import { guardTaps, type TapError, type TapGuardOptions, type TapPolicy } from './taps.ts'
-import type { Transport } from './transport.ts'
 
 /** Order within a hook: lower runs first; within a stage, the order of the plugin list. */
 export const Stage = { Guard: -200, Transform: -100, Default: 0, Record: 100, Observe: 200 } as const

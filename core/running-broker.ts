@@ -1,13 +1,13 @@
 import { Broker, type ServerMessage } from './broker.ts'
-import type { Catalogue } from './catalogue.ts'
-import { providersOf } from './catalogue.ts'
-import { type Clock, SystemClock } from './clock.ts'
-import type { ResolvedConfig } from './config.ts'
+import type { Catalogue } from './config/catalogue.ts'
+import { providersOf } from './config/catalogue.ts'
+import type { ResolvedConfig } from './config/config.ts'
+import { PluginHost } from './config/plugin-host.ts'
+import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
 import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
-import { PluginHost } from './plugin-host.ts'
-import type { Transport, TransportEvents } from './transport.ts'
+import { type Clock, SystemClock } from './time/clock.ts'
 
 export interface StartOptions {
   /** Default: real time. */

@@ -1,6 +1,6 @@
 import type { Log } from './log.ts'
-import type { RetainedStore } from './retained.ts'
-import type { SessionStore } from './session-store.ts'
+import type { RetainedStore } from './routing/retained.ts'
+import type { SessionStore } from './sessions/session-store.ts'
 
 /** What one plugin owns and others use, by name. Plugins add theirs by declaration merging. */
 export interface ServiceMap {

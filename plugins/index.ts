@@ -1,4 +1,4 @@
-import { defineCatalogue } from '../core/catalogue.ts'
+import { defineCatalogue } from '../core/config/catalogue.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runCli } from '../core/cli.ts'
+import { runCli } from '../core/config/cli.ts'
 import { RunningBroker } from '../core/running-broker.ts'
 import { catalogue } from './index.ts'
 

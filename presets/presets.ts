@@ -1,4 +1,4 @@
-import type { Preset } from '../core/catalogue.ts'
+import type { Preset } from '../core/config/catalogue.ts'
 import type { Plugin } from '../core/plugin.ts'
 
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */

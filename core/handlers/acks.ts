@@ -1,9 +1,9 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { AckPacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { Handshake } from '../window.ts'
+import { Handshake } from '../sessions/window.ts'
 
 /** PUBACK ends a QoS 1 delivery. */
 export function handlePuback(client: Client, { packetId }: AckPacket): void {

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
-import { Message } from '../message.ts'
+import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { SessionLostError, type StoredWill } from '../session-store.ts'
+import { SessionLostError, type StoredWill } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import { toRefusal } from './refusal.ts'
 

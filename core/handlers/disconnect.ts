@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
 import type { DisconnectPacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import type { Admission, AuthStep, Refusal } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { AuthPacket } from '../protocol/packets.ts'

@@ -1,4 +1,4 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Packet } from '../protocol/packets.ts'

@@ -1,11 +1,11 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
-import { loweredQoS } from '../lowered-qos.ts'
-import { Message } from '../message.ts'
+import { Message } from '../messages/message.ts'
+import { changeFault, publishFault } from '../messages/publish-fault.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
-import { changeFault, publishFault } from '../publish-fault.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
+import { loweredQoS } from '../routing/lowered-qos.ts'
 import { textOf, toRefusal } from './refusal.ts'
 
 /** A publish between its arrival and its routing. */

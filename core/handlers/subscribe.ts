@@ -1,13 +1,13 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
+import { filtersPerTurn } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
-import { loweredQoS } from '../lowered-qos.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, subackCode } from '../reason.ts'
-import type { Subscription } from '../subscription.ts'
-import { isPlainFilter, isTopicFilter, topicLevels } from '../topic.ts'
-import { filtersPerTurn } from '../turns.ts'
+import { loweredQoS } from '../routing/lowered-qos.ts'
+import type { Subscription } from '../routing/subscription.ts'
+import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
 import { textOf, toRefusal } from './refusal.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */

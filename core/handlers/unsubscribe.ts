@@ -1,10 +1,10 @@
-import type { Client } from '../client.ts'
+import type { Client } from '../connection/client.ts'
+import { filtersPerTurn } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { isPlainFilter, isTopicFilter } from '../topic.ts'
-import { filtersPerTurn } from '../turns.ts'
+import { isPlainFilter, isTopicFilter } from '../routing/topic.ts'
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
 export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): void | Promise<void> {

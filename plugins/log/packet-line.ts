@@ -1,4 +1,4 @@
-import type { Client } from '../../core/client.ts'
+import type { Client } from '../../core/connection/client.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
 

@@ -1,3 +1,3 @@
-import { defineOptions } from '../../core/options.ts'
+import { defineOptions } from '../../core/config/options.ts'
 
 export const memoryOptions = defineOptions({})

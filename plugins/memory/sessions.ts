@@ -1,6 +1,6 @@
-import type { Clock } from '../../core/clock.ts'
-import type { Message } from '../../core/message.ts'
-import { queuedBytes } from '../../core/message-queue.ts'
+import type { Message } from '../../core/messages/message.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
 import {
   type AppendTarget,
   type Claim,
@@ -17,8 +17,8 @@ import {
   type SessionStoreEvents,
   type StoredSubscriber,
   type StoredWill,
-} from '../../core/session-store.ts'
-import type { Subscription } from '../../core/subscription.ts'
+} from '../../core/sessions/session-store.ts'
+import type { Clock } from '../../core/time/clock.ts'
 
 class Stored {
   readonly clientId: string

@@ -1,4 +1,4 @@
-import type { Client } from '../../core/client.ts'
+import type { Client } from '../../core/connection/client.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { retainOptions } from './options.ts'

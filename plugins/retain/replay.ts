@@ -1,9 +1,9 @@
 import type { Broker } from '../../core/broker.ts'
-import type { Client } from '../../core/client.ts'
+import type { Client } from '../../core/connection/client.ts'
 import type { SubscriptionAttempt } from '../../core/hooks.ts'
-import type { Message } from '../../core/message.ts'
+import type { Message } from '../../core/messages/message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/retained.ts'
+import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 
 /**
  * Sends one client the retained messages of its new subscriptions, one filter after the other: a page, then everybody else's

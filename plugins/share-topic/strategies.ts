@@ -1,6 +1,6 @@
-import type { Message } from '../../core/message.ts'
-import type { Member, ShareGroup } from '../../core/router.ts'
-import type { Session } from '../../core/session.ts'
+import type { Message } from '../../core/messages/message.ts'
+import type { Member, ShareGroup } from '../../core/routing/router.ts'
+import type { Session } from '../../core/sessions/session.ts'
 
 type Group = ShareGroup<Session>
 /** Picks a member. Members without a connection are picked only while none has one. */

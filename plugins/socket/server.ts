@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Broker } from '../../core/broker.ts'
+import { StreamTransport } from '../../core/connection/stream-transport.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { StreamTransport } from '../../core/stream-transport.ts'
 import { readShared, type SharedRead } from './shared-read.ts'
 
 /** Opens one TCP listener. `optional`: a second address that the machine may lack; null then. */

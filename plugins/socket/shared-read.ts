@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import type { TransportEvents } from '../../core/transport.ts'
+import type { TransportEvents } from '../../core/connection/transport.ts'
 
 /**
  * One read buffer for all sockets. Node allocates 64 KiB for each read otherwise; with `onread` the bytes land here, are

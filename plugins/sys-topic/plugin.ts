@@ -1,9 +1,9 @@
-import type { Client } from '../../core/client.ts'
+import type { Client } from '../../core/connection/client.ts'
 import { Stage, type SubscriptionAttempt } from '../../core/hooks.ts'
-import { Message } from '../../core/message.ts'
+import { Message } from '../../core/messages/message.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import { matches, parseShare } from '../../core/topic.ts'
+import { matches, parseShare } from '../../core/routing/topic.ts'
 import { sysTopicOptions } from './options.ts'
 import { dashboard, localTime, oneShots, statusOf } from './status.ts'
 

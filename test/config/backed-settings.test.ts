@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { resolveConfig } from '../../core/config.ts'
+import { resolveConfig } from '../../core/config/config.ts'
 import { catalogue } from '../../presets/index.ts'
 
 test.each([

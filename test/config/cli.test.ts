@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { type CliIo, runCli } from '../../core/cli.ts'
-import type { ResolvedConfig } from '../../core/config.ts'
+import { type CliIo, runCli } from '../../core/config/cli.ts'
+import type { ResolvedConfig } from '../../core/config/config.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { beforeAllBuilt } from './built.ts'
 import { folderWith } from './folder.ts'
@@ -201,7 +201,7 @@ const built = beforeAllBuilt()
 test('runs as a process of its own: ready, SIGTERM, exit code 0', async () => {
   const folder = await folderWith({ 'mqttx.config.mjs': 'export default { preset: "only" }' })
   const script = `
-    import { runCli } from ${JSON.stringify(built.path('core/cli.js'))}
+    import { runCli } from ${JSON.stringify(built.path('core/config/cli.js'))}
     const catalogue = { version: '1', plugins: {}, presets: { only: () => [] } }
     const io = {
       folder: process.cwd(), out: console.log, error: console.error, signals: process, exit: process.exit,

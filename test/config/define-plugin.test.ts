@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, test } from 'vitest'
+import type { Settings } from '../../core/config/settings.ts'
 import { definePlugin } from '../../core/plugin.ts'
-import type { Settings } from '../../core/settings.ts'
 import { rateLimit } from './rate-limit.ts'
 
 test('infers the types of options from their declaration', () => {

@@ -1,9 +1,9 @@
 import { chmod, readdir } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import type { Catalogue } from '../../core/catalogue.ts'
-import { resolveConfig } from '../../core/config.ts'
+import type { Catalogue } from '../../core/config/catalogue.ts'
+import { resolveConfig } from '../../core/config/config.ts'
+import { loadConfig } from '../../core/config/load-config.ts'
 import type { OperatorError } from '../../core/errors.ts'
-import { loadConfig } from '../../core/load-config.ts'
 import { beforeAllBuilt } from './built.ts'
 import { folderWith } from './folder.ts'
 import { catalogue, problems } from './sample.ts'
@@ -11,7 +11,7 @@ import { catalogue, problems } from './sample.ts'
 const loadFiles = async (files: Record<string, string>, named?: string) => loadConfig(catalogue, await folderWith(files), named)
 // A child process runs the compiled code: within a test, Vite stands between us and Node's own loader.
 const load = (folder: string) => `
-  const { loadConfig } = await import('./core/load-config.js')
+  const { loadConfig } = await import('./core/config/load-config.js')
   const own = { defineConfig: config => ({ ...config, brokerId: 'mine' }), definePlugin: plugin => options => ({ ...plugin, options }), same: 'very same' }
   await loadConfig({ exports: async () => own }, ${JSON.stringify(folder)})
     .then(config => console.log(JSON.stringify(config.values)), error => console.log(error.message))`

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { formatBytes, formatDuration, parseBytes, parseDuration } from '../../core/quantity.ts'
-import { suggest } from '../../core/suggestion.ts'
+import { formatBytes, formatDuration, parseBytes, parseDuration } from '../../core/config/quantity.ts'
+import { suggest } from '../../core/config/suggestion.ts'
 
 test.each([
   ['60s', 60_000],

@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, test, vi } from 'vitest'
-import type { ConfigInput } from '../../core/catalogue.ts'
+import type { ConfigInput } from '../../core/config/catalogue.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { catalogue, names, problems, resolve, resolveObject } from './sample.ts'
 

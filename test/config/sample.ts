@@ -1,7 +1,7 @@
-import { defineCatalogue } from '../../core/catalogue.ts'
-import { type ConfigSources, resolveConfig } from '../../core/config.ts'
+import { defineCatalogue } from '../../core/config/catalogue.ts'
+import { type ConfigSources, resolveConfig } from '../../core/config/config.ts'
+import { defineOptions, type OptionsSchema } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { defineOptions, type OptionsSchema } from '../../core/options.ts'
 import { type AnyPluginFactory, definePlugin } from '../../core/plugin.ts'
 
 const socketOptions = defineOptions({

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ManualClock } from '../../core/manual-clock.ts'
-import { Message } from '../../core/message.ts'
-import type { RetainedStore } from '../../core/retained.ts'
+import { Message } from '../../core/messages/message.ts'
+import type { RetainedStore } from '../../core/routing/retained.ts'
+import { ManualClock } from '../../core/time/manual-clock.ts'
 
-/** The contract of the `retained` service (core/retained.ts), for any owner. */
+/** The contract of the `retained` service (core/routing/retained.ts), for any owner. */
 export function retainedContract(name: string, create: (clock: ManualClock) => RetainedStore | Promise<RetainedStore>): void {
   describe(`retained messages kept ${name}`, () => {
     let clock: ManualClock

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ManualClock } from '../../core/manual-clock.ts'
-import { Message } from '../../core/message.ts'
+import { Message } from '../../core/messages/message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
 import {
   type AppendTarget,
   type Claim,
@@ -13,11 +13,11 @@ import {
   SessionLostError,
   type SessionStore,
   type StoredWill,
-} from '../../core/session-store.ts'
-import type { Subscription } from '../../core/subscription.ts'
+} from '../../core/sessions/session-store.ts'
+import { ManualClock } from '../../core/time/manual-clock.ts'
 
 /**
- * The contract of the `sessions` service (core/session-store.ts), for any owner: hand it a function that makes an empty one on
+ * The contract of the `sessions` service (core/sessions/session-store.ts), for any owner: hand it a function that makes an empty one on
  * a clock. Verbs may answer at once or later, so every one is awaited.
  */
 export function sessionsContract(name: string, create: (clock: ManualClock) => SessionStore | Promise<SessionStore>): void {

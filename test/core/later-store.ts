@@ -1,5 +1,5 @@
 import { onTestFinished } from 'vitest'
-import type { QueueEntry, SessionStore } from '../../core/session-store.ts'
+import type { QueueEntry, SessionStore } from '../../core/sessions/session-store.ts'
 
 const verbs = ['claim', 'append', 'page', 'send', 'ack', 'remove', 'release', 'forget', 'subscribe', 'unsubscribe', 'close', 'end'] as const
 

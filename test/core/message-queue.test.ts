@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MessageQueue, queuedBytes, type Waiting } from '../../core/message-queue.ts'
-import type { QueueLimits } from '../../core/session-store.ts'
+import { MessageQueue, queuedBytes, type Waiting } from '../../core/sessions/message-queue.ts'
+import type { QueueLimits } from '../../core/sessions/session-store.ts'
 import { messageOf } from './messages.ts'
 
 function waiting(payloadLength: number): Waiting {

@@ -1,6 +1,6 @@
 import { connect as connectSocket } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { Message } from '../../core/message.ts'
+import { Message } from '../../core/messages/message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'

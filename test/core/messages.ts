@@ -1,4 +1,4 @@
-import { Message, type MessageFields } from '../../core/message.ts'
+import { Message, type MessageFields } from '../../core/messages/message.ts'
 
 /** A message of which only what matters to a test is said. */
 export function messageOf(payload: string | Buffer = '', fields: Partial<MessageFields> = {}): Message {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Receipt } from '../../core/receipt.ts'
+import { Receipt } from '../../core/messages/receipt.ts'
 
 test('settles when everybody who held it has let go, its maker included', () => {
   const receipt = new Receipt()

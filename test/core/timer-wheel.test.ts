@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { TimerWheel, type WheelItem } from '../../core/timer-wheel.ts'
+import { TimerWheel, type WheelItem } from '../../core/time/timer-wheel.ts'
 
 const tickMs = 100
 // A moment that is no multiple of the tick, as in real life.

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Handshake, type Inflight, Window } from '../../core/window.ts'
+import { Handshake, type Inflight, Window } from '../../core/sessions/window.ts'
 
 const idsOf = (window: Window) => [...window.entries()].map(({ packetId }) => packetId)
 

@@ -8,7 +8,7 @@ import { folderWith } from '../config/folder.ts'
 import { startBroker } from '../support/broker.ts'
 
 // Goal: what docs/writing-a-plugin.md shows is true. Its examples name their file in the first line; that they type-check
-// is shown by code-blocks.test.ts, what the one in plain JavaScript does by plugins/plain-javascript.test.ts.
+// is code-blocks.test.ts.
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const page = await readFile(join(root, 'docs', 'writing-a-plugin.md'), 'utf8')
@@ -17,6 +17,10 @@ function examples(language: string): Record<string, string> {
   const blocks = page.matchAll(new RegExp(`^\`\`\`${language}\\n// (\\S+)\\n(.*?)^\`\`\`$`, 'gms'))
   return Object.fromEntries([...blocks].map(([, name, text]) => [name!, text!]))
 }
+
+test('its plain JavaScript example is the one that the tests run', async () => {
+  expect(examples('js')['five-hooks.js']).toBe(await readFile(join(root, 'test', 'fixtures', 'five-hooks.js'), 'utf8'))
+})
 
 test('its rate limit refuses beyond the budget, begins anew each second, and takes new options while running', async () => {
   const folder = await folderWith(examples('ts'))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Delivery } from '../../core/delivery.ts'
-import type { Message } from '../../core/message.ts'
+import type { Delivery } from '../../core/messages/delivery.ts'
+import type { Message } from '../../core/messages/message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { noteCalls } from './calls.ts'

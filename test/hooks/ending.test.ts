@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Message } from '../../core/message.ts'
+import type { Message } from '../../core/messages/message.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import type { TestClient } from '../support/client.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { PublishVerdict } from '../../core/hooks.ts'
-import type { Message } from '../../core/message.ts'
+import type { Message } from '../../core/messages/message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { settled, startBroker } from '../support/broker.ts'

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import type { Receipt } from '../../core/messages/receipt.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import type { Receipt } from '../../core/receipt.ts'
-import type { Member, Route } from '../../core/router.ts'
-import type { Session } from '../../core/session.ts'
+import type { Member, Route } from '../../core/routing/router.ts'
+import type { Session } from '../../core/sessions/session.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { noteCalls } from './calls.ts'
 

@@ -1,27 +1,24 @@
-import { readFile } from 'node:fs/promises'
+import { copyFile } from 'node:fs/promises'
 import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { resolveConfig } from '../../core/config.ts'
-import { loadConfig } from '../../core/load-config.ts'
+import { resolveConfig } from '../../core/config/config.ts'
+import { loadConfig } from '../../core/config/load-config.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { RunningBroker } from '../../core/running-broker.ts'
 import { catalogue, createBroker } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
 
-// Goal: who knows nothing but docs/writing-a-plugin.md, and writes plain JavaScript, gets far with five hooks. The plugin is the
-// example of that page.
+// Goal: who knows nothing but docs/writing-a-plugin.md, and writes plain JavaScript, gets far with five hooks. The fixture is
+// the example of that page, to the letter.
 
-async function folderOfTheDocs(files: Record<string, string> = {}): Promise<string> {
-  const page = await readFile(new URL('../../docs/writing-a-plugin.md', import.meta.url), 'utf8')
-  const [, code] = /^```js\n\/\/ five-hooks\.js\n(.*?)^```$/ms.exec(page)!
-  return folderWith({ ...files, 'five-hooks.js': code!, 'package.json': '{ "type": "module" }' })
-}
+const fixture = fileURLToPath(new URL('../fixtures/five-hooks.js', import.meta.url))
 
 async function fromConfig(name: string, text: string): Promise<RunningBroker> {
-  const folder = await folderOfTheDocs({ [name]: text })
+  const folder = await folderWith({ [name]: text })
+  await copyFile(fixture, join(folder, 'five-hooks.js'))
   return RunningBroker.start(catalogue, await resolveConfig(catalogue, { file: (await loadConfig(catalogue, folder))! }))
 }
 
@@ -35,7 +32,7 @@ const ways: Record<string, () => Promise<RunningBroker>> = {
     fromConfig('mqttx.config.yaml', 'preset: test\nlog: { level: silent }\nsocket: { port: 0 }\nplugins: [./five-hooks.js]\n'),
   'given as an object': async () => {
     // As a stranger would: the broker has not seen its types.
-    const { default: fiveHooks } = (await import(pathToFileURL(join(await folderOfTheDocs(), 'five-hooks.js')).href)) as { default: Plugin }
+    const { default: fiveHooks } = (await import(fixture)) as { default: Plugin }
     return createBroker({ preset: 'test', log: { level: 'silent' }, socket: { port: 0 }, plugins: [fiveHooks] }).start()
   },
 }

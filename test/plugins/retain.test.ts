@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
-import type { RetainedPage, RetainedStore } from '../../core/retained.ts'
+import type { RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import { MemoryRetained } from '../../plugins/memory/retained.ts'
 import { MemorySessions } from '../../plugins/memory/sessions.ts'
 import { type Config, definePlugin } from '../../presets/index.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Route, Router, type Subscriber, type Subscription } from '../../core/router.ts'
+import { type Route, Router, type Subscriber, type Subscription } from '../../core/routing/router.ts'
 import { aFilter, aTopic, naiveMatches } from './topics.ts'
 
 class Reader implements Subscriber {

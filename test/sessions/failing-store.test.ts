@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { StoreAwayError } from '../../core/session-store.ts'
+import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { MemoryRetained } from '../../plugins/memory/retained.ts'
 import { MemorySessions } from '../../plugins/memory/sessions.ts'
 import { startBroker } from '../support/broker.ts'

@@ -1,8 +1,8 @@
 import { type Duplex, duplexPair } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import { ManualClock } from '../../core/manual-clock.ts'
+import { StreamTransport } from '../../core/connection/stream-transport.ts'
 import type { RunningBroker } from '../../core/running-broker.ts'
-import { StreamTransport } from '../../core/stream-transport.ts'
+import { ManualClock } from '../../core/time/manual-clock.ts'
 import { type Config, createBroker } from '../../presets/index.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
 

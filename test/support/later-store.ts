@@ -1,5 +1,5 @@
 import { definePlugin } from '../../core/plugin.ts'
-import type { SessionStore } from '../../core/session-store.ts'
+import type { SessionStore } from '../../core/sessions/session-store.ts'
 import { MemoryRetained } from '../../plugins/memory/retained.ts'
 import { MemorySessions } from '../../plugins/memory/sessions.ts'
 import type { Config } from '../../presets/index.ts'

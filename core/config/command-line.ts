@@ -1,0 +1,98 @@
+import { parseArgs } from 'node:util'
+import { OperatorError } from '../errors.ts'
+import type { Assignment } from './assignments.ts'
+import { suggest, unknownName } from './suggestion.ts'
+
+export const help = `Usage: mqttx-broker [start] [options]   run a broker
+       mqttx-broker check [options]     print the merged config and who set each value; list every problem
+       mqttx-broker init                write a commented mqttx.config.ts and a first plugin
+
+Options:
+  --preset NAME           the plugins to begin with: test, dev, prod or standalone
+  --config FILE           the config file; without it mqttx.config.{ts,js,mjs,json,yaml,yml} of the current folder
+  --host H                the address to bind to
+  --port N                the port of the plain TCP listener; 0 picks a free one
+  --set key.path=value    sets one option, as in --set redis.url=redis://cache:6379; may be repeated
+  --verbose               shows where an error comes from
+  --help, --version
+
+The environment sets options too: MQTTX_SYS_TOPIC__INTERVAL=10s is --set sysTopic.interval=10s.`
+
+/** `start` and `check` read the config. */
+export interface RunCommand {
+  readonly name: 'start' | 'check'
+  readonly configFile?: string
+  readonly assignments: readonly Assignment[]
+  readonly verbose: boolean
+}
+
+export type Command = RunCommand | { readonly name: 'init' | 'help' | 'version' }
+
+const commands = ['start', 'check', 'init'] as const
+
+const options = {
+  preset: { type: 'string' },
+  config: { type: 'string' },
+  host: { type: 'string' },
+  port: { type: 'string' },
+  set: { type: 'string', multiple: true },
+  verbose: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
+} as const
+
+/** The command that the arguments say; what cannot be understood is an `OperatorError` with what was meant. */
+export function parseCommand(argv: readonly string[]): Command {
+  const { values, positionals, tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true })
+  const problems: string[] = []
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const option = Object.hasOwn(options, token.name) ? options[token.name as keyof typeof options] : undefined
+    if (option === undefined) {
+      const cure = unknownName(token.name, Object.keys(options)).replace(/mean (.*)\?$/, 'mean --$1?')
+      problems.push(`${token.rawName}: ${cure}`)
+    } else if (option.type === 'string' && (token.value === undefined || token.value === '')) {
+      problems.push(`${token.rawName}: needs a value, as in ${token.rawName} ${example[token.name as keyof typeof example] ?? ''}`)
+    } else if (option.type === 'boolean' && token.value !== undefined) {
+      problems.push(`${token.rawName}: takes no value; leave out =${token.value}`)
+    }
+  }
+  if (problems.length > 0) throw new OperatorError('ERR_ARGUMENTS', problems)
+  if (values.help === true) return { name: 'help' }
+  if (values.version === true) return { name: 'version' }
+
+  const [first = 'start', ...rest] = positionals
+  const name = commands.find(command => command === first)
+  if (name === undefined) {
+    const meant = suggest(first, commands)
+    const cure = meant === undefined ? `there are ${commands.join(', ')}` : `did you mean ${meant}?`
+    throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
+  }
+  if (rest.length > 0) throw new OperatorError('ERR_ARGUMENTS', `${rest[0]}: one command at a time; options begin with --`)
+  if (name === 'init') return { name }
+
+  const configFile = values.config
+  return {
+    name,
+    assignments: assignmentsOf(values),
+    verbose: values.verbose === true,
+    ...(typeof configFile === 'string' ? { configFile } : {}),
+  }
+}
+
+const example = { preset: 'dev', config: 'mqttx.config.ts', host: '127.0.0.1', port: '1883', set: 'socket.port=1883' }
+
+function assignmentsOf(values: Record<string, unknown>): Assignment[] {
+  const assignments: Assignment[] = []
+  for (const text of (values.set as string[] | undefined) ?? []) {
+    const equals = text.indexOf('=')
+    if (equals < 1) throw new OperatorError('ERR_ARGUMENTS', `--set ${text}: write --set key.path=value`)
+    assignments.push({ keys: text.slice(0, equals).split('.'), text: text.slice(equals + 1), who: '--set' })
+  }
+  // The options of their own come last: they are the shorter way, and so the later thought.
+  for (const [option, keys] of Object.entries({ preset: ['preset'], host: ['host'], port: ['socket', 'port'] })) {
+    const text = values[option]
+    if (typeof text === 'string') assignments.push({ keys, text, who: `--${option}` })
+  }
+  return assignments
+}

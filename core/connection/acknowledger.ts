@@ -1,0 +1,154 @@
+import { MqttError } from '../errors.ts'
+import type { Receipt } from '../messages/receipt.ts'
+import { PacketType, type QoS } from '../protocol/constants.ts'
+import type { Properties } from '../protocol/packets.ts'
+import { ReasonCode } from '../reason.ts'
+import type { Session } from '../sessions/session.ts'
+import { AckQueue } from './ack-queue.ts'
+import type { Client } from './client.ts'
+
+/** Sees to the acknowledgements of what one client publishes, and that it keeps to the broker's Receive Maximum. */
+export class Acknowledger {
+  readonly #client: Client
+  readonly #queue: AckQueue
+  #quotaUsed: number
+
+  constructor(client: Client) {
+    this.#client = client
+    this.#queue = new AckQueue(this)
+    this.#quotaUsed = 0
+  }
+
+  /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
+  take(qos: QoS, packetId: number): boolean {
+    const session = this.#client.session!
+    if (qos === 2) {
+      const known = session.received?.get(packetId)
+      if (known !== undefined) {
+        this.#repeat(packetId, known)
+        return false
+      }
+    }
+    const { receiveMaximum } = this.#client.broker.settings.mqtt
+    if (this.#quotaUsed >= receiveMaximum && (this.#client.version === 5 || qos === 2)) {
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${receiveMaximum} publishes without their acknowledgements`) // [MQTT-3.3.4-9]
+    }
+    this.#quotaUsed += 1
+    if (qos === 2) {
+      session.received ??= new Map()
+      session.received.set(packetId, 'pending')
+    }
+    return true
+  }
+
+  // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
+  #repeat(packetId: number, known: 'pending' | number): void {
+    if (known !== 'pending') {
+      this.#queue.push(2, packetId, known, undefined, null)
+      return
+    }
+    this.#join(packetId, reasonCode => {
+      if (reasonCode === null) this.#client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+      else this.write(2, packetId, reasonCode, undefined)
+    })
+  }
+
+  /** Calls back when the PUBREC of a message that is still being kept has been written; never where it gets none. */
+  afterPubrec(packetId: number, callback: () => void): void {
+    this.#join(packetId, reasonCode => {
+      if (reasonCode !== null) callback()
+    })
+  }
+
+  #join(packetId: number, callback: (reasonCode: number | null) => void): void {
+    const session = this.#client.session!
+    session.joined ??= new Map()
+    const joined = session.joined.get(packetId) ?? []
+    if (joined.length >= this.limit)
+      throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `packet identifier ${packetId} comes again and again`)
+    joined.push(reasonCode => {
+      if (!this.#client.closed) callback(reasonCode)
+    })
+    session.joined.set(packetId, joined)
+  }
+
+  /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
+  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
+    if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
+      this.write(qos, packetId, reasonCode, properties)
+    } else {
+      this.#queue.push(qos, packetId, reasonCode, properties, receipt)
+    }
+  }
+
+  /** Writes PUBACK or PUBREC now. */
+  write(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void {
+    const client = this.#client
+    if (qos === 1) {
+      this.#quotaFreed()
+    } else {
+      const { received } = client.session!
+      if (reasonCode >= 0x80) {
+        received?.delete(packetId)
+        this.#quotaFreed()
+      } else {
+        // A repeat may be answered after PUBCOMP: the identifier is free then, and stays so.
+        if (received?.has(packetId)) received.set(packetId, reasonCode)
+      }
+    }
+    client.sender.publishAck(qos, packetId, reasonCode, properties)
+    if (qos === 2) this.#tellJoined(packetId, reasonCode)
+  }
+
+  /** PUBCOMP: the identifier is free again. */
+  complete(session: Session, packetId: number): void {
+    session.received?.delete(packetId)
+    this.#quotaFreed()
+    this.#client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.Success)
+  }
+
+  /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
+  unkept(qos: 1 | 2, packetId: number, error: Error): void {
+    const client = this.#client
+    if (qos === 2) this.abandon(packetId)
+    client.broker.log.warn(
+      { clientId: client.clientId, err: error },
+      'a message could not be kept; its publisher is disconnected so that it sends it again',
+    )
+    client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+  }
+
+  /** A QoS 2 message gets no answer at all: when it comes again, it is a new one. */
+  abandon(packetId: number): void {
+    const { broker } = this.#client
+    const session = this.#client.session!
+    if (session.received?.get(packetId) !== 'pending') return
+    session.received.delete(packetId)
+    // Its identifier may have been kept though something else about it was not.
+    if (session.durable) session.write(broker.sessions.forget(session, packetId))
+    this.#tellJoined(packetId, null)
+  }
+
+  #tellJoined(packetId: number, reasonCode: number | null): void {
+    const { joined } = this.#client.session!
+    const others = joined?.get(packetId)
+    if (others === undefined) return
+    joined!.delete(packetId)
+    for (const answer of others) answer(reasonCode)
+  }
+
+  /** So many acknowledgements wait that nothing more is read, or no longer. */
+  crowded(full: boolean): void {
+    if (full) this.#client.hold('acks')
+    else this.#client.release('acks')
+  }
+
+  /** Acknowledgements that may wait before the client is not read any further. */
+  get limit(): number {
+    return this.#client.broker.settings.mqtt.receiveMaximum
+  }
+
+  #quotaFreed(): void {
+    if (this.#quotaUsed > 0) this.#quotaUsed -= 1
+  }
+}

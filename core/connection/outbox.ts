@@ -1,0 +1,191 @@
+import type { PublishFrame } from '../protocol/publish-frame.ts'
+import type { Flusher } from './flusher.ts'
+import type { Transport } from './transport.ts'
+
+// A connection with more than this to say does not wait for the end of the turn.
+const flushAt = 65_536
+// Larger pieces are written as they are; copying them costs more than one more entry in a writev.
+const copyMax = 2048
+
+/**
+ * What waits to be written to one connection: everything of one turn of the event loop leaves in one write, or one for each
+ * 64 KiB. While the operating system does not take it, it waits here; the owner looks at `pendingBytes` and decides what to leave out.
+ *
+ * Small things are copied into a buffer from the pool. A PUBLISH that several connections get is not: each keeps a reference
+ * and its packet identifier, and the flusher puts the bytes together when they leave.
+ */
+export class Outbox {
+  readonly #transport: Transport
+  readonly #flusher: Flusher
+  // Pieces in order: sealed buffers and shared frames, each frame with the packet identifier that it gets here.
+  #pieces: (Buffer | PublishFrame)[] | null
+  #packetIds: number[] | null
+  #pooled: Buffer[] | null
+  #tail: Buffer | null
+  #used: number
+  #bytes: number
+  #dirty: boolean
+  /** The operating system did not take all of the last write; until `drained` nothing more is handed to it. */
+  blocked: boolean
+
+  constructor(transport: Transport, flusher: Flusher) {
+    this.#transport = transport
+    this.#flusher = flusher
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
+    this.#tail = null
+    this.#used = 0
+    this.#bytes = 0
+    this.#dirty = false
+    this.blocked = false
+  }
+
+  /** Bytes that wait, here and in the transport. */
+  get pendingBytes(): number {
+    return this.blocked ? this.#bytes + this.#transport.bufferedBytes : this.#bytes
+  }
+
+  /** The four bytes of an acknowledgement that has nothing else to say. */
+  ack(header: number, packetId: number): void {
+    const at = this.#reserve(4)
+    const tail = this.#tail!
+    tail[at] = header
+    tail[at + 1] = 2
+    tail[at + 2] = packetId >>> 8
+    tail[at + 3] = packetId & 0xff
+  }
+
+  /** Bytes that nobody will change. */
+  bytes(bytes: Buffer): void {
+    if (bytes.length > copyMax) this.#append(bytes, 0, bytes.length)
+    else this.#copy(bytes)
+    this.#early()
+  }
+
+  /** A PUBLISH; first byte and packet identifier are this connection's own. */
+  publish(frame: PublishFrame, packetId: number, dup: boolean): void {
+    if (frame.shared && !dup) {
+      this.#append(frame, packetId, frame.length)
+      this.#early()
+      return
+    }
+    const { head, payload } = frame
+    const at = this.#copy(head)
+    const tail = this.#tail!
+    tail[at] = dup ? frame.header | 0x08 : frame.header
+    if (packetId !== 0) {
+      const idAt = at + frame.packetIdAt
+      tail[idAt] = packetId >>> 8
+      tail[idAt + 1] = packetId & 0xff
+    }
+    if (payload !== null) this.#append(payload, 0, payload.length)
+    this.#early()
+  }
+
+  /** Hands everything to the transport. */
+  flush(): void {
+    this.#dirty = false
+    if (this.blocked || this.#bytes === 0) return
+    const transport = this.#transport
+    const flusher = this.#flusher
+    if (this.#pieces === null) {
+      const tail = this.#tail!
+      flusher.writes += 1
+      // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
+      if (transport.write(this.#used === tail.length ? tail : tail.subarray(0, this.#used))) flusher.pool.give(tail)
+      else this.blocked = transport.bufferedBytes > 0
+      this.#tail = null
+      this.#used = 0
+      this.#bytes = 0
+      return
+    }
+    this.#seal()
+    const pieces = this.#pieces
+    const packetIds = this.#packetIds!
+    const pooled = this.#pooled
+    const bytes = this.#bytes
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
+    this.#bytes = 0
+    const free = flusher.write(transport, pieces, packetIds, bytes)
+    if (free && pooled !== null) for (let i = 0; i < pooled.length; i++) flusher.pool.give(pooled[i]!)
+    this.blocked = transport.bufferedBytes > 0
+  }
+
+  /** The transport has written all it had. */
+  drained(): void {
+    this.blocked = false
+    this.flush()
+  }
+
+  /** Hands over what waits though the operating system has not taken the last write: nothing comes after it. */
+  finish(): void {
+    this.blocked = false
+    this.flush()
+  }
+
+  /** Forgets what waits; the connection is gone. */
+  discard(): void {
+    this.#pieces = null
+    this.#packetIds = null
+    this.#pooled = null
+    this.#tail = null
+    this.#used = 0
+    this.#bytes = 0
+  }
+
+  #copy(bytes: Buffer): number {
+    const at = this.#reserve(bytes.length)
+    this.#tail!.set(bytes, at)
+    return at
+  }
+
+  #append(piece: Buffer | PublishFrame, packetId: number, size: number): void {
+    if (this.#tail !== null) this.#seal()
+    this.#pieces ??= []
+    this.#packetIds ??= []
+    this.#pieces.push(piece)
+    this.#packetIds.push(packetId)
+    this.#grown(size)
+  }
+
+  #reserve(size: number): number {
+    const { pool } = this.#flusher
+    if (this.#tail === null) this.#tail = pool.take(size, this.#bytes > 0)
+    else if (this.#used + size > this.#tail.length) {
+      this.#seal()
+      this.#tail = pool.take(size, true)
+    }
+    const at = this.#used
+    this.#used += size
+    this.#grown(size)
+    return at
+  }
+
+  #seal(): void {
+    if (this.#tail === null) return
+    this.#pieces ??= []
+    this.#packetIds ??= []
+    this.#pooled ??= []
+    this.#pieces.push(this.#tail.subarray(0, this.#used))
+    this.#packetIds.push(0)
+    this.#pooled.push(this.#tail)
+    this.#tail = null
+    this.#used = 0
+  }
+
+  #grown(size: number): void {
+    this.#bytes += size
+    if (this.#dirty) return
+    this.#dirty = true
+    this.#flusher.add(this)
+  }
+
+  // So much in one turn does not wait for its end: else all that many publishers send in one turn would pile up for a reader
+  // that has stopped reading, which is only known after a write.
+  #early(): void {
+    if (this.#bytes > flushAt && !this.blocked) this.flush()
+  }
+}

@@ -1,0 +1,40 @@
+import type { QoS } from '../protocol/constants.ts'
+import type { Properties } from '../protocol/packets.ts'
+import type { Message } from './message.ts'
+
+/**
+ * One message on its way to one subscriber, as `onDeliver` sees it. What a tap changes here, this subscriber alone gets.
+ * Built only where `onDeliver` is used.
+ */
+export class Delivery {
+  /** As it was published; shared, so never changed. */
+  readonly message: Message
+  readonly qos: QoS
+  topic: string
+  retain: boolean
+  properties: Properties | undefined
+  #payload: Buffer | undefined
+
+  constructor(message: Message, qos: QoS, retain: boolean) {
+    this.message = message
+    this.qos = qos
+    this.topic = message.topic
+    this.retain = retain
+    this.properties = message.properties
+    this.#payload = undefined
+  }
+
+  get payload(): Buffer {
+    return this.#payload ?? this.message.payload
+  }
+
+  set payload(payload: Buffer | Uint8Array | string) {
+    this.#payload = typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
+  }
+
+  /** A tap changed something, so that the shared frame does not serve. */
+  get changed(): boolean {
+    const { message } = this
+    return this.#payload !== undefined || this.topic !== message.topic || this.properties !== message.properties
+  }
+}

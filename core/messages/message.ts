@@ -1,0 +1,247 @@
+import type { ProtocolVersion, QoS } from '../protocol/constants.ts'
+import { encodePublish, framePayloadMax, publishHeader } from '../protocol/encoder.ts'
+import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { Properties } from '../protocol/packets.ts'
+import { PublishFrame } from '../protocol/publish-frame.ts'
+import { Slab } from './slab.ts'
+
+/** Where a message came from. `client` and `will` enter at `onPublish`; `server` and `peer` at `onRoute`. */
+export type Origin = 'client' | 'will' | 'server' | 'peer'
+
+/** What a new message is made of. */
+export interface MessageFields {
+  topic: string
+  /** Not looked at where the message is made of an inbound publish. */
+  payload: Buffer
+  qos: QoS
+  retain: boolean
+  properties?: Properties | undefined
+  origin: Origin
+  /** The publisher's client id; empty for the broker itself. */
+  clientId: string
+  /** Milliseconds since the Unix epoch. */
+  receivedAt: number
+}
+
+/**
+ * One application message, shared by all who receive it. `onPublish` may change topic, payload, QoS, retain and properties;
+ * from `onRoute` on it is read only.
+ */
+export class Message {
+  qos: QoS
+  retain: boolean
+  readonly origin: Origin
+  readonly clientId: string
+  /** Milliseconds since the Unix epoch: message expiry counts from here. */
+  readonly receivedAt: number
+  #topic: string
+  #properties: Properties | undefined
+  #payload: Buffer | null
+  // A publish as it came is already the wire form that most receivers get, so it is kept whole: what a subscriber gets is
+  // copied from here, and nothing is encoded. `#start` and `#end` are the packet's, the others lie between.
+  #wire: Buffer | null
+  #start: number
+  #packetIdAt: number
+  #payloadAt: number
+  #end: number
+  // Which receivers it fits, see `kindOf`; none where it held a topic alias, and once topic or properties have changed.
+  #wireKind: number
+  // The wire form still lies in the shared read buffer, which the next read overwrites.
+  #borrowed: boolean
+  // One frame for each (version 5 or not, QoS, retain): a message to 10,000 subscribers is encoded once, not 10,000 times.
+  // Most messages need one only, which stands in a field of its own.
+  #frame: PublishFrame | null
+  #frameKey: number
+  #frames: (PublishFrame | undefined)[] | undefined
+
+  constructor(fields: MessageFields, publish: InboundPublish | null = null) {
+    this.qos = fields.qos
+    this.retain = fields.retain
+    this.origin = fields.origin
+    this.clientId = fields.clientId
+    this.receivedAt = fields.receivedAt
+    this.#topic = fields.topic
+    this.#properties = fields.properties
+    this.#payload = publish === null ? fields.payload : null
+    this.#wire = null
+    this.#start = 0
+    this.#packetIdAt = 0
+    this.#payloadAt = 0
+    this.#end = 0
+    this.#wireKind = noKind
+    this.#borrowed = false
+    this.#frame = null
+    this.#frameKey = -1
+    this.#frames = undefined
+    if (publish !== null) {
+      this.#wire = publish.bytes
+      this.#start = publish.start
+      this.#packetIdAt = publish.packetIdAt
+      this.#payloadAt = publish.payloadAt
+      this.#end = publish.end
+      this.#borrowed = !publish.owned
+      // An alias means something on its own connection only [MQTT-3.3.2-7].
+      this.#wireKind = publish.aliased ? noKind : kindOf(publish.version, publish.qos)
+    }
+  }
+
+  /** The topic name. */
+  get topic(): string {
+    return this.#topic
+  }
+
+  set topic(topic: string) {
+    this.#topic = topic
+    this.changed()
+  }
+
+  /** What MQTT 5 carries with a message; never a topic alias. `undefined` where there is nothing. */
+  get properties(): Properties | undefined {
+    return this.#properties
+  }
+
+  set properties(properties: Properties | undefined) {
+    this.#properties = properties
+    this.changed()
+  }
+
+  /** The wire form that it came in no longer fits: called when taps have had the chance to change what `properties` holds. */
+  changed(): void {
+    this.#wireKind = noKind
+    this.#forgetFrames()
+  }
+
+  /** The payload, good for ever: the first touch copies it out of the read buffer. */
+  get payload(): Buffer {
+    if (this.#borrowed) this.own()
+    this.#payload ??= this.#wire!.subarray(this.#payloadAt, this.#end)
+    return this.#payload
+  }
+
+  set payload(payload: Buffer | Uint8Array | string) {
+    this.#payload = typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload)
+    this.#wire = null
+    this.#borrowed = false
+    this.changed()
+  }
+
+  /** Bytes of the payload; does not copy it. */
+  get payloadLength(): number {
+    return this.#wire === null ? this.#payload!.length : this.#end - this.#payloadAt
+  }
+
+  /** Copies what still lies in the read buffer. Whoever keeps a message beyond the current call does this first. */
+  own(): this {
+    if (this.#borrowed) {
+      const start = this.#start
+      slab.keep(this.#wire!, start, this.#end)
+      this.#wire = slab.buffer
+      this.#move(slab.at - start)
+      this.#borrowed = false
+      // Frames point into the read buffer too.
+      this.#forgetFrames()
+    }
+    return this
+  }
+
+  /** Gives the message a buffer of its own size: whoever stores it for long, or many of them, does this first. */
+  compact(): this {
+    const wire = this.own().#wire
+    const size = this.#end - this.#start
+    if (wire !== null && wire.length > size) {
+      const start = this.#start
+      this.#wire = Buffer.allocUnsafeSlow(size)
+      this.#wire.set(wire.subarray(start, this.#end))
+      this.#move(-start)
+      this.#payload = null
+      this.#forgetFrames()
+    }
+    return this
+  }
+
+  #move(by: number): void {
+    this.#start += by
+    this.#packetIdAt += by
+    this.#payloadAt += by
+    this.#end += by
+  }
+
+  #forgetFrames(): void {
+    this.#frame = null
+    this.#frameKey = -1
+    this.#frames = undefined
+  }
+
+  /** When it expires, milliseconds since the Unix epoch; `Infinity` where it never does. */
+  get expiresAt(): number {
+    const seconds = this.#properties?.messageExpiry
+    return seconds === undefined ? Number.POSITIVE_INFINITY : this.receivedAt + seconds * 1000
+  }
+
+  /** The wire form, shared by all receivers with the same version, QoS and retain flag. */
+  frame(version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
+    const key = (version === 5 ? 6 : 0) + qos * 2 + (retain ? 1 : 0)
+    if (key === this.#frameKey) {
+      if (!this.#frame!.shared) this.#frame = this.#share(key, version, qos, retain)
+      return this.#frame!
+    }
+    this.#ownLarge()
+    if (this.#frameKey === -1) {
+      this.#frameKey = key
+      this.#frame = this.#newFrame(version, qos, retain)
+      return this.#frame
+    }
+    this.#frames ??= []
+    this.#frames[key] ??= this.#share(-1, version, qos, retain)
+    return this.#frames[key]!
+  }
+
+  // A second receiver: from now on connections refer to one copy. `key`: that of the one frame that is kept apart.
+  #share(key: number, version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
+    const frame = this.own().#newFrame(version, qos, retain).share()
+    if (key !== -1) this.#frameKey = key
+    return frame
+  }
+
+  #newFrame(version: ProtocolVersion, qos: QoS, retain: boolean): PublishFrame {
+    if (kindOf(version, qos) !== this.#wireKind) {
+      return encodePublish(this.#topic, this.#bytes(), qos, retain, false, this.#properties, version)
+    }
+    const start = this.#start
+    const apart = this.#end - this.#payloadAt > framePayloadMax
+    const head = this.#wire!.subarray(start, apart ? this.#payloadAt : this.#end)
+    const packetIdAt = qos > 0 ? this.#packetIdAt - start : -1
+    return new PublishFrame(head, publishHeader(qos, retain, false), packetIdAt, apart ? this.payload : null, this.#end - start, false)
+  }
+
+  /** A wire form of one receiver's own: other properties, or a topic alias. */
+  frameWith(
+    version: ProtocolVersion,
+    topic: string,
+    qos: QoS,
+    retain: boolean,
+    properties: Properties | undefined,
+    payload: Buffer | undefined,
+  ): PublishFrame {
+    this.#ownLarge()
+    return encodePublish(topic, payload ?? this.#bytes(), qos, retain, false, properties, version)
+  }
+
+  // The payload for this call only, wherever it lies.
+  #bytes(): Buffer {
+    return this.#borrowed ? this.#wire!.subarray(this.#payloadAt, this.#end) : this.payload
+  }
+
+  // A frame holds a large payload by reference, and leaves only at the end of the turn, when the read buffer may hold other bytes.
+  #ownLarge(): void {
+    if (this.#borrowed && this.#end - this.#payloadAt > framePayloadMax) this.own()
+  }
+}
+
+const noKind = -1
+const slab = new Slab()
+
+/** Wire forms fit receivers of the same format: with or without properties, with or without a packet identifier. */
+function kindOf(version: ProtocolVersion, qos: QoS): number {
+  return (version === 5 ? 2 : 0) + (qos > 0 ? 1 : 0)
+}

@@ -1,0 +1,230 @@
+import type { Broker } from '../broker.ts'
+import type { Message } from '../messages/message.ts'
+import { Receipt } from '../messages/receipt.ts'
+import type { QoS } from '../protocol/constants.ts'
+import type { Waiting } from '../sessions/message-queue.ts'
+import type { Session } from '../sessions/session.ts'
+import type { AppendTarget, ReceivedId } from '../sessions/session-store.ts'
+import type { Member, Route, ShareGroup, Target } from './router.ts'
+
+/** What became of a message: whether anybody had subscribed to it, and what its acknowledgement waits for (null: nothing). */
+export interface Outcome {
+  matched: boolean
+  receipt: Receipt | null
+}
+
+/** Who is to have a message that is being dispatched, as far as is known yet. */
+interface Collected {
+  readonly targets: AppendTarget[]
+  readonly sessions: Session[]
+}
+
+/** Brings each accepted message to everybody who is to have it. */
+export class Dispatcher {
+  readonly #broker: Broker
+  // One object serves all calls: the caller reads it before the next message comes.
+  readonly #outcome: Outcome
+  #targets: AppendTarget[]
+  #sessions: Session[]
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+    this.#outcome = { matched: false, receipt: null }
+    this.#targets = []
+    this.#sessions = []
+  }
+
+  /** Routes a message. `publisher` is left out of its own No Local subscriptions; `received` is remembered in the same batch. */
+  dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
+    const outer = this.#begin()
+    try {
+      return this.#dispatch(message, publisher, received)
+    } finally {
+      this.#end(outer)
+    }
+  }
+
+  /** Taps may publish in the middle of all this: what has been collected so far is not for their message. */
+  #begin(): Collected | null {
+    if (this.#targets.length === 0) return null
+    const outer = { targets: this.#targets, sessions: this.#sessions }
+    this.#targets = []
+    this.#sessions = []
+    return outer
+  }
+
+  #end(outer: Collected | null): void {
+    // Something threw before these were handed to the store: they are not for the next message either.
+    for (let i = 0; i < this.#targets.length; i++) this.#sessions[i]!.lost(this.#targets[i]!.packetId)
+    if (outer === null && this.#targets.length === 0) return
+    this.#targets = outer?.targets ?? []
+    this.#sessions = outer?.sessions ?? []
+  }
+
+  #dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
+    const broker = this.#broker
+    const outcome = this.#outcome
+    const route = broker.router.route(message.topic)
+    let receipt: Receipt | null = null
+    if (broker.routeUsed) {
+      receipt = new Receipt()
+      broker.hooks.onRoute.call(message, route, receipt)
+    }
+    const { targets, groups } = route
+    for (let i = 0; i < targets.length; i++) receipt = this.#toTarget(message, targets[i]!, publisher, receipt)
+    for (let i = 0; i < groups.length; i++) receipt = this.#toGroup(message, groups[i]!, receipt)
+    if (this.#targets.length > 0 || received !== null) receipt = this.#append(message, received, receipt)
+    if (receipt !== null) {
+      receipt.release()
+      if (receipt.settled && receipt.error === undefined) receipt = null
+    }
+    outcome.matched = targets.length > 0 || groups.length > 0
+    outcome.receipt = receipt
+    return outcome
+  }
+
+  /** A message that goes nowhere, of which only the QoS 2 identifier is remembered. */
+  remember(message: Message, received: ReceivedId | null): Outcome {
+    const outcome = this.#outcome
+    outcome.matched = false
+    outcome.receipt = null
+    if (received !== null) {
+      const receipt = this.#append(message, received, null)
+      receipt?.release()
+      outcome.receipt = receipt
+    }
+    return outcome
+  }
+
+  /** One message to one session that asked for it: a retained message, an answer, a group's message that a member left behind. */
+  deliverTo(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    group: string | null,
+  ): void {
+    const outer = this.#begin()
+    try {
+      this.#toSession(session, message, qos, retain, identifiers, group, null)
+      if (this.#targets.length > 0) this.#append(message, null, null)?.release()
+    } finally {
+      this.#end(outer)
+    }
+  }
+
+  /** What a member that is gone for good has left goes to the others of its group, or to nobody. */
+  redistribute(from: string, left: Iterable<Waiting>): void {
+    const broker = this.#broker
+    for (const { message, group: key } of left) {
+      const group = broker.router.groupOf(key!)
+      const member = group === undefined ? undefined : pick(broker, group, message)
+      if (member === undefined) {
+        broker.drop(from, message, 'noMember')
+        continue
+      }
+      // By the heir's own subscription, as if it had been picked first.
+      const { subscriber, subscription } = member
+      const qos = Math.min(message.qos, subscription.qos) as QoS
+      this.deliverTo(subscriber, message, qos, subscription.retainAsPublished && message.retain, identifiersOf(member), key)
+    }
+  }
+
+  #toTarget(message: Message, target: Target<Session>, publisher: Session | null, receipt: Receipt | null): Receipt | null {
+    const session = target.subscriber
+    let { qos, retainAsPublished, identifiers } = target
+    if (target.noLocal && session === publisher) {
+      const heard = target.subscriptions.filter(subscription => !subscription.noLocal) // [MQTT-3.8.3-3]
+      if (heard.length === 0) return receipt
+      qos = Math.max(...heard.map(subscription => subscription.qos)) as QoS
+      retainAsPublished = heard.some(subscription => subscription.retainAsPublished)
+      const own = heard.flatMap(subscription => (subscription.identifier > 0 ? [subscription.identifier] : []))
+      identifiers = own.length > 0 ? own : null
+    }
+    if (message.qos < qos) qos = message.qos
+    return this.#toSession(session, message, qos, retainAsPublished && message.retain, identifiers, null, receipt)
+  }
+
+  #toGroup(message: Message, group: ShareGroup<Session>, receipt: Receipt | null): Receipt | null {
+    const member = pick(this.#broker, group, message)
+    if (member === undefined) {
+      this.#broker.drop(`$share/${group.name}/${group.filter}`, message, 'noMember')
+      return receipt
+    }
+    const { subscriber, subscription } = member
+    const qos = Math.min(message.qos, subscription.qos) as QoS
+    const retain = subscription.retainAsPublished && message.retain
+    return this.#toSession(subscriber, message, qos, retain, identifiersOf(member), group.key, receipt)
+  }
+
+  #toSession(
+    session: Session,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    group: string | null,
+    receipt: Receipt | null,
+  ): Receipt | null {
+    if (qos === 0 && (session.client !== null || !session.durable || !this.#broker.settings.mqtt.queueQoS0)) {
+      session.deliverNow(message, retain, identifiers)
+      return receipt
+    }
+    if (session.durable) {
+      this.#targets.push(session.target(message, qos, retain, identifiers, group))
+      this.#sessions.push(session)
+    } else {
+      session.deliver(message, qos, retain, identifiers, group)
+    }
+    if (session.crowded) {
+      receipt ??= new Receipt()
+      session.slow(receipt)
+    }
+    return receipt
+  }
+
+  /** Hands the collected targets to the store in one batch; what has a packet identifier leaves when they are kept. */
+  #append(message: Message, received: ReceivedId | null, receipt: Receipt | null): Receipt | null {
+    const broker = this.#broker
+    const targets = this.#targets
+    const sessions = this.#sessions
+    this.#targets = []
+    this.#sessions = []
+    const kept = (): void => {
+      for (let i = 0; i < targets.length; i++) sessions[i]!.kept(targets[i]!.packetId)
+    }
+    const done = broker.sessions.append(message.own(), targets, received)
+    if (done === undefined) {
+      kept()
+      return receipt
+    }
+    receipt ??= new Receipt()
+    receipt.hold()
+    const held = receipt
+    done.then(
+      () => {
+        kept()
+        held.release()
+      },
+      error => {
+        for (let i = 0; i < targets.length; i++) sessions[i]!.lost(targets[i]!.packetId)
+        held.release(error instanceof Error ? error : new Error(String(error)))
+      },
+    )
+    return receipt
+  }
+}
+
+function identifiersOf({ subscription }: Member<Session>): readonly number[] | null {
+  return subscription.identifier > 0 ? [subscription.identifier] : null
+}
+
+/** A plugin picks; where none has an opinion, the first member that is online does. */
+function pick(broker: Broker, group: ShareGroup<Session>, message: Message): Member<Session> | undefined {
+  const picked = broker.hooks.onShare.call(group, message) as Member<Session> | undefined
+  return picked ?? group.members.find(member => member.subscriber.online) ?? group.members[0]
+}
+
+/** For types of plugins that look at a route. */
+export type SessionRoute = Route<Session>

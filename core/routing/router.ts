@@ -1,0 +1,207 @@
+import type { QoS } from '../protocol/constants.ts'
+import { FilterNode, FilterTrie } from './filter-trie.ts'
+import type { Member, ShareGroup } from './share-group.ts'
+import type { Subscriber, Subscription } from './subscription.ts'
+import { hasWildcard, matches, parseShare } from './topic.ts'
+
+export type { Member, ShareGroup, Subscriber, Subscription }
+
+/** One receiver of a topic: all its overlapping subscriptions made one. */
+export interface Target<S extends Subscriber> {
+  readonly subscriber: S
+  /** The highest of them [MQTT-3.3.4-2]. */
+  readonly qos: QoS
+  readonly retainAsPublished: boolean
+  /** All identifiers; null for none [MQTT-3.3.4-4]. */
+  readonly identifiers: readonly number[] | null
+  /** At least one of them is No Local. */
+  readonly noLocal: boolean
+  readonly subscriptions: readonly Subscription[]
+}
+
+/** Everybody who gets what is published to one topic name. */
+export interface Route<S extends Subscriber> {
+  readonly topic: string
+  readonly targets: readonly Target<S>[]
+  readonly groups: readonly ShareGroup<S>[]
+}
+
+interface Cached<S extends Subscriber> {
+  route: Route<S>
+  // How many changes of wildcard filters it has seen.
+  changes: number
+  // Bytes that keeping it takes, roughly.
+  cost: number
+}
+
+// Two generations of this many bytes: some 300,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
+const generationBytes = 33_554_432
+// So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
+const replayMax = 64
+
+/**
+ * Who has subscribed to what. Exact filters lie in a flat map, those with wildcards in a trie, and each topic name's route is
+ * kept until something that matters to that topic changes: an exact filter ends its own topic's route only, and a change of
+ * a wildcard filter is compared with a topic when that topic is next published to, so that subscribing costs the same however
+ * many topics there are.
+ */
+export class Router<S extends Subscriber> {
+  readonly #exact = new Map<string, FilterNode<S>>()
+  readonly #wild = new FilterTrie<S>()
+  // Two generations: what was not used while the younger filled up goes.
+  #young = new Map<string, Cached<S>>()
+  #old = new Map<string, Cached<S>>()
+  #youngBytes = 0
+  readonly #generationBytes: number
+  // The last changes of wildcard filters, as a ring, and how many there were in all.
+  readonly #changed: string[] = new Array(replayMax).fill('')
+  #changes = 0
+  #size = 0
+
+  /** `cacheBytes`: a test's own bound for one generation of the cache. */
+  constructor(cacheBytes = generationBytes) {
+    this.#generationBytes = cacheBytes
+  }
+
+  /** Subscriptions, all sessions together. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds one; `true` where it takes the place of one with the same filter [MQTT-3.8.4-3]. */
+  subscribe(subscriber: S, subscription: Subscription): boolean {
+    const share = parseShare(subscription.filter)
+    const filter = share?.filter ?? subscription.filter
+    const node = hasWildcard(filter) ? this.#wild.make(filter) : this.#make(filter)
+    const existed = share === null ? node.add(subscriber, subscription) : node.group(share.group, filter).add(subscriber, subscription)
+    if (!existed) this.#size += 1
+    this.#touch(filter)
+    return existed
+  }
+
+  /** Takes one away and returns it. */
+  unsubscribe(subscriber: S, filter: string): Subscription | undefined {
+    const share = parseShare(filter)
+    const plain = share?.filter ?? filter
+    const wild = hasWildcard(plain)
+    const node = wild ? this.#wild.find(plain) : this.#exact.get(plain)
+    const removed = share === null ? node?.remove(subscriber) : node?.leave(share.group, subscriber)
+    if (removed === undefined) return undefined
+    this.#size -= 1
+    if (node!.empty) {
+      if (wild) this.#wild.prune(plain)
+      else this.#exact.delete(plain)
+    }
+    this.#touch(plain)
+    return removed
+  }
+
+  /** The group of a whole filter, `$share/{name}/{filter}`. */
+  groupOf(key: string): ShareGroup<S> | undefined {
+    const share = parseShare(key)
+    if (share === null) return undefined
+    const node = hasWildcard(share.filter) ? this.#wild.find(share.filter) : this.#exact.get(share.filter)
+    return node?.groups?.get(share.group)
+  }
+
+  /** Who gets what is published to `topic`. */
+  route(topic: string): Route<S> {
+    let cached = this.#young.get(topic)
+    if (cached === undefined) {
+      cached = this.#old.get(topic)
+      if (cached === undefined) {
+        cached = { route: null as never, changes: 0, cost: 0 }
+        this.#renew(topic, cached)
+        this.#keep(topic, cached)
+        return cached.route
+      }
+      this.#old.delete(topic)
+      this.#keep(topic, cached)
+    }
+    if (cached.changes !== this.#changes) {
+      if (this.#concerned(topic, cached.changes)) {
+        this.#youngBytes -= cached.cost
+        this.#renew(topic, cached)
+        this.#youngBytes += cached.cost
+      } else {
+        cached.changes = this.#changes
+      }
+    }
+    return cached.route
+  }
+
+  #make(filter: string): FilterNode<S> {
+    let node = this.#exact.get(filter)
+    if (node === undefined) this.#exact.set(filter, (node = new FilterNode()))
+    return node
+  }
+
+  #keep(topic: string, cached: Cached<S>): void {
+    if (this.#youngBytes + cached.cost > this.#generationBytes) {
+      this.#old = this.#young
+      this.#young = new Map()
+      this.#youngBytes = 0
+    }
+    this.#young.set(topic, cached)
+    this.#youngBytes += cached.cost
+  }
+
+  #touch(filter: string): void {
+    if (hasWildcard(filter)) {
+      this.#changed[this.#changes % replayMax] = filter
+      this.#changes += 1
+      return
+    }
+    const cached = this.#young.get(filter)
+    if (cached === undefined) {
+      this.#old.delete(filter)
+    } else {
+      this.#young.delete(filter)
+      this.#youngBytes -= cached.cost
+    }
+  }
+
+  /** Does any wildcard filter that has changed since match the topic? */
+  #concerned(topic: string, since: number): boolean {
+    if (this.#changes - since > replayMax) return true
+    for (let change = since; change < this.#changes; change++) if (matches(this.#changed[change % replayMax]!, topic)) return true
+    return false
+  }
+
+  #renew(topic: string, cached: Cached<S>): void {
+    const nodes: FilterNode<S>[] = []
+    const exact = this.#exact.get(topic)
+    if (exact !== undefined) nodes.push(exact)
+    this.#wild.match(topic, nodes)
+    const groups: ShareGroup<S>[] = []
+    for (const node of nodes) if (node.groups !== null) for (const group of node.groups.values()) groups.push(group)
+    const plain = nodes.filter(node => node.size > 0)
+    // One filter's list is shared by all topics that it alone matches; a merged one is this topic's own.
+    const targets = plain.length === 1 ? plain[0]!.targets : merge(plain)
+    cached.route = { topic, targets, groups }
+    cached.changes = this.#changes
+    cached.cost = 200 + topic.length + groups.length * 8 + (plain.length > 1 ? targets.length * 260 : 0)
+  }
+}
+
+function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): readonly Target<S>[] {
+  const bySubscriber = new Map<S, Target<S>>()
+  for (const node of nodes) {
+    for (const target of node.targets) {
+      const before = bySubscriber.get(target.subscriber)
+      bySubscriber.set(target.subscriber, before === undefined ? target : join(before, target))
+    }
+  }
+  return [...bySubscriber.values()]
+}
+
+function join<S extends Subscriber>(a: Target<S>, b: Target<S>): Target<S> {
+  return {
+    subscriber: a.subscriber,
+    qos: Math.max(a.qos, b.qos) as QoS,
+    retainAsPublished: a.retainAsPublished || b.retainAsPublished,
+    identifiers: a.identifiers === null ? b.identifiers : b.identifiers === null ? a.identifiers : [...a.identifiers, ...b.identifiers],
+    noLocal: a.noLocal || b.noLocal,
+    subscriptions: [...a.subscriptions, ...b.subscriptions],
+  }
+}

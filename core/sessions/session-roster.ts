@@ -1,0 +1,149 @@
+import type { Broker } from '../broker.ts'
+import type { Client } from '../connection/client.ts'
+import { ReasonCode } from '../reason.ts'
+import type { Subscription } from '../routing/subscription.ts'
+import type { Waiting } from './message-queue.ts'
+import { Session } from './session.ts'
+import type { Claim, EndedSession } from './session-store.ts'
+
+/** The sessions that this broker knows, with and without a connection, and how they begin, pass on and end. */
+export class SessionRoster {
+  readonly #broker: Broker
+  readonly #sessions: Map<string, Session>
+  readonly #turns: Map<string, Promise<void>>
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+    this.#sessions = new Map()
+    this.#turns = new Map()
+  }
+
+  get size(): number {
+    return this.#sessions.size
+  }
+
+  get(clientId: string): Session | undefined {
+    return this.#sessions.get(clientId)
+  }
+
+  /** Takes up what is stored: subscriptions route from now on, though nobody has connected yet. */
+  async load(): Promise<void> {
+    for await (const { clientId, subscriptions } of this.#broker.sessions.sessions()) {
+      const session = new Session(this.#broker, clientId)
+      session.durable = true
+      this.#sessions.set(clientId, session)
+      for (const subscription of subscriptions) this.subscribe(session, subscription)
+    }
+  }
+
+  /** Runs one at a time for each client id. */
+  inTurn(clientId: string, run: () => Promise<void>): Promise<void> {
+    const before = this.#turns.get(clientId)
+    const turn = before === undefined ? run() : before.then(run)
+    const settled = turn.then(
+      () => {},
+      () => {},
+    )
+    this.#turns.set(clientId, settled)
+    settled.then(() => {
+      if (this.#turns.get(clientId) === settled) this.#turns.delete(clientId)
+    })
+    return turn
+  }
+
+  /** Closes the connection that has this client id now [MQTT-3.1.4-3]. */
+  takeOver(client: Client): void {
+    this.#sessions.get(client.clientId)?.client?.close(ReasonCode.SessionTakenOver, 'another connection uses this client id')
+  }
+
+  /** The session of a client that is about to get its CONNACK: the one that was here, or a new one. */
+  openSession(client: Client, claim: Claim, expiryMs: number): Session {
+    const { clientId } = client
+    const known = this.#sessions.get(clientId)
+    let session = claim.present ? known : undefined
+    if (session === undefined) {
+      if (known !== undefined) this.#forget(known)
+      session = new Session(this.#broker, clientId)
+      this.#sessions.set(clientId, session)
+      for (const subscription of claim.subscriptions) this.subscribe(session, subscription)
+    }
+    session.open(client, claim, expiryMs)
+    return session
+  }
+
+  /** A connection has ended: its session is parked or ends with it, its will is sent or kept. */
+  leave(session: Session, client: Client, publishWill: boolean): void {
+    const { will } = client
+    client.will = null
+    for (const filter of session.temporary ?? []) this.unsubscribe(session, filter)
+    session.temporary = null
+    if (session.durable && session.expiryMs > 0) {
+      session.park()
+      // One without a delay goes out here and now, before the next owner's claim can overwrite it in the store.
+      const due = publishWill && will?.delayMs === 0 ? will : null
+      if (due !== null) this.#broker.wills.publish(client.clientId, due)
+      session.write(this.#broker.sessions.close(session, session.expiryMs, publishWill && due === null))
+      return
+    }
+    if (session.durable) this.#end(session)
+    else this.#endLocal(session)
+    if (publishWill && will !== null) this.#broker.wills.publish(client.clientId, will)
+  }
+
+  // A session that ends with its connection.
+  #endLocal(session: Session): void {
+    const shared = session.takeShared()
+    session.park()
+    this.#forget(session)
+    this.#broker.dispatcher.redistribute(session.clientId, shared)
+  }
+
+  // A durable session whose expiry has become 0.
+  #end(session: Session): void {
+    session.park()
+    // It gets nothing more while the store is at it: what a group sends now goes to the others.
+    this.#forget(session)
+    const ended = this.#broker.sessions.end(session)
+    if (ended instanceof Promise) {
+      ended.then(
+        // Its will is the caller's to send, from the connection that has just ended.
+        gone => gone !== null && this.sessionEnded({ ...gone, will: null }, session),
+        error => this.#broker.storeFailed(session, error),
+      )
+    } else if (ended !== null) this.sessionEnded({ ...ended, will: null }, session)
+  }
+
+  /** A stored session is no more. */
+  sessionEnded(ended: EndedSession, known: Session | null): void {
+    const session = known ?? this.#sessions.get(ended.clientId)
+    if (session !== undefined && session.client === null) this.#forget(session)
+    const left: Waiting[] = []
+    for (const { message, qos, retain, identifiers, group, packetId, released } of ended.shared) {
+      if (released) continue // It has the message: PUBREC said so.
+      if (qos === 2 && packetId !== 0)
+        this.#broker.drop(ended.clientId, message, 'noMember') // [MQTT-4.8.2-5]
+      else left.push({ message, qos, retain, identifiers, group })
+    }
+    this.#broker.dispatcher.redistribute(ended.clientId, left)
+    if (ended.will !== null) this.#broker.wills.publish(ended.clientId, ended.will)
+    this.#broker.hooks.onSessionExpired.call(ended.clientId)
+  }
+
+  #forget(session: Session): void {
+    for (const filter of session.subscriptions.keys()) this.#broker.router.unsubscribe(session, filter)
+    session.subscriptions.clear()
+    if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId)
+  }
+
+  subscribe(session: Session, subscription: Subscription): void {
+    // It may have ended while the store was asked.
+    if (this.#sessions.get(session.clientId) !== session) return
+    session.subscriptions.set(subscription.filter, subscription)
+    this.#broker.router.subscribe(session, subscription)
+  }
+
+  unsubscribe(session: Session, filter: string): void {
+    session.subscriptions.delete(filter)
+    this.#broker.router.unsubscribe(session, filter)
+  }
+}

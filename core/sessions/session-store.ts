@@ -1,0 +1,170 @@
+import type { Message } from '../messages/message.ts'
+import type { QoS } from '../protocol/constants.ts'
+import type { Subscription } from '../routing/subscription.ts'
+
+/** Names a session and the one who may write to it: a write with an epoch that is no longer the newest is refused. */
+export interface SessionKey {
+  readonly clientId: string
+  /** Given by `claim`, higher at each. */
+  readonly epoch: number
+}
+
+/** A stale epoch: somebody else has claimed the session since. The connection that still writes is closed (0x8E). */
+export class SessionLostError extends Error {
+  override readonly name = 'SessionLostError'
+  readonly code = 'ERR_SESSION_LOST'
+
+  constructor(clientId: string) {
+    super(`session ${clientId} has another owner now`)
+  }
+}
+
+/** The store cannot be reached: a client whose session would outlive its connection gets CONNACK 3 / 0x88. */
+export class StoreAwayError extends Error {
+  override readonly name = 'StoreAwayError'
+  readonly code = 'ERR_STORE_AWAY'
+}
+
+export interface ClaimRequest {
+  readonly clientId: string
+  /** The broker that claims. */
+  readonly node: string | number
+  /** Ends whatever session there was [MQTT-3.1.2-4]. */
+  readonly cleanStart: boolean
+  /** Milliseconds it outlives its connection; 0: not at all, so nothing is stored; `Infinity`: for ever. */
+  readonly expiryMs: number
+  /** Kept until the connection has ended well, or it is due. Only given where the session outlives its connection. */
+  readonly will: StoredWill | null
+}
+
+export interface StoredWill {
+  readonly message: Message
+  /** Milliseconds between the end of the connection and the will. */
+  readonly delayMs: number
+  /** Whom `onAuthorize` is asked about when it is due: after a restart there is no client. */
+  readonly username: string | null
+  readonly rights: unknown
+}
+
+export interface Claim {
+  readonly epoch: number
+  /** A session was there and goes on: Session Present. */
+  readonly present: boolean
+  readonly subscriptions: readonly Subscription[]
+  /** Packet identifiers of QoS 2 messages received and not yet released [MQTT-4.3.3-10]. */
+  readonly receivedIds: readonly number[]
+  /** What the session that this claim ended leaves behind. */
+  readonly ended: EndedSession | null
+}
+
+/** One message in a session's queue, from `append` until its handshake is over. */
+export interface QueueEntry {
+  /** Rises along the queue; what `page` continues after. */
+  readonly position: number
+  readonly message: Message
+  /** The QoS of this delivery. */
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly identifiers: readonly number[] | null
+  /** The shared group through which it came, as `name/filter`; null for none. */
+  readonly group: string | null
+  /** 0: never sent. */
+  packetId: number
+  /** PUBREC has come: PUBREL is owed, not the message [MQTT-4.3.3-4]. Where the session ends now, it is no drop. */
+  released: boolean
+}
+
+export interface AppendTarget {
+  readonly clientId: string
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly identifiers: readonly number[] | null
+  readonly group: string | null
+  /** Given by the owner while its window has room; 0: the queue's turn comes later. */
+  readonly packetId: number
+}
+
+/** The QoS 2 message of a durable publisher, remembered in the same batch as it is appended, so that neither can be without the other. */
+export interface ReceivedId {
+  readonly session: SessionKey
+  readonly packetId: number
+}
+
+/** A session that is no more. */
+export interface EndedSession {
+  readonly clientId: string
+  readonly subscriptions: readonly Subscription[]
+  readonly will: StoredWill | null
+  /** What it had from shared groups and not acknowledged: goes to the other members, or to `onDrop`. */
+  readonly shared: readonly QueueEntry[]
+}
+
+/** Something whose time has come. */
+export type Due =
+  | { readonly kind: 'will'; readonly clientId: string; readonly will: StoredWill }
+  | { readonly kind: 'expired'; readonly session: EndedSession }
+
+/** What a store tells the broker by itself. */
+export interface SessionStoreEvents {
+  /** A queue was full, or a message expired in it. */
+  dropped(clientId: string, message: Message, reason: string): void
+  /** Somebody else (another node) appended to a session that is connected here. */
+  appended(clientId: string): void
+}
+
+export interface QueueLimits {
+  readonly messagesMax: number
+  readonly bytesMax: number
+  readonly whenFull: 'dropNewest' | 'dropOldest'
+}
+
+export type Done = void | Promise<void>
+
+/**
+ * The `sessions` service: every session that outlives its connection. A session that ends with its connection lives in core
+ * and never comes here, but for `claim`, which ends what was stored under its client id.
+ *
+ * Every verb may answer at once (`void`: core goes on in the same call) or later; what it stands for leaves the socket
+ * only then: the seven gates. Writes to one session take effect in the order of the calls. A rejected promise means that
+ * nothing was kept (no verb throws): with `SessionLostError` the connection is closed, with any other error the acknowledgement is withheld
+ * and the publisher's connection closed so that it sends again.
+ */
+export interface SessionStore {
+  /** Called once before anything else. */
+  open(events: SessionStoreEvents, limits: QueueLimits): Done
+  /** All sessions and their filters, for the routing table at start. */
+  sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
+  /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */
+  claim(request: ClaimRequest): Claim | Promise<Claim>
+  /** Keeps one body and a reference for each target. Gates: PUBACK, PUBREC, and PUBLISH with its packet id. */
+  append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done
+  /** A part of the queue in order, at most `limit` entries, from after `position`; 0 is the beginning. Shows all writes called before it. */
+  page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]>
+  /** Gives a queued entry its packet identifier. Gate: PUBLISH. */
+  send(session: SessionKey, position: number, packetId: number): Done
+  /** PUBACK, PUBCOMP, or PUBREC with an error: the entry goes. */
+  ack(session: SessionKey, packetId: number): Done
+  /** A queued entry that is never to be sent (expired, filtered, too large) goes. */
+  remove(session: SessionKey, position: number): Done
+  /** PUBREC: from now on PUBREL is owed. Gate: PUBREL. */
+  release(session: SessionKey, packetId: number): Done
+  /** PUBREL: the identifier may be used again. Gate: PUBCOMP. */
+  forget(session: SessionKey, packetId: number): Done
+  /** Gate: SUBACK. */
+  subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done
+  /** Gate: UNSUBACK. */
+  unsubscribe(session: SessionKey, filters: readonly string[]): Done
+  /** The connection has ended; from now on expiry (milliseconds, may be `Infinity`) and the will's delay run. `keepWill` false: it ended well. */
+  close(session: SessionKey, expiryMs: number, keepWill: boolean): Done
+  /** Ends a session now: it expired with its connection after all, or was kicked out. */
+  end(session: SessionKey): EndedSession | null | Promise<EndedSession | null>
+  /** What has come due by `now`, at most `limit`; atomic, so that of many nodes one gets it. */
+  expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]>
+  /** Waits until all writes are kept. */
+  flush(): Done
+}
+
+export interface StoredSubscriber {
+  readonly clientId: string
+  readonly subscriptions: readonly Subscription[]
+}

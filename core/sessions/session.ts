@@ -1,0 +1,274 @@
+import type { Broker } from '../broker.ts'
+import type { Client } from '../connection/client.ts'
+import type { DropReason } from '../hooks.ts'
+import type { Message } from '../messages/message.ts'
+import type { Receipt } from '../messages/receipt.ts'
+import type { QoS } from '../protocol/constants.ts'
+import type { Subscriber, Subscription } from '../routing/subscription.ts'
+import { MessageQueue, type Waiting } from './message-queue.ts'
+import type { AppendTarget, Claim, SessionKey } from './session-store.ts'
+import { StoredBacklog } from './stored-backlog.ts'
+import { Handshake, type Inflight, Window } from './window.ts'
+
+/** What became of an inbound QoS 2 message: still being judged, or the reason code of its PUBREC. */
+export type Received = 'pending' | number
+
+/**
+ * What the broker knows of one client beyond its connection: subscriptions, messages in flight and waiting, QoS 2 state. A
+ * session that outlives its connection is kept by the `sessions` service too, and nothing leaves the socket before the
+ * service has said so; one that does not lives here only.
+ */
+export class Session implements Subscriber, SessionKey {
+  readonly clientId: string
+  readonly broker: Broker
+  /** Its connection; null while there is none. */
+  client: Client | null
+  /** It outlives its connection, so the store keeps it. */
+  durable: boolean
+  epoch: number
+  /** Milliseconds that it outlives its connection. */
+  expiryMs: number
+  readonly subscriptions: Map<string, Subscription>
+  /** Filters that go with the connection, whatever becomes of the session. */
+  temporary: Set<string> | null
+  /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
+  received: Map<number, Received> | null
+  /** Told when a QoS 2 message is judged that the client has sent again meanwhile; null: it was not kept. */
+  joined: Map<number, ((reasonCode: number | null) => void)[]> | null
+  window: Window | null
+  /** Messages for which the window has no room. */
+  queue: MessageQueue<Waiting> | null
+  /** The same for a durable session: they wait in the store. */
+  backlog: StoredBacklog | null
+  #slowed: Receipt[] | null
+  #progressAt: number
+
+  constructor(broker: Broker, clientId: string) {
+    this.clientId = clientId
+    this.broker = broker
+    this.client = null
+    this.durable = false
+    this.epoch = 0
+    this.expiryMs = 0
+    this.subscriptions = new Map()
+    this.temporary = null
+    this.received = null
+    this.joined = null
+    this.window = null
+    this.queue = null
+    this.backlog = null
+    this.#slowed = null
+    this.#progressAt = 0
+  }
+
+  get online(): boolean {
+    return this.client !== null
+  }
+
+  /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
+  open(client: Client, claim: Claim, expiryMs: number): void {
+    this.client = client
+    this.epoch = claim.epoch
+    // One that was stored stays so until it ends, even where this connection asked for no expiry.
+    this.durable = expiryMs > 0 || claim.present
+    this.expiryMs = expiryMs
+    this.window = new Window(client.inflightMax)
+    this.backlog = this.durable ? new StoredBacklog(this) : null
+    if (claim.present) this.backlog?.resume()
+    if (this.received === null && claim.receivedIds.length > 0) {
+      this.received = new Map()
+      for (const id of claim.receivedIds) this.received.set(id, 0)
+    }
+    this.#progressAt = this.broker.clock.now()
+  }
+
+  /** The connection has gone. What was in flight is the store's to remember. */
+  park(): void {
+    this.client = null
+    this.window = null
+    this.backlog?.stop()
+    this.backlog = null
+    this.#letGo()
+  }
+
+  /** QoS 0: now or never. */
+  deliverNow(message: Message, retain: boolean, identifiers: readonly number[] | null): void {
+    const { client } = this
+    if (client === null) {
+      this.broker.drop(this.clientId, message, 'offline')
+    } else if (client.outbox.blocked && client.slow(message)) {
+      this.broker.drop(this.clientId, message, 'slowReader')
+    } else {
+      client.sender.publish(message, 0, retain, identifiers, 0, false)
+    }
+  }
+
+  /** QoS 1 and 2 for a session that ends with its connection. */
+  deliver(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): void {
+    const { client, window } = this
+    if (client === null || window === null) {
+      this.broker.drop(this.clientId, message, 'offline')
+    } else if (window.hasRoom && !client.outbox.blocked && (this.queue === null || this.queue.length === 0)) {
+      this.#send(client, window, message, qos, retain, identifiers, group)
+    } else {
+      this.#enqueue({ message: message.own(), qos, retain, identifiers, group })
+    }
+  }
+
+  /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. */
+  target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
+    const { client, window, backlog } = this
+    if (client === null || window === null || backlog === null || backlog.waiting || !window.hasRoom || client.outbox.blocked) {
+      backlog?.appended()
+      return { clientId: this.clientId, qos, retain, identifiers, group, packetId: 0 }
+    }
+    const slot = fill(window.open(), message, qos, retain, identifiers, group)
+    return { clientId: this.clientId, qos, retain, identifiers, group, packetId: slot.packetId }
+  }
+
+  /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH]. */
+  kept(packetId: number): void {
+    if (packetId === 0) {
+      this.backlog?.pump()
+      return
+    }
+    const slot = this.window?.find(packetId)
+    if (slot !== undefined && slot.handshake === Handshake.Gated) this.transmit(slot, false)
+  }
+
+  /** The store did not keep it: the identifier is free again. */
+  lost(packetId: number): void {
+    const slot = this.window?.find(packetId)
+    if (slot !== undefined && slot.handshake === Handshake.Gated) this.window!.close(slot)
+  }
+
+  /** Writes the PUBLISH of a slot that may leave. */
+  transmit(slot: Inflight, dup: boolean): void {
+    slot.handshake = slot.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
+    const { packetId } = slot
+    if (this.client?.sender.publish(slot.message!, slot.qos, slot.retain, slot.identifiers, packetId, dup) === false) {
+      // Filtered, expired or too large for this client: the slot is free again, the message is done with.
+      this.window!.close(slot)
+      if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
+    }
+  }
+
+  /** Something has been acknowledged or has drained: send what waits. */
+  pump(): void {
+    const { client, window, queue } = this
+    if (client === null || window === null) return
+    if (queue !== null) {
+      while (queue.length > 0 && window.hasRoom && !client.outbox.blocked) {
+        const next = queue.shift()!
+        this.#send(client, window, next.message, next.qos, next.retain, next.identifiers, next.group)
+      }
+      if (this.#slowed !== null && queue.low) this.#letGo()
+    }
+    this.backlog?.pump()
+    client.eased()
+  }
+
+  /** The handshake of one message is over. */
+  finish(slot: Inflight): void {
+    const { packetId, message } = slot
+    this.window!.close(slot)
+    this.#progressAt = this.broker.now
+    if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
+    this.backlog?.acked(packetId)
+    const { onAcked } = this.broker.hooks
+    if (onAcked.isUsed() && message !== null) onAcked.call(this.client!, message)
+    this.pump()
+  }
+
+  /** Watches over a store's write that nobody waits for. */
+  write(done: void | Promise<void>): void {
+    if (done !== undefined) done.catch(error => this.broker.storeFailed(this, error))
+  }
+
+  /**
+   * Keeps a publisher's acknowledgement back while this session's queue is more than half full: QoS 1 and 2 are not dropped
+   * before their publishers were slowed. A reader that acknowledges nothing for 10 s slows nobody any longer.
+   */
+  slow(receipt: Receipt): void {
+    if (this.queue === null || !this.queue.high || this.broker.now - this.#progressAt > this.broker.slowPublishersMs) return
+    receipt.hold()
+    this.#slowed ??= []
+    this.#slowed.push(receipt)
+    this.broker.slowed.add(this)
+  }
+
+  /** True while the queue wants publishers slowed. */
+  get crowded(): boolean {
+    return this.queue?.high === true
+  }
+
+  /** Called now and then while publishers are slowed. */
+  stalled(now: number): void {
+    if (now - this.#progressAt > this.broker.slowPublishersMs) this.#letGo()
+  }
+
+  #letGo(): void {
+    const slowed = this.#slowed
+    if (slowed === null) return
+    this.#slowed = null
+    this.broker.slowed.delete(this)
+    for (const receipt of slowed) receipt.release()
+  }
+
+  #send(
+    _client: Client,
+    window: Window,
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | null,
+    group: string | null,
+  ): void {
+    this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.queue ??= new MessageQueue(this.broker.queueLimits)
+    const dropped = this.queue.push(waiting)
+    if (dropped === null) return
+    for (const { message } of dropped) this.broker.drop(this.clientId, message, 'queueFull')
+    if (this.broker.settings.mqtt.queueFull === 'disconnect') this.client?.overrun()
+  }
+
+  /** What came through shared groups and may go to other members: unacknowledged QoS 1, and whatever was not yet sent. */
+  takeShared(): Waiting[] {
+    const shared: Waiting[] = []
+    const ended = (entry: { message: Message | null; group: string | null }, reason: DropReason) => {
+      if (entry.message !== null) this.broker.drop(this.clientId, entry.message, reason)
+    }
+    for (const slot of this.window?.entries() ?? []) {
+      if (slot.handshake === Handshake.AwaitPubcomp) continue // It has the message: PUBREC said so.
+      if (slot.group === null || slot.message === null) ended(slot, 'sessionEnded')
+      else if (slot.handshake === Handshake.AwaitPubrec)
+        ended(slot, 'noMember') // [MQTT-4.8.2-5]
+      else shared.push({ message: slot.message, qos: slot.qos, retain: slot.retain, identifiers: slot.identifiers, group: slot.group })
+    }
+    for (const waiting of this.queue ?? []) {
+      if (waiting.group === null) ended(waiting, 'sessionEnded')
+      else shared.push(waiting)
+    }
+    this.queue = null
+    return shared
+  }
+}
+
+export function fill(
+  slot: Inflight,
+  message: Message,
+  qos: QoS,
+  retain: boolean,
+  identifiers: readonly number[] | null,
+  group: string | null,
+): Inflight {
+  slot.message = message.own()
+  slot.qos = qos
+  slot.retain = retain
+  slot.identifiers = identifiers
+  slot.group = group
+  return slot
+}

@@ -1,0 +1,48 @@
+import type { Broker } from '../broker.ts'
+import type { Publisher, PublishVerdict, Rights } from '../hooks.ts'
+import { Message } from '../messages/message.ts'
+import { changeFault, publishFault } from '../messages/publish-fault.ts'
+import { loweredQoS } from '../routing/lowered-qos.ts'
+import type { Due, StoredWill } from './session-store.ts'
+
+/** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
+export class Wills {
+  readonly #broker: Broker
+
+  constructor(broker: Broker) {
+    this.#broker = broker
+  }
+
+  /** What the store says has come due. */
+  due(found: readonly Due[]): void {
+    for (const due of found) {
+      if (due.kind === 'will') this.publish(due.clientId, due.will)
+      else this.#broker.roster.sessionEnded(due.session, null)
+    }
+  }
+
+  publish(clientId: string, { message: will, username, rights }: StoredWill): void {
+    const broker = this.#broker
+    const { topic, payload, qos, retain, properties } = will
+    // Its expiry counts from now, not from the CONNECT that brought it.
+    const message = new Message({ topic, payload, qos, retain, properties, origin: 'will', clientId, receivedAt: broker.clock.now() })
+    const { hooks } = broker
+    const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
+    if (publishFault(broker, publisher, message) !== undefined) {
+      broker.drop(clientId, message, 'refused')
+      return
+    }
+    if (message.retain && !broker.capabilities.retain) message.retain = false
+    if (hooks.onWill.isUsed() && hooks.onWill.call(publisher, message) === false) {
+      broker.drop(clientId, message, 'refused')
+      return
+    }
+    hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
+      const answer = (verdict as PublishVerdict | undefined) ?? changeFault(broker, topic, properties, message)
+      message.qos = loweredQoS(qos, message.qos)
+      if (answer !== undefined) broker.drop(clientId, message, 'refused')
+      // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
+      else broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+    })
+  }
+}
