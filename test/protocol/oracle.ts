@@ -50,7 +50,8 @@ function propertiesToTheirs(properties: Properties | undefined): Record<string, 
   const theirs: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(properties)) {
     if (name === 'userProperties') theirs.userProperties = userToTheirs(value as UserProperty[])
-    else if (name === 'subscriptionIdentifiers') theirs.subscriptionIdentifier = (value as number[])[0]
+    else if (name === 'subscriptionIdentifiers')
+      theirs.subscriptionIdentifier = (value as number[]).length === 1 ? (value as number[])[0] : value
     else theirs[names[name as keyof typeof names]] = booleans.has(name) ? value === 1 : value
   }
   return theirs
@@ -82,6 +83,7 @@ export function toTheirs(packet: Packet, version: ProtocolVersion): Theirs {
         cmd: 'connect',
         protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
         protocolVersion: version,
+        ...(packet.bridge ? { bridgeMode: true } : {}),
         clientId,
         clean: cleanStart,
         keepalive: keepAlive,
@@ -198,7 +200,6 @@ export function theirNormal(packet: Theirs): unknown {
   const own = packet.cmd === 'publish' ? { retain, dup, qos, topic, payload: Buffer.from(payload as Buffer) } : {}
   const all: Record<string, unknown> = { ...rest, ...own }
   if (all.password !== undefined) all.password = Buffer.from(all.password as Buffer)
-  delete all.bridgeMode
   if (packet.cmd === 'subscribe') {
     all.subscriptions = (rest.subscriptions as Record<string, unknown>[]).map(({ topic: filter, qos: asked, nl, rap, rh }) => ({
       filter,
