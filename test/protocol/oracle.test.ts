@@ -58,7 +58,7 @@ describe.each([3, 4, 5] as const)('in protocol level %i', version => {
       fc.assert(
         fc.property(aPacket, packet => {
           const bytes = encodePacket(packet, version)
-          expect(theirReading(bytes, version)).toMatchObject(theirNormal(toTheirs(packet, version)) as object)
+          expect(theirReading(bytes, version)).toEqual([theirNormal(toTheirs(packet, version))])
           expect(comparable(ourReading(bytes, version, receiver))).toEqual(comparable(packet))
         }),
         { numRuns: 400 },

@@ -181,17 +181,17 @@ export function theirBytes(packet: Packet, version: ProtocolVersion): Buffer {
   return mqtt.generate(toTheirs(packet, version), { protocolVersion: version })
 }
 
-/** What mqtt-packet reads in these bytes, without what it only remembers of the wire. */
-export function theirReading(bytes: Buffer, version: ProtocolVersion): unknown {
+/** What mqtt-packet reads in these bytes, packet by packet, without what it only remembers of the wire. */
+export function theirReading(bytes: Buffer, version: ProtocolVersion): unknown[] {
   const parser = mqtt.parser({ protocolVersion: version })
-  const packets: Theirs[] = []
-  parser.on('packet', packet => packets.push(packet as Theirs))
+  const packets: unknown[] = []
+  parser.on('packet', packet => packets.push(theirNormal(packet as Theirs)))
   parser.on('error', error => {
     throw error
   })
-  parser.parse(bytes)
-  if (packets.length !== 1) throw new Error(`the oracle read ${packets.length} packets`)
-  return theirNormal(packets[0]!)
+  const left = parser.parse(bytes)
+  if (left > 0) throw new Error(`the oracle left ${left} bytes unread`)
+  return packets
 }
 
 /** A packet in their words, with defaults and leftovers of the wire taken away on both sides. */
