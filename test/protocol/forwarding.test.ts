@@ -10,7 +10,7 @@ import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePublish } from '../../core/protocol/encoder.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import type { Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
-import { aConnect, aPublish } from './arbitraries.ts'
+import { aPublish } from './arbitraries.ts'
 import { theirBytes, theirNormal, theirReading, toTheirs } from './oracle.ts'
 
 /** From the bytes of one publisher to the bytes of its subscribers, with mqtt-packet at both ends. */
@@ -40,18 +40,18 @@ function line(flusher: Flusher): Line {
   return { outbox: new Outbox(transport, flusher), bytes }
 }
 
-/** Sends frames to receivers, each of which reads all that comes for its version. */
-function sent(
-  receivers: readonly Receiver[],
-  send: (receiver: Receiver, outbox: Outbox) => void,
-  before: (flusher: Flusher) => void,
-): unknown {
+type Lines = Record<ProtocolVersion, Line>
+
+const versions = [3, 4, 5] as const
+
+/** One connection for each version, all on one flusher. */
+function connections(): { flusher: Flusher; lines: Lines } {
   const flusher = new Flusher()
-  const lines = { 3: line(flusher), 4: line(flusher), 5: line(flusher) }
-  for (const receiver of receivers) send(receiver, lines[receiver.version].outbox)
-  before(flusher)
-  flusher.flush()
-  return Object.fromEntries(([3, 4, 5] as const).map(version => [version, theirReading(Buffer.concat(lines[version].bytes), version)]))
+  return { flusher, lines: { 3: line(flusher), 4: line(flusher), 5: line(flusher) } }
+}
+
+function readings(lines: Lines): unknown {
+  return versions.map(version => theirReading(Buffer.concat(lines[version].bytes), version))
 }
 
 /** What each should read. */
@@ -62,9 +62,7 @@ function expected(receivers: readonly Receiver[], topic: string, payload: Buffer
     if (version === 5) packet.properties = properties
     return theirNormal(toTheirs(packet, version))
   }
-  return Object.fromEntries(
-    ([3, 4, 5] as const).map(version => [version, receivers.filter(one => one.version === version).map(reading(version))]),
-  )
+  return versions.map(version => receivers.filter(one => one.version === version).map(reading(version)))
 }
 
 const aReceiver: fc.Arbitrary<Receiver> = fc
@@ -81,18 +79,64 @@ const someReceivers = fc.array(aReceiver, { minLength: 1, maxLength: 8 })
 test('one encoded frame serves receivers with packet identifiers and DUP flags of their own', () => {
   fc.assert(
     fc.property(aPublish(5, 'server'), someReceivers, ({ topic, payload, properties }, receivers) => {
-      const read = sent(
-        receivers,
-        ({ version, qos, retain, packetId, dup }, outbox) => {
-          const frame = encodePublish(topic, payload, qos, retain, false, properties, version)
-          outbox.publish(frame, packetId, dup)
-          outbox.publish(frame.share(), packetId, dup)
-        },
-        () => {},
-      )
+      const { flusher, lines } = connections()
+      for (const { version, qos, retain, packetId, dup } of receivers) {
+        const frame = encodePublish(topic, payload, qos, retain, false, properties, version)
+        lines[version].outbox.publish(frame, packetId, dup)
+        lines[version].outbox.publish(frame.share(), packetId, dup)
+      }
+      flusher.flush()
+
       const twice = receivers.flatMap(receiver => [receiver, receiver])
-      expect(read).toEqual(expected(twice, topic, payload, properties))
+      expect(readings(lines)).toEqual(expected(twice, topic, payload, properties))
     }),
     { numRuns: 200 },
+  )
+})
+
+/** A PUBLISH as the decoder hands it over, in bytes that are lent; they are overwritten when `use` returns. */
+function arriving(packet: PublishPacket, version: ProtocolVersion, cut: number, use: (publish: InboundPublish) => void): void {
+  const sink = { onPacket: () => {}, onPublish: use }
+  const decoder = new Decoder(sink, { maximumPacketSize: 65_536, receiver: 'client' })
+  decoder.version = version
+  const bytes = Buffer.concat([Buffer.from([0xd0, 0x00]), theirBytes(packet, version), Buffer.from([0xd0, 0x00])])
+  const at = Math.min(cut, bytes.length)
+  for (const piece of [bytes.subarray(0, at), bytes.subarray(at)]) {
+    const lent = Buffer.from(piece)
+    decoder.feed(lent, 0, lent.length)
+    lent.fill(0xee)
+  }
+}
+
+const anArrival = fc
+  .constantFrom<ProtocolVersion>(3, 4, 5)
+  .chain(version => fc.record({ version: fc.constant(version), packet: aPublish(version, 'client'), cut: fc.nat(80) }))
+const aRewrite = fc.record({ topic: fc.constantFrom(undefined, 'other/topic'), payload: fc.constantFrom(undefined, 'other payload') })
+
+test('a publish is forwarded with its meaning whatever it came in, to whatever it goes', () => {
+  fc.assert(
+    fc.property(anArrival, someReceivers, aRewrite, ({ version, packet, cut }, receivers, rewrite) => {
+      const { topicAlias, ...others } = packet.properties ?? {}
+      const properties = Object.keys(others).length === 0 ? undefined : others
+      const topic = rewrite.topic ?? (packet.topic || 'aliased')
+      const payload = rewrite.payload === undefined ? packet.payload : Buffer.from(rewrite.payload)
+
+      const { flusher, lines } = connections()
+      arriving(packet, version, cut, publish => {
+        const { qos, retain } = publish
+        const fields = { topic: publish.topic || 'aliased', payload: Buffer.alloc(0), qos, retain, properties }
+        const message = new Message({ ...fields, origin: 'client', clientId: 'c', receivedAt: 0 }, publish)
+        if (rewrite.topic !== undefined) message.topic = rewrite.topic
+        if (rewrite.payload !== undefined) message.payload = rewrite.payload
+        for (const receiver of receivers) {
+          const frame = message.frame(receiver.version, receiver.qos, receiver.retain)
+          lines[receiver.version].outbox.publish(frame, receiver.packetId, receiver.dup)
+        }
+      })
+      flusher.flush()
+
+      expect(readings(lines)).toEqual(expected(receivers, topic, payload, properties))
+    }),
+    { numRuns: 300 },
   )
 })
