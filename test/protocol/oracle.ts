@@ -167,8 +167,8 @@ export function comparable(packet: Packet): Packet {
   return normal(copy) as Packet
 }
 
-// Buffers become hex, so that one compares by its bytes whatever it is a view of.
-function normal(value: unknown): unknown {
+/** A packet to compare: buffers become hex, whatever they are views of, and what is undefined is left out. */
+export function normal(value: unknown): unknown {
   if (value instanceof Uint8Array) return `hex:${Buffer.from(value).toString('hex')}`
   if (Array.isArray(value)) return value.map(normal)
   if (typeof value === 'object' && value !== null) {
