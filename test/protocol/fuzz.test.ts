@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { MqttError } from '../../core/errors.ts'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
+import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'
+import { writeVariable } from '../../core/protocol/writer.ts'
 import { aClientPacket, aConnect, aServerPacket } from './arbitraries.ts'
 import { type Connection, type Feeding, read, whole } from './feeding.ts'
 
@@ -97,10 +100,37 @@ function agree(stream: Stream, feeding: Feeding): void {
   expect(read(bytes, stream, { ...feeding, cuts: everyByte })).toEqual(outcome)
 }
 
+test('what a length field announces is neither allocated nor waited for beyond the limit', () => {
+  const announced = fc.integer({ min: 1, max: 268_435_455 })
+  fc.assert(
+    fc.property(announced, aLimit, fc.array(fc.integer({ min: 1, max: 500 }), { maxLength: 6 }), (length, maximumPacketSize, pieces) => {
+      const decoder = new Decoder({ onPacket: () => {} }, { maximumPacketSize, receiver: 'client' })
+      const header = Buffer.alloc(5)
+      header[0] = 0x30
+      const headerLength = writeVariable(header, 1, length)
+      const feed = (bytes: Buffer): void => decoder.feed(bytes, 0, bytes.length)
+      if (headerLength + length > maximumPacketSize) {
+        expect(() => feed(header.subarray(0, headerLength))).toThrow(MqttError)
+        expect(decoder.pendingCapacity).toBe(0)
+        return
+      }
+      feed(header.subarray(0, headerLength))
+      for (let left = length - 1; pieces.length > 0 && left > 0; ) {
+        const piece = Math.min(left, pieces.pop()!)
+        feed(Buffer.alloc(piece))
+        left -= piece
+        expect(decoder.pendingBytes).toBe(headerLength + length - 1 - left)
+        expect(decoder.pendingCapacity).toBeLessThanOrEqual(Math.max(64, 2 * decoder.pendingBytes))
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
 // What holds at every step is in `feeding.ts`: nothing but MqttError is thrown, each byte is consumed or kept, and what is kept
 // and what is allocated for it is bounded.
-describe('the decoder reads the same packets, or finds the same fault, in whatever pieces and with whatever pauses there come', () => {
-  test('good packets', () => {
+describe('in whatever pieces and with whatever pauses they come', () => {
+  test('good packets are read the same', () => {
     fc.assert(
       fc.property(goodStreams, aFeeding, (stream, feeding) => {
         const unlimited = { ...stream, maximumPacketSize: 268_435_460 }
@@ -111,14 +141,14 @@ describe('the decoder reads the same packets, or finds the same fault, in whatev
     )
   })
 
-  test('good packets of which bits are flipped, and bytes cut out or put in', () => {
+  test('packets with bits flipped, bytes cut out or put in give the same packets and the same fault', () => {
     fc.assert(
       fc.property(goodStreams, someDamage, aFeeding, (stream, damage, feeding) => agree(damaged(stream, damage), feeding)),
       { numRuns: 500 },
     )
   })
 
-  test('packets of random fields', () => {
+  test('packets of random fields give the same packets and the same fault', () => {
     fc.assert(
       fc.property(
         streams(() => plausibleBytes),
@@ -129,7 +159,7 @@ describe('the decoder reads the same packets, or finds the same fault, in whatev
     )
   })
 
-  test('random bytes', () => {
+  test('random bytes give the same fault', () => {
     fc.assert(
       fc.property(
         streams(() => randomBytes),
@@ -140,7 +170,7 @@ describe('the decoder reads the same packets, or finds the same fault, in whatev
     )
   })
 
-  test('random bytes instead of CONNECT', () => {
+  test('random bytes instead of CONNECT give the same fault', () => {
     const aStart = fc.record({
       receiver: fc.constant('server' as const),
       version: fc.constant(4 as const),
