@@ -17,6 +17,15 @@ export interface Address {
   readonly port: number
 }
 
+/** When the broker has seen that client go; ask before it goes. */
+export function departure(broker: RunningBroker, clientId: string): Promise<void> {
+  return new Promise(resolve => {
+    broker.hooks.onDisconnect.tap('test', client => {
+      if (client.clientId === clientId) resolve()
+    })
+  })
+}
+
 type Process = ChildProcessByStdio<null, Readable, Readable>
 
 /** One mosquitto client that runs. */

@@ -32,6 +32,16 @@ describe.each(versions)('npm’s mqtt in version %s', (name, version) => {
     expect(await late.inbox.first(1)).toMatchObject([{ topic: 'wills/dying', retain: true }])
   })
 
+  test('is not sent what was retained and has been cleared', async () => {
+    const broker = await startOnSocket()
+    const { client, inbox } = await connect(broker, version)
+    for (const topic of ['state/a', 'state/b']) await client.publishAsync(topic, 'on', { qos: 1, retain: true })
+    await client.publishAsync('state/a', '', { qos: 1, retain: true })
+    await client.subscribeAsync('state/#', { qos: 1 })
+    await client.publishAsync('state/end', '.', { qos: 1 })
+    expect(await inbox.texts(2)).toEqual(['state/b on', 'state/end .'])
+  })
+
   test('resumes its session', async () => {
     const broker = await startOnSocket()
     const session: IClientOptions = { ...version, clientId: 'keeper', clean: false }

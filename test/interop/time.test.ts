@@ -1,7 +1,7 @@
 import type { IClientOptions } from 'mqtt'
 import { describe, expect, test } from 'vitest'
-import { ManualClock, type RunningBroker } from '../../presets/index.ts'
-import { Mosquitto, publish, startOnSocket, subscribe } from './mosquitto.ts'
+import { ManualClock } from '../../presets/index.ts'
+import { departure, Mosquitto, publish, startOnSocket, subscribe } from './mosquitto.ts'
 import { connect } from './mqtt-js.ts'
 
 /** What takes hours, over real sockets: the broker's clock stands still until the test moves it. */
@@ -11,11 +11,6 @@ async function startOnClock(config: Parameters<typeof startOnSocket>[0] = {}) {
   return { broker, clock }
 }
 
-/** The next time that a client has gone; ask before it goes. */
-function departure(broker: RunningBroker): Promise<void> {
-  return new Promise(resolve => broker.hooks.onDisconnect.tap('test', () => resolve()))
-}
-
 const hour = 3_600_000
 const mqtt5: IClientOptions = { protocolVersion: 5 }
 
@@ -23,10 +18,10 @@ describe('npm’s mqtt', () => {
   test('leaves a will that waits for its delay, and goes out once that is over', async () => {
     const { broker, clock } = await startOnClock()
     const will = { topic: 'wills/late', payload: Buffer.from('gone'), qos: 1 as const, properties: { willDelayInterval: 30 } }
-    const dying = await connect(broker, { ...mqtt5, properties: { sessionExpiryInterval: 3600 }, will })
+    const dying = await connect(broker, { ...mqtt5, clientId: 'dying', properties: { sessionExpiryInterval: 3600 }, will })
     const watcher = await connect(broker, mqtt5)
     await watcher.client.subscribeAsync('wills/#', { qos: 1 })
-    const gone = departure(broker)
+    const gone = departure(broker, 'dying')
     dying.client.stream.destroy()
     await gone
     clock.advance(29_000)
@@ -43,7 +38,7 @@ describe('npm’s mqtt', () => {
     const watcher = await connect(broker, mqtt5)
     await watcher.client.subscribeAsync('wills/#', { qos: 1 })
     const dying = await connect(broker, { ...session, will })
-    const gone = departure(broker)
+    const gone = departure(broker, 'returning')
     dying.client.stream.destroy()
     await gone
     expect((await connect(broker, session)).sessionPresent).toBe(true)
@@ -57,7 +52,7 @@ describe('npm’s mqtt', () => {
     const session: IClientOptions = { ...mqtt5, clientId: 'sleeper', clean: false, properties: { sessionExpiryInterval: 3600 } }
     const before = await connect(broker, session)
     await before.client.subscribeAsync('jobs/#', { qos: 1 })
-    const gone = departure(broker)
+    const gone = departure(broker, 'sleeper')
     await before.client.endAsync()
     await gone
     const writer = await connect(broker, mqtt5)
@@ -86,7 +81,7 @@ describe('npm’s mqtt', () => {
       clock.advance(pause)
       const { client, sessionPresent } = await connect(broker, session)
       presence.push(sessionPresent)
-      const gone = departure(broker)
+      const gone = departure(broker, 'sleeper')
       await client.endAsync()
       await gone
     }
@@ -109,7 +104,7 @@ describe('mosquitto’s clients', () => {
     const delay = ['-D', 'will', 'will-delay-interval', '30']
     const will = ['--will-topic', 'wills/late', '--will-payload', 'gone', '--will-qos', '1', ...delay]
     const dying = await subscribe(broker, '-V', '5', '-i', 'dying', '-c', '-x', '3600', '-t', 'x', ...will)
-    const gone = departure(broker)
+    const gone = departure(broker, 'dying')
     await dying.kill()
     await gone
     clock.advance(29_000)
