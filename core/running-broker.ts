@@ -45,6 +45,7 @@ export class RunningBroker {
       for (const warning of config.warnings) broker.log.warn(warning)
       running.#checkOpen(config)
       for (const line of await host.listen()) broker.log.info(line)
+      if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
     } catch (error) {
       await running.stop()

@@ -7,7 +7,15 @@ process.exitCode = await runCli(catalogue, process.argv.slice(2), process.env, {
   folder: process.cwd(),
   out: line => console.log(line),
   error: line => console.error(line),
-  start: config => RunningBroker.start(catalogue, config),
+  async start(config) {
+    const running = await RunningBroker.start(catalogue, config)
+    // A promise that a plugin forgot is logged; it is no reason to drop everybody's connections.
+    process.on('unhandledRejection', reason => {
+      const text = reason instanceof Error ? reason.message : String(reason)
+      running.broker.report(new Error(`unhandled rejection: ${text}`, { cause: reason }))
+    })
+    return running
+  },
   signals: process,
   exit: code => process.exit(code),
 })

@@ -83,7 +83,10 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
   })
   try {
     const broker = await io.start(await resolved(catalogue, command, env, io))
+    // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
+    const alive = setInterval(() => {}, 2 ** 31 - 1)
     await stopWanted
+    clearInterval(alive)
     await broker.stop()
     return 0
   } finally {

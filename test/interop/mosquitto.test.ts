@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { Mosquitto, publish, startOnSocket, subscribe } from './mosquitto.ts'
+import { folderWith } from '../config/folder.ts'
+import { departure, Mosquitto, publish, startOnSocket, subscribe } from './mosquitto.ts'
 
-/** mosquitto's own clients, which share no code with this broker, in both protocol versions. */
-describe.each(['mqttv311', 'mqttv5'])('mosquitto’s clients in %s', version => {
+/** mosquitto's own clients, which share no code with this broker, in every protocol version. */
+describe.each(['mqttv31', 'mqttv311', 'mqttv5'])('mosquitto’s clients in %s', version => {
   const v = ['-V', version]
 
   test.each(['0', '1', '2'])('publish and subscribe at QoS %s', async qos => {
@@ -52,7 +53,7 @@ describe.each(['mqttv311', 'mqttv5'])('mosquitto’s clients in %s', version => 
     const session = [...v, '-i', 'resumed', '-c', '-q', '2', '-t', 'jobs/#']
     if (version === 'mqttv5') session.push('-x', '3600')
     const before = await subscribe(broker, ...session)
-    const gone = new Promise<void>(resolve => broker.hooks.onDisconnect.tap('test', () => resolve()))
+    const gone = departure(broker, 'resumed')
     await before.kill()
     await gone
     for (let i = 0; i < 20; i++) await publish(broker, ...v, '-t', `jobs/${i}`, '-m', `${i}`, '-q', '2')
@@ -78,12 +79,52 @@ describe.each(['mqttv311', 'mqttv5'])('mosquitto’s clients in %s', version => 
     expect(await reader.printed(1)).toEqual(['$SYS/broker/activeConnectCount 0 {"activeConnectCount":1}'])
   })
 
-  test('publish what fits an argument', async () => {
+  test('publish a mebibyte', async () => {
     const broker = await startOnSocket()
+    const folder = await folderWith({ large: 'x'.repeat(1_048_576) })
     const reader = await subscribe(broker, ...v, '-t', 'large', '-q', '1', '-F', '%l')
-    await publish(broker, ...v, '-t', 'large', '-q', '1', '-m', 'x'.repeat(100_000))
-    expect(await reader.printed(1)).toEqual(['100000'])
+    await publish(broker, ...v, '-t', 'large', '-q', '1', '-f', `${folder}/large`)
+    expect(await reader.printed(1)).toEqual(['1048576'])
   })
+})
+
+test('mosquitto’s clients have their properties passed on, retained ones too', async () => {
+  const broker = await startOnSocket()
+  const properties = {
+    'content-type': 'text/plain',
+    'response-topic': 'answers/1',
+    'correlation-data': 'c-7',
+    'payload-format-indicator': '1',
+  }
+  const given = Object.entries(properties).flatMap(([name, value]) => ['-D', 'publish', name, value])
+  given.push('-D', 'publish', 'user-property', 'unit', '°C', '-D', 'publish', 'user-property', 'unit', 'again')
+  const shown = ['-V', '5', '-t', 'a', '-q', '1', '-F', '%r|%C|%R|%D|%F|%P|%S', '-D', 'subscribe', 'subscription-identifier', '7']
+  const live = await subscribe(broker, ...shown)
+  await publish(broker, '-V', '5', '-t', 'a', '-m', 'x', '-q', '1', '-r', ...given)
+  expect(await live.printed(1)).toEqual(['0|text/plain|answers/1|c-7|1|unit:°C unit:again|7'])
+  const late = await subscribe(broker, ...shown)
+  expect(await late.printed(1)).toEqual(['1|text/plain|answers/1|c-7|1|unit:°C unit:again|7'])
+})
+
+test('all versions share one subscription, and see one another’s retained messages and wills', async () => {
+  const broker = await startOnSocket()
+  const versions = ['mqttv31', 'mqttv311', 'mqttv5']
+  const members = []
+  for (const version of versions) members.push(await subscribe(broker, '-V', version, '-t', '$share/g/work', '-q', '1', '-F', '%p'))
+  for (let i = 0; i < 9; i++) await publish(broker, '-V', versions[i % 2]!, '-t', 'work', '-m', `${i}`, '-q', '1')
+  const thirds = await Promise.all(members.map(member => member.printed(3)))
+  expect(thirds.flat().sort()).toEqual(Array.from({ length: 9 }, (_, i) => `${i}`))
+
+  for (const version of versions) {
+    const will = ['--will-topic', `state/${version}`, '--will-payload', 'gone', '--will-retain', '--will-qos', '1']
+    const gone = departure(broker, version)
+    await (await subscribe(broker, '-V', version, '-i', version, '-t', 'x', ...will)).kill()
+    await gone
+  }
+  for (const version of versions) {
+    const reader = await subscribe(broker, '-V', version, '-t', 'state/#', '-F', '%t %r %p')
+    expect((await reader.printed(3)).toSorted()).toEqual(versions.map(name => `state/${name} 1 gone`))
+  }
 })
 
 test('mosquitto’s request and response clients find each other by response topic and correlation data', async () => {

@@ -2,13 +2,28 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
 import type { RunningBroker } from '../../core/running-broker.ts'
-import { type Config, createBroker } from '../../presets/index.ts'
+import { type Clock, type Config, createBroker } from '../../presets/index.ts'
 
-/** A broker on a real socket of loopback, in real time. */
-export async function startOnSocket(config: Config = {}): Promise<RunningBroker> {
-  const broker = await createBroker({ preset: 'test', log: { level: 'silent' }, socket: { port: 0 }, ...config }).start()
+/** A broker on a real socket of loopback, in real time unless it is given a clock. */
+export async function startOnSocket(config: Config = {}, clock?: Clock): Promise<RunningBroker> {
+  const options = clock === undefined ? {} : { clock }
+  const broker = await createBroker({ preset: 'test', log: { level: 'silent' }, socket: { port: 0 }, ...config }, options).start()
   onTestFinished(() => broker.stop())
   return broker
+}
+
+/** What a client has to know of a broker, be it in this process or in one of its own. */
+export interface Address {
+  readonly port: number
+}
+
+/** When the broker has seen that client go; ask before it goes. */
+export function departure(broker: RunningBroker, clientId: string): Promise<void> {
+  return new Promise(resolve => {
+    broker.hooks.onDisconnect.tap('test', client => {
+      if (client.clientId === clientId) resolve()
+    })
+  })
 }
 
 type Process = ChildProcessByStdio<null, Readable, Readable>
@@ -22,7 +37,7 @@ export class Mosquitto {
   #errors = ''
   #changed: () => void = () => {}
 
-  constructor(command: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', broker: RunningBroker, args: readonly string[]) {
+  constructor(command: 'mosquitto_pub' | 'mosquitto_sub' | 'mosquitto_rr', broker: Address, args: readonly string[]) {
     this.#child = spawn(command, ['-h', '127.0.0.1', '-p', String(broker.port), ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     this.#child.stdout.on('data', (chunk: Buffer) => {
@@ -36,7 +51,9 @@ export class Mosquitto {
       this.#errors += chunk
     })
     this.#exit = new Promise((resolve, reject) => {
-      this.#child.on('error', cause => reject(new Error(`${command} did not start; install mosquitto-clients`, { cause })))
+      this.#child.on('error', ({ code, message }: NodeJS.ErrnoException) =>
+        reject(new Error(code === 'ENOENT' ? `${command} is missing: run  sudo apt-get install mosquitto-clients` : message)),
+      )
       this.#child.on('exit', code => {
         this.#changed()
         resolve(code)
@@ -74,7 +91,7 @@ export class Mosquitto {
 }
 
 /** Publishes, and waits until the client has its acknowledgement and has gone. */
-export async function publish(broker: RunningBroker, ...args: string[]): Promise<void> {
+export async function publish(broker: Address, ...args: string[]): Promise<void> {
   const code = await new Mosquitto('mosquitto_pub', broker, args).ended()
   if (code !== 0) throw new Error(`mosquitto_pub ${args.join(' ')} ended with ${code}`)
 }

@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { publish } from '../interop/mosquitto.ts'
 import { Command } from './command.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -33,10 +35,18 @@ export const shout = definePlugin({
 
 const program = `
 import { createBroker } from 'mqttx-broker'
+import mqtt from 'mqtt'
 const broker = await createBroker({ preset: 'test', socket: { port: 0 }, log: { level: 'silent' } }).start()
-const said = await broker.publish({ topic: 'a', payload: 'x' })
-console.log(broker.port > 0, said)
+broker.hooks.onConnected.tap('example', client => console.log(client.clientId, 'is here'))
+const client = await mqtt.connectAsync('mqtt://127.0.0.1:' + broker.port, { clientId: 'reader', reconnectPeriod: 0 })
+const message = new Promise(resolve => client.on('message', (topic, payload) => resolve(topic + ' ' + payload)))
+await client.subscribeAsync('#', { qos: 1 })
+await broker.publish({ topic: 'hello', payload: 'from inside', qos: 1 })
+console.log(await message)
+const closed = new Promise(resolve => client.on('close', resolve))
 await broker.stop()
+await closed
+// Nothing is left that would keep the process: it ends by itself.
 `
 
 let folder = ''
@@ -60,27 +70,41 @@ test('the package runs with a config and a plugin in TypeScript, in a folder tha
   await writeFile(join(place, 'mqttx.config.ts'), config)
   await writeFile(join(place, 'shout.ts'), plugin)
   await chmod(place, 0o555)
+  const { mtimeMs } = await stat(place)
   onTestFinished(() => chmod(place, 0o755))
   const broker = new Command(command, place, [])
   const port = await broker.ready()
-  execFileSync('mosquitto_pub', ['-p', String(port), '-i', 'somebody', '-t', 'a', '-m', 'x'])
+  await publish({ port }, '-i', 'somebody', '-t', 'a', '-m', 'x')
   await broker.line(/INFO: somebody is here!/)
   broker.signal('SIGTERM')
   expect(await broker.ended()).toBe(0)
   expect(await readdir(place)).toEqual(['mqttx.config.ts', 'shout.ts'])
+  // Root may write everywhere; then at least nothing was written, not even for a moment.
+  expect((await stat(place)).mtimeMs).toBe(mtimeMs)
 })
 
-test('the package is a library', async () => {
-  await writeFile(join(folder, 'program.js'), program)
-  expect(execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8' })).toBe('true undefined\n')
+test('the package is a library: it starts, says its port, publishes, stops, and leaves nothing behind that keeps a process alive', async () => {
+  // The client comes from this repository; the broker from where it was installed.
+  const client = pathToFileURL(createRequire(import.meta.url).resolve('mqtt')).href
+  await writeFile(join(folder, 'program.js'), program.replace("'mqtt'", `'${client}'`))
+  expect(execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8' })).toBe('reader is here\nhello from inside\n')
 })
 
-test('what init writes starts, with its plugin', async () => {
-  const init = new Command(command, folder, ['init'])
+test('what init writes type-checks against the package, and starts with its plugin', async () => {
+  const place = join(folder, 'init')
+  await mkdir(place)
+  const init = new Command(command, place, ['init'])
   expect(await init.ended()).toBe(0)
-  expect(await readdir(folder)).toContain('mqttx.config.ts')
-  const broker = new Command(command, folder, ['--port', '0'])
-  await broker.ready()
+  expect((await readdir(place)).toSorted()).toEqual(['hello.ts', 'mqttx.config.ts', 'tsconfig.json'])
+  const tsc = () => spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', place], { encoding: 'utf8' }).stdout
+  expect(tsc()).toBe('')
+  const broker = new Command(command, place, ['--port', '0'])
+  const port = await broker.ready()
+  await publish({ port }, '-i', 'somebody', '-t', 'hello', '-m', 'x')
+  await broker.line(/INFO: hello .*"clientId":"somebody"/)
   broker.signal('SIGINT')
   expect(await broker.ended()).toBe(0)
+
+  await writeFile(join(place, 'wrong.ts'), "import { defineConfig } from 'mqttx-broker'\ndefineConfig({ socket: { prot: 1 } })\n")
+  expect(tsc()).toMatch(/wrong\.ts.*'prot' does not exist/s)
 })
