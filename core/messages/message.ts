@@ -191,9 +191,18 @@ export class Message {
       this.#frame = this.#newFrame(version, qos, retain)
       return this.#frame
     }
-    this.#frames ??= []
-    this.#frames[key] ??= this.#share(-1, version, qos, retain)
-    return this.#frames[key]!
+    const known = this.#frames?.[key]
+    if (known !== undefined) return known
+    const frame = this.#share(-1, version, qos, retain)
+    // Where sharing took the bytes out of the read buffer, no other frame is known any more.
+    if (this.#frameKey === -1) {
+      this.#frameKey = key
+      this.#frame = frame
+    } else {
+      this.#frames ??= []
+      this.#frames[key] = frame
+    }
+    return frame
   }
 
   // A second receiver: from now on connections refer to one copy. `key`: that of the one frame that is kept apart.

@@ -109,7 +109,7 @@ export class Session implements Subscriber, SessionKey {
     if (client === null || window === null) {
       this.broker.drop(this.clientId, message, 'offline')
     } else if (window.hasRoom && !client.outbox.blocked && (this.queue === null || this.queue.length === 0)) {
-      this.#send(client, window, message, qos, retain, identifiers, group)
+      this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
     } else {
       this.#enqueue({ message: message.own(), qos, retain, identifiers, group })
     }
@@ -159,8 +159,8 @@ export class Session implements Subscriber, SessionKey {
     if (client === null || window === null) return
     if (queue !== null) {
       while (queue.length > 0 && window.hasRoom && !client.outbox.blocked) {
-        const next = queue.shift()!
-        this.#send(client, window, next.message, next.qos, next.retain, next.identifiers, next.group)
+        const { message, qos, retain, identifiers, group } = queue.shift()!
+        this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
       }
       if (this.#slowed !== null && queue.low) this.#letGo()
     }
@@ -213,18 +213,6 @@ export class Session implements Subscriber, SessionKey {
     this.#slowed = null
     this.broker.slowed.delete(this)
     for (const receipt of slowed) receipt.release()
-  }
-
-  #send(
-    _client: Client,
-    window: Window,
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    group: string | null,
-  ): void {
-    this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
   }
 
   #enqueue(waiting: Waiting): void {

@@ -14,6 +14,19 @@ for (const qos of [0, 1, 2] as const) {
   })
 }
 
+test('brings a QoS 0 message to subscribers of every version at once', async () => {
+  const { connect } = await startBroker()
+  const readers = [await connect({ version: 5 }), await connect({ version: 4 }), await connect({ version: 3 })]
+  for (const reader of readers) await reader.subscribe('a', 0)
+  const writer = await connect()
+  await writer.publish('a', 'first')
+  await writer.publish('a', 'second')
+  for (const reader of readers) {
+    expect((await reader.receive()).payload.toString()).toBe('first')
+    expect((await reader.receive()).payload.toString()).toBe('second')
+  }
+})
+
 test('forwards what a plugin changed in the properties, whichever way it changed them', async () => {
   const { connect, hooks } = await startBroker()
   const reader = await connect({ version: 5 })

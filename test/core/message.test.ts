@@ -97,6 +97,16 @@ test('encodes once for all who get it with the same version, QoS and retain flag
   expect(new Set(frames).size).toBe(4)
 })
 
+test('has a frame for each kind of receiver while its bytes still lie in the read buffer', () => {
+  const { message, chunk } = borrowed('hello')
+  message.frame(4, 0, false)
+  const five = message.frame(5, 0, false)
+  chunk.fill(0)
+  expect(five.head.toString('hex')).toBe(`300900017400${Buffer.from('hello').toString('hex')}`)
+  expect(message.frame(5, 0, false)).toBe(five)
+  expect(message.frame(4, 0, false).head.toString('hex')).toBe(`3008000174${Buffer.from('hello').toString('hex')}`)
+})
+
 test('is encoded anew when its payload changes', () => {
   const message = messageOf('before')
   const frame = message.frame(4, 0, false)

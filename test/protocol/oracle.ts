@@ -50,7 +50,8 @@ function propertiesToTheirs(properties: Properties | undefined): Record<string, 
   const theirs: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(properties)) {
     if (name === 'userProperties') theirs.userProperties = userToTheirs(value as UserProperty[])
-    else if (name === 'subscriptionIdentifiers') theirs.subscriptionIdentifier = (value as number[])[0]
+    else if (name === 'subscriptionIdentifiers')
+      theirs.subscriptionIdentifier = (value as number[]).length === 1 ? (value as number[])[0] : value
     else theirs[names[name as keyof typeof names]] = booleans.has(name) ? value === 1 : value
   }
   return theirs
@@ -82,6 +83,7 @@ export function toTheirs(packet: Packet, version: ProtocolVersion): Theirs {
         cmd: 'connect',
         protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
         protocolVersion: version,
+        ...(packet.bridge ? { bridgeMode: true } : {}),
         clientId,
         clean: cleanStart,
         keepalive: keepAlive,
@@ -165,8 +167,8 @@ export function comparable(packet: Packet): Packet {
   return normal(copy) as Packet
 }
 
-// Buffers become hex, so that one compares by its bytes whatever it is a view of.
-function normal(value: unknown): unknown {
+/** A packet to compare: buffers become hex, whatever they are views of, and what is undefined is left out. */
+export function normal(value: unknown): unknown {
   if (value instanceof Uint8Array) return `hex:${Buffer.from(value).toString('hex')}`
   if (Array.isArray(value)) return value.map(normal)
   if (typeof value === 'object' && value !== null) {
@@ -179,17 +181,17 @@ export function theirBytes(packet: Packet, version: ProtocolVersion): Buffer {
   return mqtt.generate(toTheirs(packet, version), { protocolVersion: version })
 }
 
-/** What mqtt-packet reads in these bytes, without what it only remembers of the wire. */
-export function theirReading(bytes: Buffer, version: ProtocolVersion): unknown {
+/** What mqtt-packet reads in these bytes, packet by packet, without what it only remembers of the wire. */
+export function theirReading(bytes: Buffer, version: ProtocolVersion): unknown[] {
   const parser = mqtt.parser({ protocolVersion: version })
-  const packets: Theirs[] = []
-  parser.on('packet', packet => packets.push(packet as Theirs))
+  const packets: unknown[] = []
+  parser.on('packet', packet => packets.push(theirNormal(packet as Theirs)))
   parser.on('error', error => {
     throw error
   })
-  parser.parse(bytes)
-  if (packets.length !== 1) throw new Error(`the oracle read ${packets.length} packets`)
-  return theirNormal(packets[0]!)
+  const left = parser.parse(bytes)
+  if (left > 0) throw new Error(`the oracle left ${left} bytes unread`)
+  return packets
 }
 
 /** A packet in their words, with defaults and leftovers of the wire taken away on both sides. */
@@ -198,7 +200,6 @@ export function theirNormal(packet: Theirs): unknown {
   const own = packet.cmd === 'publish' ? { retain, dup, qos, topic, payload: Buffer.from(payload as Buffer) } : {}
   const all: Record<string, unknown> = { ...rest, ...own }
   if (all.password !== undefined) all.password = Buffer.from(all.password as Buffer)
-  delete all.bridgeMode
   if (packet.cmd === 'subscribe') {
     all.subscriptions = (rest.subscriptions as Record<string, unknown>[]).map(({ topic: filter, qos: asked, nl, rap, rh }) => ({
       filter,
