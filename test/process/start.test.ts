@@ -1,8 +1,10 @@
-import { createServer } from 'node:net'
+import { connect as connectSocket, createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
+import { connectBytes, packet, text } from '../conformance/bytes.ts'
 import { Command } from './command.ts'
 
 const built = beforeAllBuilt()
@@ -67,6 +69,18 @@ test('says in one line that a port is in use, and how to choose another', async 
   expect(verbose.errors.join('\n')).toMatch(/ {4}at .*\n.*caused by Error: listen EADDRINUSE/s)
 })
 
+const hasIpv6Loopback = Object.values(networkInterfaces()).some(found => found?.some(({ address }) => address === '::1'))
+
+test.runIf(hasIpv6Loopback)('says in one line that a port is in use on the other loopback address', async () => {
+  const server = createServer().listen({ port: 0, host: '::1', ipv6Only: true })
+  onTestFinished(() => void server.close())
+  await new Promise(resolve => server.once('listening', resolve))
+  const { port } = server.address() as { port: number }
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', String(port)])
+  expect(await broker.ended()).toBe(1)
+  expect(broker.errors).toEqual([expect.stringMatching(new RegExp(`^error: socket.port: ${port} is in use on ::1; .*--port`))])
+})
+
 const wrong = `
 preset: test
 hartbeat: 60s
@@ -88,7 +102,9 @@ test('lists every problem of a config, each with its cure; start says them in on
   ])
   const run = start(folder, [])
   expect(await run.ended()).toBe(1)
-  expect(run.errors).toHaveLength(1)
+  expect(run.errors).toEqual([
+    expect.stringMatching(/^error: .*hartbeat: .*heartbeat\?; mqtt\.receiveMaximum: .*; socket\.prot: .*port\?$/),
+  ])
   expect(run.out).toEqual([])
 })
 
@@ -122,6 +138,20 @@ test('tells MQTT 5 clients at SIGTERM that it shuts down, and ends with 0', asyn
   const told = Promise.all(clients.map(client => new Promise(resolve => client.on('disconnect', packet => resolve(packet.reasonCode)))))
   broker.signal('SIGTERM')
   expect(await told).toEqual(clients.map(() => 0x8b))
+  expect(await broker.ended()).toBe(0)
+})
+
+test('ends with 0 at SIGTERM beside a client that reads nothing of what it is owed', async () => {
+  const broker = start(await folderWith(), ['--preset', 'test', '--port', '0'])
+  const port = await broker.ready()
+  const frozen = connectSocket(port, '127.0.0.1').pause()
+  onTestFinished(() => void frozen.destroy())
+  frozen.write(Buffer.from(connectBytes({}, text('f')) + packet('82', '0001', text('#'), '00'), 'hex'))
+  await broker.line(/INFO: connected .*"clientId":"f"/)
+  const writer = await connect(port)
+  const payload = Buffer.alloc(1_048_576)
+  for (let i = 0; i < 16; i++) await writer.publishAsync('a', payload, { qos: 1 })
+  broker.signal('SIGTERM')
   expect(await broker.ended()).toBe(0)
 })
 
