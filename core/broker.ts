@@ -73,6 +73,8 @@ export class Broker {
   readonly slowPublishersMs: number
   /** The package's version. */
   readonly version: string
+  /** The folder of the config, which the paths in it are relative to; the current one where there is no file. */
+  readonly folder: string
   /** Where clients can connect, in the order in which it opened. */
   readonly listeners: ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
@@ -92,8 +94,9 @@ export class Broker {
   #sweeping: boolean
   #stopping: boolean
 
-  constructor(settings: Settings, clock: Clock, version: string) {
+  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
     this.version = version
+    this.folder = folder
     this.listeners = []
     const { mqtt } = settings
     this.settings = settings
@@ -219,14 +222,14 @@ export class Broker {
 
   // ---- connections
 
-  /** Anybody may connect and nobody has said that this is meant. */
-  get unguarded(): boolean {
-    return this.settings.allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
+  /** Anybody may connect and nobody has said that this is meant; a listener may have said so for itself. */
+  unguarded(allowAnonymous = this.settings.allowAnonymous): boolean {
+    return allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
   }
 
   /** The addresses that a listener binds to: `host`, or loopback only while anybody may connect and nobody said that this is meant. */
-  addressesFor(host: string): string[] {
-    return this.unguarded ? ['127.0.0.1', '::1'] : [host]
+  addressesFor(host: string, allowAnonymous?: boolean): string[] {
+    return this.unguarded(allowAnonymous) ? ['127.0.0.1', '::1'] : [host]
   }
 
   listening(address: ListenerAddress): void {

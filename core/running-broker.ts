@@ -14,6 +14,10 @@ export interface StartOptions {
   readonly clock?: Clock
 }
 
+interface ListenerOptions {
+  readonly allowAnonymous?: boolean | null
+}
+
 /** A broker that serves clients, until `stop`. */
 export class RunningBroker {
   readonly #broker: Broker
@@ -31,7 +35,7 @@ export class RunningBroker {
     config: ResolvedConfig,
     { clock = new SystemClock() }: StartOptions = {},
   ): Promise<RunningBroker> {
-    const broker = new Broker(config.settings, clock, catalogue.version)
+    const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
     const host = new PluginHost({
       context: () => ({ hooks: broker.hooks, services: broker.services, broker, log: broker.log, clock }),
       has: service => broker.services.has(service as never),
@@ -43,7 +47,7 @@ export class RunningBroker {
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)
-      running.#checkOpen(config)
+      running.#checkOpen(catalogue, config)
       for (const line of await host.listen()) broker.log.info(line)
       if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
@@ -54,8 +58,11 @@ export class RunningBroker {
     return running
   }
 
-  #checkOpen({ settings }: ResolvedConfig): void {
-    if (!this.#broker.unguarded) return
+  #checkOpen(catalogue: Catalogue, { settings, plugins }: ResolvedConfig): void {
+    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.listener === true)
+    // Where each listener says for itself whom it lets in, nothing is left to say at the root.
+    const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
+    if (said || !this.#broker.unguarded()) return
     const cure = 'add an authentication plugin, or say allowAnonymous: true'
     if (settings.requireAuthentication) {
       throw new OperatorError(

@@ -38,7 +38,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
 export type { Broker, ServerMessage } from '../core/broker.ts'
 export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
-export type { Transport, TransportEvents } from '../core/connection/transport.ts'
+export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export {

@@ -53,6 +53,8 @@ export interface ResolvedConfig {
   /** What is not wrong but probably not meant either; one log line each. */
   readonly warnings: readonly string[]
   readonly configFile: string | undefined
+  /** The folder that paths in the config are relative to. */
+  readonly folder: string
 }
 
 /** Merges preset, file, environment and command line or object, checks everything, and says which plugins run in which order. */
@@ -80,7 +82,8 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   })
   const { plugins, warnings } = plan
   const configFile = sources.file?.path
-  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile }
+  const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
+  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile, folder }
 }
 
 /** The preset that a config names. */

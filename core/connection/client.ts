@@ -230,6 +230,9 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.broker.wheel.cancel(this.timer)
     this.version = packet.version
     this.clientId = packet.clientId
+    // Whoever authenticates is told the name that counts, and checks a password against that one.
+    const { username } = this.transport
+    if (username !== undefined) packet.username = username
     this.username = packet.username ?? null
     this.keepAlive = packet.keepAlive
     const { properties } = packet

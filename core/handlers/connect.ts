@@ -63,9 +63,10 @@ async function authenticate(
   }
   const anonymous = { admission: {}, data: undefined }
   const refused = { refusal: { reasonCode: ReasonCode.NotAuthorized, reasonString: 'nobody vouches for this client' } }
-  if (!hooks.onAuthenticate.isUsed()) return settings.allowAnonymous === false ? refused : anonymous
+  const allowAnonymous = client.transport.allowAnonymous ?? settings.allowAnonymous
+  if (!hooks.onAuthenticate.isUsed()) return allowAnonymous === false ? refused : anonymous
   const answer = (await hooks.onAuthenticate.promise(client, packet)) as Admission | ConnectRefusal | true | undefined
-  if (answer === undefined) return settings.allowAnonymous === true ? anonymous : refused
+  if (answer === undefined) return allowAnonymous === true ? anonymous : refused
   if (answer === true) return anonymous
   if (answer === false || typeof answer === 'number' || 'reasonCode' in answer) return { refusal: toRefusal(answer) }
   return { admission: answer, data: undefined }
