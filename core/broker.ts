@@ -1,10 +1,11 @@
 import type { Settings } from './config/settings.ts'
+import { AttemptGate } from './connection/attempt-gate.ts'
 import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
-import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
+import type { DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './messages/message.ts'
@@ -17,6 +18,7 @@ import { Dispatcher, type Outcome } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
 import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
+import { Authority, type Whom } from './sessions/authority.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
 import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './sessions/session-store.ts'
@@ -60,6 +62,8 @@ export class Broker {
   readonly dispatcher: Dispatcher
   readonly wills: Wills
   readonly roster: SessionRoster
+  readonly authority: Authority
+  readonly attempts: AttemptGate
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
@@ -67,6 +71,8 @@ export class Broker {
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  /** What a publisher gets whose message `onAuthorize` does not let pass: a refusal, an acknowledgement and nothing else, or a closed connection. */
+  deniedPublish: 'refuse' | 'drop' | 'close'
   /** Sessions whose publishers are being slowed. */
   readonly slowed: Set<Session>
   /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
@@ -121,6 +127,7 @@ export class Broker {
       whenFull: mqtt.queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest',
     }
     this.capabilities = { retain: false, sharedSubscriptions: false }
+    this.deniedPublish = 'refuse'
     this.slowed = new Set()
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
@@ -130,6 +137,8 @@ export class Broker {
     this.dispatcher = new Dispatcher(this)
     this.wills = new Wills(this)
     this.roster = new SessionRoster(this)
+    this.authority = new Authority(this)
+    this.attempts = new AttemptGate(this)
     this.#clients = new Set()
     this.#departures = new Set()
     this.#tracedIds = new Set()
@@ -153,6 +162,20 @@ export class Broker {
 
   clientOf(clientId: string): Client | undefined {
     return this.roster.get(clientId)?.client ?? undefined
+  }
+
+  /**
+   * Gives other rights to a client by its id, or to all of a user, while they are connected. What they subscribed to and may no longer
+   * is taken away, and so are messages that wait for them; sessions without a connection are treated alike, as far as this broker
+   * has seen them. Holds until the next CONNECT, which is authenticated anew. Returns how many sessions it concerns.
+   */
+  setRights(whom: Whom, rights: Rights | null): number {
+    return this.authority.setRights(whom, rights)
+  }
+
+  /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
+  recheckRights(): Promise<void> {
+    return this.authority.recheckAll()
   }
 
   // ---- life

@@ -71,6 +71,7 @@ export type { RunningBroker } from '../core/running-broker.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
+export type { Whom } from '../core/sessions/authority.ts'
 export type { SessionStore } from '../core/sessions/session-store.ts'
 export { TapError } from '../core/taps.ts'
 export { type Clock, SystemClock, type Timer } from '../core/time/clock.ts'

@@ -70,6 +70,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onGone: (() => void) | null
   /** Packets go to onPacketReceived and onPacketSent. */
   traced: boolean
+  #refusals: number
+  #refusalsLoggedAt: number
   /** Inbound topic aliases. */
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
@@ -107,6 +109,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.onConnectBegan = false
     this.onGone = null
     this.traced = false
+    this.#refusals = 0
+    this.#refusalsLoggedAt = 0
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
     this.timer = broker.wheelItem(this)
@@ -156,7 +160,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onPacket(packet: Exclude<Packet, PublishPacket>): void {
     if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
-    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
     const { lane } = this
     if (this.#authWaiter !== null && packet.type === PacketType.Auth) {
       this.#answerAuth(packet)
@@ -246,7 +250,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
       sender.problemInformation = properties?.requestProblemInformation !== 0
     }
     this.traced = this.broker.traces(this.clientId)
-    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
   }
 
   /** What the authentication said. */
@@ -339,6 +343,16 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#authWaiter = null
     if (this.#state === 'connecting') this.broker.wheel.cancel(this.timer)
     answer(packet)
+  }
+
+  /** Says in the log that a publish was refused: once a second at most, for whoever may not publish may still try. */
+  refusedPublish(topic: string, reasonCode: number): void {
+    const { log, now } = this.broker
+    this.#refusals += 1
+    if (now - this.#refusalsLoggedAt < 1000) return
+    log.info({ clientId: this.clientId, topic, reasonCode, count: this.#refusals }, 'publish refused')
+    this.#refusalsLoggedAt = now
+    this.#refusals = 0
   }
 
   // ---- a reader that does not keep up
@@ -447,6 +461,17 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.transport.end()
     broker.linger(this, lingerMs)
   }
+}
+
+const hidden = Buffer.from('***')
+
+/** A packet as traces show it: there is a password or there is none, but not which. */
+function withoutSecrets(packet: Packet): Packet {
+  if (packet.type !== PacketType.Connect && packet.type !== PacketType.Auth) return packet
+  const shown = { ...packet }
+  if (shown.type === PacketType.Connect && shown.password !== undefined) shown.password = hidden
+  if (shown.properties?.authenticationData !== undefined) shown.properties = { ...shown.properties, authenticationData: hidden }
+  return shown
 }
 
 function isOutboundAck(type: number): boolean {

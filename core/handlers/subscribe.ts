@@ -18,12 +18,21 @@ interface Subscribing {
   readonly reasonCodes: number[]
   /** What the first refusal says; SUBACK has room for one. */
   properties: Properties | undefined
+  /** How often anybody's rights had changed when it came. */
+  readonly changes: number
 }
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
 export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
   const { packetId, subscriptions } = packet
-  const subscribing: Subscribing = { client, packetId, attempts: [], reasonCodes: [], properties: undefined }
+  const subscribing: Subscribing = {
+    client,
+    packetId,
+    attempts: [],
+    reasonCodes: [],
+    properties: undefined,
+    changes: client.broker.authority.changes,
+  }
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
   const named = new Set<string>()
@@ -133,7 +142,10 @@ function register({ broker, session }: Client, granted: readonly SubscriptionAtt
   }
 }
 
-function answer({ client, packetId, reasonCodes, properties }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
+function answer({ client, packetId, reasonCodes, properties, changes }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
+  // Its rights may have been taken away while the store was asked.
+  const { authority } = client.broker
+  if (authority.changes !== changes && client.session!.client === client) authority.recheck(client.session!)
   if (client.closed) return
   client.sender.packet({
     type: PacketType.Suback,

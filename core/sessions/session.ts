@@ -1,6 +1,6 @@
 import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
-import type { DropReason } from '../hooks.ts'
+import type { DropReason, Publisher, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'
@@ -18,11 +18,16 @@ export type Received = 'pending' | number
  * session that outlives its connection is kept by the `sessions` service too, and nothing leaves the socket before the
  * service has said so; one that does not lives here only.
  */
-export class Session implements Subscriber, SessionKey {
+export class Session implements Subscriber, SessionKey, Publisher {
   readonly clientId: string
   readonly broker: Broker
   /** Its connection; null while there is none. */
   client: Client | null
+  /** What its client's last authentication said, also while there is no connection. */
+  username: string | null
+  rights: Rights | null
+  /** It has had a connection here: only then do the two above say anything. */
+  seen: boolean
   /** It outlives its connection, so the store keeps it. */
   durable: boolean
   epoch: number
@@ -40,6 +45,8 @@ export class Session implements Subscriber, SessionKey {
   queue: MessageQueue<Waiting> | null
   /** The same for a durable session: they wait in the store. */
   backlog: StoredBacklog | null
+  // Packet identifiers whose messages the client may no longer have, while the store is at them.
+  #retracted: Set<number> | null
   #slowed: Receipt[] | null
   #progressAt: number
 
@@ -47,6 +54,9 @@ export class Session implements Subscriber, SessionKey {
     this.clientId = clientId
     this.broker = broker
     this.client = null
+    this.username = null
+    this.rights = null
+    this.seen = false
     this.durable = false
     this.epoch = 0
     this.expiryMs = 0
@@ -57,6 +67,7 @@ export class Session implements Subscriber, SessionKey {
     this.window = null
     this.queue = null
     this.backlog = null
+    this.#retracted = null
     this.#slowed = null
     this.#progressAt = 0
   }
@@ -68,6 +79,9 @@ export class Session implements Subscriber, SessionKey {
   /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
   open(client: Client, claim: Claim, expiryMs: number): void {
     this.client = client
+    this.username = client.username
+    this.rights = client.rights
+    this.seen = true
     this.epoch = claim.epoch
     // One that was stored stays so until it ends, even where this connection asked for no expiry.
     this.durable = expiryMs > 0 || claim.present
@@ -86,6 +100,7 @@ export class Session implements Subscriber, SessionKey {
   park(): void {
     this.client = null
     this.window = null
+    this.#retracted = null
     this.backlog?.stop()
     this.backlog = null
     this.#letGo()
@@ -133,13 +148,46 @@ export class Session implements Subscriber, SessionKey {
       return
     }
     const slot = this.window?.find(packetId)
-    if (slot !== undefined && slot.handshake === Handshake.Gated) this.transmit(slot, false)
+    if (slot === undefined || slot.handshake !== Handshake.Gated) return
+    if (this.#retracted?.delete(packetId)) this.#retract(slot)
+    else this.transmit(slot, false)
   }
 
   /** The store did not keep it: the identifier is free again. */
   lost(packetId: number): void {
+    this.#retracted?.delete(packetId)
     const slot = this.window?.find(packetId)
     if (slot !== undefined && slot.handshake === Handshake.Gated) this.window!.close(slot)
+  }
+
+  /** Its client may have less than before: what waits for it is looked at again. What has left is the client's. */
+  recheck(): void {
+    if (!this.broker.hooks.onAuthorize.isUsed()) return
+    const { authority } = this.broker
+    this.backlog?.recheck()
+    for (const { handshake, message, group, packetId } of this.window?.entries() ?? []) {
+      if (handshake !== Handshake.Gated || authority.mayReceive(this, message!, group)) continue
+      this.#retracted ??= new Set()
+      this.#retracted.add(packetId)
+    }
+    const left = this.queue?.sift(({ message, group }) => authority.mayReceive(this, message, group)) ?? []
+    for (const waiting of left) this.denied(waiting)
+    if (left.length > 0) this.pump()
+  }
+
+  /** A message that waited does not go to its client, who may not have it. A group has other members. */
+  denied(waiting: Waiting): void {
+    const { message, group } = waiting
+    if (group !== null && !this.subscriptions.has(group)) this.broker.dispatcher.redistribute(this.clientId, [waiting])
+    else this.broker.drop(this.clientId, message, 'notAuthorized')
+  }
+
+  #retract(slot: Inflight): void {
+    const { message, qos, retain, identifiers, group, packetId } = slot
+    this.window!.close(slot)
+    this.write(this.broker.sessions.ack(this, packetId))
+    this.denied({ message: message!, qos, retain, identifiers, group })
+    this.pump()
   }
 
   /** Writes the PUBLISH of a slot that may leave. */

@@ -19,6 +19,8 @@ export class StoredBacklog {
   #resumed: boolean
   // Rises with each message put behind the window, so that a page read before it does not count as the last.
   #appends: number
+  // Something in the store may have come by rights that have gone since: until all of it is read, each message is asked about.
+  #checking: boolean
   // Acknowledged while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile: Set<number>
   /** Messages wait in the store: new ones must queue behind them. */
@@ -31,6 +33,7 @@ export class StoredBacklog {
     this.#reading = false
     this.#resumed = false
     this.#appends = 0
+    this.#checking = false
     this.#ackedMeanwhile = new Set()
     this.waiting = false
   }
@@ -39,6 +42,12 @@ export class StoredBacklog {
   resume(): void {
     this.waiting = true
     this.#resumed = true
+    this.#checking = true
+  }
+
+  /** The client's rights have changed: what waits in the store is asked about before it goes out. */
+  recheck(): void {
+    this.#checking = this.waiting
   }
 
   /** One more message was put behind the window. */
@@ -107,12 +116,20 @@ export class StoredBacklog {
       }
       this.#position = entry.position
     }
-    if (end === entries.length && entries.length < limit && appends === this.#appends) this.waiting = false
+    if (end === entries.length && entries.length < limit && appends === this.#appends) {
+      this.waiting = false
+      this.#checking = false
+    }
   }
 
   #first(entry: QueueEntry): void {
     const session = this.#session
     const { sessions } = session.broker
+    if (!this.#mayGo(entry)) {
+      session.write(sessions.remove(session, entry.position))
+      session.denied(entry)
+      return
+    }
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
       const gone = sessions.remove(session, entry.position)
@@ -135,6 +152,12 @@ export class StoredBacklog {
   #again(entry: QueueEntry): void {
     const session = this.#session
     if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
+    if (!entry.released && !this.#mayGo(entry)) {
+      // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
+      session.write(session.broker.sessions.ack(session, entry.packetId))
+      session.broker.drop(session.clientId, entry.message, 'notAuthorized')
+      return
+    }
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
@@ -142,5 +165,9 @@ export class StoredBacklog {
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }
+  }
+
+  #mayGo({ message, group }: QueueEntry): boolean {
+    return !this.#checking || this.#session.broker.authority.mayReceive(this.#session, message, group)
   }
 }
