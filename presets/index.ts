@@ -14,6 +14,13 @@ export const catalogue = defineCatalogue({
   plugins,
   presets,
   defaultPreset: 'standalone',
+  commands: {
+    passwd: {
+      usage: 'FILE USER',
+      help: 'add a user to the file of authFile, or change its password (--delete: take it out)',
+      load: async () => (await import('../plugins/auth-file/passwd.ts')).passwd,
+    },
+  },
   exports: () => import('./index.ts'),
 })
 
