@@ -73,6 +73,7 @@ export class AttemptGate {
     if (slowed) counters.authSlowed += 1
     if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
       // Those who did not wait for their turn leave room.
+      for (const { resolve } of address.waiting.filter(waiting => !isThere(waiting))) resolve(false)
       address.waiting = address.waiting.filter(isThere)
       if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
         counters.authTurnedAway += 1
