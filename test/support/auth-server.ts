@@ -22,8 +22,15 @@ export interface AuthServer {
   close(): Promise<void>
 }
 
-/** A real HTTP server that answers as a test says. */
+/** A real HTTP server that answers as a test says, until that test has finished. */
 export async function startAuthServer(answer: (response: ServerResponse, question: Question) => void): Promise<AuthServer> {
+  const server = await serveAuth(answer)
+  onTestFinished(server.close)
+  return server
+}
+
+/** The same; whoever starts it closes it. */
+export async function serveAuth(answer: (response: ServerResponse, question: Question) => void): Promise<AuthServer> {
   const questions: Question[] = []
   let connections = 0
   let changed = (): void => {}
@@ -47,7 +54,6 @@ export async function startAuthServer(answer: (response: ServerResponse, questio
       server.close(() => resolve())
       server.closeAllConnections()
     })
-  onTestFinished(close)
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}/mqtt/auth`,
