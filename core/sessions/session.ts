@@ -6,6 +6,7 @@ import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscriber, Subscription } from '../routing/subscription.ts'
 import { MessageQueue, type Waiting } from './message-queue.ts'
+import { PublisherBrake } from './publisher-brake.ts'
 import type { AppendTarget, Claim, SessionKey } from './session-store.ts'
 import { StoredBacklog } from './stored-backlog.ts'
 import { Handshake, type Inflight, Window } from './window.ts'
@@ -40,8 +41,8 @@ export class Session implements Subscriber, SessionKey {
   queue: MessageQueue<Waiting> | null
   /** The same for a durable session: they wait in the store. */
   backlog: StoredBacklog | null
-  #slowed: Receipt[] | null
-  #progressAt: number
+  /** Slows those who publish to it; only where it has a queue. */
+  #brake: PublisherBrake | null
 
   constructor(broker: Broker, clientId: string) {
     this.clientId = clientId
@@ -57,8 +58,7 @@ export class Session implements Subscriber, SessionKey {
     this.window = null
     this.queue = null
     this.backlog = null
-    this.#slowed = null
-    this.#progressAt = 0
+    this.#brake = null
   }
 
   get online(): boolean {
@@ -79,7 +79,6 @@ export class Session implements Subscriber, SessionKey {
       this.received = new Map()
       for (const id of claim.receivedIds) this.received.set(id, 0)
     }
-    this.#progressAt = this.broker.clock.now()
   }
 
   /** The connection has gone. What was in flight is the store's to remember. */
@@ -162,7 +161,7 @@ export class Session implements Subscriber, SessionKey {
         const { message, qos, retain, identifiers, group } = queue.shift()!
         this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
       }
-      if (this.#slowed !== null && queue.low) this.#letGo()
+      if (this.#brake?.holding === true) this.#ease(this.#brake)
     }
     this.backlog?.pump()
     client.eased()
@@ -172,7 +171,7 @@ export class Session implements Subscriber, SessionKey {
   finish(slot: Inflight): void {
     const { packetId, message } = slot
     this.window!.close(slot)
-    this.#progressAt = this.broker.now
+    this.#brake?.acked(this.broker.now)
     if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
     this.backlog?.acked(packetId)
     const { onAcked } = this.broker.hooks
@@ -185,38 +184,38 @@ export class Session implements Subscriber, SessionKey {
     if (done !== undefined) done.catch(error => this.broker.storeFailed(this, error))
   }
 
-  /**
-   * Keeps a publisher's acknowledgement back while this session's queue is more than half full: QoS 1 and 2 are not dropped
-   * before their publishers were slowed. A reader that acknowledges nothing for 10 s slows nobody any longer.
-   */
+  /** Keeps a publisher's acknowledgement back while this session's queue is long. */
   slow(receipt: Receipt): void {
-    if (this.queue === null || !this.queue.high || this.broker.now - this.#progressAt > this.broker.slowPublishersMs) return
-    receipt.hold()
-    this.#slowed ??= []
-    this.#slowed.push(receipt)
-    this.broker.slowed.add(this)
+    if (this.#brake?.hold(receipt, this.broker.now) === true) this.broker.slowed.add(this)
   }
 
   /** True while the queue wants publishers slowed. */
   get crowded(): boolean {
-    return this.queue?.high === true
+    return this.#brake?.wanted === true
   }
 
   /** Called now and then while publishers are slowed. */
   stalled(now: number): void {
-    if (now - this.#progressAt > this.broker.slowPublishersMs) this.#letGo()
+    this.#brake?.look(now)
+    if (this.#brake?.holding !== true) this.broker.slowed.delete(this)
+  }
+
+  #ease(brake: PublisherBrake): void {
+    brake.eased()
+    if (!brake.holding) this.broker.slowed.delete(this)
   }
 
   #letGo(): void {
-    const slowed = this.#slowed
-    if (slowed === null) return
-    this.#slowed = null
+    this.#brake?.release()
+    this.#brake = null
     this.broker.slowed.delete(this)
-    for (const receipt of slowed) receipt.release()
   }
 
   #enqueue(waiting: Waiting): void {
-    this.queue ??= new MessageQueue(this.broker.queueLimits)
+    if (this.queue === null) {
+      this.queue = new MessageQueue(this.broker.queueLimits)
+      this.#brake = new PublisherBrake(this.queue, this.window!.limit, this.broker.now, this.broker.slowPublishersMs)
+    }
     const dropped = this.queue.push(waiting)
     if (dropped === null) return
     for (const { message } of dropped) this.broker.drop(this.clientId, message, 'queueFull')
