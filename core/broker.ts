@@ -19,7 +19,14 @@ import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
-import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './sessions/session-store.ts'
+import {
+  type QueueLimits,
+  type ReceivedId,
+  SessionLostError,
+  type SessionStore,
+  type StoredWill,
+  StoreFullError,
+} from './sessions/session-store.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -362,7 +369,8 @@ export class Broker {
       return
     }
     this.report(error instanceof Error ? error : new Error(String(error)))
-    session.client?.close(ReasonCode.ServerUnavailable, 'the session store did not take a write')
+    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
+    session.client?.close(code, 'the session store did not take a write')
   }
 
   /** Sends a client's packets to onPacketReceived and onPacketSent, from its next connection on and for the present one. */

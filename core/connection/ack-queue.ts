@@ -4,8 +4,8 @@ import type { Properties } from '../protocol/packets.ts'
 interface Waiting {
   readonly qos: 1 | 2
   readonly packetId: number
-  readonly reasonCode: number
-  readonly properties: Properties | undefined
+  reasonCode: number
+  properties: Properties | undefined
   settled: boolean
   kept: boolean
 }
@@ -14,7 +14,8 @@ interface Waiting {
 export interface AckWriter {
   readonly limit: number
   write(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void
-  unkept(qos: 1 | 2, packetId: number, error: Error): void
+  /** A message was not kept: the reason code of the acknowledgement that says so; `null` where there is to be none. */
+  unkept(qos: 1 | 2, packetId: number, error: Error): number | null
   crowded(full: boolean): void
 }
 
@@ -42,13 +43,18 @@ export class AckQueue {
     if (!settled) {
       receipt!.onSettled(error => {
         waiting.settled = true
-        waiting.kept = error === undefined
-        if (error !== undefined) this.#writer.unkept(qos, packetId, error)
+        if (error !== undefined) this.#refused(waiting, this.#writer.unkept(qos, packetId, error))
         this.#leave()
       })
     }
     if (this.#waiting.length >= this.#writer.limit) this.#writer.crowded(true)
     this.#leave()
+  }
+
+  #refused(waiting: Waiting, reasonCode: number | null): void {
+    waiting.kept = reasonCode !== null
+    waiting.reasonCode = reasonCode ?? 0
+    waiting.properties = undefined
   }
 
   #leave(): void {

@@ -4,6 +4,7 @@ import { PacketType, type QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
+import { StoreFullError } from '../sessions/session-store.ts'
 import { AckQueue } from './ack-queue.ts'
 import type { Client } from './client.ts'
 
@@ -107,26 +108,41 @@ export class Acknowledger {
     this.#client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.Success)
   }
 
-  /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
-  unkept(qos: 1 | 2, packetId: number, error: Error): void {
+  /**
+   * The store did not keep a message. Where it is full an MQTT 5 client is told so in the acknowledgement, whose reason code is
+   * returned, and may go on; else there is none (`null`), and the client sends it again on its next connection.
+   */
+  unkept(qos: 1 | 2, packetId: number, error: Error): ReasonCode | null {
     const client = this.#client
+    const full = error instanceof StoreFullError
+    if (full && client.version === 5 && !client.closed) {
+      if (qos === 2) this.#forgetKept(packetId)
+      return ReasonCode.QuotaExceeded
+    }
     if (qos === 2) this.abandon(packetId)
+    // The first of many that were on their way says it for all of them.
+    if (client.closed) return null
     client.broker.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
     )
-    client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+    client.close(full ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable, 'the message could not be kept')
+    return null
   }
 
   /** A QoS 2 message gets no answer at all: when it comes again, it is a new one. */
   abandon(packetId: number): void {
-    const { broker } = this.#client
     const session = this.#client.session!
     if (session.received?.get(packetId) !== 'pending') return
     session.received.delete(packetId)
-    // Its identifier may have been kept though something else about it was not.
-    if (session.durable) session.write(broker.sessions.forget(session, packetId))
+    this.#forgetKept(packetId)
     this.#tellJoined(packetId, null)
+  }
+
+  // The identifier may have been kept though something else about its message was not.
+  #forgetKept(packetId: number): void {
+    const session = this.#client.session!
+    if (session.durable) session.write(this.#client.broker.sessions.forget(session, packetId))
   }
 
   #tellJoined(packetId: number, reasonCode: number | null): void {

@@ -4,7 +4,7 @@ import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { SessionLostError, type StoredWill } from '../sessions/session-store.ts'
+import { SessionLostError, type StoredWill, StoreFullError } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import { toRefusal } from './refusal.ts'
 
@@ -95,6 +95,8 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   } catch (error) {
     if (!(error instanceof SessionLostError))
       broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
+    if (error instanceof StoreFullError)
+      return client.refuse({ reasonCode: ReasonCode.QuotaExceeded, reasonString: 'the session store is full' })
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
   if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)

@@ -25,6 +25,12 @@ export class StoreAwayError extends Error {
   readonly code = 'ERR_STORE_AWAY'
 }
 
+/** The store has no room (a full disk, Redis at its `maxmemory`): MQTT 5 clients are told 0x97 Quota exceeded rather than 0x88. */
+export class StoreFullError extends Error {
+  override readonly name = 'StoreFullError'
+  readonly code = 'ERR_STORE_FULL'
+}
+
 export interface ClaimRequest {
   readonly clientId: string
   /** The broker that claims. */
