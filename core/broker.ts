@@ -165,7 +165,11 @@ export class Broker {
   async load(): Promise<void> {
     await this.sessions.open(
       {
-        dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
+        dropped: (clientId, message, reason) => this.drop(clientId, message, reason),
+        lost: key => {
+          const session = this.roster.get(key.clientId)
+          if (session?.epoch === key.epoch) this.storeFailed(session, new SessionLostError(key.clientId))
+        },
         appended: clientId => {
           const session = this.roster.get(clientId)
           session?.backlog?.appended()

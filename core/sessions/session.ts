@@ -117,13 +117,13 @@ export class Session implements Subscriber, SessionKey {
 
   /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. */
   target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
-    const { client, window, backlog } = this
+    const { client, window, backlog, clientId, epoch } = this
     if (client === null || window === null || backlog === null || backlog.waiting || !window.hasRoom || client.outbox.blocked) {
       backlog?.appended()
-      return { clientId: this.clientId, qos, retain, identifiers, group, packetId: 0 }
+      return { clientId, qos, retain, identifiers, group, packetId: 0, epoch }
     }
-    const slot = fill(window.open(), message, qos, retain, identifiers, group)
-    return { clientId: this.clientId, qos, retain, identifiers, group, packetId: slot.packetId }
+    const { packetId } = fill(window.open(), message, qos, retain, identifiers, group)
+    return { clientId, qos, retain, identifiers, group, packetId, epoch }
   }
 
   /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH]. */

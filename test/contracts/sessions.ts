@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { Message } from '../../core/messages/message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
 import {
   type AppendTarget,
   type Claim,
@@ -25,13 +26,18 @@ export function sessionsContract(name: string, create: (clock: ManualClock) => S
     let clock: ManualClock
     let store: SessionStore
     let dropped: string[]
+    let lost: SessionKey[]
+    let epochs: Map<string, number>
 
     async function open(limits: Partial<QueueLimits> = {}): Promise<void> {
       clock = new ManualClock()
       store = await create(clock)
       dropped = []
+      lost = []
+      epochs = new Map()
       const events = {
         dropped: (clientId: string, message: Message, reason: string) => void dropped.push(`${clientId} ${message.payload} ${reason}`),
+        lost: (session: SessionKey) => void lost.push({ ...session }),
         appended: () => {},
       }
       await store.open(events, { messagesMax: 1000, bytesMax: 1_000_000, whenFull: 'dropNewest', ...limits })
@@ -41,7 +47,13 @@ export function sessionsContract(name: string, create: (clock: ManualClock) => S
 
     const claim = async (request: Partial<ClaimRequest> = {}): Promise<Claim & SessionKey> => {
       const full = { clientId: 'c', node: 1, cleanStart: false, expiryMs: 60_000, will: null, ...request }
-      return { ...(await store.claim(full)), clientId: full.clientId }
+      const given = await store.claim(full)
+      epochs.set(full.clientId, given.epoch)
+      return { ...given, clientId: full.clientId }
+    }
+    const target = (fields: Partial<AppendTarget>): AppendTarget => {
+      const { clientId = 'c' } = fields
+      return { clientId, qos: 1, retain: false, identifiers: null, group: null, packetId: 0, epoch: epochs.get(clientId) ?? 0, ...fields }
     }
     const page = async (session: SessionKey, position = 0, limit = 100): Promise<readonly QueueEntry[]> =>
       await store.page(session, position, limit)
@@ -113,6 +125,35 @@ export function sessionsContract(name: string, create: (clock: ManualClock) => S
       // Nothing of a refused append is kept, not even for others.
       expect(await payloads(owner)).toEqual(['kept'])
       expect((await claim()).receivedIds).toEqual([])
+    })
+
+    test('keep a message without its packet identifier where the owner who gave that has lost the session', async () => {
+      const old = await claim()
+      const owner = await claim()
+      await append('live', { packetId: 1, epoch: old.epoch })
+      await append('from anybody', { epoch: old.epoch })
+      expect(lost).toEqual([{ clientId: 'c', epoch: old.epoch }])
+      expect((await page(owner)).map(({ message, packetId }) => [message.payload.toString(), packetId])).toEqual([
+        ['live', 0],
+        ['from anybody', 0],
+      ])
+    })
+
+    test('that have ended get nothing more, and say so', async () => {
+      await store.end(await claim())
+      await append('late', {}, { clientId: 'nobody' })
+      expect(dropped).toEqual(['c late sessionEnded', 'nobody late sessionEnded'])
+    })
+
+    test('say at a claim how much waits for them', async () => {
+      expect((await claim()).queued).toEqual({ messages: 0, bytes: 0 })
+      await append('1', { packetId: 1 })
+      await append('2', {})
+      const again = await claim()
+      expect(again.queued.messages).toBe(2)
+      expect(again.queued.bytes).toBe(2 * queuedBytes(message('1')))
+      await store.ack(again, 1)
+      expect((await claim()).queued.messages).toBe(1)
     })
 
     test('queue in the order of the appends, one body for many, and nothing for whom there is not', async () => {
@@ -278,10 +319,6 @@ function message(payload: string): Message {
 
 function will(payload: string, delayMs: number): StoredWill {
   return { message: message(payload), delayMs, username: null, rights: null }
-}
-
-function target(fields: Partial<AppendTarget>): AppendTarget {
-  return { clientId: 'c', qos: 1, retain: false, identifiers: null, group: null, packetId: 0, ...fields }
 }
 
 function subscription(filter: string, qos: QoS = 1): Subscription {
