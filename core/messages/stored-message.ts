@@ -1,0 +1,98 @@
+import '../protocol/buffer-methods.ts'
+import type { QoS } from '../protocol/constants.ts'
+import type { Properties } from '../protocol/packets.ts'
+import { Carrier, readProperties, writeProperties } from '../protocol/properties.ts'
+import { Reader } from '../protocol/reader.ts'
+import { Writer } from '../protocol/writer.ts'
+import type { StoredWill } from '../sessions/session-store.ts'
+import { Message, type Origin } from './message.ts'
+
+// The first byte of everything written here: a broker that does not know it must not guess.
+const format = 1
+const origins: readonly Origin[] = ['client', 'will', 'server', 'peer']
+// Format, flags, when it was received, and the lengths of client id and topic name.
+const fixedBytes = 1 + 1 + 8 + 2 + 2
+
+/** Bytes that a store or another node cannot read: written by a newer version, or not a message at all. */
+export class StoredFormatError extends Error {
+  override readonly name = 'StoredFormatError'
+  readonly code = 'ERR_STORED_FORMAT'
+}
+
+/** A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. */
+export function encodeMessage(message: Message): Buffer {
+  const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
+  const clientIdBytes = Buffer.byteLength(clientId)
+  const topicBytes = Buffer.byteLength(topic)
+  let fields: Writer | null = null
+  if (properties !== undefined) {
+    fields = new Writer()
+    writeProperties(fields, properties)
+  }
+  const bytes = Buffer.allocUnsafeSlow(fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length)
+  bytes[0] = format
+  bytes[1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
+  let at = bytes.writeDoubleBE(receivedAt, 2)
+  at = bytes.writeUInt16BE(clientIdBytes, at)
+  at += bytes.utf8Write(clientId, at)
+  at = bytes.writeUInt16BE(topicBytes, at)
+  at += bytes.utf8Write(topic, at)
+  if (fields === null) bytes[at++] = 0
+  else at += fields.copyTo(bytes, at)
+  bytes.set(payload, at)
+  return bytes
+}
+
+/** Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. */
+export function decodeMessage(bytes: Buffer): Message {
+  const reader = open(bytes)
+  const flags = reader.byte()
+  const origin = origins[flags >>> 3]
+  if (origin === undefined || (flags & 3) === 3) throw new StoredFormatError('not a stored message')
+  const receivedAt = bytes.readDoubleBE(reader.at)
+  reader.at += 8
+  const clientId = reader.text()
+  const topic = reader.text()
+  const properties: Properties | undefined = readProperties(reader, Carrier.Publish)
+  return new Message({
+    topic,
+    payload: bytes.subarray(reader.at),
+    qos: (flags & 3) as QoS,
+    retain: (flags & 4) !== 0,
+    properties,
+    origin,
+    clientId,
+    receivedAt,
+  })
+}
+
+/** A will as stores keep it: whom it speaks for and when, then its message. */
+export function encodeWill({ message, delayMs, username, rights }: StoredWill): Buffer {
+  const header = Buffer.from(JSON.stringify({ delayMs, username, rights: rights ?? null }))
+  const body = encodeMessage(message)
+  const bytes = Buffer.allocUnsafeSlow(5 + header.length + body.length)
+  bytes[0] = format
+  bytes.writeUInt32BE(header.length, 1)
+  bytes.set(header, 5)
+  bytes.set(body, 5 + header.length)
+  return bytes
+}
+
+/** Reads what `encodeWill` wrote; nobody may change `bytes` afterwards. */
+export function decodeWill(bytes: Buffer): StoredWill {
+  const reader = open(bytes)
+  const headerEnd = 5 + reader.fourBytes()
+  const { delayMs, username, rights } = JSON.parse(bytes.toString('utf8', 5, headerEnd)) as Omit<StoredWill, 'message'>
+  return { message: decodeMessage(bytes.subarray(headerEnd)), delayMs, username, rights }
+}
+
+function open(bytes: Buffer): Reader {
+  if (bytes[0] !== format) {
+    throw new StoredFormatError(
+      `format ${bytes[0] ?? 'none'} is not known to this version, which writes ${format}; use the version that wrote it`,
+    )
+  }
+  const reader = new Reader()
+  reader.reset(bytes, 1, bytes.length)
+  return reader
+}
