@@ -102,7 +102,7 @@ function keep(subscribing: Subscribing): void | Promise<void> {
     () => grant(subscribing),
     error => {
       // Nothing was kept of what was granted; where the store is full, the client is told and may go on.
-      if (!(error instanceof StoreFullError)) client.broker.storeFailed(session, error)
+      if (!(error instanceof StoreFullError)) client.broker.storeFailed(session, error, client)
       for (const [i, code] of reasonCodes.entries()) if (code < 0x80) reasonCodes[i] = ReasonCode.QuotaExceeded
       answer(subscribing, [])
     },
