@@ -8,6 +8,7 @@ import { ReasonCode, subackCode } from '../reason.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { Subscription } from '../routing/subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
+import { StoreFullError } from '../sessions/session-store.ts'
 import { textOf, toRefusal } from './refusal.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
@@ -100,8 +101,9 @@ function keep(subscribing: Subscribing): void | Promise<void> {
   return done.then(
     () => grant(subscribing),
     error => {
-      client.broker.storeFailed(session, error)
-      reasonCodes.fill(ReasonCode.UnspecifiedError)
+      // Nothing was kept of what was granted; where the store is full, the client is told and may go on.
+      if (!(error instanceof StoreFullError)) client.broker.storeFailed(session, error, client)
+      for (const [i, code] of reasonCodes.entries()) if (code < 0x80) reasonCodes[i] = ReasonCode.QuotaExceeded
       answer(subscribing, [])
     },
   )

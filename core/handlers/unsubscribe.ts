@@ -27,7 +27,7 @@ export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): vo
   return done.then(
     () => leave(client, packet, leaving, reasonCodes),
     error => {
-      broker.storeFailed(session, error)
+      broker.storeFailed(session, error, client)
       client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
     },
   )

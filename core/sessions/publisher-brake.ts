@@ -1,5 +1,14 @@
 import type { Receipt } from '../messages/receipt.ts'
-import type { MessageQueue, Waiting } from './message-queue.ts'
+
+/** What waits for one reader, here or in a store. */
+export interface Line {
+  /** Messages. */
+  readonly length: number
+  /** More than half full. */
+  readonly high: boolean
+  /** Less than a quarter full. */
+  readonly low: boolean
+}
 
 // Publishers of a reader that keeps up wait so long at most.
 const earlyWaitMs = 250
@@ -11,7 +20,7 @@ const earlyWaitMs = 250
  * acknowledges nothing for a while slows nobody any longer.
  */
 export class PublisherBrake {
-  readonly #queue: MessageQueue<Waiting>
+  readonly #line: Line
   readonly #patienceMs: number
   // A queue longer than this slows the publishers of a reader that keeps up.
   readonly #early: number
@@ -25,8 +34,8 @@ export class PublisherBrake {
   #brisk: boolean
 
   /** `window`: messages that the reader has in flight at most. `patienceMs`: how long it slows its publishers while it acknowledges nothing. */
-  constructor(queue: MessageQueue<Waiting>, window: number, now: number, patienceMs: number) {
-    this.#queue = queue
+  constructor(line: Line, window: number, now: number, patienceMs: number) {
+    this.#line = line
     this.#early = Math.max(1000, 4 * window)
     this.#patienceMs = patienceMs
     this.#held = []
@@ -51,20 +60,20 @@ export class PublisherBrake {
 
   /** True while publishers are to be slowed. */
   get wanted(): boolean {
-    return this.#queue.high || (this.#brisk && this.#queue.length > this.#early)
+    return this.#line.high || (this.#brisk && this.#line.length > this.#early)
   }
 
   /** Keeps an acknowledgement back; false where the reader has lost the right to that. */
   hold(receipt: Receipt, now: number): boolean {
     if (this.#stalled(now)) return false
-    receipt.hold()
+    receipt.slow()
     this.#held.push(receipt)
     return true
   }
 
   /** Something has left the queue. */
   eased(): void {
-    if (this.#held.length > 0 && (this.#brisk ? this.#queue.length * 2 < this.#early : this.#queue.low)) this.release()
+    if (this.#held.length > 0 && this.#line.low && (!this.#brisk || this.#line.length * 2 < this.#early)) this.release()
   }
 
   /** Called at each tick while it holds anything. */
@@ -82,7 +91,7 @@ export class PublisherBrake {
   release(): void {
     const held = this.#held
     this.#held = []
-    for (const receipt of held) receipt.release()
+    for (const receipt of held) receipt.ease()
   }
 
   #stalled(now: number): boolean {
