@@ -19,6 +19,9 @@ export function expiryToMs(seconds: number): number {
 export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
   client.take(packet)
   const { broker } = client
+  const turn = broker.door.pass()
+  if (turn !== undefined) await turn
+  if (client.closed) return
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
