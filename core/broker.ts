@@ -1,9 +1,10 @@
 import type { Settings } from './config/settings.ts'
+import type { Acknowledger } from './connection/acknowledger.ts'
 import { AttemptGate } from './connection/attempt-gate.ts'
 import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
-import { Turns } from './connection/turns.ts'
+import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
 import type { DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
@@ -21,7 +22,15 @@ import { Services } from './services.ts'
 import { Authority, type Whom } from './sessions/authority.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
-import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './sessions/session-store.ts'
+import {
+  type QueueLimits,
+  type ReceivedId,
+  SessionLostError,
+  type SessionStore,
+  type StoredWill,
+  StoreFullError,
+} from './sessions/session-store.ts'
+import { StoreTroubles } from './sessions/store-troubles.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -50,6 +59,8 @@ export interface ListenerAddress {
 const tickMs = 250
 const sweepMs = 1000
 const sweepLimit = 1000
+// Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
+const connectsPerTurn = 64
 
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. */
 export class Broker {
@@ -67,6 +78,8 @@ export class Broker {
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
+  /** Where CONNECT packets wait for one another. */
+  readonly door: Gate
   readonly counters: Counters
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
@@ -75,6 +88,10 @@ export class Broker {
   deniedPublish: 'refuse' | 'drop' | 'close'
   /** Sessions whose publishers are being slowed. */
   readonly slowed: Set<Session>
+  /** Those who keep acknowledgements back just now. */
+  readonly withheld: Set<Acknowledger>
+  /** What the stores could not do. */
+  readonly troubles: StoreTroubles
   /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
   readonly slowPublishersMs: number
   /** The package's version. */
@@ -120,6 +137,7 @@ export class Broker {
     this.now = clock.now()
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns()
+    this.door = new Gate(connectsPerTurn)
     this.counters = new Counters()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,
@@ -129,6 +147,8 @@ export class Broker {
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.deniedPublish = 'refuse'
     this.slowed = new Set()
+    this.withheld = new Set()
+    this.troubles = new StoreTroubles(this)
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.deliverUsed = false
@@ -184,10 +204,17 @@ export class Broker {
   async load(): Promise<void> {
     await this.sessions.open(
       {
-        dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
+        dropped: (clientId, message, reason) => {
+          this.drop(clientId, message, reason)
+          if (reason !== 'sessionEnded') this.roster.get(clientId)?.dropped(message, reason)
+        },
+        lost: ({ clientId, epoch }) => {
+          const session = this.roster.get(clientId)
+          if (session?.epoch === epoch) this.storeFailed(session, new SessionLostError(clientId), session.client)
+        },
         appended: clientId => {
           const session = this.roster.get(clientId)
-          session?.backlog?.appended()
+          session?.backlog?.appendedElsewhere()
           session?.backlog?.pump()
         },
       },
@@ -205,7 +232,11 @@ export class Broker {
     while (this.#departures.size > 0) await Promise.all(this.#departures)
     for (const timer of this.#timers) timer.cancel()
     this.#timers = []
-    await this.#store?.flush()
+    try {
+      await this.#store?.flush()
+    } catch (error) {
+      this.troubles.say(error)
+    }
   }
 
   #tapped(hook: string): void {
@@ -218,6 +249,7 @@ export class Broker {
     this.now = this.clock.now()
     this.wheel.advance(this.now)
     for (const session of this.slowed) session.stalled(this.now)
+    for (const acks of this.withheld) acks.watch(this.now)
     if (this.now - this.#sweptAt >= sweepMs) {
       this.#sweptAt = this.now
       this.sweep()
@@ -226,6 +258,7 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
+    this.roster.departures.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
@@ -236,7 +269,7 @@ export class Broker {
     due
       .then(
         found => this.wills.due(found),
-        error => this.report(error),
+        error => this.troubles.say(error),
       )
       .finally(() => {
         this.#sweeping = false
@@ -381,14 +414,15 @@ export class Broker {
     if (!(error instanceof TapError && error.hook === 'onError')) this.hooks.onError.call(error)
   }
 
-  /** A write to the store failed. */
-  storeFailed(session: Session, error: unknown): void {
+  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
+  storeFailed(session: Session, error: unknown, client: Client | null): void {
     if (error instanceof SessionLostError) {
-      session.client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
       return
     }
-    this.report(error instanceof Error ? error : new Error(String(error)))
-    session.client?.close(ReasonCode.ServerUnavailable, 'the session store did not take a write')
+    this.troubles.say(error)
+    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
+    client?.close(code, 'the session store did not take a write')
   }
 
   /** Sends a client's packets to onPacketReceived and onPacketSent, from its next connection on and for the present one. */
