@@ -4,7 +4,8 @@ import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
-import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
+import { toRefusal } from './handlers/refusal.ts'
+import type { ConnectRefusal, DisconnectReason, DropReason, Hooks } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './messages/message.ts'
@@ -236,11 +237,14 @@ export class Broker {
   /** A listener hands over a new connection. Null: refused, and closed. */
   accept(transport: Transport): TransportEvents | null {
     this.counters.connections += 1
-    if (this.#stopping || (this.hooks.onAccept.isUsed() && this.hooks.onAccept.call(transport) === false)) {
+    const refusal = this.#stopping ? false : this.hooks.onAccept.call(transport)
+    if (refusal === false) {
+      if (!this.#stopping) this.hooks.onClosed.call(transport)
       transport.destroy()
       return null
     }
     const client = new Client(this, transport)
+    if (refusal !== undefined) client.refusal = toRefusal(refusal as ConnectRefusal)
     this.wheel.schedule(client.timer, this.clock.now() + this.settings.heartbeat)
     this.#clients.add(client)
     return client
@@ -290,6 +294,7 @@ export class Broker {
   }
 
   transportClosed(client: Client): void {
+    this.hooks.onClosed.call(client.transport)
     this.#clients.delete(client)
   }
 

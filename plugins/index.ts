@@ -1,4 +1,5 @@
 import { defineCatalogue } from '../core/config/catalogue.ts'
+import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'
@@ -15,6 +16,7 @@ export const plugins = defineCatalogue({
   presets: {},
   plugins: {
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
+    limits: { options: limitsOptions, load: async () => (await import('./limits/plugin.ts')).limits },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },

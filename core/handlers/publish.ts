@@ -23,6 +23,12 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const { broker } = client
   const { qos, packetId } = publish
   const topic = resolveAlias(client, publish)
+  const { meter } = client
+  let metered: PublishVerdict | undefined
+  if (meter !== null) {
+    metered = meter.publish(publish)
+    if (client.closed) return null
+  }
 
   // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
   if (publish.retain && !broker.capabilities.retain) {
@@ -32,7 +38,7 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   if (qos > 0 && !client.acks.take(qos, packetId)) return null
 
   const message = messageOf(client, publish, topic)
-  const refusal = publishFault(broker, client, message)
+  const refusal = metered ?? publishFault(broker, client, message)
   const { onPublish } = broker.hooks
   if (refusal !== undefined || !onPublish.isUsed()) {
     if (client.lane.idle) {
@@ -93,7 +99,9 @@ export function completePublish(
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
   const { broker } = client
   broker.drop(client.clientId, message, 'refused')
-  broker.log.info({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
+  // A quota is exceeded again and again, and whoever set it says so in the log at a pace of its own.
+  const level = refusal.reasonCode === ReasonCode.QuotaExceeded ? 'debug' : 'info'
+  broker.log[level]({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
   if (client.version !== 5) {
     if (broker.settings.mqtt.deniedPublish === 'close') {
       if (qos === 2) client.acks.abandon(packetId)

@@ -38,6 +38,8 @@ export class Decoder {
   /** Set by CONNECT; a client's decoder is told. */
   version: ProtocolVersion
   maximumPacketSize: number
+  /** Rises each time that the beginning of a packet is kept, so that one which never ends can be told from one after the other. */
+  begun: number
   readonly #sink: PacketSink
   readonly #receiver: Receiver
   readonly #topics: TopicCache | null
@@ -54,6 +56,7 @@ export class Decoder {
   constructor(sink: PacketSink, { maximumPacketSize, receiver, topics }: DecoderOptions) {
     this.version = 4
     this.maximumPacketSize = maximumPacketSize
+    this.begun = 0
     this.#sink = sink
     this.#receiver = receiver
     this.#topics = topics ?? null
@@ -166,6 +169,7 @@ export class Decoder {
   #keep(bytes: Buffer, start: number, end: number): void {
     const size = end - start
     const needed = this.#keptEnd + size
+    if (this.#kept === null) this.begun += 1
     if (this.#kept === null || this.#kept.length < needed) {
       const larger = Buffer.allocUnsafeSlow(Math.max(64, needed, Math.min(this.#keptEnd * 2, this.#keptEnd + 1_048_576)))
       this.#kept?.copy(larger, 0, 0, this.#keptEnd)
