@@ -1,4 +1,5 @@
 import type { Settings } from './config/settings.ts'
+import type { Acknowledger } from './connection/acknowledger.ts'
 import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
@@ -20,7 +21,15 @@ import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
-import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './sessions/session-store.ts'
+import {
+  type QueueLimits,
+  type ReceivedId,
+  SessionLostError,
+  type SessionStore,
+  type StoredWill,
+  StoreFullError,
+} from './sessions/session-store.ts'
+import { StoreTroubles } from './sessions/store-troubles.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -70,6 +79,10 @@ export class Broker {
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
   /** Sessions whose publishers are being slowed. */
   readonly slowed: Set<Session>
+  /** Those who keep acknowledgements back just now. */
+  readonly withheld: Set<Acknowledger>
+  /** What the stores could not do. */
+  readonly troubles: StoreTroubles
   /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
   readonly slowPublishersMs: number
   /** The package's version. */
@@ -120,6 +133,8 @@ export class Broker {
     }
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.slowed = new Set()
+    this.withheld = new Set()
+    this.troubles = new StoreTroubles(this)
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.deliverUsed = false
@@ -159,10 +174,17 @@ export class Broker {
   async load(): Promise<void> {
     await this.sessions.open(
       {
-        dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
+        dropped: (clientId, message, reason) => {
+          this.drop(clientId, message, reason)
+          if (reason !== 'sessionEnded') this.roster.get(clientId)?.dropped(message, reason)
+        },
+        lost: ({ clientId, epoch }) => {
+          const session = this.roster.get(clientId)
+          if (session?.epoch === epoch) this.storeFailed(session, new SessionLostError(clientId), session.client)
+        },
         appended: clientId => {
           const session = this.roster.get(clientId)
-          session?.backlog?.appended()
+          session?.backlog?.appendedElsewhere()
           session?.backlog?.pump()
         },
       },
@@ -180,7 +202,11 @@ export class Broker {
     while (this.#departures.size > 0) await Promise.all(this.#departures)
     for (const timer of this.#timers) timer.cancel()
     this.#timers = []
-    await this.#store?.flush()
+    try {
+      await this.#store?.flush()
+    } catch (error) {
+      this.troubles.say(error)
+    }
   }
 
   #tapped(hook: string): void {
@@ -193,6 +219,7 @@ export class Broker {
     this.now = this.clock.now()
     this.wheel.advance(this.now)
     for (const session of this.slowed) session.stalled(this.now)
+    for (const acks of this.withheld) acks.watch(this.now)
     if (this.now - this.#sweptAt >= sweepMs) {
       this.#sweptAt = this.now
       this.sweep()
@@ -201,6 +228,7 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
+    this.roster.departures.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
@@ -211,7 +239,7 @@ export class Broker {
     due
       .then(
         found => this.wills.due(found),
-        error => this.report(error),
+        error => this.troubles.say(error),
       )
       .finally(() => {
         this.#sweeping = false
@@ -360,14 +388,15 @@ export class Broker {
     if (!(error instanceof TapError && error.hook === 'onError')) this.hooks.onError.call(error)
   }
 
-  /** A write to the store failed. */
-  storeFailed(session: Session, error: unknown): void {
+  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
+  storeFailed(session: Session, error: unknown, client: Client | null): void {
     if (error instanceof SessionLostError) {
-      session.client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
       return
     }
-    this.report(error instanceof Error ? error : new Error(String(error)))
-    session.client?.close(ReasonCode.ServerUnavailable, 'the session store did not take a write')
+    this.troubles.say(error)
+    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
+    client?.close(code, 'the session store did not take a write')
   }
 
   /** Sends a client's packets to onPacketReceived and onPacketSent, from its next connection on and for the present one. */

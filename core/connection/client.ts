@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.ts'
 import { MqttError } from '../errors.ts'
 import { handlePacket } from '../handlers/index.ts'
+import { handleManyFilters } from '../handlers/many-filters.ts'
 import { handlePublish } from '../handlers/publish.ts'
 import { textOf } from '../handlers/refusal.ts'
 import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from '../hooks.ts'
@@ -8,6 +9,7 @@ import type { Message } from '../messages/message.ts'
 import { PacketType, type ProtocolVersion } from '../protocol/constants.ts'
 import { Decoder, type PacketSink } from '../protocol/decoder.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
 import { connackCode, connackReturnCode, ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
@@ -182,8 +184,16 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
+  onManyFilters(packet: ManyFilters): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
+    this.broker.counters.packetsReceived += 1
+    const { lane } = this
+    if (lane.idle) lane.block(handleManyFilters(this, packet))
+    else lane.wait(packet)
+  }
+
   /** Before CONNACK: a client that authenticates step by step must send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
-  #mayCome({ type }: Packet): boolean {
+  #mayCome({ type }: { readonly type: number }): boolean {
     if (this.#state === 'closed') return false
     if (this.#state === 'new' || this.authMethod === undefined || type === PacketType.Auth) return true
     if (type === PacketType.Disconnect) {

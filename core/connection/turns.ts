@@ -19,5 +19,13 @@ export class Turns {
   }
 }
 
+/** What is done with many things, done to a slice of them in each turn. */
+export async function inTurns<T>(turns: Turns, items: readonly T[], perTurn: number, step: (slice: readonly T[]) => void): Promise<void> {
+  for (let from = 0; from < items.length; from += perTurn) {
+    await turns.next()
+    step(items.slice(from, from + perTurn))
+  }
+}
+
 /** Filters that are subscribed to, or unsubscribed from, in one turn: some 0.4 ms. */
 export const filtersPerTurn = 128

@@ -4,7 +4,7 @@ import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { SessionLostError, type StoredWill } from '../sessions/session-store.ts'
+import { type Claim, SessionLostError, StoreAwayError, type StoredWill, StoreFullError } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import { toRefusal } from './refusal.ts'
 
@@ -87,19 +87,15 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   )
   const will = willOf(client, packet)
   broker.roster.takeOver(client)
-  let claim: Awaited<ReturnType<typeof broker.sessions.claim>>
+  let claim: Claim
   try {
-    const claiming = broker.sessions.claim({
-      clientId: client.clientId,
-      node: settings.brokerId,
-      cleanStart: packet.cleanStart,
-      expiryMs,
-      will: expiryMs > 0 ? will : null,
-    })
-    claim = claiming instanceof Promise ? await claiming : claiming
+    claim = await claimSession(client, packet.cleanStart, expiryMs, will)
   } catch (error) {
-    if (!(error instanceof SessionLostError))
-      broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
+    if (error instanceof SessionLostError)
+      return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
+    broker.troubles.say(error)
+    if (error instanceof StoreFullError)
+      return client.refuse({ reasonCode: ReasonCode.QuotaExceeded, reasonString: 'the session store is full' })
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
   if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
@@ -108,6 +104,19 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   if (client.closed) return broker.roster.leave(session, client, false)
   client.will = will
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
+}
+
+/** Makes the client its session's owner. One that needs no store comes in though that is away: nothing is stored under its id. */
+async function claimSession(client: Client, cleanStart: boolean, expiryMs: number, will: StoredWill | null): Promise<Claim> {
+  const { broker, clientId } = client
+  const node = broker.settings.brokerId
+  try {
+    const claim = broker.sessions.claim({ clientId, node, cleanStart, expiryMs, will: expiryMs > 0 ? will : null })
+    return claim instanceof Promise ? await claim : claim
+  } catch (error) {
+    if (!(error instanceof StoreAwayError) || expiryMs > 0 || broker.roster.holds(clientId)) throw error
+    return { epoch: 0, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended: null }
+  }
 }
 
 function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {

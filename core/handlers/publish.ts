@@ -93,7 +93,7 @@ export function completePublish(
   const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
   if (qos === 0) return
   const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
+  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt, message)
 }
 
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
@@ -112,9 +112,9 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
     const session = client.session!
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
-    client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
+    client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt, message)
   } else if (qos > 0) {
-    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null, message)
   }
 }
 

@@ -1,6 +1,8 @@
+import type { Message } from '../messages/message.ts'
+import { queuedBytes } from './message-queue.ts'
 import type { Session } from './session.ts'
 import { fill } from './session.ts'
-import type { QueueEntry } from './session-store.ts'
+import type { Claim, QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
 
 const pageSize = 100
@@ -21,6 +23,13 @@ export class StoredBacklog {
   #appends: number
   // Acknowledged while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile: Set<number>
+  // QoS 0 messages that leave when the store has let go of them.
+  #leaving: number
+  // What the stored queue holds, in flight or not, as far as it can be known here…
+  #messages: number
+  #bytes: number
+  // …which is not quite where another node has appended, or the store has dropped.
+  #inexact: boolean
   /** Messages wait in the store: new ones must queue behind them. */
   waiting: boolean
 
@@ -32,13 +41,59 @@ export class StoredBacklog {
     this.#resumed = false
     this.#appends = 0
     this.#ackedMeanwhile = new Set()
+    this.#leaving = 0
+    this.#messages = 0
+    this.#bytes = 0
+    this.#inexact = false
     this.waiting = false
   }
 
-  /** The session had a connection before: begin at the front of its queue. */
-  resume(): void {
+  /** The session had a connection before: begin at the front of its queue, which holds so much. */
+  resume({ messages, bytes }: Claim['queued']): void {
     this.waiting = true
     this.#resumed = true
+    this.#messages = messages
+    this.#bytes = bytes
+  }
+
+  /** Something stands before what comes now. */
+  get busy(): boolean {
+    return this.waiting || this.#leaving > 0
+  }
+
+  /** Messages in the stored queue, in flight or not. */
+  get length(): number {
+    return this.#messages
+  }
+
+  /** More than half full: time to slow the publishers. */
+  get high(): boolean {
+    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
+    return this.#messages * 2 > messagesMax || this.#bytes * 2 > bytesMax
+  }
+
+  /** Less than a quarter full. */
+  get low(): boolean {
+    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
+    return this.#messages * 4 < messagesMax && this.#bytes * 4 < bytesMax
+  }
+
+  /** The stored queue is about to hold one more. */
+  holds(message: Message): void {
+    this.#messages += 1
+    this.#bytes += queuedBytes(message)
+  }
+
+  /** It is done with one. */
+  lets(message: Message): void {
+    this.#messages = Math.max(0, this.#messages - 1)
+    this.#bytes = Math.max(0, this.#bytes - queuedBytes(message))
+  }
+
+  /** The store has dropped one, which may be on its way here all the same. */
+  dropped(message: Message): void {
+    this.lets(message)
+    this.#inexact = true
   }
 
   /** One more message was put behind the window. */
@@ -47,7 +102,15 @@ export class StoredBacklog {
     this.#appends += 1
   }
 
-  acked(packetId: number): void {
+  /** Another node did that. */
+  appendedElsewhere(): void {
+    this.appended()
+    this.#messages += 1
+    this.#inexact = true
+  }
+
+  acked(packetId: number, message: Message): void {
+    this.lets(message)
     if (this.#reading) this.#ackedMeanwhile.add(packetId)
   }
 
@@ -58,7 +121,7 @@ export class StoredBacklog {
   pump(): void {
     while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
       const appends = this.#appends
-      const { broker, window } = this.#session
+      const { broker, window, client } = this.#session
       const { sessions } = broker
       // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window. Later
       // ones are no longer than the room there is: an acknowledgement at a time must not cost a hundred messages read.
@@ -76,7 +139,7 @@ export class StoredBacklog {
           },
           error => {
             this.#reading = false
-            this.#session.broker.storeFailed(this.#session, error)
+            broker.storeFailed(this.#session, error, client)
           },
         )
         return
@@ -107,18 +170,35 @@ export class StoredBacklog {
       }
       this.#position = entry.position
     }
-    if (end === entries.length && entries.length < limit && appends === this.#appends) this.waiting = false
+    if (end < entries.length || entries.length === limit || appends !== this.#appends) return
+    this.waiting = false
+    if (this.#inexact) this.#count()
+  }
+
+  // Everything there is has been read, so what is in flight is all.
+  #count(): void {
+    this.#inexact = false
+    this.#messages = 0
+    this.#bytes = 0
+    for (const { message } of this.#session.window!.entries()) this.holds(message!)
   }
 
   #first(entry: QueueEntry): void {
     const session = this.#session
+    const { client } = session
     const { sessions } = session.broker
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
+      this.lets(entry.message)
       const gone = sessions.remove(session, entry.position)
       const send = (): void => session.deliverNow(entry.message, entry.retain, entry.identifiers)
-      if (gone === undefined) send()
-      else gone.then(send, error => session.broker.storeFailed(session, error))
+      if (gone === undefined) return send()
+      this.#leaving += 1
+      gone
+        .then(send, error => session.broker.storeFailed(session, error, client))
+        .finally(() => {
+          this.#leaving -= 1
+        })
       return
     }
     const slot = fill(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
@@ -127,8 +207,10 @@ export class StoredBacklog {
     if (done === undefined) session.transmit(slot, false)
     else
       done.then(
-        () => session.kept(packetId),
-        error => session.broker.storeFailed(session, error),
+        () => {
+          if (!this.#stopped) session.gateOpens(packetId)
+        },
+        error => session.broker.storeFailed(session, error, client),
       )
   }
 

@@ -42,7 +42,10 @@ export class Wills {
       message.qos = loweredQoS(qos, message.qos)
       if (answer !== undefined) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
-      else broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+      else {
+        const { receipt } = broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+        receipt?.onSettled(error => error !== undefined && broker.drop(clientId, message, 'storeFailed'))
+      }
     })
   }
 }
