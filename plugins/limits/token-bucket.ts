@@ -28,17 +28,16 @@ export class TokenBucket {
     this.#seen = time.now
   }
 
-  /** Takes, into debt if need be; false: nothing is left for the next one. */
+  /** Takes, into debt if need be; false: it is in debt now. Whoever keeps within its rate never is. */
   take(amount: number): boolean {
     const { now } = this.#time
     if (now !== this.#seen) {
       this.#seen = now
       this.#fill(now)
     }
+    if (this.#level < amount) this.#fill(this.#time.clock.now())
     this.#level -= amount
-    if (this.#level >= 1) return true
-    this.#fill(this.#time.clock.now())
-    return this.#level >= 1
+    return this.#level >= 0
   }
 
   /** Whether there is anything left to take. */
