@@ -61,6 +61,11 @@ export class ConnectionLimits {
     return this.#addresses.size
   }
 
+  /** Clients that are counted under a user name, for tests. */
+  get users(): number {
+    return this.#userOf.size
+  }
+
   /** `onAccept`. */
   accept(transport: Transport): Refusal | false | undefined {
     const entry = this.#addresses.find(addressKey(transport.remoteAddress, this.#options.ipv6Prefix))

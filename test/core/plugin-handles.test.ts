@@ -155,3 +155,31 @@ test('a packet whose beginning is kept has a number of its own, however many com
   expect(feed('30 04')).toEqual([2, 2])
   expect(feed(`00 01 61 78 ${publish} 30`)).toEqual([3, 1])
 })
+
+test('what is left of a pause has a new number each time that it is read on, for the time of a packet begins anew there', () => {
+  const handed: number[] = []
+  const sink = {
+    onPacket: () => {},
+    onPublish: ({ end, start }: { start: number; end: number }) => {
+      handed.push(end - start)
+      decoder.pause()
+    },
+  }
+  const decoder: Decoder = new Decoder(sink, { maximumPacketSize: 1000, receiver: 'client' })
+  const small = '300400016178'
+  const bytes = Buffer.from(`${small.repeat(4)}30c801000161${'00'.repeat(100)}`, 'hex')
+  decoder.feed(bytes, 0, bytes.length)
+  const seen: [number, number][] = [[decoder.begun, decoder.pendingBytes]]
+  for (let i = 0; i < 4; i++) {
+    decoder.resume()
+    seen.push([decoder.begun, decoder.pendingBytes])
+  }
+  expect(handed).toEqual([6, 6, 6, 6])
+  expect(seen).toEqual([
+    [1, 124],
+    [2, 118],
+    [3, 112],
+    [4, 106],
+    [5, 106],
+  ])
+})

@@ -95,6 +95,23 @@ test('a storm of take-overs under one user name leaves the count as it was', asy
   expect((await connect({ username: 'bert' })).isClosed).toBe(false)
 })
 
+test('user names that change all the time leave nothing behind', async () => {
+  const { broker } = await startBroker()
+  const limits = new ConnectionLimits(optionsOf({ maxConnectionsPerUser: 3 }), broker, new LimitLog(broker), null)
+  type TheClient = Parameters<typeof limits.connect>[0]
+  const clientOf = (clientId: string, username: string) => ({ clientId, username }) as TheClient
+  let refused = 0
+  for (let i = 0; i < 20_000; i++) {
+    const clients = Array.from({ length: 4 }, (_, n) => clientOf(`${i}-${n}`, `user ${i}`))
+    for (const client of clients) if (limits.connect(client) !== undefined) refused += 1
+    expect(limits.users).toBe(3)
+    // Whoever was refused has its onDisconnect too.
+    for (const client of clients) limits.disconnected(client)
+  }
+  expect(refused).toBe(20_000)
+  expect(limits.users).toBe(0)
+})
+
 test('client ids that change all the time leave a bounded number of buckets behind, none once time has passed', async () => {
   const { broker, clock } = await startBroker()
   const metering = { overRate: 'refuse', paused: new PausedClients(clock), memory: null, log: new LimitLog(broker) } as const
