@@ -3,7 +3,7 @@ import type { Acknowledger } from './connection/acknowledger.ts'
 import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
-import { Turns } from './connection/turns.ts'
+import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
 import { toRefusal } from './handlers/refusal.ts'
 import type { ConnectRefusal, DisconnectReason, DropReason, Hooks } from './hooks.ts'
@@ -58,6 +58,8 @@ export interface ListenerAddress {
 const tickMs = 250
 const sweepMs = 1000
 const sweepLimit = 1000
+// Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
+const connectsPerTurn = 64
 
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. */
 export class Broker {
@@ -73,6 +75,8 @@ export class Broker {
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
+  /** Where CONNECT packets wait for one another. */
+  readonly door: Gate
   readonly counters: Counters
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
@@ -125,6 +129,7 @@ export class Broker {
     this.now = clock.now()
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns()
+    this.door = new Gate(connectsPerTurn)
     this.counters = new Counters()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,

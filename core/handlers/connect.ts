@@ -24,6 +24,9 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
     client.clientId = ''
     return client.refuse(client.refusal)
   }
+  const turn = broker.door.pass()
+  if (turn !== undefined) await turn
+  if (client.closed) return
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)

@@ -18,7 +18,7 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
   --rounds N        alternating runs of each; medians are printed (default 5)
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md
-npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, a frozen reader`
+npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
