@@ -3,7 +3,7 @@ import type { Client } from '../../core/connection/client.ts'
 import type { PublishVerdict } from '../../core/hooks.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { LimitLog } from './limit-log.ts'
-import type { MemoryUse } from './memory-use.ts'
+import { collectGarbage, type MemoryUse } from './memory-use.ts'
 
 export interface MemoryThresholds {
   /** Percent. */
@@ -30,6 +30,9 @@ export const heavyBytes = 65_536
 /** So many at most are disconnected at once, and then it takes a while until their memory is free. */
 const disconnectsMax = 100
 const settleMs = 3000
+/** Garbage counts as used until it is collected. That is done before a stage begins, and now and then while one lasts. */
+const collectBeforeMs = 10_000
+const collectDuringMs = 60_000
 
 const name = 'limits.memory'
 
@@ -46,6 +49,7 @@ export class MemoryWatch {
   readonly #paused: Set<Client>
   #stage: number
   #disconnectedAt: number
+  #collectedAt: number
 
   constructor({ refuseAt, pauseAt, dropAt, disconnectAt }: MemoryThresholds, broker: Broker, log: LimitLog, measure: () => MemoryUse) {
     this.refuses = false
@@ -57,25 +61,43 @@ export class MemoryWatch {
     this.#paused = new Set()
     this.#stage = 0
     this.#disconnectedAt = Number.NEGATIVE_INFINITY
+    this.#collectedAt = Number.NEGATIVE_INFINITY
   }
 
   /** Looks at the memory, and does what its stage asks for. */
   look(): void {
     const { used, max } = this.#measure()
     const percent = (used / max) * 100
-    this.#enter(this.#stageAt(percent), percent)
+    const stage = this.#stageAt(percent)
+    const collects = this.#wantsCollection(stage)
+    if (collects) {
+      this.#collectedAt = this.#broker.clock.now()
+      collectGarbage()
+    }
+    // The next look sees what is left; only where that might be too late everybody is held up meanwhile.
+    if (!collects || stage < this.#stage || stage === Stage.Disconnect) this.#enter(stage, percent)
     // Each look lets each of them send one message more, so that the acknowledgements behind it are read too.
     for (const client of this.#paused) {
       this.#paused.delete(client)
       client.resumeReading(name)
     }
-    if (this.#stage >= Stage.Disconnect) this.#disconnect(used - (max * this.#thresholds[Stage.Disconnect - 1]!) / 100)
+    if (this.#stage === Stage.Disconnect && !collects) this.#disconnect(used - (max * this.#thresholds[Stage.Disconnect - 1]!) / 100)
   }
 
   #stageAt(percent: number): number {
     const reached = (back: number): number => this.#thresholds.filter(threshold => percent >= threshold - back).length
     const up = reached(0)
     return up >= this.#stage ? up : Math.min(this.#stage, reached(backBy))
+  }
+
+  #wantsCollection(stage: number): boolean {
+    if (stage === 0 && this.#stage === 0) return false
+    const now = this.#broker.clock.now()
+    const passed = now - this.#collectedAt
+    if (stage > this.#stage) return passed >= collectBeforeMs
+    // Who was disconnected since has left garbage behind.
+    if (this.#disconnectedAt >= this.#collectedAt && now - this.#disconnectedAt >= settleMs) return true
+    return passed >= collectDuringMs
   }
 
   #enter(stage: number, percent: number): void {

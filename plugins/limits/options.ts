@@ -54,7 +54,7 @@ export const limitsOptions = defineOptions({
   packetTimeout: { type: 'duration', default: null, minimum: 100 },
   /** The longest keep-alive. A client that asks for more, or for none, gets this; MQTT 5 clients are told so, others have to keep to it unasked. */
   maxKeepAlive: { type: 'duration', default: null, minimum: '1s', maximum: '65535s' },
-  /** Sheds load before the process runs out of memory. What is in use is what the system counts for the process, and V8's heap against its own limit. */
+  /** Sheds load before the process runs out of memory. What is in use is what is alive in the process, against `max`, or V8's heap, against its own limit: whichever is nearer to it. */
   memory: {
     type: 'object',
     properties: {
@@ -67,7 +67,7 @@ export const limitsOptions = defineOptions({
         default: null,
       },
       /** How often it is looked at. */
-      interval: { type: 'duration', default: '1s', minimum: 100 },
+      interval: { type: 'duration', default: '250ms', minimum: 100 },
       /** Percent in use from which on no new client is let in. */
       refuseAt: { type: 'number', default: 75, minimum: 0, maximum: 100 },
       /** Percent from which on publishers are slowed to a message an `interval`. */

@@ -30,7 +30,7 @@ export const limits = definePlugin({
     let memory: MemoryWatch | null = null
     if (memoryOptions.max !== null) {
       const max = typeof memoryOptions.max === 'number' ? memoryOptions.max : memoryMax()
-      const watch = new MemoryWatch(memoryOptions, broker, log, () => memoryUse(max))
+      const watch = new MemoryWatch(memoryOptions, broker, log, () => memoryUse(max, broker.clients.size))
       memory = watch
       every.push({ ms: memoryOptions.interval, look: () => watch.look() })
     }
