@@ -1,4 +1,5 @@
 import { defineCatalogue } from '../core/config/catalogue.ts'
+import { diskOptions } from './disk/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'
@@ -15,6 +16,7 @@ export const plugins = defineCatalogue({
   presets: {},
   plugins: {
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
+    disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/plugin.ts')).disk },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },

@@ -1,0 +1,121 @@
+import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+
+/** A key and what stands under it. */
+export interface Row {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+/** What stood in the way of a commit, by its name in errno.h where it has one. */
+export class CommitError extends Error {
+  override readonly name = 'CommitError'
+  readonly errno: number
+
+  constructor(message: string, errno: number) {
+    super(message)
+    this.errno = errno
+  }
+}
+
+const dataFile = 'data.mdb'
+const lockFile = 'lock.mdb'
+
+/**
+ * One ordered map on disk: LMDB, of which only what is here is used. Why LMDB and not LevelDB (measured on 2 cores, Node 20.20, ext4; batches
+ * of 1000 messages, each a put of 100 bytes, a put of 12, and two removals, every batch synced):
+ *
+ * |                                       | lmdb 3.5                      | classic-level 3.0 |
+ * |---------------------------------------|-------------------------------|-------------------|
+ * | messages kept per second              | 369,000                       | 34,000            |
+ * | CPU per message, of it on Node's loop | 3.2 µs, 1.2 µs                | 25 µs, 24 µs      |
+ * | synced batches of one message a second| 2,920                         | 2,490             |
+ * | reading                               | in the call, from mapped pages| a thread pool away|
+ * | several processes on one folder       | yes                           | no                |
+ *
+ * A queue is written at its end and emptied at its front, which leaves LevelDB's readers to step over what was removed. And LMDB has no log
+ * to replay: what a commit wrote is there, what one that was cut short wrote is not looked at.
+ */
+export class Database {
+  readonly #root: RootDatabase<Buffer, Buffer>
+  readonly #path: string
+
+  /** Opens the folder's database, or begins one. */
+  constructor(path: string) {
+    this.#path = path
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    // LMDB makes its files readable by all; those that are there it takes as they are.
+    for (const file of [dataFile, lockFile]) closeSync(openSync(join(path, file), 'a', 0o600))
+    this.#root = open<Buffer, Buffer>({
+      path,
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      // On by default on Linux: a commit would be answered before its flush. Acknowledged means kept.
+      overlappingSync: false,
+      // Batches are gathered here (group-commit.ts), and one is one transaction.
+      eventTurnBatching: false,
+      cache: false,
+      // Address space only: a map that has to grow stops all readers for a moment.
+      mapSize: 2 ** 30,
+      maxDbs: 1,
+    })
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#root.get(key)
+  }
+
+  /** The first row of all; `undefined` where there is none. */
+  first(): Row | undefined {
+    for (const row of this.#root.getRange({ limit: 1 })) return row
+    return undefined
+  }
+
+  has(key: Buffer): boolean {
+    return this.#root.doesExist(key)
+  }
+
+  /** Rows from `start` up to but without `end`, in order. Read it out in the same call: it shows the moment of its beginning. */
+  range(start: Buffer, end: Buffer, limit = Number.POSITIVE_INFINITY): Iterable<Row> {
+    return this.#root.getRange(Number.isFinite(limit) ? { start, end, limit } : { start, end })
+  }
+
+  /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
+  async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[]): Promise<void> {
+    const root = this.#root
+    try {
+      await root.batch(() => {
+        for (let i = 0; i < keys.length; i++) {
+          const value = values[i]!
+          if (value === null) root.remove(keys[i]!)
+          else root.put(keys[i]!, value)
+        }
+      })
+    } catch (error) {
+      throw await commitError(error)
+    }
+    // What is read from now on shows it.
+    root.resetReadTxn()
+  }
+
+  /** Bytes on the disk that are free for us, and all. */
+  space(): { readonly free: number; readonly size: number } {
+    const { bavail, blocks, bsize } = statfsSync(this.#path)
+    return { free: bavail * bsize, size: blocks * bsize }
+  }
+
+  close(): Promise<void> {
+    return this.#root.close()
+  }
+}
+
+// LMDB's own answer comes as a promise that rejects, and a moment later.
+async function commitError(error: unknown): Promise<CommitError> {
+  const { commitError: cause } = error as { commitError?: Promise<unknown> }
+  const late = new Promise<unknown>(resolve => setTimeout(resolve, 1000, error).unref())
+  const found = await Promise.race([cause, late]).catch((reason: unknown) => reason)
+  const { message = String(found), code } = (found ?? error) as { message?: string; code?: number }
+  return new CommitError(message, typeof code === 'number' ? code : 0)
+}
