@@ -1,22 +1,13 @@
 import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
+import { recoverTornCommit } from './meta-pages.ts'
+import { type PageCounts, RoomAhead } from './room-ahead.ts'
 
 /** A key and what stands under it. */
 export interface Row {
   readonly key: Buffer
   readonly value: Buffer
-}
-
-/** What stood in the way of a commit, by its name in errno.h where it has one. */
-export class CommitError extends Error {
-  override readonly name = 'CommitError'
-  readonly errno: number
-
-  constructor(message: string, errno: number) {
-    super(message)
-    this.errno = errno
-  }
 }
 
 const dataFile = 'data.mdb'
@@ -40,14 +31,25 @@ const lockFile = 'lock.mdb'
 export class Database {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #path: string
+  readonly #room: RoomAhead
 
-  /** Opens the folder's database, or begins one. */
-  constructor(path: string) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, path: string, room: RoomAhead) {
+    this.#root = root
     this.#path = path
+    this.#room = room
+  }
+
+  /** Makes the folder's files, or looks whether they are whole; returns what was not, for the log. */
+  static prepare(path: string): string | null {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     // LMDB makes its files readable by all; those that are there it takes as they are.
     for (const file of [dataFile, lockFile]) closeSync(openSync(join(path, file), 'a', 0o600))
-    this.#root = open<Buffer, Buffer>({
+    return recoverTornCommit(join(path, dataFile))
+  }
+
+  /** Opens a folder that was prepared. */
+  static async open(path: string): Promise<Database> {
+    const root = open<Buffer, Buffer>({
       path,
       noSubdir: false,
       encoding: 'binary',
@@ -61,6 +63,7 @@ export class Database {
       mapSize: 2 ** 30,
       maxDbs: 1,
     })
+    return new Database(root, path, await RoomAhead.open(join(path, dataFile)))
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -83,8 +86,9 @@ export class Database {
   }
 
   /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
-  async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[]): Promise<void> {
+  async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void> {
     const root = this.#root
+    await this.#room.makeFor(values, bytes, root.getStats() as PageCounts)
     try {
       await root.batch(() => {
         for (let i = 0; i < keys.length; i++) {
@@ -100,22 +104,24 @@ export class Database {
     root.resetReadTxn()
   }
 
-  /** Bytes on the disk that are free for us, and all. */
+  /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, and all. */
   space(): { readonly free: number; readonly size: number } {
     const { bavail, blocks, bsize } = statfsSync(this.#path)
-    return { free: bavail * bsize, size: blocks * bsize }
+    const counts = this.#root.getStats() as PageCounts & { readonly overflowPages: number }
+    const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = counts
+    const unused = lastPageNumber + 1 - treeBranchPageCount - treeLeafPageCount - overflowPages
+    return { free: bavail * bsize + unused * pageSize, size: blocks * bsize }
   }
 
-  close(): Promise<void> {
-    return this.#root.close()
+  async close(): Promise<void> {
+    await this.#root.close()
+    await this.#room.close()
   }
 }
 
 // LMDB's own answer comes as a promise that rejects, and a moment later.
-async function commitError(error: unknown): Promise<CommitError> {
+async function commitError(error: unknown): Promise<unknown> {
   const { commitError: cause } = error as { commitError?: Promise<unknown> }
   const late = new Promise<unknown>(resolve => setTimeout(resolve, 1000, error).unref())
-  const found = await Promise.race([cause, late]).catch((reason: unknown) => reason)
-  const { message = String(found), code } = (found ?? error) as { message?: string; code?: number }
-  return new CommitError(message, typeof code === 'number' ? code : 0)
+  return Promise.race([cause ?? error, late]).catch((reason: unknown) => reason)
 }

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync, realpathSync, renameSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
@@ -51,7 +51,10 @@ async function listen(address: string, path: string): Promise<Server> {
       server.once('error', resolve)
       server.listen(address, () => resolve(null))
     })
-    if (error === null) return server
+    if (error === null) {
+      if (process.platform !== 'win32') chmodSync(address, 0o600)
+      return server
+    }
     if (error.code !== 'EADDRINUSE') throw error
     if (await isAnswered(address)) throw inUse(path)
     // Left behind by one that was killed. Another that starts at this moment may have replaced it since: what was moved away decides.

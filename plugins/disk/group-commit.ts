@@ -1,9 +1,9 @@
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
-import { CommitError } from './database.ts'
 
 /** What a group commit needs of a database. */
 export interface CommitTarget {
-  commit(keys: readonly Buffer[], values: readonly (Buffer | null)[]): Promise<void>
+  /** `bytes`: what the writes come to. */
+  commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void>
   space(): { readonly free: number; readonly size: number }
 }
 
@@ -42,12 +42,12 @@ class Batch {
 // What a write costs in memory besides its bytes.
 const overhead = 200
 // No batch grows beyond this, so that the acknowledgements of its first messages need not wait for those of its last.
-const batchBytesMax = 16 * 1024 * 1024
-const batchWritesMax = 32_768
-// So many bytes may be written before the free space is looked at again.
+const batchBytesMax = 8 * 1024 * 1024
+const batchWritesMax = 16_384
+// So many bytes may be written before the free space is looked at again; fewer where there is little.
 const spaceCheckBytes = 1024 * 1024
 const retryMsDefault = 1000
-const fullErrnos = new Set([27, 28, 122]) // EFBIG, ENOSPC, EDQUOT
+const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 
 /**
  * All writes of one turn of the event loop are one batch, kept by one sync; while it is on its way the next one gathers. A batch that
@@ -64,6 +64,7 @@ export class GroupCommit {
   #running: boolean
   #pendingBytes: number
   #uncheckedBytes: number
+  #nextCheckBytes: number
   #state: 'well' | 'low' | 'full' | 'failing'
   #wake: (() => void) | null
   #closing: boolean
@@ -77,7 +78,8 @@ export class GroupCommit {
     this.#gathering = new Batch(1)
     this.#running = false
     this.#pendingBytes = 0
-    this.#uncheckedBytes = Number.POSITIVE_INFINITY
+    this.#uncheckedBytes = 0
+    this.#nextCheckBytes = 0
     this.#state = 'well'
     this.#wake = null
     this.#closing = false
@@ -207,7 +209,7 @@ export class GroupCommit {
     for (;;) {
       const last = this.#closing
       try {
-        if (batch.keys.length > 0) await this.#target.commit(batch.keys, batch.values)
+        if (batch.keys.length > 0) await this.#target.commit(batch.keys, batch.values, batch.bytes)
         this.#look(batch.bytes)
         return null
       } catch (cause) {
@@ -218,8 +220,7 @@ export class GroupCommit {
         this.#state = state
         if (last) return full ? fullError() : new StoreAwayError(`the disk did not keep ${batch.keys.length} writes: ${error.message}`)
       }
-      do await this.#pause()
-      while (!this.#closing && this.#state === 'full' && this.#tooLow(this.#target.space()))
+      await this.#pause()
     }
   }
 
@@ -234,17 +235,16 @@ export class GroupCommit {
   }
 
   #isFull(error: Error): boolean {
-    if (error instanceof CommitError && fullErrnos.has(error.errno)) return true
-    // What did not fit may be called an I/O error only: a page was written in part.
-    return this.#tooLow(this.#target.space())
+    return fullCodes.has((error as NodeJS.ErrnoException).code ?? '')
   }
 
   // A batch was kept: is there space for more of them?
   #look(bytes: number): void {
     this.#uncheckedBytes += bytes
-    if (this.#state === 'well' && this.#uncheckedBytes < spaceCheckBytes) return
+    if (this.#state === 'well' && this.#uncheckedBytes < this.#nextCheckBytes) return
     this.#uncheckedBytes = 0
     const space = this.#target.space()
+    this.#nextCheckBytes = Math.min(spaceCheckBytes, space.free / 16)
     const low = this.#tooLow(space)
     if (low && this.#state !== 'low') this.#events.low(space.free)
     else if (!low && this.#state !== 'well') this.#events.recovered()

@@ -42,7 +42,9 @@ export class DiskStore {
     let database: Database
     try {
       this.#lock = await FolderLock.take(folder)
-      database = new Database(folder)
+      const torn = Database.prepare(folder)
+      if (torn !== null) this.#log.warn(`disk: ${torn}`)
+      database = await Database.open(folder)
     } catch (error) {
       throw unusable(path, error)
     }
