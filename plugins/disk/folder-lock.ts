@@ -1,90 +1,103 @@
-import { chmodSync, closeSync, mkdirSync, openSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 
-const socketName = 'in-use'
+const prefix = 'in-use-'
+// How long another that connects but says nothing is waited for: it is stopped, but it lives.
+const answerMs = 1000
+const againMs = 10
+
+type Answer = 'gone' | 'starting' | 'owner'
 
 /**
- * One broker on a folder, for as long as its process lives: a socket in the folder that it listens on. The kernel gives it back however the
- * process ends, `kill -9` included, and tells even two containers that share the folder, whose process numbers say nothing, apart.
+ * One broker on a folder, for as long as its process lives: a socket in the folder that it listens on. The kernel takes it away however the
+ * process ends, `kill -9` included, and tells even two containers that share a folder, whose process numbers say nothing, apart.
+ *
+ * Each has a socket of its own name and, once it listens, asks all others. Whoever owns the folder says so and is left alone; of two that are
+ * starting, the one whose name comes first goes on. So one gets it, and what a killed one left behind keeps nobody out.
  */
 export class FolderLock {
   readonly #server: Server
-  readonly #folder: number | null
+  readonly #handle: number | null
 
-  private constructor(server: Server, folder: number | null) {
+  private constructor(server: Server, handle: number | null) {
     this.#server = server
-    this.#folder = folder
+    this.#handle = handle
   }
 
   /** Throws an `OperatorError` where another broker has the folder. */
   static async take(path: string): Promise<FolderLock> {
     mkdirSync(path, { recursive: true, mode: 0o700 })
-    const onLinux = process.platform === 'linux'
-    // The address of a socket is at most 107 bytes long, the path of a folder is not: it is reached through its open handle.
-    const folder = onLinux ? openSync(path, 'r') : null
-    const address =
-      process.platform === 'win32'
-        ? `\\\\.\\pipe\\mqttx-broker-${realpathSync(path).replaceAll(/[^a-zA-Z0-9]/g, '-')}`
-        : join(folder === null ? path : `/proc/self/fd/${folder}`, socketName)
+    // The address of a socket is at most 107 bytes long, the path of a folder is not: on Linux it is reached through its open handle.
+    const handle = process.platform === 'linux' ? openSync(path, 'r') : null
+    const folder = handle === null ? path : `/proc/self/fd/${handle}`
+    let says: Answer = 'starting'
+    const server = createServer(socket => {
+      socket.on('error', () => {})
+      socket.end(says)
+    })
+    const lock = new FolderLock(server, handle)
     try {
-      return new FolderLock(await listen(address, path), folder)
+      const name = `${prefix}${randomBytes(8).toString('hex')}`
+      await listen(server, join(folder, name))
+      await alone(folder, name, path)
+      says = 'owner'
     } catch (error) {
-      if (folder !== null) closeSync(folder)
+      await lock.release()
       throw error
     }
+    return lock
   }
 
+  /** Gives the folder back; the socket goes with its server. */
   async release(): Promise<void> {
-    // Node takes the socket out of the folder when it closes.
     await new Promise(resolve => this.#server.close(resolve))
-    if (this.#folder !== null) closeSync(this.#folder)
+    if (this.#handle !== null) closeSync(this.#handle)
   }
 }
 
-async function listen(address: string, path: string): Promise<Server> {
-  for (let attempt = 0; attempt < 3; attempt++) {
-    const server = createServer(socket => socket.destroy())
-    server.unref()
-    const error = await new Promise<NodeJS.ErrnoException | null>(resolve => {
-      server.once('error', resolve)
-      server.listen(address, () => resolve(null))
+function listen(server: Server, address: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(address, () => {
+      chmodSync(address, 0o600)
+      server.unref()
+      resolve()
     })
-    if (error === null) {
-      if (process.platform !== 'win32') chmodSync(address, 0o600)
-      return server
-    }
-    if (error.code !== 'EADDRINUSE') throw error
-    if (await isAnswered(address)) throw inUse(path)
-    // Left behind by one that was killed. Another that starts at this moment may have replaced it since: what was moved away decides.
-    const aside = `${address}.${process.pid}`
-    try {
-      renameSync(address, aside)
-    } catch {
-      continue
-    }
-    if (await isAnswered(aside)) {
-      renameSync(aside, address)
-      throw inUse(path)
-    }
-    rmSync(aside, { force: true })
-  }
-  throw inUse(path)
-}
-
-function isAnswered(address: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const socket = connect(address)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    // Anything else, such as too many who ask at once, is no sign that nobody is there.
-    socket.once('error', ({ code }: NodeJS.ErrnoException) => resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'))
   })
 }
 
-function inUse(path: string): OperatorError {
-  return new OperatorError('ERR_DISK_IN_USE', `disk.path: another broker uses ${path}; stop it, or name another folder`)
+/** Waits until nobody else is left. */
+async function alone(folder: string, own: string, path: string): Promise<void> {
+  for (;;) {
+    let others = 0
+    for (const name of readdirSync(folder)) {
+      if (!name.startsWith(prefix) || name === own) continue
+      const answer = await ask(join(folder, name))
+      if (answer === 'owner' || (answer === 'starting' && name < own))
+        throw new OperatorError('ERR_DISK_IN_USE', `disk.path: another broker uses ${path}; stop it, or name another folder`)
+      if (answer === 'gone') rmSync(join(folder, name), { force: true })
+      else others += 1
+    }
+    if (others === 0) return
+    await new Promise(resolve => setTimeout(resolve, againMs))
+  }
+}
+
+function ask(address: string): Promise<Answer> {
+  return new Promise(resolve => {
+    const socket = connect(address)
+    const answered = (answer: Answer): void => {
+      socket.destroy()
+      resolve(answer)
+    }
+    socket.setTimeout(answerMs, () => answered('owner'))
+    socket.once('data', bytes => answered(bytes.toString() === 'starting' ? 'starting' : 'owner'))
+    // It ended while it was asked: the next look will tell.
+    socket.once('end', () => answered('starting'))
+    // Anything else, such as too many who ask at once, is no sign that nobody is there.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => answered(code === 'ECONNREFUSED' || code === 'ENOENT' ? 'gone' : 'starting'))
+  })
 }

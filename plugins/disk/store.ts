@@ -11,7 +11,6 @@ import { singleKey } from './keys.ts'
 import { Numbers } from './numbers.ts'
 import type { diskOptions } from './options.ts'
 import { DiskRetained } from './retained.ts'
-import type { Rows } from './rows.ts'
 import { DiskSessions } from './sessions.ts'
 
 const formatKey = singleKey(0)
@@ -22,7 +21,8 @@ export class DiskStore {
   readonly #options: OptionsOf<typeof diskOptions>
   readonly #log: Log
   #lock: FolderLock | null
-  #rows: Rows | null
+  #database: Database | null
+  #commit: GroupCommit | null
   readonly sessions: DiskSessions
   readonly retained: DiskRetained
 
@@ -30,7 +30,8 @@ export class DiskStore {
     this.#options = options
     this.#log = log
     this.#lock = null
-    this.#rows = null
+    this.#database = null
+    this.#commit = null
     this.sessions = new DiskSessions(clock)
     this.retained = new DiskRetained(clock)
   }
@@ -38,36 +39,42 @@ export class DiskStore {
   /** Opens the folder, for this broker alone, and takes up what is in it. */
   async open(): Promise<void> {
     const { path } = this.#options
-    const folder = resolve(path)
-    let database: Database
     try {
-      this.#lock = await FolderLock.take(folder)
-      const torn = Database.prepare(folder)
-      if (torn !== null) this.#log.warn(`disk: ${torn}`)
-      database = await Database.open(folder)
+      await this.#open(resolve(path))
     } catch (error) {
+      await this.close().catch(() => {})
       throw unusable(path, error)
     }
-    const commit = new GroupCommit(database, this.#options, told(this.#log, path))
-    const numbers = new Numbers(database, commit)
-    this.#rows = { database, commit, numbers, bodies: new Bodies(database, commit), log: this.#log }
+  }
+
+  async #open(folder: string): Promise<void> {
+    this.#lock = await FolderLock.take(folder)
+    const torn = Database.prepare(folder)
+    if (torn !== null) this.#log.warn(`disk: ${torn}`)
+    const database = await Database.open(folder)
+    this.#database = database
+    const commit = new GroupCommit(database, this.#options, told(this.#log, this.#options.path))
     this.#checkFormat(database, commit)
-    this.sessions.attach(this.#rows)
-    this.retained.attach(this.#rows)
+    const numbers = new Numbers(database, commit)
+    const rows = { database, commit, numbers, bodies: new Bodies(database, commit), log: this.#log }
+    this.sessions.attach(rows)
+    this.retained.attach(rows)
+    this.#commit = commit
     await commit.kept()
   }
 
   /** Writes what is left and gives the folder back. */
   async close(): Promise<void> {
-    const rows = this.#rows
-    this.#rows = null
+    const commit = this.#commit
+    this.#commit = null
     try {
-      if (rows !== null) {
+      if (commit !== null) {
         this.sessions.detach()
-        await rows.commit.close()
+        await commit.close()
       }
     } finally {
-      await rows?.database.close()
+      await this.#database?.close()
+      this.#database = null
       await this.#lock?.release()
       this.#lock = null
     }

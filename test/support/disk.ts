@@ -36,7 +36,7 @@ export class TestDisk {
     await this.store.sessions.flush()
     const before = { store: this.store, path: this.path }
     this.#folders += 1
-    cpSync(before.path, this.path, { recursive: true, filter: source => !source.endsWith('in-use') })
+    cpSync(before.path, this.path, { recursive: true, filter: source => !source.includes('in-use-') })
     this.store = this.#create()
     await this.store.open()
     await before.store.close()
