@@ -96,6 +96,11 @@ export function retainedStart(levels: readonly string[]): Buffer {
   return Buffer.from(`${String.fromCharCode(Kind.Retained)}${levels.join('\0')}`).subarray(0, 1 + textMax)
 }
 
+/** Whether such a beginning may have been cut: then the bytes behind it are not those of the topics. */
+export function isCut(start: Buffer): boolean {
+  return start.length === 1 + textMax
+}
+
 /** Whether a topic's key holds all of it. */
 export function isWholeTopic(key: Buffer): boolean {
   return key.length <= 1 + textMax

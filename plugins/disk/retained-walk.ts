@@ -1,6 +1,6 @@
 import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { Database, Row } from './database.ts'
-import { isWholeTopic, Kind, retainedStart } from './keys.ts'
+import { isCut, isWholeTopic, Kind, retainedStart } from './keys.ts'
 
 // Rows looked at for each that is asked for, so that no page takes for ever.
 const visitsPerRow = 8
@@ -25,7 +25,7 @@ export class RetainedWalk {
     const start = retainedStart(fixed === -1 ? this.#levels : this.#levels.slice(0, fixed))
     this.#at = start
     // Whatever begins with the levels before the first wildcard, and nothing else.
-    this.#end = fixed === 0 ? Buffer.from([Kind.Retained + 1]) : Buffer.concat([start, isWholeTopic(start) ? one : Buffer.alloc(33, 255)])
+    this.#end = fixed === 0 ? Buffer.from([Kind.Retained + 1]) : Buffer.concat([start, isCut(start) ? Buffer.alloc(33, 255) : one])
   }
 
   next(limit: number): { readonly rows: Row[]; readonly done: boolean } {

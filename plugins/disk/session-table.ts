@@ -109,7 +109,8 @@ export class SessionTable {
     if (session.queue !== null) return session.queue
     session.queue = Queue.load(this.#rows, session.number)
     this.#used.add(session)
-    if (this.#used.size % 1000 === 0) this.#leaveOut()
+    // Not now: whoever asks may hold others that they have not yet written to.
+    if (this.#used.size % 1000 === 0) setImmediate(() => this.#leaveOut())
     return session.queue
   }
 

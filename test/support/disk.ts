@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '../../core/log.ts'
@@ -30,16 +30,26 @@ export class TestDisk {
     return this
   }
 
-  /** Goes on, in another store, from the very bytes that are on the disk now. The old one has not been told. */
+  /** Goes on, in another store, from the bytes that are on the disk when all writes so far are. The old one has not been told. */
   async crash(): Promise<void> {
-    // The last commit is on its way; nobody can say whether a real crash comes before it or behind it.
     await this.store.sessions.flush()
+    await this.crashNow()
+  }
+
+  /** The same from the bytes that are on the disk now. No commit may be on its way. */
+  async crashNow(): Promise<void> {
     const before = { store: this.store, path: this.path }
     this.#folders += 1
     cpSync(before.path, this.path, { recursive: true, filter: source => !source.includes('in-use-') })
     this.store = this.#create()
     await this.store.open()
     await before.store.close()
+  }
+
+  /** How many transactions LMDB has committed. */
+  get commits(): number {
+    const bytes = readFileSync(join(this.path, 'data.mdb'))
+    return Math.max(...[0, 4096].map(at => Number(bytes.readBigUInt64LE(at + 152))))
   }
 
   /** Stops in order and opens the same folder again. */
