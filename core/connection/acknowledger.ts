@@ -1,4 +1,5 @@
 import { MqttError } from '../errors.ts'
+import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import { PacketType, type QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
@@ -13,11 +14,16 @@ export class Acknowledger {
   readonly #client: Client
   readonly #queue: AckQueue
   #quotaUsed: number
+  // Repeats of messages that are still being kept, and since when there were any.
+  #joins: number
+  #joinedAt: number
 
   constructor(client: Client) {
     this.#client = client
     this.#queue = new AckQueue(this)
     this.#quotaUsed = 0
+    this.#joins = 0
+    this.#joinedAt = 0
   }
 
   /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
@@ -45,7 +51,7 @@ export class Acknowledger {
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
   #repeat(packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
-      this.#queue.push(2, packetId, known, undefined, null)
+      this.#queue.push(2, packetId, known, undefined, null, 0)
       return
     }
     this.#join(packetId, reasonCode => {
@@ -68,18 +74,47 @@ export class Acknowledger {
     if (joined.length >= this.limit)
       throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `packet identifier ${packetId} comes again and again`)
     joined.push(reasonCode => {
+      this.#joins -= 1
       if (!this.#client.closed) callback(reasonCode)
     })
     session.joined.set(packetId, joined)
+    if (this.#joins === 0) this.#joinedAt = this.now
+    this.#joins += 1
+    this.#client.broker.withheld.add(this)
   }
 
   /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
-  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
+  acknowledge(
+    qos: 1 | 2,
+    packetId: number,
+    reasonCode: number,
+    properties: Properties | undefined,
+    receipt: Receipt | null,
+    message: Message,
+  ): void {
     if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
       this.write(qos, packetId, reasonCode, properties)
     } else {
-      this.#queue.push(qos, packetId, reasonCode, properties, receipt)
+      if (this.#queue.length === 0) this.#client.broker.withheld.add(this)
+      this.#queue.push(qos, packetId, reasonCode, properties, receipt, message.payloadLength)
     }
+  }
+
+  /** Called now and then while acknowledgements are kept back: a store that hangs, or a plugin, does not keep them for ever. */
+  watch(now: number): void {
+    const client = this.#client
+    const { broker } = client
+    if (client.closed || (this.#queue.length === 0 && this.#joins === 0)) {
+      broker.withheld.delete(this)
+      return
+    }
+    const time = now - broker.settings.mqtt.receiptTimeout
+    if (!this.#queue.overdue(time) && (this.#joins === 0 || this.#joinedAt >= time)) return
+    broker.log.warn(
+      { clientId: client.clientId },
+      'a message was not kept in time; its publisher is disconnected so that it sends it again',
+    )
+    client.close(ReasonCode.ServerUnavailable, 'the message was not kept in time')
   }
 
   /** Writes PUBACK or PUBREC now. */
@@ -103,8 +138,8 @@ export class Acknowledger {
 
   /** PUBCOMP: the identifier is free again. */
   complete(session: Session, packetId: number): void {
-    session.received?.delete(packetId)
-    this.#quotaFreed()
+    // A PUBREL that came twice frees one place.
+    if (session.received?.delete(packetId) === true) this.#quotaFreed()
     this.#client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.Success)
   }
 
@@ -157,6 +192,10 @@ export class Acknowledger {
   crowded(full: boolean): void {
     if (full) this.#client.hold('acks')
     else this.#client.release('acks')
+  }
+
+  get now(): number {
+    return this.#client.broker.now
   }
 
   /** Acknowledgements that may wait before the client is not read any further. */
