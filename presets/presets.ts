@@ -6,8 +6,8 @@ import type { limitsOptions } from '../plugins/limits/options.ts'
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
 const test: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'socket']
 
-/** One machine, no server beside it. The default where no config names a preset. */
-const standalone: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'socket', inMemory('standalone', 'the disk store')]
+/** Durable on one machine, with no server beside it. The default where no config names a preset. */
+const standalone: Preset = () => ['log', 'disk', 'retain', 'shareTopic', 'socket']
 
 /** For developing: everything readable, everything on. */
 const dev: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'sysTopic', 'socket', inMemory('dev', 'the Redis store')]
