@@ -14,6 +14,13 @@ export const catalogue = defineCatalogue({
   plugins,
   presets,
   defaultPreset: 'standalone',
+  commands: {
+    passwd: {
+      usage: 'FILE USER',
+      help: 'add a user to the file of authFile, or change its password (--delete: take it out)',
+      load: async () => (await import('../plugins/auth-file/passwd.ts')).passwd,
+    },
+  },
   exports: () => import('./index.ts'),
 })
 
@@ -38,7 +45,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
 export type { Broker, ServerMessage } from '../core/broker.ts'
 export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
-export type { Transport, TransportEvents } from '../core/connection/transport.ts'
+export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export {
@@ -73,6 +80,7 @@ export type { RunningBroker } from '../core/running-broker.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
+export type { Whom } from '../core/sessions/authority.ts'
 export { queuedBytes } from '../core/sessions/message-queue.ts'
 // Errors and types of the store services: docs/writing-a-store.md.
 export * from '../core/sessions/session-store.ts'

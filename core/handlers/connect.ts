@@ -19,6 +19,9 @@ export function expiryToMs(seconds: number): number {
 export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
   client.take(packet)
   const { broker } = client
+  const turn = broker.door.pass()
+  if (turn !== undefined) await turn
+  if (client.closed) return
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
@@ -26,7 +29,7 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
     return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
   }
 
-  const admission = await authenticate(client, packet)
+  const admission = await attempt(client, packet)
   if (client.closed) return
   if ('refusal' in admission) return client.refuse(admission.refusal)
   client.admit(admission.admission)
@@ -50,10 +53,35 @@ function identify(client: Client, packet: ConnectPacket): Refusal | null {
   return null
 }
 
-async function authenticate(
-  client: Client,
-  packet: ConnectPacket,
-): Promise<{ admission: Admission; data: Buffer | undefined } | { refusal: Refusal }> {
+type Answer = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
+
+/** One attempt to be let in; one that fails is counted against its address, from which further ones may have to wait. */
+async function attempt(client: Client, packet: ConnectPacket): Promise<Answer> {
+  const { attempts, hooks } = client.broker
+  if (!hooks.onAuthenticate.isUsed() && !hooks.onAuth.isUsed()) return authenticate(client, packet)
+  const entering = attempts.enter(client)
+  if (entering !== true && !(await entering)) {
+    return { refusal: { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' } }
+  }
+  // An exchange waits for its client, who must not keep others out that long.
+  const exchanges = packet.properties?.authenticationMethod !== undefined
+  if (exchanges) attempts.leave(client)
+  try {
+    const answer = await authenticate(client, packet)
+    if ('refusal' in answer && isFailure(answer.refusal)) attempts.failed(client)
+    return answer
+  } finally {
+    if (!exchanges) attempts.leave(client)
+  }
+}
+
+// Not the trouble of those who are asked, which is no fault of the client.
+function isFailure({ reasonCode, blameless }: Refusal): boolean {
+  if (blameless === true) return false
+  return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized || reasonCode === ReasonCode.Banned
+}
+
+async function authenticate(client: Client, packet: ConnectPacket): Promise<Answer> {
   const { hooks, settings } = client.broker
   const method = packet.properties?.authenticationMethod
   if (method !== undefined) {
@@ -63,9 +91,13 @@ async function authenticate(
   }
   const anonymous = { admission: {}, data: undefined }
   const refused = { refusal: { reasonCode: ReasonCode.NotAuthorized, reasonString: 'nobody vouches for this client' } }
-  if (!hooks.onAuthenticate.isUsed()) return settings.allowAnonymous === false ? refused : anonymous
+  const allowAnonymous = client.transport.allowAnonymous ?? settings.allowAnonymous
+  if (!hooks.onAuthenticate.isUsed()) return allowAnonymous === false ? refused : anonymous
   const answer = (await hooks.onAuthenticate.promise(client, packet)) as Admission | ConnectRefusal | true | undefined
-  if (answer === undefined) return settings.allowAnonymous === true ? anonymous : refused
+  if (answer === undefined) {
+    // Nobody has checked the name that it gives itself, so it has none: rights go by names.
+    return allowAnonymous === true ? { admission: { username: client.transport.username ?? null }, data: undefined } : refused
+  }
   if (answer === true) return anonymous
   if (answer === false || typeof answer === 'number' || 'reasonCode' in answer) return { refusal: toRefusal(answer) }
   return { admission: answer, data: undefined }
@@ -94,11 +126,18 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
   if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
+  // What was subscribed to before is asked about again: by now the client may be another's, or its rights may have gone.
+  const { authority } = broker
+  const { changes } = authority
+  let denied = claim.present ? authority.denied(client, claim.subscriptions) : []
+  if (denied instanceof Promise) denied = await denied
   const session = broker.roster.openSession(client, claim, expiryMs)
   // It went while the store was asked: its session must not stay with a connection that is no more.
   if (client.closed) return broker.roster.leave(session, client, false)
+  broker.roster.revoke(session, denied)
   client.will = will
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
+  if (authority.changes !== changes && session.client === client) authority.recheck(session)
 }
 
 /** Makes the client its session's owner. One that needs no store comes in though that is away: nothing is stored under its id. */

@@ -29,6 +29,11 @@ export class SessionRoster {
     return this.#sessions.get(clientId)
   }
 
+  /** All of them. */
+  sessions(): Iterable<Session> {
+    return this.#sessions.values()
+  }
+
   /** Takes up what is stored: subscriptions route from now on, though nobody has connected yet. */
   async load(): Promise<void> {
     for await (const { clientId, subscriptions } of this.#broker.sessions.sessions()) {
@@ -143,6 +148,21 @@ export class SessionRoster {
     if (this.#sessions.get(session.clientId) !== session) return
     session.subscriptions.set(subscription.filter, subscription)
     this.#broker.router.subscribe(session, subscription)
+  }
+
+  /** Takes away what a client may no longer have subscribed to; nobody asked for it, so nobody is answered. */
+  revoke(session: Session, filters: readonly string[]): void {
+    const { client } = session
+    const held = filters.filter(filter => session.subscriptions.has(filter))
+    if (held.length === 0) return
+    for (const filter of held) {
+      session.temporary?.delete(filter)
+      this.unsubscribe(session, filter)
+    }
+    if (session.durable) session.write(this.#broker.sessions.unsubscribe(session, held))
+    this.#broker.log.info({ clientId: session.clientId, filters: held.slice(0, 10), count: held.length }, 'subscriptions taken away')
+    const { onUnsubscribed } = this.#broker.hooks
+    if (client?.state === 'connected' && onUnsubscribed.isUsed()) for (const filter of held) onUnsubscribed.call(client, { filter })
   }
 
   unsubscribe(session: Session, filter: string): void {

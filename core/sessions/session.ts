@@ -1,11 +1,12 @@
 import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
-import type { DropReason } from '../hooks.ts'
+import type { DropReason, Publisher, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscriber, Subscription } from '../routing/subscription.ts'
 import { MessageQueue, type Waiting } from './message-queue.ts'
+import { type Line, PublisherBrake } from './publisher-brake.ts'
 import type { AppendTarget, Claim, SessionKey } from './session-store.ts'
 import { StoredBacklog } from './stored-backlog.ts'
 import { Handshake, type Inflight, Window } from './window.ts'
@@ -18,11 +19,16 @@ export type Received = 'pending' | number
  * session that outlives its connection is kept by the `sessions` service too, and nothing leaves the socket before the
  * service has said so; one that does not lives here only.
  */
-export class Session implements Subscriber, SessionKey {
+export class Session implements Subscriber, SessionKey, Publisher {
   readonly clientId: string
   readonly broker: Broker
   /** Its connection; null while there is none. */
   client: Client | null
+  /** What its client's last authentication said, also while there is no connection. */
+  username: string | null
+  rights: Rights | null
+  /** It has had a connection here: only then do the two above say anything. */
+  seen: boolean
   /** It outlives its connection, so the store keeps it. */
   durable: boolean
   epoch: number
@@ -40,13 +46,18 @@ export class Session implements Subscriber, SessionKey {
   queue: MessageQueue<Waiting> | null
   /** The same for a durable session: they wait in the store. */
   backlog: StoredBacklog | null
-  #slowed: Receipt[] | null
-  #progressAt: number
+  // Packet identifiers whose messages the client may no longer have, while the store is at them.
+  #retracted: Set<number> | null
+  /** Slows those who publish to it, once messages have waited here or in the store. */
+  #brake: PublisherBrake | null
 
   constructor(broker: Broker, clientId: string) {
     this.clientId = clientId
     this.broker = broker
     this.client = null
+    this.username = null
+    this.rights = null
+    this.seen = false
     this.durable = false
     this.epoch = 0
     this.expiryMs = 0
@@ -57,8 +68,8 @@ export class Session implements Subscriber, SessionKey {
     this.window = null
     this.queue = null
     this.backlog = null
-    this.#slowed = null
-    this.#progressAt = 0
+    this.#retracted = null
+    this.#brake = null
   }
 
   get online(): boolean {
@@ -68,6 +79,9 @@ export class Session implements Subscriber, SessionKey {
   /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
   open(client: Client, claim: Claim, expiryMs: number): void {
     this.client = client
+    this.username = client.username
+    this.rights = client.rights
+    this.seen = true
     this.epoch = claim.epoch
     // One that was stored stays so until it ends, even where this connection asked for no expiry.
     this.durable = expiryMs > 0 || claim.present
@@ -76,13 +90,13 @@ export class Session implements Subscriber, SessionKey {
     this.backlog = this.durable ? new StoredBacklog(this) : null
     if (claim.present) this.backlog?.resume(claim.queued)
     if (this.durable) this.received = receivedOf(claim.receivedIds, this.received)
-    this.#progressAt = this.broker.clock.now()
   }
 
   /** The connection has gone. What was in flight is the store's to remember. */
   park(): void {
     this.client = null
     this.window = null
+    this.#retracted = null
     this.backlog?.stop()
     this.backlog = null
     this.#letGo()
@@ -115,7 +129,10 @@ export class Session implements Subscriber, SessionKey {
   /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. */
   target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
     const { client, window, backlog, clientId, epoch } = this
-    backlog?.holds(message)
+    if (backlog !== null) {
+      backlog.holds(message)
+      this.#brake ??= this.#newBrake(backlog)
+    }
     if (
       client === null ||
       window === null ||
@@ -142,6 +159,7 @@ export class Session implements Subscriber, SessionKey {
   gateOpens(packetId: number): void {
     const slot = this.window?.find(packetId)
     if (slot === undefined || slot.handshake !== Handshake.Gated) return
+    if (this.#retracted?.delete(packetId)) return this.#retract(slot)
     // Where it did not go out after all, what waits behind it must not wait for its acknowledgement.
     if (!this.transmit(slot, false)) this.pump()
   }
@@ -149,10 +167,42 @@ export class Session implements Subscriber, SessionKey {
   /** The store did not keep it: the identifier is free again. */
   lost(message: Message, { packetId, epoch }: AppendTarget): void {
     if (epoch !== this.epoch) return
+    this.#retracted?.delete(packetId)
     this.backlog?.lets(message)
     const slot = packetId === 0 ? undefined : this.window?.find(packetId)
     if (slot === undefined || slot.handshake !== Handshake.Gated) return
     this.window!.close(slot)
+    this.pump()
+  }
+
+  /** Its client may have less than before: what waits for it is looked at again. What has left is the client's. */
+  recheck(): void {
+    if (!this.broker.hooks.onAuthorize.isUsed()) return
+    const { authority } = this.broker
+    this.backlog?.recheck()
+    for (const { handshake, message, group, packetId } of this.window?.entries() ?? []) {
+      if (handshake !== Handshake.Gated || authority.mayReceive(this, message!, group)) continue
+      this.#retracted ??= new Set()
+      this.#retracted.add(packetId)
+    }
+    const left = this.queue?.sift(({ message, group }) => authority.mayReceive(this, message, group)) ?? []
+    for (const waiting of left) this.denied(waiting)
+    if (left.length > 0) this.pump()
+  }
+
+  /** A message that waited does not go to its client, who may not have it. A group has other members. */
+  denied(waiting: Waiting): void {
+    const { message, group } = waiting
+    if (group !== null && !this.subscriptions.has(group)) this.broker.dispatcher.redistribute(this.clientId, [waiting])
+    else this.broker.drop(this.clientId, message, 'notAuthorized')
+  }
+
+  #retract(slot: Inflight): void {
+    const { message, qos, retain, identifiers, group, packetId } = slot
+    this.window!.close(slot)
+    this.backlog?.lets(message!)
+    this.write(this.broker.sessions.ack(this, packetId))
+    this.denied({ message: message!, qos, retain, identifiers, group })
     this.pump()
   }
 
@@ -190,7 +240,7 @@ export class Session implements Subscriber, SessionKey {
       }
     }
     this.backlog?.pump()
-    if (this.#slowed !== null && this.queue?.low !== false && this.backlog?.low !== false) this.#letGo()
+    if (this.#brake?.holding === true) this.#ease(this.#brake)
     client.eased()
   }
 
@@ -198,7 +248,7 @@ export class Session implements Subscriber, SessionKey {
   finish(slot: Inflight): void {
     const { packetId, message } = slot
     this.window!.close(slot)
-    this.#progressAt = this.broker.now
+    this.#brake?.acked(this.broker.now)
     if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
     this.backlog?.acked(packetId, message!)
     const { onAcked } = this.broker.hooks
@@ -213,21 +263,14 @@ export class Session implements Subscriber, SessionKey {
     done.catch(error => this.broker.storeFailed(this, error, client))
   }
 
-  /**
-   * Keeps a publisher's acknowledgement back while this session's queue is more than half full: QoS 1 and 2 are not dropped
-   * before their publishers were slowed. A reader that acknowledges nothing for 10 s slows nobody any longer.
-   */
+  /** Keeps a publisher's acknowledgement back while this session's queue is long. */
   slow(receipt: Receipt): void {
-    if (!this.crowded || this.broker.now - this.#progressAt > this.broker.slowPublishersMs) return
-    receipt.slow()
-    this.#slowed ??= []
-    this.#slowed.push(receipt)
-    this.broker.slowed.add(this)
+    if (this.#brake?.hold(receipt, this.broker.now) === true) this.broker.slowed.add(this)
   }
 
   /** True while the queue of a connected client, here or in the store, wants publishers slowed. */
   get crowded(): boolean {
-    return this.queue?.high === true || this.backlog?.high === true
+    return this.#brake?.wanted === true
   }
 
   /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. */
@@ -237,19 +280,30 @@ export class Session implements Subscriber, SessionKey {
 
   /** Called now and then while publishers are slowed. */
   stalled(now: number): void {
-    if (now - this.#progressAt > this.broker.slowPublishersMs) this.#letGo()
+    this.#brake?.look(now)
+    if (this.#brake?.holding !== true) this.broker.slowed.delete(this)
+  }
+
+  #ease(brake: PublisherBrake): void {
+    brake.eased()
+    if (!brake.holding) this.broker.slowed.delete(this)
   }
 
   #letGo(): void {
-    const slowed = this.#slowed
-    if (slowed === null) return
-    this.#slowed = null
+    this.#brake?.release()
+    this.#brake = null
     this.broker.slowed.delete(this)
-    for (const receipt of slowed) receipt.ease()
+  }
+
+  #newBrake(line: Line): PublisherBrake {
+    return new PublisherBrake(line, this.broker.settings.mqtt.inflightMax, this.broker.now, this.broker.slowPublishersMs)
   }
 
   #enqueue(waiting: Waiting): void {
-    this.queue ??= new MessageQueue(this.broker.queueLimits)
+    if (this.queue === null) {
+      this.queue = new MessageQueue(this.broker.queueLimits)
+      this.#brake = this.#newBrake(this.queue)
+    }
     const dropped = this.queue.push(waiting)
     if (dropped === null) return
     for (const { message } of dropped) this.broker.drop(this.clientId, message, 'queueFull')

@@ -21,6 +21,8 @@ export class StoredBacklog {
   #resumed: boolean
   // Rises with each message put behind the window, so that a page read before it does not count as the last.
   #appends: number
+  // Something in the store may have come by rights that have gone since: until all of it is read, each message is asked about.
+  #checking: boolean
   // Acknowledged while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile: Set<number>
   // QoS 0 messages that leave when the store has let go of them.
@@ -40,6 +42,7 @@ export class StoredBacklog {
     this.#reading = false
     this.#resumed = false
     this.#appends = 0
+    this.#checking = false
     this.#ackedMeanwhile = new Set()
     this.#leaving = 0
     this.#messages = 0
@@ -52,13 +55,24 @@ export class StoredBacklog {
   resume({ messages, bytes }: Claim['queued']): void {
     this.waiting = true
     this.#resumed = true
+    this.#checking = true
     this.#messages = messages
     this.#bytes = bytes
+  }
+
+  /** The client's rights have changed: what waits in the store is asked about before it goes out. */
+  recheck(): void {
+    this.#checking = this.waiting
   }
 
   /** Something stands before what comes now. */
   get busy(): boolean {
     return this.waiting || this.#leaving > 0
+  }
+
+  /** Messages in the stored queue, in flight or not. */
+  get length(): number {
+    return this.#messages
   }
 
   /** More than half full: time to slow the publishers. */
@@ -167,6 +181,7 @@ export class StoredBacklog {
     }
     if (end < entries.length || entries.length === limit || appends !== this.#appends) return
     this.waiting = false
+    this.#checking = false
     if (this.#inexact) this.#count()
   }
 
@@ -182,6 +197,12 @@ export class StoredBacklog {
     const session = this.#session
     const { client } = session
     const { sessions } = session.broker
+    if (!this.#mayGo(entry)) {
+      this.lets(entry.message)
+      session.write(sessions.remove(session, entry.position))
+      session.denied(entry)
+      return
+    }
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
       this.lets(entry.message)
@@ -212,6 +233,12 @@ export class StoredBacklog {
   #again(entry: QueueEntry): void {
     const session = this.#session
     if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
+    if (!entry.released && !this.#mayGo(entry)) {
+      // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
+      session.write(session.broker.sessions.ack(session, entry.packetId))
+      session.broker.drop(session.clientId, entry.message, 'notAuthorized')
+      return
+    }
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
@@ -219,5 +246,9 @@ export class StoredBacklog {
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }
+  }
+
+  #mayGo({ message, group }: QueueEntry): boolean {
+    return !this.#checking || this.#session.broker.authority.mayReceive(this.#session, message, group)
   }
 }

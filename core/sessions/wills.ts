@@ -22,6 +22,9 @@ export class Wills {
   }
 
   publish(clientId: string, { message: will, username, rights }: StoredWill): void {
+    // What its session has heard since then counts: rights may have been taken away while the will waited.
+    const session = this.#broker.roster.get(clientId)
+    if (session?.seen === true && session.username === username) rights = session.rights
     const broker = this.#broker
     const { topic, payload, qos, retain, properties } = will
     // Its expiry counts from now, not from the CONNECT that brought it.

@@ -146,6 +146,10 @@ export class Replay {
     for (const [topic, message] of this.#page) {
       this.#page.delete(topic)
       if (noLocal && message.clientId === client.clientId) continue // [MQTT-3.8.3-3]
+      if (!this.#broker.authority.mayStillPublish(message)) {
+        this.#broker.drop(client.clientId, message, 'notAuthorized')
+        continue
+      }
       this.#broker.deliver(client, message, Math.min(qos, message.qos) as QoS, true, identifiers)
       if (client.congested) return
     }
