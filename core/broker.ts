@@ -239,7 +239,14 @@ export class Broker {
   /** A listener hands over a new connection. Null: refused, and closed. */
   accept(transport: Transport): TransportEvents | null {
     this.counters.connections += 1
+    if (transport.seats?.take() === false) {
+      this.counters.connectionsRefused += 1
+      transport.destroy()
+      return null
+    }
     if (this.#stopping || (this.hooks.onAccept.isUsed() && this.hooks.onAccept.call(transport) === false)) {
+      this.counters.connectionsRefused += 1
+      transport.seats?.free()
       transport.destroy()
       return null
     }
@@ -293,6 +300,7 @@ export class Broker {
   }
 
   transportClosed(client: Client): void {
+    client.transport.seats?.free()
     this.#clients.delete(client)
   }
 

@@ -103,6 +103,16 @@ export class RunningBroker {
     return this.#host.reload(plugin, options)
   }
 
+  /** Whether there are files to read again: certificates, rules. */
+  get rereads(): boolean {
+    return this.#host.rereads
+  }
+
+  /** Reads the files again that the config names, as SIGHUP does. What is wrong with one is logged, and what was read before stays. */
+  reread(): Promise<void> {
+    return this.#host.reread()
+  }
+
   /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */
   accept(transport: Transport): TransportEvents | null {
     return this.#broker.accept(transport)

@@ -4,6 +4,7 @@ import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
+import { sslOptions } from './ssl/options.ts'
 import { sysTopicOptions } from './sys-topic/options.ts'
 
 /**
@@ -19,6 +20,7 @@ export const plugins = defineCatalogue({
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
+    ssl: { options: sslOptions, provides: ['tls'], load: async () => (await import('./ssl/plugin.ts')).ssl },
     socket: { options: socketOptions, listener: true, load: async () => (await import('./socket/plugin.ts')).socket },
   },
 }).plugins
