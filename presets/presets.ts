@@ -13,7 +13,16 @@ const dev: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'sysTopic', 
 /** For production: logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {
   settings: { requireAuthentication: true },
-  plugins: () => [['log', { format: 'json' }], 'memory', 'retain', 'shareTopic', 'sysTopic', 'socket', inMemory('prod', 'the Redis store')],
+  plugins: () => [
+    ['log', { format: 'json' }],
+    'memory',
+    'retain',
+    'shareTopic',
+    'sysTopic',
+    'socket',
+    'websocket',
+    inMemory('prod', 'the Redis store'),
+  ],
 }
 
 export const presets = { test, standalone, dev, prod }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
+import { SocketWriter } from '../../core/connection/socket-writer.ts'
 import type { PeerCertificate, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import type { Seats } from '../../core/listening/seats.ts'
 import type { Door } from './server.ts'
@@ -21,7 +22,7 @@ export class SecureTransport implements Transport {
   #secure: TLSSocket | null
   #events: TransportEvents | null
   #error: Error | undefined
-  readonly #written: () => void
+  #writer: SocketWriter | null
 
   constructor(raw: Socket, { seats, allowAnonymous }: Door) {
     this.remoteAddress = raw.remoteAddress ?? ''
@@ -34,9 +35,7 @@ export class SecureTransport implements Transport {
     this.#secure = null
     this.#events = null
     this.#error = undefined
-    this.#written = () => {
-      if (this.#secure !== null && this.#secure.writableLength === 0) this.#events?.onDrain()
-    }
+    this.#writer = null
   }
 
   /** From here on the broker is told of the connection's end, with or without a handshake. */
@@ -49,6 +48,7 @@ export class SecureTransport implements Transport {
   /** The handshake is done: what comes now is MQTT. */
   secured(socket: TLSSocket): void {
     this.#secure = socket
+    this.#writer = new SocketWriter(socket, true, () => this.#events?.onDrain())
     socket.on('data', chunk => this.#events?.onData(chunk, 0, chunk.length))
     socket.on('end', () => socket.destroy())
     socket.on('error', error => this.failed(error))
@@ -60,28 +60,15 @@ export class SecureTransport implements Transport {
   }
 
   write(bytes: Buffer): boolean {
-    const socket = this.#secure
-    if (socket === null) return true
-    // OpenSSL copies what it encrypts, so the bytes are free as soon as they got that far; behind an earlier write they have not.
-    const idle = socket.writableLength === 0
-    socket.write(bytes, this.#written)
-    return idle
+    return this.#writer === null || this.#writer.write(bytes)
   }
 
   writeMany(buffers: readonly Buffer[]): boolean {
-    const socket = this.#secure
-    if (socket === null) return true
-    const idle = socket.writableLength === 0
-    socket.cork()
-    const last = buffers.length - 1
-    for (let i = 0; i < last; i++) socket.write(buffers[i]!)
-    socket.write(buffers[last]!, this.#written)
-    socket.uncork()
-    return idle
+    return this.#writer === null || this.#writer.writeMany(buffers)
   }
 
   get bufferedBytes(): number {
-    return this.#secure?.writableLength ?? 0
+    return this.#writer === null ? 0 : this.#writer.bufferedBytes
   }
 
   pause(): void {
