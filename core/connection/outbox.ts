@@ -1,5 +1,5 @@
 import type { PublishFrame } from '../protocol/publish-frame.ts'
-import type { Flusher } from './flusher.ts'
+import { type Flusher, largeBuffer } from './flusher.ts'
 import type { Transport } from './transport.ts'
 
 // A connection with more than this to say does not wait for the end of the turn.
@@ -152,16 +152,28 @@ export class Outbox {
   }
 
   #reserve(size: number): number {
-    const { pool } = this.#flusher
-    if (this.#tail === null) this.#tail = pool.take(size, this.#bytes > 0)
-    else if (this.#used + size > this.#tail.length) {
-      this.#seal()
-      this.#tail = pool.take(size, true)
-    }
+    const tail = this.#tail
+    if (tail === null) this.#tail = this.#flusher.pool.take(size)
+    else if (this.#used + size > tail.length) this.#makeRoom(tail, size)
     const at = this.#used
     this.#used += size
     this.#grown(size)
     return at
+  }
+
+  // The tail moves into a larger buffer; one that is large already is sealed, and the next begun.
+  #makeRoom(tail: Buffer, size: number): void {
+    const { pool } = this.#flusher
+    const used = this.#used
+    if (used + size > largeBuffer) {
+      this.#seal()
+      this.#tail = pool.take(Math.max(size, largeBuffer))
+      return
+    }
+    const larger = pool.take(used + size)
+    larger.set(used === tail.length ? tail : tail.subarray(0, used))
+    pool.give(tail)
+    this.#tail = larger
   }
 
   #seal(): void {

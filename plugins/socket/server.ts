@@ -1,8 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
 import { StreamTransport } from '../../core/connection/stream-transport.ts'
 import type { Seats } from '../../core/listening/seats.ts'
-import { readShared, type SharedRead } from './shared-read.ts'
+import { RawTransport } from './raw-transport.ts'
+import { rawHandles, type StreamBinding, type TcpHandle } from './stream-binding.ts'
 
 /** What all connections of one listener have in common. */
 export interface Door {
@@ -13,14 +15,23 @@ export interface Door {
 
 /** A server for plain TCP, which is yet to listen. */
 export function createTcpServer(door: Door, sharedRead: boolean): Server {
-  const shared = sharedRead ? readShared() : null
-  return createServer({ pauseOnConnect: shared !== null, noDelay: true }, stream => accept(door, stream, shared))
+  const server = createServer({ noDelay: true }, stream => accept(door, stream))
+  // A server has its handle once it listens.
+  if (sharedRead) server.once('listening', () => acceptHandles(door, server))
+  return server
 }
 
-function accept({ broker, seats, allowAnonymous }: Door, accepted: Socket, shared: SharedRead | null): void {
-  const { remoteAddress = '', remotePort = 0 } = accepted
-  const adopted = shared?.adopt(accepted) ?? null
-  const socket = adopted ?? accepted
+function acceptHandles(door: Door, server: Server): void {
+  const raw = rawHandles(server)
+  if (raw === null) return
+  raw.handle.onconnection = (failed, handle) => {
+    if (handle === undefined) door.broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
+    else acceptRaw(door, handle, raw.binding)
+  }
+}
+
+function accept({ broker, seats, allowAnonymous }: Door, socket: Socket): void {
+  const { remoteAddress = '', remotePort = 0 } = socket
   const options = { protocol: 'tcp', listener: 'socket', remoteAddress, remotePort, takesBytes: true, seats, allowAnonymous }
   const transport = new StreamTransport(socket, options)
   const events = broker.accept(transport)
@@ -28,7 +39,12 @@ function accept({ broker, seats, allowAnonymous }: Door, accepted: Socket, share
     socket.on('error', () => {})
     return
   }
-  transport.listen(events, adopted !== null)
-  if (adopted !== null) shared!.start(adopted, events)
-  else socket.resume()
+  transport.listen(events)
+}
+
+function acceptRaw({ broker, seats, allowAnonymous }: Door, handle: TcpHandle, binding: StreamBinding): void {
+  handle.setNoDelay(true)
+  const transport = new RawTransport(handle, binding, { listener: 'socket', seats, allowAnonymous })
+  const events = broker.accept(transport)
+  if (events !== null) transport.start(events)
 }

@@ -16,7 +16,7 @@ const turn = () => new Promise(resolve => setImmediate(resolve))
 function outboxOn(stream: ConstructorParameters<typeof StreamTransport>[0], flusher: Flusher, takesBytes: boolean): Outbox {
   const transport = new StreamTransport(stream, { ...options, takesBytes })
   const outbox = new Outbox(transport, flusher)
-  transport.listen({ onData: () => {}, onDrain: () => outbox.drained(), onClose: () => outbox.discard() }, true)
+  transport.listen({ onData: () => {}, onDrain: () => outbox.drained(), onClose: () => outbox.discard() })
   return outbox
 }
 
@@ -212,17 +212,14 @@ describe('a stream transport', () => {
     const transport = new StreamTransport(ours, { ...options, remoteAddress: '192.0.2.1', remotePort: 7 })
     expect(transport).toMatchObject({ protocol: 'memory', listener: 'test', remoteAddress: '192.0.2.1', remotePort: 7 })
     const closed = new Promise<void>(resolve =>
-      transport.listen(
-        {
-          onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)),
-          onDrain: () => {},
-          onClose: error => {
-            told.push(`closed ${error?.message}`)
-            resolve()
-          },
+      transport.listen({
+        onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)),
+        onDrain: () => {},
+        onClose: error => {
+          told.push(`closed ${error?.message}`)
+          resolve()
         },
-        false,
-      ),
+      }),
     )
     theirs.write('hello')
     await turn()
@@ -235,7 +232,7 @@ describe('a stream transport', () => {
     const [ours, theirs] = duplexPair()
     const told: string[] = []
     const transport = new StreamTransport(ours, options)
-    transport.listen({ onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)), onDrain() {}, onClose() {} }, false)
+    transport.listen({ onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)), onDrain() {}, onClose() {} })
     transport.pause()
     theirs.write('hello')
     await turn()
