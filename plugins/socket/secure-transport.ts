@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { SocketWriter } from '../../core/connection/socket-writer.ts'
+import { transportOver } from '../../core/connection/open-transport.ts'
 import type { PeerCertificate, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import type { Seats } from '../../core/listening/seats.ts'
 import type { Door } from './server.ts'
@@ -9,7 +9,7 @@ import type { Door } from './server.ts'
  * A connection that begins with a TLS handshake. The broker has it from its first moment, so that the time to CONNECT, `onAccept`
  * and the listener's places are about handshakes too, which cost more than all that comes later.
  */
-export class SecureTransport implements Transport {
+export class SecureTransport implements Transport, TransportEvents {
   readonly protocol = 'tls'
   readonly listener = 'socket'
   readonly remoteAddress: string
@@ -19,10 +19,9 @@ export class SecureTransport implements Transport {
   peerCertificate: PeerCertificate | undefined
   username: string | undefined
   readonly #raw: Socket
-  #secure: TLSSocket | null
   #events: TransportEvents | null
   #error: Error | undefined
-  #writer: SocketWriter | null
+  #inner: Transport | null
 
   constructor(raw: Socket, { seats, allowAnonymous }: Door) {
     this.remoteAddress = raw.remoteAddress ?? ''
@@ -32,10 +31,9 @@ export class SecureTransport implements Transport {
     this.peerCertificate = undefined
     this.username = undefined
     this.#raw = raw
-    this.#secure = null
     this.#events = null
     this.#error = undefined
-    this.#writer = null
+    this.#inner = null
   }
 
   /** From here on the broker is told of the connection's end, with or without a handshake. */
@@ -47,11 +45,10 @@ export class SecureTransport implements Transport {
 
   /** The handshake is done: what comes now is MQTT. */
   secured(socket: TLSSocket): void {
-    this.#secure = socket
-    this.#writer = new SocketWriter(socket, true, () => this.#events?.onDrain())
-    socket.on('data', chunk => this.#events?.onData(chunk, 0, chunk.length))
-    socket.on('end', () => socket.destroy())
-    socket.on('error', error => this.failed(error))
+    const { listener, seats, allowAnonymous, protocol } = this
+    const { transport, start } = transportOver(socket, { protocol, listener, seats, allowAnonymous, encrypts: true })
+    this.#inner = transport
+    start(this)
   }
 
   /** Why it is about to close. */
@@ -59,33 +56,46 @@ export class SecureTransport implements Transport {
     this.#error ??= error
   }
 
+  onData(chunk: Buffer, start: number, end: number): void {
+    this.#events?.onData(chunk, start, end)
+  }
+
+  onDrain(): void {
+    this.#events?.onDrain()
+  }
+
+  /** The raw socket closes behind it, and says so. */
+  onClose(error: Error | undefined): void {
+    if (error !== undefined) this.failed(error)
+  }
+
   write(bytes: Buffer): boolean {
-    return this.#writer === null || this.#writer.write(bytes)
+    return this.#inner === null || this.#inner.write(bytes)
   }
 
   writeMany(buffers: readonly Buffer[]): boolean {
-    return this.#writer === null || this.#writer.writeMany(buffers)
+    return this.#inner === null || this.#inner.writeMany(buffers)
   }
 
   get bufferedBytes(): number {
-    return this.#writer === null ? 0 : this.#writer.bufferedBytes
+    return this.#inner === null ? 0 : this.#inner.bufferedBytes
   }
 
   pause(): void {
-    this.#secure?.pause()
+    this.#inner?.pause()
   }
 
   resume(): void {
-    this.#secure?.resume()
+    this.#inner?.resume()
   }
 
   end(): void {
-    if (this.#secure !== null) this.#secure.end()
+    if (this.#inner !== null) this.#inner.end()
     else this.#raw.destroy()
   }
 
   destroy(): void {
-    if (this.#secure !== null) this.#secure.destroy()
+    if (this.#inner !== null) this.#inner.destroy()
     else this.#raw.destroy()
   }
 }

@@ -1,10 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
+import { RawTransport } from '../../core/connection/raw-transport.ts'
+import { rawHandles, type StreamBinding, type TcpHandle } from '../../core/connection/stream-binding.ts'
 import { StreamTransport } from '../../core/connection/stream-transport.ts'
 import type { Seats } from '../../core/listening/seats.ts'
-import { RawTransport } from './raw-transport.ts'
-import { rawHandles, type StreamBinding, type TcpHandle } from './stream-binding.ts'
 
 /** What all connections of one listener have in common. */
 export interface Door {
@@ -44,7 +44,7 @@ function accept({ broker, seats, allowAnonymous }: Door, socket: Socket): void {
 
 function acceptRaw({ broker, seats, allowAnonymous }: Door, handle: TcpHandle, binding: StreamBinding): void {
   handle.setNoDelay(true)
-  const transport = new RawTransport(handle, binding, { listener: 'socket', seats, allowAnonymous })
+  const transport = new RawTransport(handle, binding, { protocol: 'tcp', listener: 'socket', seats, allowAnonymous })
   const events = broker.accept(transport)
   if (events !== null) transport.start(events)
 }

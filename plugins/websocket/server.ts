@@ -2,17 +2,19 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions } f
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { type WebSocket, WebSocketServer } from 'ws'
+import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
 import type { OptionsOf } from '../../core/config/options.ts'
+import { transportOver } from '../../core/connection/open-transport.ts'
 import type { HttpRoutes } from '../../core/listening/http-routes.ts'
 import type { Seats } from '../../core/listening/seats.ts'
 import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
 import { ClientCertificates } from './client-certificates.ts'
+import { CompressedTransport, type WebSocketOptions } from './compressed-transport.ts'
 import { answer } from './http-answers.ts'
 import type { websocketOptions } from './options.ts'
 import { WebSocketTransport } from './transport.ts'
-import { pathOf, whyRefused } from './upgrade.ts'
+import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
 
 /** What all connections of one listener have in common. */
 export interface WebSocketDoor {
@@ -53,49 +55,81 @@ export function createWebSocketServer(door: WebSocketDoor, contexts: TlsContexts
     broker.counters.connectionsRefused += 1
   })
 
-  const webSockets = new WebSocketServer({
+  const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
+  const upgrade = options.compression ? compressed(payloadMax) : plain(payloadMax)
+
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => {})
+    const refused = whyRefused(request, options)
+    if (refused !== null) {
+      socket.end(refused, () => socket.destroy())
+      return
+    }
+    const peerCertificate = certificates?.of(socket as TLSSocket)
+    upgrade(
+      broker,
+      { request, socket, head },
+      {
+        secure: contexts !== null,
+        remoteAddress: socket.remoteAddress ?? '',
+        remotePort: socket.remotePort ?? 0,
+        seats,
+        allowAnonymous: options.allowAnonymous ?? undefined,
+        peerCertificate,
+        username: peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate),
+      },
+    )
+  })
+  server.on('request', (request, response) => {
+    answer(request, response, { broker, routes: door.routes, path: pathOf(request), mqttPath: options.path })
+  })
+  return server
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage
+  readonly socket: Socket
+  /** What came behind the request. */
+  readonly head: Buffer
+}
+
+type Upgrader = (broker: Broker, upgrade: Upgrade, options: WebSocketOptions) => void
+
+function plain(payloadMax: number): Upgrader {
+  return (broker, { request, socket, head }, options) => {
+    const { secure, seats, allowAnonymous } = options
+    socket.setNoDelay(true)
+    const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure })
+    const transport = new WebSocketTransport(inner.transport, payloadMax, options)
+    const events = broker.accept(transport)
+    if (events === null) return
+    transport.listen(events)
+    inner.transport.write(Buffer.from(acceptance(request)))
+    if (head.length > 0) socket.unshift(head)
+    inner.start(transport)
+  }
+}
+
+function compressed(payloadMax: number): Upgrader {
+  const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     autoPong: false,
     skipUTF8Validation: true,
     closeTimeout: closeMs,
-    maxPayload: options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket,
-    perMessageDeflate: options.compression ? deflate : false,
+    maxPayload: payloadMax,
+    perMessageDeflate: deflate,
     // Whoever asks for neither has been refused before.
-    handleProtocols: protocols => (protocols.has('mqtt') ? 'mqtt' : 'mqttv3.1'), // [MQTT-6.0.0-4]
+    handleProtocols: (_protocols, request) => protocolOf(request) ?? false,
   } as ConstructorParameters<typeof WebSocketServer>[0])
-
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    const refused = whyRefused(request, options)
-    if (refused !== null) {
-      socket.on('error', () => {})
-      socket.end(refused)
-      return
-    }
-    webSockets.handleUpgrade(request, socket, head, webSocket => accept(webSocket, socket))
-  })
-  server.on('request', (request, response) => {
-    answer(request, response, { broker, routes: door.routes, path: pathOf(request), mqttPath: options.path })
-  })
-
-  function accept(webSocket: WebSocket, socket: Socket): void {
-    const peerCertificate = certificates?.of(socket as TLSSocket)
-    const transport = new WebSocketTransport(webSocket, {
-      socket,
-      secure: contexts !== null,
-      remoteAddress: socket.remoteAddress ?? '',
-      remotePort: socket.remotePort ?? 0,
-      seats,
-      allowAnonymous: options.allowAnonymous ?? undefined,
-      peerCertificate,
-      username: peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate),
+  return (broker, { request, socket, head }, options) => {
+    server.handleUpgrade(request, socket, head, webSocket => {
+      webSocket.on('error', () => {})
+      const transport = new CompressedTransport(webSocket, options)
+      const events = broker.accept(transport)
+      if (events !== null) transport.start(events)
     })
-    webSocket.on('error', () => {})
-    const events = broker.accept(transport)
-    if (events !== null) transport.start(events)
   }
-
-  return server
 }
 
 // Without what one message teaches for the next, which would cost each client 300 KiB more; and few at once, so that a thread is left.

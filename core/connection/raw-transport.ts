@@ -1,12 +1,18 @@
-import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
-import type { Seats } from '../../core/listening/seats.ts'
+import type { Socket } from 'node:net'
+import type { Seats } from '../listening/seats.ts'
 import type { HandleOwner, StreamBinding, TcpHandle, WriteRequest } from './stream-binding.ts'
+import type { Transport, TransportEvents } from './transport.ts'
 
-/** What all connections of a listener have in common. */
+/** What a connection is, besides its handle. */
 export interface RawOptions {
+  readonly protocol: string
   readonly listener: string
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
+  /** The socket that the handle was lent by: it closes the handle, and tells of what goes wrong with it. */
+  readonly lender?: Socket
+  /** TLS: the handle copies what it is given before `write` returns, and says a turn later that it is gone, always. */
+  readonly encrypts?: boolean
 }
 
 /**
@@ -14,7 +20,7 @@ export interface RawOptions {
  * for each write, and one read buffer for all connections.
  */
 export class RawTransport implements Transport, HandleOwner {
-  readonly protocol = 'tcp'
+  readonly protocol: string
   readonly listener: string
   readonly remoteAddress: string
   readonly remotePort: number
@@ -24,22 +30,27 @@ export class RawTransport implements Transport, HandleOwner {
   bufferedBytes: number
   readonly #binding: StreamBinding
   readonly #handle: TcpHandle
+  readonly #lender: Socket | null
+  readonly #encrypts: boolean
   #events: TransportEvents | null
   #error: Error | undefined
   #ending: boolean
   #closed: boolean
 
-  constructor(handle: TcpHandle, binding: StreamBinding, { listener, seats, allowAnonymous }: RawOptions) {
+  constructor(handle: TcpHandle, binding: StreamBinding, options: RawOptions) {
     const peer: { address?: string; port?: number } = {}
     handle.getpeername(peer)
-    this.listener = listener
-    this.seats = seats
-    this.allowAnonymous = allowAnonymous
+    this.protocol = options.protocol
+    this.listener = options.listener
+    this.seats = options.seats
+    this.allowAnonymous = options.allowAnonymous
     this.remoteAddress = peer.address ?? ''
     this.remotePort = peer.port ?? 0
     this.bufferedBytes = 0
     this.#binding = binding
     this.#handle = handle
+    this.#lender = options.lender ?? null
+    this.#encrypts = options.encrypts ?? false
     this.#events = null
     this.#error = undefined
     this.#ending = false
@@ -51,6 +62,10 @@ export class RawTransport implements Transport, HandleOwner {
     if (this.#closed) return
     const handle = this.#handle
     this.#events = events
+    this.#lender?.on('error', error => {
+      this.#error ??= error
+    })
+    this.#lender?.on('close', () => this.#gone())
     handle.owner = this
     handle.onread = this.#binding.onRead
     handle.useUserBuffer(this.#binding.readBuffer)
@@ -82,12 +97,12 @@ export class RawTransport implements Transport, HandleOwner {
       return true
     }
     const request: WriteRequest = this.#binding.request
-    request.kept = kept
+    request.kept = this.#encrypts ? null : kept
     request.size = size
     request.owner = this
     this.#binding.renewRequest()
     this.bufferedBytes += size
-    return false
+    return this.#encrypts
   }
 
   pause(): void {
@@ -110,10 +125,16 @@ export class RawTransport implements Transport, HandleOwner {
     if (this.#closed) return
     this.#closed = true
     this.#handle.owner = null
-    this.#handle.close(() => {
-      this.bufferedBytes = 0
-      this.#events?.onClose(this.#error)
-    })
+    if (this.#lender !== null) this.#lender.destroy()
+    else this.#handle.close(() => this.#gone())
+  }
+
+  #gone(): void {
+    this.#closed = true
+    this.bufferedBytes = 0
+    const events = this.#events
+    this.#events = null
+    events?.onClose(this.#error)
   }
 
   onRead(result: number): void {
