@@ -5,8 +5,9 @@ import type { ResolvedConfig } from './config/config.ts'
 import { PluginHost } from './config/plugin-host.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
-import type { Hooks } from './hooks.ts'
+import type { Hooks, Rights } from './hooks.ts'
 import type { Log } from './log.ts'
+import type { Whom } from './sessions/authority.ts'
 import { type Clock, SystemClock } from './time/clock.ts'
 
 export interface StartOptions {
@@ -96,6 +97,11 @@ export class RunningBroker {
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish(message: ServerMessage): Promise<void> {
     return this.#broker.publish(message)
+  }
+
+  /** Gives other rights to a client by its id, `'meter-7'`, or to all of a user, `{ username: 'alice' }`; see `Broker.setRights`. */
+  setRights(whom: Whom, rights: Rights | null): number {
+    return this.#broker.setRights(whom, rights)
   }
 
   /** Hands new options to the plugin of that name; what is left out gets its default. `false` if it takes none while running. */

@@ -1,4 +1,7 @@
 import { defineCatalogue } from '../core/config/catalogue.ts'
+import { authCertificateOptions } from './auth-certificate/options.ts'
+import { authFileOptions } from './auth-file/options.ts'
+import { authHttpOptions } from './auth-http/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'
@@ -6,6 +9,7 @@ import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
 import { sslOptions } from './ssl/options.ts'
 import { sysTopicOptions } from './sys-topic/options.ts'
+import { topicSecurityOptions } from './topic-security/options.ts'
 import { websocketOptions } from './websocket/options.ts'
 
 /**
@@ -18,6 +22,17 @@ export const plugins = defineCatalogue({
   plugins: {
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
+    authCertificate: {
+      options: authCertificateOptions,
+      load: async () => (await import('./auth-certificate/plugin.ts')).authCertificate,
+    },
+    authFile: { options: authFileOptions, load: async () => (await import('./auth-file/plugin.ts')).authFile },
+    authHttp: { options: authHttpOptions, load: async () => (await import('./auth-http/plugin.ts')).authHttp },
+    topicSecurity: {
+      options: topicSecurityOptions,
+      turnedOnBy: 'enableTopicSubPubSecure',
+      load: async () => (await import('./topic-security/plugin.ts')).topicSecurity,
+    },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },

@@ -7,8 +7,8 @@ import type { Transport, TransportEvents } from './transport.ts'
 export interface RawOptions {
   readonly protocol: string
   readonly listener: string
-  readonly seats: Seats
-  readonly allowAnonymous: boolean | undefined
+  readonly seats?: Seats | undefined
+  readonly allowAnonymous?: boolean | undefined
   /** The socket that the handle was lent by: it closes the handle, and tells of what goes wrong with it. */
   readonly lender?: Socket
   /** TLS: the handle copies what it is given before `write` returns, and says a turn later that it is gone, always. */
@@ -24,7 +24,7 @@ export class RawTransport implements Transport, HandleOwner {
   readonly listener: string
   readonly remoteAddress: string
   readonly remotePort: number
-  readonly seats: Seats
+  readonly seats: Seats | undefined
   readonly allowAnonymous: boolean | undefined
   /** Bytes that libuv holds, because the kernel did not take them. */
   bufferedBytes: number
