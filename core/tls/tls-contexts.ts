@@ -30,6 +30,8 @@ interface RenewableServer {
   setSecureContext(options: SecureContextOptions): void
 }
 
+type ChosenContext = (error: Error | null, context?: SecureContext) => void
+
 interface Named {
   readonly names: readonly string[]
   readonly certificate: X509Certificate
@@ -77,12 +79,13 @@ export class TlsContexts {
 
   /** What a server is made with. Give the server to `serve` then. */
   serverOptions(): ServerOptions {
-    const { clientAuth } = this.options
+    const { clientAuth, certificates } = this.options
     return {
       ...this.#main,
       requestCert: clientAuth !== false,
       rejectUnauthorized: clientAuth === true,
-      SNICallback: (name, done) => done(null, this.#contextFor(name)),
+      // Where there is no choice nobody is asked: each question stops the handshake for a turn.
+      ...(certificates.length > 0 ? { SNICallback: (name: string, done: ChosenContext) => done(null, this.#contextFor(name)) } : {}),
     }
   }
 

@@ -110,7 +110,8 @@ function certificates(): { cert: string; key: string } {
 }
 
 function brokersFor(way: Way, files: { cert: string; key: string }): BrokerKind[] {
-  const [ours, mosquitto] = [brokerKinds[0]!, brokerKinds[1]!]
+  const kind = (name: string) => brokerKinds.find(one => one.name === name)!
+  const [ours, mosquitto] = [kind('mqttx-broker'), kind('mosquitto')]
   const secure = way === 'tls' || way === 'wss'
   const kinds: BrokerKind[] = [{ ...ours, command: port => [...ours.command(port), ...ourOptions(way, port, files)] }]
   // Debian's mosquitto offers WebSocket on no loopback address.

@@ -94,10 +94,10 @@ class Pair {
   }
 }
 
-async function connectAll(count: number): Promise<void> {
+async function connectAll(name: string, count: number): Promise<void> {
   let next = 0
   const one = async (): Promise<void> => {
-    while (next < count) await client(`c-${next++}`)
+    while (next < count) await client(`${name}-${next++}`)
   }
   await Promise.all(Array.from({ length: connectingMax }, one))
 }
@@ -109,13 +109,13 @@ process.on('message', async (order: TransportOrder) => {
       if (load.kind === 'pairs') {
         pairs = await Promise.all(Array.from({ length: load.clients }, (_, i) => Pair.open(i)))
         await Promise.all(pairs.map(pair => pair.run(warmUpMessages)))
-      } else await connectAll(connectingMax)
+      } else await connectAll('warm', connectingMax)
       process.send!({ ready: true } satisfies TransportAnswer)
       return
     }
     const began = performance.now()
     if (load.kind === 'pairs') await Promise.all(pairs.map(pair => pair.run(load.messages)))
-    else await connectAll(load.clients)
+    else await connectAll('connect', load.clients)
     const seconds = (performance.now() - began) / 1000
     const messages = load.kind === 'pairs' ? load.clients * load.messages : load.clients
     process.send!({ seconds, messages } satisfies TransportAnswer)
