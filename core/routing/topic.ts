@@ -137,8 +137,9 @@ export function overlaps(a: string, b: string): boolean {
   for (let i = 0; ; i++) {
     const level = levels[i]
     const other = others[i]
-    // `a/#` matches `a` too, so it does not matter whether the other one goes on.
-    if (level === '#' || other === '#') return true
+    // `a/#` matches `a` too, so it hardly matters whether the other one goes on: `/#` and `+` have only the empty topic in common, and that is none.
+    if (level === '#') return other !== undefined || i !== 1 || levels[0] !== ''
+    if (other === '#') return level !== undefined || i !== 1 || others[0] !== ''
     if (level === undefined || other === undefined) return level === other
     if (level !== '+' && other !== '+' && level !== other) return false
   }
