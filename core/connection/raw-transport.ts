@@ -15,6 +15,8 @@ export interface RawOptions {
   readonly encrypts?: boolean
 }
 
+const none: Buffer[] = []
+
 /**
  * A TCP connection on Node's own handle, without the `net.Socket` that usually lies over it: no state of a stream, no `nextTick`
  * for each write, and one read buffer for all connections.
@@ -32,6 +34,8 @@ export class RawTransport implements Transport, HandleOwner {
   readonly #handle: TcpHandle
   readonly #lender: Socket | null
   readonly #encrypts: boolean
+  // TLS takes one write at a time, and aborts the process at a second one: what is said meanwhile, a pong or a good-bye, waits here.
+  #waiting: Buffer[]
   #events: TransportEvents | null
   #error: Error | undefined
   #ending: boolean
@@ -51,6 +55,7 @@ export class RawTransport implements Transport, HandleOwner {
     this.#handle = handle
     this.#lender = options.lender ?? null
     this.#encrypts = options.encrypts ?? false
+    this.#waiting = none
     this.#events = null
     this.#error = undefined
     this.#ending = false
@@ -74,6 +79,7 @@ export class RawTransport implements Transport, HandleOwner {
 
   write(bytes: Buffer): boolean {
     if (this.#closed) return true
+    if (this.#encrypts && this.bufferedBytes > 0) return this.#wait(Buffer.from(bytes))
     const binding = this.#binding
     const failed = this.#handle.writeBuffer(binding.request, bytes)
     if (failed === 0 && !binding.wroteLater) return true
@@ -82,12 +88,19 @@ export class RawTransport implements Transport, HandleOwner {
 
   writeMany(buffers: readonly Buffer[]): boolean {
     if (this.#closed) return true
+    if (this.#encrypts && this.bufferedBytes > 0) return this.#wait(Buffer.concat(buffers))
     const binding = this.#binding
     const failed = this.#handle.writev(binding.request, buffers, true)
     if (failed === 0 && !binding.wroteLater) return true
     let size = 0
     for (let i = 0; i < buffers.length; i++) size += buffers[i]!.length
     return this.#unfinished(failed, buffers, size)
+  }
+
+  #wait(copy: Buffer): true {
+    this.#waiting = [...this.#waiting, copy]
+    this.bufferedBytes += copy.length
+    return true
   }
 
   /** The kernel did not take all of it, or the connection is broken. */
@@ -132,6 +145,7 @@ export class RawTransport implements Transport, HandleOwner {
   #gone(): void {
     this.#closed = true
     this.bufferedBytes = 0
+    this.#waiting = none
     const events = this.#events
     this.#events = null
     events?.onClose(this.#error)
@@ -148,7 +162,14 @@ export class RawTransport implements Transport, HandleOwner {
     if (this.#closed) return
     if (failed !== 0) return this.#fail(failed, 'write')
     this.bufferedBytes -= size
-    if (this.bufferedBytes > 0) return
+    if (this.bufferedBytes > 0) {
+      const waiting = this.#waiting
+      if (waiting.length === 0) return
+      this.#waiting = none
+      this.bufferedBytes = 0
+      this.write(Buffer.concat(waiting))
+      return
+    }
     if (this.#ending) this.#shutdown()
     else this.#events?.onDrain()
   }

@@ -10,17 +10,15 @@ export type ListenerTlsOption = boolean | Readonly<TlsInput> | null
 /** The TLS of one listener: the `ssl` section's, its own, or none. */
 export class ListenerTls {
   readonly #context: PluginContext
-  readonly #name: string
   readonly #option: ListenerTlsOption
   readonly #own: TlsContexts | null
 
-  constructor(context: PluginContext, name: string, option: ListenerTlsOption) {
+  constructor(context: PluginContext, option: ListenerTlsOption) {
     this.#context = context
-    this.#name = name
     this.#option = option
     if (typeof option === 'object' && option !== null) {
       const { broker, clock, log } = context
-      const at = `${name}.tls`
+      const at = `${context.at}.tls`
       // Within an option of several forms nobody has filled in the defaults.
       const options = checkOptions(sslOptions, option, at) as TlsOptions
       this.#own = new TlsContexts(options, at, { folder: broker.folder, clock, log })
@@ -30,7 +28,8 @@ export class ListenerTls {
   /** Reads the listener's own certificates; those of `ssl` are read by themselves. */
   async start(): Promise<void> {
     if (this.#option === true && !this.#context.services.has('tls')) {
-      const text = `${this.#name}.tls: there is no certificate; add ssl: { cert, key }, or say them here: ${this.#name}.tls: { cert, key }`
+      const { at } = this.#context
+      const text = `${at}.tls: there is no certificate; add ssl: { cert, key }, or say them here: ${at}.tls: { cert, key }`
       throw new OperatorError('ERR_TLS_OPTIONS', text)
     }
     await this.#own?.start()

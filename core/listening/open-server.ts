@@ -4,8 +4,10 @@ import { OperatorError } from '../errors.ts'
 
 /** Where one listener is to be. */
 export interface Place {
-  /** The plugin, for errors: `socket`. */
+  /** The plugin: `socket`. */
   readonly name: string
+  /** Where its options stand, for errors: `socket[1]`. */
+  readonly at: string
   /** `null`: the root's `host`. */
   readonly host: string | null
   /** 0 picks a free one. */
@@ -35,7 +37,7 @@ export async function openListener(broker: Broker, place: Place, protocol: strin
     for (const address of addresses) {
       const server = create()
       // Of the two addresses of loopback a machine may lack one.
-      if (!(await listen(broker, server, address, port, place.name, servers.length > 0))) continue
+      if (!(await listen(broker, server, address, port, place.at, servers.length > 0))) continue
       servers.push(server)
       opened.push(address.includes(':') ? `[${address}]` : address)
       // With port 0 the second address gets the port that the first was given.
@@ -59,7 +61,7 @@ export function closeServer(server: Server): Promise<void> {
   })
 }
 
-async function listen(broker: Broker, server: Server, host: string, port: number, name: string, optional: boolean): Promise<boolean> {
+async function listen(broker: Broker, server: Server, host: string, port: number, at: string, optional: boolean): Promise<boolean> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -71,29 +73,29 @@ async function listen(broker: Broker, server: Server, host: string, port: number
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return false
-    throw cannotListen(host, port, name, cause as NodeJS.ErrnoException)
+    throw cannotListen(host, port, at, cause as NodeJS.ErrnoException)
   }
   server.on('error', error => broker.report(error))
   return true
 }
 
-function cannotListen(host: string, port: number, name: string, cause: NodeJS.ErrnoException): OperatorError {
-  const choose = name === 'socket' ? '--port' : `--set ${name}.port=N`
+function cannotListen(host: string, port: number, at: string, cause: NodeJS.ErrnoException): OperatorError {
+  const choose = at === 'socket' ? '--port' : at.endsWith(']') ? `${at}.port` : `--set ${at}.port=N`
   switch (cause.code) {
     case 'EADDRINUSE': {
-      const text = `${name}.port: ${port} is in use on ${host}; stop the program that has it, or choose another with ${choose}`
+      const text = `${at}.port: ${port} is in use on ${host}; stop the program that has it, or choose another with ${choose}`
       return new OperatorError('ERR_PORT_IN_USE', text, { cause })
     }
     case 'EACCES': {
-      const text = `${name}.port: ${port} needs more rights than this user has; choose one above 1023 with ${choose}`
+      const text = `${at}.port: ${port} needs more rights than this user has; choose one above 1023 with ${choose}`
       return new OperatorError('ERR_PORT_FORBIDDEN', text, { cause })
     }
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND': {
-      const text = `host: ${host} is not an address of this machine; set host or ${name}.host to one that is`
+      const text = `host: ${host} is not an address of this machine; set host or ${at}.host to one that is`
       return new OperatorError('ERR_HOST', text, { cause })
     }
     default:
-      return new OperatorError('ERR_LISTEN', `${name}: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
+      return new OperatorError('ERR_LISTEN', `${at}: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
   }
 }

@@ -80,7 +80,7 @@ function readKey({ option, path, bytes }: NamedFile, passphrase: string | undefi
     return createPrivateKey(passphrase === undefined ? bytes : { key: bytes, passphrase })
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException
-    if (code === 'ERR_MISSING_PASSPHRASE') {
+    if (code === 'ERR_MISSING_PASSPHRASE' || (passphrase === undefined && bytes.includes('ENCRYPTED'))) {
       throw new OperatorError('ERR_TLS_KEY', `${at}.passphrase: required, for the key in ${path} is encrypted; say its password`, { cause })
     }
     if (passphrase !== undefined && /decrypt|mac|padding|unsupported/i.test(message) && bytes.includes('ENCRYPTED')) {

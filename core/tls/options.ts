@@ -51,7 +51,7 @@ export const sslOptions = defineOptions({
   /** How long a client may resume a session without the whole handshake. `0s` switches resumption off. */
   sessionTimeout: { type: 'duration', default: '5m', maximum: '7d' },
   /** How often the files are looked at, and taken up where they have changed. `null` leaves it to SIGHUP. */
-  checkFilesEvery: { type: 'duration', default: '10s', minimum: '1s' },
+  checkFilesEvery: { type: 'duration', default: '10s', minimum: '1s', nullable: true },
 })
 
 /** What `ssl`, or a listener's own `tls`, says: complete. */

@@ -13,14 +13,14 @@ export const socket = definePlugin({
   options: socketOptions,
   apply(context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) {
     const { broker } = context
-    const tls = new ListenerTls(context, 'socket', tlsOption)
+    const tls = new ListenerTls(context, tlsOption)
     const door: Door = { broker, seats: new Seats(maxConnections), allowAnonymous: allowAnonymous ?? undefined }
     let servers: readonly Server[] = []
     return {
       start: () => tls.start(),
       async listen() {
         const { contexts } = tls
-        const place = { name: 'socket', host, port, allowAnonymous }
+        const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
         const create = () => (contexts === null ? createTcpServer(door, sharedRead) : createTlsServer(door, contexts))
         const opened = await openListener(broker, place, contexts === null ? 'tcp' : 'tls', create)
         servers = opened.servers

@@ -14,7 +14,7 @@ export interface WebSocketOptions {
   readonly username: string | undefined
 }
 
-// A client that asks for more pongs than it reads gets none until it has read.
+// A client that asks for more pongs than it reads gets none until it has read, and then the last.
 export const pongBytesMax = 16_384
 
 /** One WebSocket of the package `ws`, for listeners that compress. It collects each message before it is read. */
@@ -30,6 +30,7 @@ export class CompressedTransport implements Transport {
   readonly #webSocket: WebSocket
   #events: TransportEvents | null
   readonly #sent: () => void
+  #unanswered: Buffer | null
 
   constructor(webSocket: WebSocket, options: WebSocketOptions) {
     this.protocol = options.secure ? 'wss' : 'ws'
@@ -41,8 +42,13 @@ export class CompressedTransport implements Transport {
     this.username = options.username
     this.#webSocket = webSocket
     this.#events = null
+    this.#unanswered = null
     this.#sent = () => {
-      if (this.#webSocket.bufferedAmount === 0) this.#events?.onDrain()
+      if (this.#webSocket.bufferedAmount > 0) return
+      const ping = this.#unanswered
+      this.#unanswered = null
+      if (ping !== null) this.#webSocket.pong(ping)
+      this.#events?.onDrain()
     }
   }
 
@@ -53,6 +59,7 @@ export class CompressedTransport implements Transport {
     webSocket.on('message', (bytes, isBinary) => this.#onMessage(bytes, isBinary))
     webSocket.on('ping', bytes => {
       if (webSocket.bufferedAmount < pongBytesMax) webSocket.pong(bytes)
+      else this.#unanswered = bytes
     })
     // What breaks WebSocket's own rules has been answered with a close frame; for MQTT the connection has ended.
     webSocket.on('error', error => this.#closed(error))

@@ -17,14 +17,14 @@ export const websocket = definePlugin({
     // Several listeners have their routes in common.
     let routes = services.find('http')
     if (routes === undefined) services.provide('http', (routes = new HttpRoutes()), 'websocket')
-    const tls = new ListenerTls(context, 'websocket', options.tls)
+    const tls = new ListenerTls(context, options.tls)
     const door = { broker, routes, options, seats: new Seats(options.maxConnections) }
     let servers: readonly Server[] = []
     return {
       start: () => tls.start(),
       async listen() {
         const { contexts } = tls
-        const place = { name: 'websocket', host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
+        const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
         const opened = await openListener(broker, place, contexts === null ? 'ws' : 'wss', () => createWebSocketServer(door, contexts))
         servers = opened.servers as readonly Server[]
         return [opened.line]

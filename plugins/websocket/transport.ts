@@ -34,6 +34,8 @@ export class WebSocketTransport implements Transport, TransportEvents, FrameSink
   readonly #inner: Transport
   readonly #reader: FrameReader
   #events: TransportEvents | null
+  // The last ping that could not be answered yet; those before it need no answer (RFC 6455, 5.5.3).
+  #unanswered: Buffer | null
 
   constructor(inner: Transport, payloadMax: number, options: WebSocketOptions) {
     this.protocol = options.secure ? 'wss' : 'ws'
@@ -47,6 +49,7 @@ export class WebSocketTransport implements Transport, TransportEvents, FrameSink
     this.#inner = inner
     this.#reader = new FrameReader(this, payloadMax)
     this.#events = null
+    this.#unanswered = null
   }
 
   /** Whom to tell; give this transport to the inner one then. */
@@ -61,6 +64,11 @@ export class WebSocketTransport implements Transport, TransportEvents, FrameSink
   }
 
   onDrain(): void {
+    const ping = this.#unanswered
+    if (ping !== null && !this.ended) {
+      this.#unanswered = null
+      this.#inner.write(control(pongOpcode, ping))
+    }
     this.#events?.onDrain()
   }
 
@@ -78,6 +86,7 @@ export class WebSocketTransport implements Transport, TransportEvents, FrameSink
   onControl(opcode: number, payload: Buffer): void {
     if (opcode === pingOpcode) {
       if (this.bufferedBytes < pongBytesMax) this.#inner.write(control(pongOpcode, payload))
+      else this.#unanswered = payload
     } else if (opcode === closeOpcode) {
       // The code comes back; of one byte no code can be made.
       const isWhole = payload.length !== 1
