@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { issueCertificate } from '../../../core/tls/issue-certificate.ts'
 import { type BrokerKind, brokerKinds, startBroker } from '../brokers.ts'
 import { pinned } from '../pin.ts'
-import { median } from '../report.ts'
+import { median, writeBelow } from '../report.ts'
 import { cpuSeconds } from '../usage.ts'
 import type { Way } from './wire.ts'
 import type { TransportAnswer, TransportLoad, TransportOrder, TransportResult } from './worker.ts'
@@ -51,9 +51,18 @@ interface Row extends TransportResult {
 }
 
 /** TLS and WebSocket beside plain TCP, and beside mosquitto: the broker's CPU for a message over each. */
-export async function runTransports({ only, rounds }: { only: readonly string[] | undefined; rounds: number }): Promise<void> {
+export async function runTransports({
+  only,
+  rounds,
+  write,
+}: {
+  only: readonly string[] | undefined
+  rounds: number
+  write: boolean
+}): Promise<void> {
   const files = certificates()
   const rows: Row[] = []
+  const tables: string[] = []
   for (const { id, title, ways, load } of scenarios) {
     if (only !== undefined && !only.some(start => id.startsWith(start))) continue
     for (let round = 0; round < rounds; round++) {
@@ -71,15 +80,20 @@ export async function runTransports({ only, rounds }: { only: readonly string[] 
         }
       }
     }
-    print(
-      title,
-      rows.filter(row => row.scenario === id),
+    tables.push(
+      tableOf(
+        title,
+        rows.filter(row => row.scenario === id),
+      ),
     )
+    console.log(`\n${tables.at(-1)}`)
   }
+  const kinds = brokerKinds.filter(kind => rows.some(row => row.broker === kind.name))
+  if (write) writeBelow('transports.md', 'transports --write', kinds, rounds, tables.join('\n\n'))
 }
 
-function print(title: string, rows: readonly Row[]): void {
-  console.log(`\n${title}\n\n| way | broker | CPU µs each | of our TCP | each/s |\n|---|---|--:|--:|--:|`)
+function tableOf(title: string, rows: readonly Row[]): string {
+  const lines = [`**${title}**`, '', '| way | broker | CPU µs each | of our TCP | each/s |', '|---|---|--:|--:|--:|']
   const of = (way: Way, broker: string) => rows.filter(row => row.way === way && row.broker === broker)
   const cpu = (found: readonly Row[]) => median(found.map(row => row.cpuMicros))
   const own = cpu(of('tcp', 'mqttx-broker'))
@@ -88,9 +102,12 @@ function print(title: string, rows: readonly Row[]): void {
       const found = of(way, broker)
       if (found.length === 0) continue
       const rate = median(found.map(({ messages, seconds }) => messages / seconds))
-      console.log(`| ${way} | ${broker} | ${cpu(found).toFixed(2)} | ${(cpu(found) / own).toFixed(2)} | ${Math.round(rate)} |`)
+      lines.push(
+        `| ${way} | ${broker} | ${cpu(found).toFixed(2)} | ${(cpu(found) / own).toFixed(2)} | ${Math.round(rate).toLocaleString('en-US')} |`,
+      )
     }
   }
+  return lines.join('\n')
 }
 
 function certificates(): { cert: string; key: string } {
