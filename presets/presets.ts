@@ -37,6 +37,7 @@ const prod: Preset = {
     'shareTopic',
     'sysTopic',
     'socket',
+    'websocket',
     inMemory('prod', 'the Redis store'),
   ],
 }
