@@ -164,6 +164,7 @@ export class Broker {
           session?.backlog?.appended()
           session?.backlog?.pump()
         },
+        found: subscriber => this.roster.found(subscriber),
       },
       this.queueLimits,
     )

@@ -110,6 +110,8 @@ export interface SessionStoreEvents {
   dropped(clientId: string, message: Message, reason: string): void
   /** Somebody else (another node) appended to a session that is connected here. */
   appended(clientId: string): void
+  /** A session that `sessions()` could not tell of, because the store was away at start. */
+  found?(subscriber: StoredSubscriber): void
 }
 
 export interface QueueLimits {
@@ -132,7 +134,7 @@ export type Done = void | Promise<void>
 export interface SessionStore {
   /** Called once before anything else. */
   open(events: SessionStoreEvents, limits: QueueLimits): Done
-  /** All sessions and their filters, for the routing table at start. */
+  /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */
   claim(request: ClaimRequest): Claim | Promise<Claim>

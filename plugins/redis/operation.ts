@@ -1,0 +1,50 @@
+import type { BatchWriter } from './batch-writer.ts'
+
+/** What the batch script says of one operation: its kind, then what that kind tells. */
+export interface Row {
+  readonly kind: string
+  readonly values: readonly unknown[]
+}
+
+/** One write on its way to Redis. */
+export class Operation {
+  /** Bytes that it keeps in memory, roughly. */
+  readonly bytes: number
+  readonly write: (out: BatchWriter) => void
+  /** It has been done; `rows` is null where there is nothing to say. May come long after `giveUp`. */
+  readonly done: (rows: readonly Row[] | null) => void
+  /** It cannot be done. */
+  readonly failed: (error: Error) => void
+  /** Whoever asked does not wait while Redis is away; null: waits. */
+  giveUp: ((error: Error) => void) | null
+  /** Writes in other slots that must come before it. */
+  waits: number
+  /** Called off before it was sent. */
+  cancelled: boolean
+
+  constructor(
+    bytes: number,
+    write: (out: BatchWriter) => void,
+    done: (rows: readonly Row[] | null) => void,
+    failed: (error: Error) => void,
+    giveUp: ((error: Error) => void) | null = null,
+  ) {
+    this.bytes = bytes
+    this.write = write
+    this.done = done
+    this.failed = failed
+    this.giveUp = giveUp
+    this.waits = 0
+    this.cancelled = false
+  }
+}
+
+/** A command as Redis reads it. */
+export type Command = readonly [name: string, ...parts: (string | number | Buffer)[]]
+
+/** Commands that read, and who waits for the answers. */
+export interface Reading {
+  readonly commands: readonly Command[]
+  readonly done: (replies: unknown[]) => void
+  readonly failed: (error: Error) => void
+}
