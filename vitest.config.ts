@@ -2,7 +2,13 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  resolve: { alias: { 'mqttx-broker': fileURLToPath(new URL('./presets/index.ts', import.meta.url)) } },
+  resolve: {
+    // The longer name first: an alias stands for all that begins with it.
+    alias: {
+      'mqttx-broker/contracts': fileURLToPath(new URL('./test/contracts/suite/index.ts', import.meta.url)),
+      'mqttx-broker': fileURLToPath(new URL('./presets/index.ts', import.meta.url)),
+    },
+  },
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',

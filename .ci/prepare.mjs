@@ -15,7 +15,7 @@ function newest(path) {
   return Math.max(stat.mtimeMs, ...readdirSync(path).map(name => newest(join(path, name))))
 }
 
-const sources = ['core', 'plugins', 'presets', 'tsconfig.json', 'tsconfig.build.json', 'package.json']
+const sources = ['core', 'plugins', 'presets', 'test/contracts/suite', 'tsconfig.json', 'tsconfig.build.json', 'package.json']
 const changed = Math.max(...sources.map(name => newest(join(root, name))))
 if (existsSync(stamp) && statSync(stamp).mtimeMs >= changed) process.exit(0)
 

@@ -1,10 +1,12 @@
 import type { Settings } from './config/settings.ts'
+import type { Acknowledger } from './connection/acknowledger.ts'
+import { AttemptGate } from './connection/attempt-gate.ts'
 import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
-import { Turns } from './connection/turns.ts'
+import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
-import type { DisconnectReason, DropReason, Hooks } from './hooks.ts'
+import type { DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './messages/message.ts'
@@ -17,9 +19,18 @@ import { Dispatcher, type Outcome } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
 import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
+import { Authority, type Whom } from './sessions/authority.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
-import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, type StoredWill } from './sessions/session-store.ts'
+import {
+  type QueueLimits,
+  type ReceivedId,
+  SessionLostError,
+  type SessionStore,
+  type StoredWill,
+  StoreFullError,
+} from './sessions/session-store.ts'
+import { StoreTroubles } from './sessions/store-troubles.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -48,6 +59,8 @@ export interface ListenerAddress {
 const tickMs = 250
 const sweepMs = 1000
 const sweepLimit = 1000
+// Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
+const connectsPerTurn = 64
 
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. */
 export class Broker {
@@ -60,19 +73,31 @@ export class Broker {
   readonly dispatcher: Dispatcher
   readonly wills: Wills
   readonly roster: SessionRoster
+  readonly authority: Authority
+  readonly attempts: AttemptGate
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
+  /** Where CONNECT packets wait for one another. */
+  readonly door: Gate
   readonly counters: Counters
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  /** What a publisher gets whose message `onAuthorize` does not let pass: a refusal, an acknowledgement and nothing else, or a closed connection. */
+  deniedPublish: 'refuse' | 'drop' | 'close'
   /** Sessions whose publishers are being slowed. */
   readonly slowed: Set<Session>
+  /** Those who keep acknowledgements back just now. */
+  readonly withheld: Set<Acknowledger>
+  /** What the stores could not do. */
+  readonly troubles: StoreTroubles
   /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
   readonly slowPublishersMs: number
   /** The package's version. */
   readonly version: string
+  /** The folder of the config, which the paths in it are relative to; the current one where there is no file. */
+  readonly folder: string
   /** Where clients can connect, in the order in which it opened. */
   readonly listeners: ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
@@ -92,8 +117,9 @@ export class Broker {
   #sweeping: boolean
   #stopping: boolean
 
-  constructor(settings: Settings, clock: Clock, version: string) {
+  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
     this.version = version
+    this.folder = folder
     this.listeners = []
     const { mqtt } = settings
     this.settings = settings
@@ -111,6 +137,7 @@ export class Broker {
     this.now = clock.now()
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns()
+    this.door = new Gate(connectsPerTurn)
     this.counters = new Counters()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,
@@ -118,7 +145,10 @@ export class Broker {
       whenFull: mqtt.queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest',
     }
     this.capabilities = { retain: false, sharedSubscriptions: false }
+    this.deniedPublish = 'refuse'
     this.slowed = new Set()
+    this.withheld = new Set()
+    this.troubles = new StoreTroubles(this)
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.deliverUsed = false
@@ -127,6 +157,8 @@ export class Broker {
     this.dispatcher = new Dispatcher(this)
     this.wills = new Wills(this)
     this.roster = new SessionRoster(this)
+    this.authority = new Authority(this)
+    this.attempts = new AttemptGate(this)
     this.#clients = new Set()
     this.#departures = new Set()
     this.#tracedIds = new Set()
@@ -152,16 +184,37 @@ export class Broker {
     return this.roster.get(clientId)?.client ?? undefined
   }
 
+  /**
+   * Gives other rights to a client by its id, or to all of a user, while they are connected. What they subscribed to and may no longer
+   * is taken away, and so are messages that wait for them; sessions without a connection are treated alike, as far as this broker
+   * has seen them. Holds until the next CONNECT, which is authenticated anew. Returns how many sessions it concerns.
+   */
+  setRights(whom: Whom, rights: Rights | null): number {
+    return this.authority.setRights(whom, rights)
+  }
+
+  /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
+  recheckRights(): Promise<void> {
+    return this.authority.recheckAll()
+  }
+
   // ---- life
 
   /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
   async load(): Promise<void> {
     await this.sessions.open(
       {
-        dropped: (clientId, message, reason) => this.drop(clientId, message, reason as DropReason),
+        dropped: (clientId, message, reason) => {
+          this.drop(clientId, message, reason)
+          if (reason !== 'sessionEnded') this.roster.get(clientId)?.dropped(message, reason)
+        },
+        lost: ({ clientId, epoch }) => {
+          const session = this.roster.get(clientId)
+          if (session?.epoch === epoch) this.storeFailed(session, new SessionLostError(clientId), session.client)
+        },
         appended: clientId => {
           const session = this.roster.get(clientId)
-          session?.backlog?.appended()
+          session?.backlog?.appendedElsewhere()
           session?.backlog?.pump()
         },
         found: subscriber => this.roster.found(subscriber),
@@ -180,7 +233,11 @@ export class Broker {
     while (this.#departures.size > 0) await Promise.all(this.#departures)
     for (const timer of this.#timers) timer.cancel()
     this.#timers = []
-    await this.#store?.flush()
+    try {
+      await this.#store?.flush()
+    } catch (error) {
+      this.troubles.say(error)
+    }
   }
 
   #tapped(hook: string): void {
@@ -193,6 +250,7 @@ export class Broker {
     this.now = this.clock.now()
     this.wheel.advance(this.now)
     for (const session of this.slowed) session.stalled(this.now)
+    for (const acks of this.withheld) acks.watch(this.now)
     if (this.now - this.#sweptAt >= sweepMs) {
       this.#sweptAt = this.now
       this.sweep()
@@ -201,6 +259,7 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
+    this.roster.departures.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) {
@@ -211,7 +270,7 @@ export class Broker {
     due
       .then(
         found => this.wills.due(found),
-        error => this.report(error),
+        error => this.troubles.say(error),
       )
       .finally(() => {
         this.#sweeping = false
@@ -220,14 +279,14 @@ export class Broker {
 
   // ---- connections
 
-  /** Anybody may connect and nobody has said that this is meant. */
-  get unguarded(): boolean {
-    return this.settings.allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
+  /** Anybody may connect and nobody has said that this is meant; a listener may have said so for itself. */
+  unguarded(allowAnonymous = this.settings.allowAnonymous): boolean {
+    return allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
   }
 
   /** The addresses that a listener binds to: `host`, or loopback only while anybody may connect and nobody said that this is meant. */
-  addressesFor(host: string): string[] {
-    return this.unguarded ? ['127.0.0.1', '::1'] : [host]
+  addressesFor(host: string, allowAnonymous?: boolean): string[] {
+    return this.unguarded(allowAnonymous) ? ['127.0.0.1', '::1'] : [host]
   }
 
   listening(address: ListenerAddress): void {
@@ -356,14 +415,15 @@ export class Broker {
     if (!(error instanceof TapError && error.hook === 'onError')) this.hooks.onError.call(error)
   }
 
-  /** A write to the store failed. */
-  storeFailed(session: Session, error: unknown): void {
+  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
+  storeFailed(session: Session, error: unknown, client: Client | null): void {
     if (error instanceof SessionLostError) {
-      session.client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
       return
     }
-    this.report(error instanceof Error ? error : new Error(String(error)))
-    session.client?.close(ReasonCode.ServerUnavailable, 'the session store did not take a write')
+    this.troubles.say(error)
+    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
+    client?.close(code, 'the session store did not take a write')
   }
 
   /** Sends a client's packets to onPacketReceived and onPacketSent, from its next connection on and for the present one. */

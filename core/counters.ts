@@ -25,7 +25,13 @@ export class Counters {
     noMember: 0,
     sessionEnded: 0,
     storeFailed: 0,
+    notAuthorized: 0,
   }
+  /** Attempts to connect that authentication refused. */
+  authFailed = 0
+  /** Attempts that had to wait, because too many from their address had failed; and those refused because too many waited. */
+  authSlowed = 0
+  authTurnedAway = 0
   /** Connections closed for breaking the protocol. */
   protocolErrors = 0
   /** Taps that failed. */

@@ -15,7 +15,7 @@ import { guardTaps, type TapError, type TapGuardOptions, type TapPolicy } from '
 /** Order within a hook: lower runs first; within a stage, the order of the plugin list. */
 export const Stage = { Guard: -200, Transform: -100, Default: 0, Record: 100, Observe: 200 } as const
 
-/** What a client may publish and subscribe to, as the authentication answer said it. Absent means not restricted by rights. */
+/** What a client may publish and subscribe to, as topic filters. Plugin `topicSecurity` asks for them: there, what is left out is nothing. */
 export interface Rights {
   readonly authorizedPub?: readonly string[]
   readonly authorizedSub?: readonly string[]
@@ -37,6 +37,8 @@ export interface Refusal {
   /** For `UseAnotherServer` and `ServerMoved`. */
   serverReference?: string
   userProperties?: UserProperty[]
+  /** From `onAuthenticate`: trouble that the client is not to blame for, so no failed attempt of its address. */
+  blameless?: boolean
 }
 
 /** A reason code from 0x80 on, a refusal with more to say, or `false` for 0x87 NotAuthorized. */
@@ -216,6 +218,8 @@ export type DropReason =
   | 'sessionEnded'
   /** The store refused or lost it. */
   | 'storeFailed'
+  /** It waited for a client that may no longer have it. */
+  | 'notAuthorized'
 
 /** How a connection ended. */
 export interface DisconnectReason {

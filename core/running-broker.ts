@@ -5,13 +5,18 @@ import type { ResolvedConfig } from './config/config.ts'
 import { PluginHost } from './config/plugin-host.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
-import type { Hooks } from './hooks.ts'
+import type { Hooks, Rights } from './hooks.ts'
 import type { Log } from './log.ts'
+import type { Whom } from './sessions/authority.ts'
 import { type Clock, SystemClock } from './time/clock.ts'
 
 export interface StartOptions {
   /** Default: real time. */
   readonly clock?: Clock
+}
+
+interface ListenerOptions {
+  readonly allowAnonymous?: boolean | null
 }
 
 /** A broker that serves clients, until `stop`. */
@@ -31,7 +36,7 @@ export class RunningBroker {
     config: ResolvedConfig,
     { clock = new SystemClock() }: StartOptions = {},
   ): Promise<RunningBroker> {
-    const broker = new Broker(config.settings, clock, catalogue.version)
+    const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
     const host = new PluginHost({
       context: () => ({ hooks: broker.hooks, services: broker.services, broker, log: broker.log, clock }),
       has: service => broker.services.has(service as never),
@@ -43,7 +48,7 @@ export class RunningBroker {
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)
-      running.#checkOpen(config)
+      running.#checkOpen(catalogue, config)
       for (const line of await host.listen()) broker.log.info(line)
       if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
@@ -54,8 +59,11 @@ export class RunningBroker {
     return running
   }
 
-  #checkOpen({ settings }: ResolvedConfig): void {
-    if (!this.#broker.unguarded) return
+  #checkOpen(catalogue: Catalogue, { settings, plugins }: ResolvedConfig): void {
+    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.listener === true)
+    // Where each listener says for itself whom it lets in, nothing is left to say at the root.
+    const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
+    if (said || !this.#broker.unguarded()) return
     const cure = 'add an authentication plugin, or say allowAnonymous: true'
     if (settings.requireAuthentication) {
       throw new OperatorError(
@@ -89,6 +97,11 @@ export class RunningBroker {
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish(message: ServerMessage): Promise<void> {
     return this.#broker.publish(message)
+  }
+
+  /** Gives other rights to a client by its id, `'meter-7'`, or to all of a user, `{ username: 'alice' }`; see `Broker.setRights`. */
+  setRights(whom: Whom, rights: Rights | null): number {
+    return this.#broker.setRights(whom, rights)
   }
 
   /** Hands new options to the plugin of that name; what is left out gets its default. `false` if it takes none while running. */

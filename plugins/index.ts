@@ -1,10 +1,14 @@
 import { defineCatalogue } from '../core/config/catalogue.ts'
+import { authCertificateOptions } from './auth-certificate/options.ts'
+import { authFileOptions } from './auth-file/options.ts'
+import { authHttpOptions } from './auth-http/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
 import { sysTopicOptions } from './sys-topic/options.ts'
+import { topicSecurityOptions } from './topic-security/options.ts'
 
 /**
  * The built-in plugins: names and option schemas. An implementation is imported only when a preset or a config uses it,
@@ -16,6 +20,17 @@ export const plugins = defineCatalogue({
   plugins: {
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
+    authCertificate: {
+      options: authCertificateOptions,
+      load: async () => (await import('./auth-certificate/plugin.ts')).authCertificate,
+    },
+    authFile: { options: authFileOptions, load: async () => (await import('./auth-file/plugin.ts')).authFile },
+    authHttp: { options: authHttpOptions, load: async () => (await import('./auth-http/plugin.ts')).authHttp },
+    topicSecurity: {
+      options: topicSecurityOptions,
+      turnedOnBy: 'enableTopicSubPubSecure',
+      load: async () => (await import('./topic-security/plugin.ts')).topicSecurity,
+    },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },

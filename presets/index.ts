@@ -14,6 +14,13 @@ export const catalogue = defineCatalogue({
   plugins,
   presets,
   defaultPreset: 'standalone',
+  commands: {
+    passwd: {
+      usage: 'FILE USER',
+      help: 'add a user to the file of authFile, or change its password (--delete: take it out)',
+      load: async () => (await import('../plugins/auth-file/passwd.ts')).passwd,
+    },
+  },
   exports: () => import('./index.ts'),
 })
 
@@ -38,7 +45,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
 export type { Broker, ServerMessage } from '../core/broker.ts'
 export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
-export type { Transport, TransportEvents } from '../core/connection/transport.ts'
+export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export {
@@ -60,10 +67,12 @@ export type { Log } from '../core/log.ts'
 export type { Delivery } from '../core/messages/delivery.ts'
 export { Message } from '../core/messages/message.ts'
 export type { Receipt } from '../core/messages/receipt.ts'
+export { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../core/messages/stored-message.ts'
 export { definePlugin, type Plugin, type PluginFactory, type RunningPlugin } from '../core/plugin.ts'
 export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
 export { ReasonCode, reasonName } from '../core/reason.ts'
-export type { RetainedStore } from '../core/routing/retained.ts'
+export type { RetainedCursor, RetainedPage, RetainedStore } from '../core/routing/retained.ts'
+export { RetainedTree } from '../core/routing/retained-tree.ts'
 export type { Member, Route, ShareGroup } from '../core/routing/router.ts'
 export type { Subscription } from '../core/routing/subscription.ts'
 export { covers, isTopicFilter, isTopicName, matches } from '../core/routing/topic.ts'
@@ -71,7 +80,10 @@ export type { RunningBroker } from '../core/running-broker.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
-export type { SessionStore } from '../core/sessions/session-store.ts'
+export type { Whom } from '../core/sessions/authority.ts'
+export { queuedBytes } from '../core/sessions/message-queue.ts'
+// Errors and types of the store services: docs/writing-a-store.md.
+export * from '../core/sessions/session-store.ts'
 export { TapError } from '../core/taps.ts'
 export { type Clock, SystemClock, type Timer } from '../core/time/clock.ts'
 export { ManualClock } from '../core/time/manual-clock.ts'

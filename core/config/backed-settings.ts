@@ -9,7 +9,7 @@ export function unbackedSettings(settings: Settings, plugins: readonly ResolvedP
   if (settings.enableTopicSubPubSecure && !has('topicSecurity')) {
     problems.push({
       path: 'enableTopicSubPubSecure',
-      text: 'no plugin here is topicSecurity, so nobody would check rights; leave it out, or check them in a plugin of your own that taps onAuthorize',
+      text: 'topicSecurity is off, so nobody would check rights; leave topicSecurity: false out, or enableTopicSubPubSecure, and check them in a plugin of your own that taps onAuthorize',
     })
   }
   if (!settings.enableInnerCache && !has('redis')) {

@@ -12,8 +12,27 @@ export interface Catalogue {
   readonly defaultPreset?: string
   /** Services that core itself provides, whatever plugins there are. */
   readonly services?: readonly string[]
+  /** Commands that plugins bring along, beside those of core: `passwd`. */
+  readonly commands?: Readonly<Record<string, CatalogueCommand>>
   /** The package's own exports: what `import … from 'mqttx-broker'` gives within a config, installed or not. */
   readonly exports?: () => Promise<object>
+}
+
+/** A command of a plugin's. */
+export interface CatalogueCommand {
+  /** What stands behind its name in the help. */
+  readonly usage: string
+  readonly help: string
+  /** Its implementation: takes the arguments behind its name, resolves to the exit code. */
+  load(): Promise<(args: readonly string[], io: CommandIo) => Promise<number>>
+}
+
+/** What a command needs of the world around it. */
+export interface CommandIo {
+  /** The current folder. */
+  readonly folder: string
+  /** Writes a line to standard output. */
+  out(line: string): void
 }
 
 /** One built-in plugin. Its implementation is imported only when it is used, for the sake of start-up. */
@@ -25,6 +44,8 @@ export interface CatalogueEntry {
   readonly listener?: boolean
   /** Preset `test` and `enableTestMode` turn it off, with a warning if it was asked for. */
   readonly offInTestMode?: boolean
+  /** A setting of the broker's own that turns it on where it is true, as its section does. */
+  readonly turnedOnBy?: string
   load(): Promise<AnyPluginFactory>
 }
 

@@ -1,6 +1,6 @@
 import { OperatorError } from '../errors.ts'
 import type { Catalogue } from './catalogue.ts'
-import { help, parseCommand, type RunCommand } from './command-line.ts'
+import { helpWith, parseCommand, type RunCommand } from './command-line.ts'
 import type { ResolvedConfig } from './config.ts'
 
 /** What the command needs of the world around it; `presets/bin.ts` hands in the process, a test something smaller. */
@@ -36,10 +36,19 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
   // Asked for before anything is parsed, so that a command line which cannot be parsed can be looked into too.
   const verbose = argv.includes('--verbose')
   try {
-    const command = parseCommand(argv)
+    const [name = '', ...args] = argv
+    const { commands = {} } = catalogue
+    if (Object.hasOwn(commands, name)) {
+      const run = await commands[name]!.load()
+      return await run(
+        args.filter(argument => argument !== '--verbose'),
+        io,
+      )
+    }
+    const command = parseCommand(argv, Object.keys(commands))
     switch (command.name) {
       case 'help':
-        io.out(help)
+        io.out(helpWith(commands))
         return 0
       case 'version':
         io.out(catalogue.version)

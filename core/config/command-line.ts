@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OperatorError } from '../errors.ts'
 import type { Assignment } from './assignments.ts'
+import type { CatalogueCommand } from './catalogue.ts'
 import { suggest, unknownName } from './suggestion.ts'
 
 export const help = `Usage: mqttx-broker [start] [options]   run a broker
@@ -41,8 +42,14 @@ const options = {
   version: { type: 'boolean', short: 'v' },
 } as const
 
-/** The command that the arguments say; what cannot be understood is an `OperatorError` with what was meant. */
-export function parseCommand(argv: readonly string[]): Command {
+/** The help, with the commands that plugins bring along. */
+export function helpWith(commands: Readonly<Record<string, CatalogueCommand>> = {}): string {
+  const lines = Object.entries(commands).map(([name, one]) => `       mqttx-broker ${`${name} ${one.usage}`.padEnd(19)} ${one.help}\n`)
+  return help.replace('\n\nOptions:', `\n${lines.join('')}\nOptions:`)
+}
+
+/** The command that the arguments say; what cannot be understood is an `OperatorError` with what was meant. `more`: commands that others carry out. */
+export function parseCommand(argv: readonly string[], more: readonly string[] = []): Command {
   const { values, positionals, tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true })
   const problems: string[] = []
   for (const token of tokens) {
@@ -64,8 +71,9 @@ export function parseCommand(argv: readonly string[]): Command {
   const [first = 'start', ...rest] = positionals
   const name = commands.find(command => command === first)
   if (name === undefined) {
-    const meant = suggest(first, commands)
-    const cure = meant === undefined ? `there are ${commands.join(', ')}` : `did you mean ${meant}?`
+    const names = [...commands, ...more]
+    const meant = suggest(first, names)
+    const cure = meant === undefined ? `there are ${names.join(', ')}` : `did you mean ${meant}?`
     throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
   }
   if (rest.length > 0) throw new OperatorError('ERR_ARGUMENTS', `${rest[0]}: one command at a time; options begin with --`)

@@ -53,6 +53,8 @@ export interface ResolvedConfig {
   /** What is not wrong but probably not meant either; one log line each. */
   readonly warnings: readonly string[]
   readonly configFile: string | undefined
+  /** The folder that paths in the config are relative to. */
+  readonly folder: string
 }
 
 /** Merges preset, file, environment and command line or object, checks everything, and says which plugins run in which order. */
@@ -64,6 +66,7 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   const tree = new ConfigTree(catalogue.plugins)
   if (chosen.settings !== undefined) tree.merge(chosen.settings, `preset ${chosen.name}`)
   for (const layer of layers) layer.into(tree)
+  turnOn(catalogue, tree)
   problems.push(...tree.problems)
 
   const settings = checkRoot(catalogue, tree, problems)
@@ -80,7 +83,16 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   })
   const { plugins, warnings } = plan
   const configFile = sources.file?.path
-  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile }
+  const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
+  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile, folder }
+}
+
+// `enableTopicSubPubSecure: true` stands for an empty section of its plugin.
+function turnOn({ plugins }: Catalogue, tree: ConfigTree): void {
+  for (const [name, { turnedOnBy }] of Object.entries(plugins)) {
+    if (turnedOnBy === undefined || tree.values[turnedOnBy] !== true || tree.values[name] !== undefined) continue
+    tree.set([name], {}, tree.whoSet(turnedOnBy) ?? 'default')
+  }
 }
 
 /** The preset that a config names. */

@@ -54,6 +54,8 @@ export const settingsSchema = defineOptions({
       slowReader: { type: 'string', enum: ['drop', 'disconnect', 'slowPublishers'], default: 'drop' },
       /** The time that plugins have to decide on one message or client; then the answer is a refusal that names the plugin. */
       verdictTimeout: { type: 'duration', default: '5s', minimum: 1 },
+      /** The time for which an acknowledgement is kept back while a store or a plugin still has to keep the message; then its publisher is disconnected, so that it sends it again. */
+      receiptTimeout: { type: 'duration', default: '30s', minimum: 1 },
       /** What a 3.1 or 3.1.1 publisher gets when its message is refused: an acknowledgement and nothing else, or a closed connection. */
       deniedPublish: { type: 'string', enum: ['ack', 'close'], default: 'ack' },
       /** Checks that a payload which says that it is UTF-8 text is such text. */

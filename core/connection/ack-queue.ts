@@ -4,62 +4,93 @@ import type { Properties } from '../protocol/packets.ts'
 interface Waiting {
   readonly qos: 1 | 2
   readonly packetId: number
-  readonly reasonCode: number
-  readonly properties: Properties | undefined
-  settled: boolean
+  reasonCode: number
+  properties: Properties | undefined
+  /** Null once it has settled. */
+  receipt: Receipt | null
   kept: boolean
+  /** When it began to wait, by the broker's coarse clock. */
+  readonly since: number
+  /** What its message keeps in memory. */
+  readonly bytes: number
 }
+
+// The publisher of more than this is not read until some of it is kept.
+const bytesMax = 4_194_304
 
 /** Who writes the acknowledgements that this queue lets go. */
 export interface AckWriter {
   readonly limit: number
+  readonly now: number
   write(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined): void
-  unkept(qos: 1 | 2, packetId: number, error: Error): void
+  /** A message was not kept: the reason code of the acknowledgement that says so; `null` where there is to be none. */
+  unkept(qos: 1 | 2, packetId: number, error: Error): number | null
   crowded(full: boolean): void
 }
 
 /**
  * Acknowledgements leave in the order of the publishes that they answer [MQTT-4.6.0-2] [MQTT-4.6.0-3], though the stores
- * behind them may answer in any order. Bounded by Receive Maximum, and by not reading.
+ * behind them may answer in any order. Bounded by Receive Maximum, and by not reading; what they keep in memory is bounded
+ * too, because a client may send a thousand messages of two mebibytes.
  */
 export class AckQueue {
   readonly #writer: AckWriter
   #waiting: Waiting[]
+  #bytes: number
 
   constructor(writer: AckWriter) {
     this.#writer = writer
     this.#waiting = []
+    this.#bytes = 0
   }
 
   get length(): number {
     return this.#waiting.length
   }
 
-  push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
+  /** True where the first has waited since before `time`, and not because somebody reads slowly. */
+  overdue(time: number): boolean {
+    const first = this.#waiting[0]
+    return first !== undefined && first.receipt !== null && !first.receipt.slowed && first.since < time
+  }
+
+  push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null, bytes: number): void {
     const settled = receipt === null || (receipt.settled && receipt.error === undefined)
-    const waiting = { qos, packetId, reasonCode, properties, settled, kept: true }
+    const pending = settled ? null : receipt
+    const waiting: Waiting = { qos, packetId, reasonCode, properties, receipt: pending, kept: true, since: this.#writer.now, bytes }
     this.#waiting.push(waiting)
-    if (!settled) {
-      receipt!.onSettled(error => {
-        waiting.settled = true
-        waiting.kept = error === undefined
-        if (error !== undefined) this.#writer.unkept(qos, packetId, error)
+    this.#bytes += bytes
+    if (pending !== null) {
+      pending.onSettled(error => {
+        waiting.receipt = null
+        if (error !== undefined) this.#refused(waiting, this.#writer.unkept(qos, packetId, error))
         this.#leave()
       })
     }
-    if (this.#waiting.length >= this.#writer.limit) this.#writer.crowded(true)
+    if (this.#full) this.#writer.crowded(true)
     this.#leave()
+  }
+
+  get #full(): boolean {
+    return this.#waiting.length >= this.#writer.limit || this.#bytes > bytesMax
+  }
+
+  #refused(waiting: Waiting, reasonCode: number | null): void {
+    waiting.kept = reasonCode !== null
+    waiting.reasonCode = reasonCode ?? 0
+    waiting.properties = undefined
   }
 
   #leave(): void {
     let count = 0
-    while (count < this.#waiting.length && this.#waiting[count]!.settled) {
-      const { qos, packetId, reasonCode, properties, kept } = this.#waiting[count]!
+    while (count < this.#waiting.length && this.#waiting[count]!.receipt === null) {
+      const { qos, packetId, reasonCode, properties, kept, bytes } = this.#waiting[count]!
+      this.#bytes -= bytes
       if (kept) this.#writer.write(qos, packetId, reasonCode, properties)
       count += 1
     }
     if (count === 0) return
     this.#waiting.splice(0, count)
-    if (this.#waiting.length < this.#writer.limit) this.#writer.crowded(false)
+    if (!this.#full) this.#writer.crowded(false)
   }
 }

@@ -1,9 +1,11 @@
 import { MqttError } from '../errors.ts'
+import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import { PacketType, type QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
+import { StoreFullError } from '../sessions/session-store.ts'
 import { AckQueue } from './ack-queue.ts'
 import type { Client } from './client.ts'
 
@@ -12,11 +14,16 @@ export class Acknowledger {
   readonly #client: Client
   readonly #queue: AckQueue
   #quotaUsed: number
+  // Repeats of messages that are still being kept, and since when there were any.
+  #joins: number
+  #joinedAt: number
 
   constructor(client: Client) {
     this.#client = client
     this.#queue = new AckQueue(this)
     this.#quotaUsed = 0
+    this.#joins = 0
+    this.#joinedAt = 0
   }
 
   /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
@@ -44,7 +51,7 @@ export class Acknowledger {
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
   #repeat(packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
-      this.#queue.push(2, packetId, known, undefined, null)
+      this.#queue.push(2, packetId, known, undefined, null, 0)
       return
     }
     this.#join(packetId, reasonCode => {
@@ -67,18 +74,47 @@ export class Acknowledger {
     if (joined.length >= this.limit)
       throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `packet identifier ${packetId} comes again and again`)
     joined.push(reasonCode => {
+      this.#joins -= 1
       if (!this.#client.closed) callback(reasonCode)
     })
     session.joined.set(packetId, joined)
+    if (this.#joins === 0) this.#joinedAt = this.now
+    this.#joins += 1
+    this.#client.broker.withheld.add(this)
   }
 
   /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
-  acknowledge(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null): void {
+  acknowledge(
+    qos: 1 | 2,
+    packetId: number,
+    reasonCode: number,
+    properties: Properties | undefined,
+    receipt: Receipt | null,
+    message: Message,
+  ): void {
     if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
       this.write(qos, packetId, reasonCode, properties)
     } else {
-      this.#queue.push(qos, packetId, reasonCode, properties, receipt)
+      if (this.#queue.length === 0) this.#client.broker.withheld.add(this)
+      this.#queue.push(qos, packetId, reasonCode, properties, receipt, message.payloadLength)
     }
+  }
+
+  /** Called now and then while acknowledgements are kept back: a store that hangs, or a plugin, does not keep them for ever. */
+  watch(now: number): void {
+    const client = this.#client
+    const { broker } = client
+    if (client.closed || (this.#queue.length === 0 && this.#joins === 0)) {
+      broker.withheld.delete(this)
+      return
+    }
+    const time = now - broker.settings.mqtt.receiptTimeout
+    if (!this.#queue.overdue(time) && (this.#joins === 0 || this.#joinedAt >= time)) return
+    broker.log.warn(
+      { clientId: client.clientId },
+      'a message was not kept in time; its publisher is disconnected so that it sends it again',
+    )
+    client.close(ReasonCode.ServerUnavailable, 'the message was not kept in time')
   }
 
   /** Writes PUBACK or PUBREC now. */
@@ -102,31 +138,46 @@ export class Acknowledger {
 
   /** PUBCOMP: the identifier is free again. */
   complete(session: Session, packetId: number): void {
-    session.received?.delete(packetId)
-    this.#quotaFreed()
+    // A PUBREL that came twice frees one place.
+    if (session.received?.delete(packetId) === true) this.#quotaFreed()
     this.#client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.Success)
   }
 
-  /** The store did not keep a message: no acknowledgement, and the client sends it again on its next connection. */
-  unkept(qos: 1 | 2, packetId: number, error: Error): void {
+  /**
+   * The store did not keep a message. Where it is full an MQTT 5 client is told so in the acknowledgement, whose reason code is
+   * returned, and may go on; else there is none (`null`), and the client sends it again on its next connection.
+   */
+  unkept(qos: 1 | 2, packetId: number, error: Error): ReasonCode | null {
     const client = this.#client
+    const full = error instanceof StoreFullError
+    if (full && client.version === 5 && !client.closed) {
+      if (qos === 2) this.#forgetKept(packetId)
+      return ReasonCode.QuotaExceeded
+    }
     if (qos === 2) this.abandon(packetId)
+    // The first of many that were on their way says it for all of them.
+    if (client.closed) return null
     client.broker.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
     )
-    client.close(ReasonCode.ServerUnavailable, 'the message could not be kept')
+    client.close(full ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable, 'the message could not be kept')
+    return null
   }
 
   /** A QoS 2 message gets no answer at all: when it comes again, it is a new one. */
   abandon(packetId: number): void {
-    const { broker } = this.#client
     const session = this.#client.session!
     if (session.received?.get(packetId) !== 'pending') return
     session.received.delete(packetId)
-    // Its identifier may have been kept though something else about it was not.
-    if (session.durable) session.write(broker.sessions.forget(session, packetId))
+    this.#forgetKept(packetId)
     this.#tellJoined(packetId, null)
+  }
+
+  // The identifier may have been kept though something else about its message was not.
+  #forgetKept(packetId: number): void {
+    const session = this.#client.session!
+    if (session.durable) session.write(this.#client.broker.sessions.forget(session, packetId))
   }
 
   #tellJoined(packetId: number, reasonCode: number | null): void {
@@ -141,6 +192,10 @@ export class Acknowledger {
   crowded(full: boolean): void {
     if (full) this.#client.hold('acks')
     else this.#client.release('acks')
+  }
+
+  get now(): number {
+    return this.#client.broker.now
   }
 
   /** Acknowledgements that may wait before the client is not read any further. */

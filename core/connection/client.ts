@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.ts'
 import { MqttError } from '../errors.ts'
 import { handlePacket } from '../handlers/index.ts'
+import { handleManyFilters } from '../handlers/many-filters.ts'
 import { handlePublish } from '../handlers/publish.ts'
 import { textOf } from '../handlers/refusal.ts'
 import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from '../hooks.ts'
@@ -8,6 +9,7 @@ import type { Message } from '../messages/message.ts'
 import { PacketType, type ProtocolVersion } from '../protocol/constants.ts'
 import { Decoder, type PacketSink } from '../protocol/decoder.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
 import { connackCode, connackReturnCode, ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
@@ -70,6 +72,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onGone: (() => void) | null
   /** Packets go to onPacketReceived and onPacketSent. */
   traced: boolean
+  #refusals: number
+  #refusalsLoggedAt: number
   /** Inbound topic aliases. */
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
@@ -107,6 +111,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.onConnectBegan = false
     this.onGone = null
     this.traced = false
+    this.#refusals = 0
+    this.#refusalsLoggedAt = 0
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
     this.timer = broker.wheelItem(this)
@@ -156,7 +162,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onPacket(packet: Exclude<Packet, PublishPacket>): void {
     if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
-    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
     const { lane } = this
     if (this.#authWaiter !== null && packet.type === PacketType.Auth) {
       this.#answerAuth(packet)
@@ -171,8 +177,16 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
+  onManyFilters(packet: ManyFilters): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
+    this.broker.counters.packetsReceived += 1
+    const { lane } = this
+    if (lane.idle) lane.block(handleManyFilters(this, packet))
+    else lane.wait(packet)
+  }
+
   /** Before CONNACK: a client that authenticates step by step must send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
-  #mayCome({ type }: Packet): boolean {
+  #mayCome({ type }: { readonly type: number }): boolean {
     if (this.#state === 'closed') return false
     if (this.#state === 'new' || this.authMethod === undefined || type === PacketType.Auth) return true
     if (type === PacketType.Disconnect) {
@@ -230,6 +244,9 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.broker.wheel.cancel(this.timer)
     this.version = packet.version
     this.clientId = packet.clientId
+    // Whoever authenticates is told the name that counts, and checks a password against that one.
+    const { username } = this.transport
+    if (username !== undefined) packet.username = username
     this.username = packet.username ?? null
     this.keepAlive = packet.keepAlive
     const { properties } = packet
@@ -243,7 +260,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
       sender.problemInformation = properties?.requestProblemInformation !== 0
     }
     this.traced = this.broker.traces(this.clientId)
-    if (this.traced) this.broker.hooks.onPacketReceived.call(this, packet)
+    if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
   }
 
   /** What the authentication said. */
@@ -336,6 +353,16 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#authWaiter = null
     if (this.#state === 'connecting') this.broker.wheel.cancel(this.timer)
     answer(packet)
+  }
+
+  /** Says in the log that a publish was refused: once a second at most, for whoever may not publish may still try. */
+  refusedPublish(topic: string, reasonCode: number): void {
+    const { log, now } = this.broker
+    this.#refusals += 1
+    if (now - this.#refusalsLoggedAt < 1000) return
+    log.info({ clientId: this.clientId, topic, reasonCode, count: this.#refusals }, 'publish refused')
+    this.#refusalsLoggedAt = now
+    this.#refusals = 0
   }
 
   // ---- a reader that does not keep up
@@ -444,6 +471,17 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.transport.end()
     broker.linger(this, lingerMs)
   }
+}
+
+const hidden = Buffer.from('***')
+
+/** A packet as traces show it: there is a password or there is none, but not which. */
+function withoutSecrets(packet: Packet): Packet {
+  if (packet.type !== PacketType.Connect && packet.type !== PacketType.Auth) return packet
+  const shown = { ...packet }
+  if (shown.type === PacketType.Connect && shown.password !== undefined) shown.password = hidden
+  if (shown.properties?.authenticationData !== undefined) shown.properties = { ...shown.properties, authenticationData: hidden }
+  return shown
 }
 
 function isOutboundAck(type: number): boolean {

@@ -1,13 +1,15 @@
 import { handlePacket } from '../handlers/index.ts'
+import { handleManyFilters } from '../handlers/many-filters.ts'
 import { completePublish, handlePublish, type PendingPublish } from '../handlers/publish.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import { ManyFilters } from '../protocol/many-filters.ts'
 import type { Packet, PublishPacket } from '../protocol/packets.ts'
 import { propertyBytes, queuedBytes } from '../sessions/message-queue.ts'
 import type { Client } from './client.ts'
 
 /** A packet that waits for its turn; a publish is a copy of its own. */
-type Waiting = Exclude<Packet, PublishPacket> | InboundPublish
+type Waiting = Exclude<Packet, PublishPacket> | InboundPublish | ManyFilters
 // `bytes`: what it keeps in memory, noted once, because a plugin may change the message meanwhile.
 type Entry =
   | { readonly packet: Waiting; readonly publish: null; readonly bytes: number }
@@ -131,7 +133,7 @@ export class Lane {
         }
         continue
       }
-      const done = handlePacket(client, packet)
+      const done = packet instanceof ManyFilters ? handleManyFilters(client, packet) : handlePacket(client, packet)
       if (done !== undefined) this.block(done)
     }
   }
@@ -141,6 +143,7 @@ const laneBytesMax = 1_048_576
 
 /** What a packet that waits keeps in memory, roughly: SUBSCRIBE may hold two mebibytes of filters, any packet as much of properties. */
 function bytesOf(packet: Waiting): number {
+  if (packet instanceof ManyFilters) return packet.size
   let bytes = 'properties' in packet && packet.properties !== undefined ? propertyBytes(packet.properties) : 0
   if (packet.type === PacketType.Publish) bytes += packet.end - packet.start
   else if (packet.type === PacketType.Subscribe) for (const { filter } of packet.subscriptions) bytes += filter.length + 100

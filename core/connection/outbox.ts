@@ -1,5 +1,6 @@
 import type { PublishFrame } from '../protocol/publish-frame.ts'
-import type { Flusher } from './flusher.ts'
+import { type Flusher, largeBuffer } from './flusher.ts'
+import type { Piece, Trail } from './trail.ts'
 import type { Transport } from './transport.ts'
 
 // A connection with more than this to say does not wait for the end of the turn.
@@ -17,9 +18,8 @@ const copyMax = 2048
 export class Outbox {
   readonly #transport: Transport
   readonly #flusher: Flusher
-  // Pieces in order: sealed buffers and shared frames, each frame with the packet identifier that it gets here.
-  #pieces: (Buffer | PublishFrame)[] | null
-  #packetIds: number[] | null
+  // Sealed buffers and shared frames in order, each frame with the packet identifier that it gets here.
+  #trail: Trail | null
   #pooled: Buffer[] | null
   #tail: Buffer | null
   #used: number
@@ -31,8 +31,7 @@ export class Outbox {
   constructor(transport: Transport, flusher: Flusher) {
     this.#transport = transport
     this.#flusher = flusher
-    this.#pieces = null
-    this.#packetIds = null
+    this.#trail = null
     this.#pooled = null
     this.#tail = null
     this.#used = 0
@@ -89,7 +88,7 @@ export class Outbox {
     if (this.blocked || this.#bytes === 0) return
     const transport = this.#transport
     const flusher = this.#flusher
-    if (this.#pieces === null) {
+    if (this.#trail === null) {
       const tail = this.#tail!
       flusher.writes += 1
       // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
@@ -101,15 +100,13 @@ export class Outbox {
       return
     }
     this.#seal()
-    const pieces = this.#pieces
-    const packetIds = this.#packetIds!
+    const trail: Trail = this.#trail
     const pooled = this.#pooled
     const bytes = this.#bytes
-    this.#pieces = null
-    this.#packetIds = null
+    this.#trail = null
     this.#pooled = null
     this.#bytes = 0
-    const free = flusher.write(transport, pieces, packetIds, bytes)
+    const free = flusher.write(transport, trail, bytes)
     if (free && pooled !== null) for (let i = 0; i < pooled.length; i++) flusher.pool.give(pooled[i]!)
     this.blocked = transport.bufferedBytes > 0
   }
@@ -128,8 +125,7 @@ export class Outbox {
 
   /** Forgets what waits; the connection is gone. */
   discard(): void {
-    this.#pieces = null
-    this.#packetIds = null
+    this.#trail = null
     this.#pooled = null
     this.#tail = null
     this.#used = 0
@@ -144,36 +140,47 @@ export class Outbox {
 
   #append(piece: Buffer | PublishFrame, packetId: number, size: number): void {
     if (this.#tail !== null) this.#seal()
-    this.#pieces ??= []
-    this.#packetIds ??= []
-    this.#pieces.push(piece)
-    this.#packetIds.push(packetId)
+    this.#step(piece, packetId)
     this.#grown(size)
   }
 
   #reserve(size: number): number {
-    const { pool } = this.#flusher
-    if (this.#tail === null) this.#tail = pool.take(size, this.#bytes > 0)
-    else if (this.#used + size > this.#tail.length) {
-      this.#seal()
-      this.#tail = pool.take(size, true)
-    }
+    const tail = this.#tail
+    if (tail === null) this.#tail = this.#flusher.pool.take(size)
+    else if (this.#used + size > tail.length) this.#makeRoom(tail, size)
     const at = this.#used
     this.#used += size
     this.#grown(size)
     return at
   }
 
+  // The tail moves into a larger buffer; one that is large already is sealed, and the next begun.
+  #makeRoom(tail: Buffer, size: number): void {
+    const { pool } = this.#flusher
+    const used = this.#used
+    if (used + size > largeBuffer) {
+      this.#seal()
+      this.#tail = pool.take(Math.max(size, largeBuffer))
+      return
+    }
+    const larger = pool.take(used + size)
+    larger.set(used === tail.length ? tail : tail.subarray(0, used))
+    pool.give(tail)
+    this.#tail = larger
+  }
+
   #seal(): void {
     if (this.#tail === null) return
-    this.#pieces ??= []
-    this.#packetIds ??= []
     this.#pooled ??= []
-    this.#pieces.push(this.#tail.subarray(0, this.#used))
-    this.#packetIds.push(0)
+    this.#step(this.#tail.subarray(0, this.#used), 0)
     this.#pooled.push(this.#tail)
     this.#tail = null
     this.#used = 0
+  }
+
+  #step(piece: Piece, packetId: number): void {
+    const at = this.#trail ?? this.#flusher.start
+    this.#trail = at.step(piece, packetId)
   }
 
   #grown(size: number): void {

@@ -29,11 +29,11 @@ export class StreamTransport implements Transport {
   }
 
   /** Connects the stream's events with the broker. Shared functions on the stream, no closure for each event. */
-  listen(events: TransportEvents, readsItself: boolean): void {
+  listen(events: TransportEvents): void {
     const stream = this.#stream as BoundStream
     stream[eventsKey] = events
     stream[errorKey] = undefined
-    if (!readsItself) stream.on('data', onData)
+    stream.on('data', onData)
     stream.on('drain', onDrain)
     stream.on('end', onEnd)
     stream.on('error', onError)

@@ -1,3 +1,21 @@
+/** What a client's certificate says. */
+export interface PeerCertificate {
+  /** The distinguished name as RFC 4514 writes it, most particular part first: `CN=meter-7,O=Example`. */
+  readonly subject: string
+  /** The last common name of the subject. */
+  readonly commonName: string | undefined
+  /** The issuer's distinguished name. */
+  readonly issuer: string
+  readonly serialNumber: string
+  /** SHA-256 of the whole certificate: 64 hexadecimal digits, lower case, no colons. */
+  readonly fingerprint: string
+  /** Milliseconds since the Unix epoch. */
+  readonly validFrom: number
+  readonly validTo: number
+  /** It was issued by one of the CAs that are asked for here, and is valid now. Believe nothing of what is not. */
+  readonly verified: boolean
+}
+
 /** What a listener hands to the broker: one byte stream to one client. */
 export interface Transport {
   /** `tcp`, `tls`, `ws`, `wss`, `memory`… for logs and metrics. */
@@ -6,6 +24,12 @@ export interface Transport {
   readonly remotePort: number
   /** The listener's own name, for its settings. */
   readonly listener: string
+  /** Whether clients on whom no plugin has an opinion are let in here. `undefined`: as `allowAnonymous` at the root says. */
+  readonly allowAnonymous?: boolean | undefined
+  /** What the client's certificate says; `undefined` where it showed none, and until the TLS handshake is done (so in `onAccept`). */
+  readonly peerCertificate?: PeerCertificate | undefined
+  /** The user name that the transport vouches for, by a client certificate; it takes the place of CONNECT's. */
+  readonly username?: string | undefined
   /**
    * Writes bytes. `true`: all of them have been taken and the buffer may be used again. `false`: they belong to the
    * transport now and must never be changed; `onDrain` follows where `bufferedBytes` is not 0.

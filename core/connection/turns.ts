@@ -19,5 +19,56 @@ export class Turns {
   }
 }
 
+/** Lets so many through in each turn of the event loop; the others come in the next ones, in order. */
+export class Gate {
+  readonly #perTurn: number
+  #passed = 0
+  #scheduled = false
+  // At most one for each connection.
+  #waiting: (() => void)[] = []
+  #head = 0
+  readonly #turn = (): void => {
+    this.#scheduled = false
+    this.#passed = 0
+    while (this.#head < this.#waiting.length && this.#passed < this.#perTurn) {
+      this.#passed += 1
+      this.#waiting[this.#head++]!()
+    }
+    if (this.#head === this.#waiting.length) {
+      this.#waiting = []
+      this.#head = 0
+    }
+    if (this.#passed > 0) this.#schedule()
+  }
+
+  constructor(perTurn: number) {
+    this.#perTurn = perTurn
+  }
+
+  /** `undefined`: go on at once. */
+  pass(): Promise<void> | undefined {
+    if (this.#passed < this.#perTurn && this.#head === this.#waiting.length) {
+      this.#passed += 1
+      this.#schedule()
+      return undefined
+    }
+    return new Promise(resolve => this.#waiting.push(resolve))
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(this.#turn)
+  }
+}
+
+/** What is done with many things, done to a slice of them in each turn. */
+export async function inTurns<T>(turns: Turns, items: readonly T[], perTurn: number, step: (slice: readonly T[]) => void): Promise<void> {
+  for (let from = 0; from < items.length; from += perTurn) {
+    await turns.next()
+    step(items.slice(from, from + perTurn))
+  }
+}
+
 /** Filters that are subscribed to, or unsubscribed from, in one turn: some 0.4 ms. */
 export const filtersPerTurn = 128

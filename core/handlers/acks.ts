@@ -27,18 +27,22 @@ export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket
     session.finish(slot)
     return
   }
+  // PUBREL will leave when the store has the first PUBREC.
+  if (slot.handshake === Handshake.Releasing) return
   if (slot.handshake === Handshake.AwaitPubcomp) {
     client.sender.pubrel(packetId)
     return
   }
-  slot.handshake = Handshake.AwaitPubcomp
+  slot.handshake = Handshake.Releasing
+  const released = (): void => {
+    // It may be another message's by now, where the client has sent PUBCOMP before its time.
+    if (slot.packetId !== packetId || slot.handshake !== Handshake.Releasing) return
+    slot.handshake = Handshake.AwaitPubcomp
+    client.sender.pubrel(packetId)
+  }
   const done = session.durable ? client.broker.sessions.release(session, packetId) : undefined
-  if (done === undefined) client.sender.pubrel(packetId)
-  else
-    done.then(
-      () => client.sender.pubrel(packetId),
-      error => client.broker.storeFailed(session, error),
-    )
+  if (done === undefined) released()
+  else done.then(released, error => client.broker.storeFailed(session, error, client))
 }
 
 /** PUBCOMP ends a QoS 2 delivery. */
@@ -65,7 +69,7 @@ export function handlePubrel(client: Client, packet: AckPacket): void {
   else
     done.then(
       () => client.acks.complete(session, packetId),
-      error => client.broker.storeFailed(session, error),
+      error => client.broker.storeFailed(session, error, client),
     )
 }
 

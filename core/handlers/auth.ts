@@ -29,5 +29,6 @@ async function reauthenticate(client: Client, packet: AuthPacket): Promise<void>
     return
   }
   client.admit(result.admission)
+  if (client.session !== null) client.broker.authority.admittedAgain(client.session)
   client.sender.auth(ReasonCode.Success, result.data)
 }

@@ -4,7 +4,7 @@ import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { SessionLostError, type StoredWill } from '../sessions/session-store.ts'
+import { type Claim, SessionLostError, StoreAwayError, type StoredWill, StoreFullError } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import { toRefusal } from './refusal.ts'
 
@@ -19,6 +19,9 @@ export function expiryToMs(seconds: number): number {
 export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
   client.take(packet)
   const { broker } = client
+  const turn = broker.door.pass()
+  if (turn !== undefined) await turn
+  if (client.closed) return
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
@@ -26,7 +29,7 @@ export async function handleConnect(client: Client, packet: ConnectPacket): Prom
     return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
   }
 
-  const admission = await authenticate(client, packet)
+  const admission = await attempt(client, packet)
   if (client.closed) return
   if ('refusal' in admission) return client.refuse(admission.refusal)
   client.admit(admission.admission)
@@ -50,10 +53,35 @@ function identify(client: Client, packet: ConnectPacket): Refusal | null {
   return null
 }
 
-async function authenticate(
-  client: Client,
-  packet: ConnectPacket,
-): Promise<{ admission: Admission; data: Buffer | undefined } | { refusal: Refusal }> {
+type Answer = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
+
+/** One attempt to be let in; one that fails is counted against its address, from which further ones may have to wait. */
+async function attempt(client: Client, packet: ConnectPacket): Promise<Answer> {
+  const { attempts, hooks } = client.broker
+  if (!hooks.onAuthenticate.isUsed() && !hooks.onAuth.isUsed()) return authenticate(client, packet)
+  const entering = attempts.enter(client)
+  if (entering !== true && !(await entering)) {
+    return { refusal: { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' } }
+  }
+  // An exchange waits for its client, who must not keep others out that long.
+  const exchanges = packet.properties?.authenticationMethod !== undefined
+  if (exchanges) attempts.leave(client)
+  try {
+    const answer = await authenticate(client, packet)
+    if ('refusal' in answer && isFailure(answer.refusal)) attempts.failed(client)
+    return answer
+  } finally {
+    if (!exchanges) attempts.leave(client)
+  }
+}
+
+// Not the trouble of those who are asked, which is no fault of the client.
+function isFailure({ reasonCode, blameless }: Refusal): boolean {
+  if (blameless === true) return false
+  return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized || reasonCode === ReasonCode.Banned
+}
+
+async function authenticate(client: Client, packet: ConnectPacket): Promise<Answer> {
   const { hooks, settings } = client.broker
   const method = packet.properties?.authenticationMethod
   if (method !== undefined) {
@@ -63,9 +91,13 @@ async function authenticate(
   }
   const anonymous = { admission: {}, data: undefined }
   const refused = { refusal: { reasonCode: ReasonCode.NotAuthorized, reasonString: 'nobody vouches for this client' } }
-  if (!hooks.onAuthenticate.isUsed()) return settings.allowAnonymous === false ? refused : anonymous
+  const allowAnonymous = client.transport.allowAnonymous ?? settings.allowAnonymous
+  if (!hooks.onAuthenticate.isUsed()) return allowAnonymous === false ? refused : anonymous
   const answer = (await hooks.onAuthenticate.promise(client, packet)) as Admission | ConnectRefusal | true | undefined
-  if (answer === undefined) return settings.allowAnonymous === true ? anonymous : refused
+  if (answer === undefined) {
+    // Nobody has checked the name that it gives itself, so it has none: rights go by names.
+    return allowAnonymous === true ? { admission: { username: client.transport.username ?? null }, data: undefined } : refused
+  }
   if (answer === true) return anonymous
   if (answer === false || typeof answer === 'number' || 'reasonCode' in answer) return { refusal: toRefusal(answer) }
   return { admission: answer, data: undefined }
@@ -82,27 +114,43 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   )
   const will = willOf(client, packet)
   broker.roster.takeOver(client)
-  let claim: Awaited<ReturnType<typeof broker.sessions.claim>>
+  let claim: Claim
   try {
-    const claiming = broker.sessions.claim({
-      clientId: client.clientId,
-      node: settings.brokerId,
-      cleanStart: packet.cleanStart,
-      expiryMs,
-      will: expiryMs > 0 ? will : null,
-    })
-    claim = claiming instanceof Promise ? await claiming : claiming
+    claim = await claimSession(client, packet.cleanStart, expiryMs, will)
   } catch (error) {
-    if (!(error instanceof SessionLostError))
-      broker.log.warn({ clientId: client.clientId, err: error }, 'the session store did not answer a claim')
+    if (error instanceof SessionLostError)
+      return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
+    broker.troubles.say(error)
+    if (error instanceof StoreFullError)
+      return client.refuse({ reasonCode: ReasonCode.QuotaExceeded, reasonString: 'the session store is full' })
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
   if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
+  // What was subscribed to before is asked about again: by now the client may be another's, or its rights may have gone.
+  const { authority } = broker
+  const { changes } = authority
+  let denied = claim.present ? authority.denied(client, claim.subscriptions) : []
+  if (denied instanceof Promise) denied = await denied
   const session = broker.roster.openSession(client, claim, expiryMs)
   // It went while the store was asked: its session must not stay with a connection that is no more.
   if (client.closed) return broker.roster.leave(session, client, false)
+  broker.roster.revoke(session, denied)
   client.will = will
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
+  if (authority.changes !== changes && session.client === client) authority.recheck(session)
+}
+
+/** Makes the client its session's owner. One that needs no store comes in though that is away: nothing is stored under its id. */
+async function claimSession(client: Client, cleanStart: boolean, expiryMs: number, will: StoredWill | null): Promise<Claim> {
+  const { broker, clientId } = client
+  const node = broker.settings.brokerId
+  try {
+    const claim = broker.sessions.claim({ clientId, node, cleanStart, expiryMs, will: expiryMs > 0 ? will : null })
+    return claim instanceof Promise ? await claim : claim
+  } catch (error) {
+    if (!(error instanceof StoreAwayError) || expiryMs > 0 || broker.roster.holds(clientId)) throw error
+    return { epoch: 0, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended: null }
+  }
 }
 
 function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {

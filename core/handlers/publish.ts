@@ -2,7 +2,7 @@ import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
-import { changeFault, publishFault } from '../messages/publish-fault.ts'
+import { changeFault, notAuthorized, publishFault } from '../messages/publish-fault.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
@@ -46,10 +46,13 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   if (message.properties !== undefined) message.changed()
   const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
   const { properties } = message
+  const { changes } = broker.authority
   let returned = false
   onPublish.callAsync(client, message, (_error, verdict) => {
     pending.decided = true
     pending.verdict = verdict ?? changeFault(broker, topic, properties, message)
+    // Its rights may have been taken away while the verdict was awaited.
+    if (broker.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(broker, client, message)
     message.qos = loweredQoS(qos, message.qos)
     if (returned) client.lane.drain()
   })
@@ -87,26 +90,27 @@ export function completePublish(
   const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
   if (qos === 0) return
   const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt)
+  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt, message)
 }
 
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
   const { broker } = client
   broker.drop(client.clientId, message, 'refused')
-  broker.log.info({ clientId: client.clientId, topic: message.topic, reasonCode: refusal.reasonCode }, 'publish refused')
-  if (client.version !== 5) {
-    if (broker.settings.mqtt.deniedPublish === 'close') {
-      if (qos === 2) client.acks.abandon(packetId)
-      client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
-      return
-    }
+  client.refusedPublish(message.topic, refusal.reasonCode)
+  const denied = refusal === notAuthorized ? broker.deniedPublish : 'refuse'
+  if (denied === 'close' || (denied === 'refuse' && client.version !== 5 && broker.settings.mqtt.deniedPublish === 'close')) {
+    if (qos === 2) client.acks.abandon(packetId)
+    client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
+    return
+  }
+  if (client.version !== 5 || denied === 'drop') {
     if (qos === 0) return
     // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
     const session = client.session!
     const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
-    client.acks.acknowledge(qos, packetId, ReasonCode.Success, undefined, receipt)
+    client.acks.acknowledge(qos as 1 | 2, packetId, ReasonCode.Success, undefined, receipt, message)
   } else if (qos > 0) {
-    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null)
+    client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null, message)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Client } from '../connection/client.ts'
-import { filtersPerTurn } from '../connection/turns.ts'
+import { filtersPerTurn, inTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
@@ -8,6 +8,7 @@ import { ReasonCode, subackCode } from '../reason.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { Subscription } from '../routing/subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
+import { StoreFullError } from '../sessions/session-store.ts'
 import { textOf, toRefusal } from './refusal.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
@@ -18,12 +19,21 @@ interface Subscribing {
   readonly reasonCodes: number[]
   /** What the first refusal says; SUBACK has room for one. */
   properties: Properties | undefined
+  /** How often anybody's rights had changed when it came. */
+  readonly changes: number
 }
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
 export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
   const { packetId, subscriptions } = packet
-  const subscribing: Subscribing = { client, packetId, attempts: [], reasonCodes: [], properties: undefined }
+  const subscribing: Subscribing = {
+    client,
+    packetId,
+    attempts: [],
+    reasonCodes: [],
+    properties: undefined,
+    changes: client.broker.authority.changes,
+  }
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
   const named = new Set<string>()
@@ -60,7 +70,7 @@ async function judge(
   const { client, attempts, reasonCodes } = subscribing
   const { hooks, turns } = client.broker
   for (const request of requests) {
-    if (attempts.length % filtersPerTurn === filtersPerTurn - 1) await turns.next()
+    if (requests.length > filtersPerTurn && attempts.length % filtersPerTurn === 0) await turns.next()
     const asked = attempt(request)
     let code: number | undefined = refusedByCore(client, asked)
     if (code === undefined && hooks.onSubscribe.isUsed()) {
@@ -95,31 +105,47 @@ function keep(subscribing: Subscribing): void | Promise<void> {
   const session = client.session!
   const isGranted = (_attempt: SubscriptionAttempt, i: number): boolean => reasonCodes[i]! < 0x80
   const stored = session.durable ? attempts.filter(isGranted).filter(attempt => attempt.lifetime === 'session') : []
-  const done = stored.length > 0 ? client.broker.sessions.subscribe(session, stored.map(subscriptionOf)) : undefined
+  const done = stored.length > 0 ? store(client, stored) : undefined
   if (done === undefined) return grant(subscribing)
   return done.then(
     () => grant(subscribing),
     error => {
-      client.broker.storeFailed(session, error)
-      reasonCodes.fill(ReasonCode.UnspecifiedError)
-      answer(subscribing, [])
+      // Nothing was kept of what was granted; where the store is full, the client is told and may go on.
+      if (!(error instanceof StoreFullError)) client.broker.storeFailed(session, error, client)
+      for (const [i, code] of reasonCodes.entries()) if (code < 0x80) reasonCodes[i] = ReasonCode.QuotaExceeded
+      answer(subscribing)
     },
   )
 }
 
-function grant(subscribing: Subscribing): void | Promise<void> {
-  const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
-  if (granted.length > filtersPerTurn) return registerMany(subscribing, granted)
-  register(subscribing.client, granted)
-  answer(subscribing, granted)
+function store(client: Client, stored: readonly SubscriptionAttempt[]): void | Promise<void> {
+  const { sessions, turns } = client.broker
+  const session = client.session!
+  if (stored.length <= filtersPerTurn) return sessions.subscribe(session, stored.map(subscriptionOf))
+  const done: (void | Promise<void>)[] = []
+  const handed = inTurns(turns, stored, filtersPerTurn, slice => {
+    const kept = sessions.subscribe(session, slice.map(subscriptionOf))
+    // Looked at below, with the rest; until then a failure is nobody's unhandled rejection.
+    kept?.catch(() => {})
+    done.push(kept)
+  })
+  return handed.then(() => Promise.all(done)).then(() => {})
 }
 
-async function registerMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
-  for (let from = 0; from < granted.length; from += filtersPerTurn) {
-    await subscribing.client.broker.turns.next()
-    register(subscribing.client, granted.slice(from, from + filtersPerTurn))
-  }
-  answer(subscribing, granted)
+function grant(subscribing: Subscribing): void | Promise<void> {
+  const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
+  if (granted.length > filtersPerTurn) return grantMany(subscribing, granted)
+  register(subscribing.client, granted)
+  answer(subscribing)
+  tell(subscribing.client, granted)
+}
+
+async function grantMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
+  const { client } = subscribing
+  const { turns } = client.broker
+  await inTurns(turns, granted, filtersPerTurn, slice => register(client, slice))
+  answer(subscribing)
+  if (client.broker.hooks.onSubscribed.isUsed()) await inTurns(turns, granted, filtersPerTurn, slice => tell(client, slice))
 }
 
 function register({ broker, session }: Client, granted: readonly SubscriptionAttempt[]): void {
@@ -133,7 +159,10 @@ function register({ broker, session }: Client, granted: readonly SubscriptionAtt
   }
 }
 
-function answer({ client, packetId, reasonCodes, properties }: Subscribing, granted: readonly SubscriptionAttempt[]): void {
+function answer({ client, packetId, reasonCodes, properties, changes }: Subscribing): void {
+  // Its rights may have been taken away while the store was asked.
+  const { authority } = client.broker
+  if (authority.changes !== changes && client.session!.client === client) authority.recheck(client.session!)
   if (client.closed) return
   client.sender.packet({
     type: PacketType.Suback,
@@ -142,8 +171,11 @@ function answer({ client, packetId, reasonCodes, properties }: Subscribing, gran
     reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
     properties: client.sender.problemInformation ? properties : undefined, // [MQTT-3.1.2-29]
   })
+}
+
+function tell(client: Client, granted: readonly SubscriptionAttempt[]): void {
   const { onSubscribed } = client.broker.hooks
-  if (onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)
+  if (!client.closed && onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)
 }
 
 function subscriptionOf({ filter, qos, noLocal, retainAsPublished, retainHandling, identifier }: SubscriptionAttempt): Subscription {

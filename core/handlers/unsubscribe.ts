@@ -1,18 +1,61 @@
 import type { Client } from '../connection/client.ts'
-import { filtersPerTurn } from '../connection/turns.ts'
+import { filtersPerTurn, inTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { isPlainFilter, isTopicFilter } from '../routing/topic.ts'
 
+/** One UNSUBSCRIBE on its way: the reason code of each filter, and those that the session had. */
+interface Unsubscribing {
+  readonly client: Client
+  readonly packet: UnsubscribePacket
+  readonly reasonCodes: number[]
+  readonly held: Set<string>
+}
+
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
 export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): void | Promise<void> {
   const { filters } = packet
-  const { broker } = client
+  const unsubscribing: Unsubscribing = { client, packet, reasonCodes: [], held: new Set() }
+  if (filters.length > filtersPerTurn) return unsubscribeMany(unsubscribing)
+  look(unsubscribing, filters)
+  const leaving = [...unsubscribing.held]
+  const done = forget(client, leaving)
+  if (done === undefined) return leave(unsubscribing, leaving)
+  return done.then(
+    () => leave(unsubscribing, leaving),
+    error => failed(client, error),
+  )
+}
+
+/** The same for many filters, a slice in each turn. */
+async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
+  const { client, packet, held } = unsubscribing
+  const { turns, roster, hooks } = client.broker
+  await inTurns(turns, packet.filters, filtersPerTurn, slice => look(unsubscribing, slice))
+  const leaving = [...held]
+  const done: (void | Promise<void>)[] = []
+  await inTurns(turns, leaving, filtersPerTurn, slice => {
+    const gone = forget(client, slice)
+    // Looked at below, with the rest.
+    gone?.catch(() => {})
+    done.push(gone)
+  })
+  try {
+    await Promise.all(done)
+  } catch (error) {
+    return failed(client, error)
+  }
+  await inTurns(turns, leaving, filtersPerTurn, slice => {
+    for (const filter of slice) roster.unsubscribe(client.session!, filter)
+  })
+  answer(unsubscribing)
+  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(client, slice))
+}
+
+function look({ client, reasonCodes, held }: Unsubscribing, filters: readonly string[]): void {
   const session = client.session!
-  const held = new Set<string>()
-  const reasonCodes: number[] = []
   for (const filter of filters) {
     if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(filter))
       throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
@@ -21,41 +64,35 @@ export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): vo
     if (exists) held.add(filter)
     reasonCodes.push(exists ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted)
   }
-  const leaving = [...held]
-  const done = session.durable && leaving.length > 0 ? broker.sessions.unsubscribe(session, leaving) : undefined
-  if (done === undefined) return leave(client, packet, leaving, reasonCodes)
-  return done.then(
-    () => leave(client, packet, leaving, reasonCodes),
-    error => {
-      broker.storeFailed(session, error)
-      client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
-    },
-  )
 }
 
-function leave(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): void | Promise<void> {
-  if (filters.length > filtersPerTurn) return leaveMany(client, packet, filters, reasonCodes)
+function forget({ session, broker }: Client, filters: readonly string[]): void | Promise<void> {
+  if (session!.durable && filters.length > 0) return broker.sessions.unsubscribe(session!, filters)
+}
+
+function failed(client: Client, error: unknown): void {
+  client.broker.storeFailed(client.session!, error, client)
+  client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
+}
+
+function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void {
+  const { client } = unsubscribing
   for (const filter of filters) client.broker.roster.unsubscribe(client.session!, filter)
-  answer(client, packet, filters, reasonCodes)
+  answer(unsubscribing)
+  tell(client, filters)
 }
 
-async function leaveMany(client: Client, packet: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): Promise<void> {
-  const { roster, turns } = client.broker
-  for (let from = 0; from < filters.length; from += filtersPerTurn) {
-    await turns.next()
-    for (const filter of filters.slice(from, from + filtersPerTurn)) roster.unsubscribe(client.session!, filter)
-  }
-  answer(client, packet, filters, reasonCodes)
-}
-
-function answer(client: Client, { packetId }: UnsubscribePacket, filters: readonly string[], reasonCodes: number[]): void {
+function answer({ client, packet, reasonCodes }: Unsubscribing): void {
   if (client.closed) return
   client.sender.packet({
     type: PacketType.Unsuback,
-    packetId,
+    packetId: packet.packetId,
     reasonCodes: client.version === 5 ? reasonCodes : [],
     properties: undefined,
   })
+}
+
+function tell(client: Client, filters: readonly string[]): void {
   const { onUnsubscribed } = client.broker.hooks
-  if (onUnsubscribed.isUsed()) for (const filter of filters) onUnsubscribed.call(client, { filter })
+  if (!client.closed && onUnsubscribed.isUsed()) for (const filter of filters) onUnsubscribed.call(client, { filter })
 }

@@ -30,6 +30,9 @@ export function changeFault(broker: Broker, topic: string, properties: Propertie
   return { reasonCode: ReasonCode.ImplementationSpecificError, reasonString: 'a plugin made the properties invalid' }
 }
 
+/** What a publisher is told that `onAuthorize` does not let pass. One object, by which the handler knows it. */
+export const notAuthorized: Refusal = Object.freeze({ reasonCode: ReasonCode.NotAuthorized })
+
 /** Why a publish, or a will, is refused before any plugin is asked for its verdict. */
 export function publishFault(broker: Broker, publisher: Publisher, message: Message): Refusal | undefined {
   const { topic } = message
@@ -40,6 +43,6 @@ export function publishFault(broker: Broker, publisher: Publisher, message: Mess
     return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString: 'the payload is not UTF-8' }
   }
   const { onAuthorize } = broker.hooks
-  if (onAuthorize.isUsed() && onAuthorize.call(publisher, 'publish', topic) === false) return { reasonCode: ReasonCode.NotAuthorized }
+  if (onAuthorize.isUsed() && onAuthorize.call(publisher, 'publish', topic) === false) return notAuthorized
   return undefined
 }

@@ -5,6 +5,8 @@
 export class Receipt {
   // Whoever creates it holds it until routing is through, so that it cannot settle half-way.
   #holds = 1
+  // How many readers of it do not keep up.
+  #slowedBy = 0
   #error: Error | undefined
   #settled: ((error: Error | undefined) => void) | undefined
 
@@ -20,6 +22,22 @@ export class Receipt {
     if (error !== undefined) this.#error ??= error
     this.#holds -= 1
     if (this.#holds === 0) this.#settled?.(this.#error)
+  }
+
+  /** Keeps the acknowledgement back for the sake of a slow reader: as long as that one gets on, no time limit runs. */
+  slow(): void {
+    this.hold()
+    this.#slowedBy += 1
+  }
+
+  /** Each `slow` needs its own. */
+  ease(): void {
+    this.#slowedBy -= 1
+    this.release()
+  }
+
+  get slowed(): boolean {
+    return this.#slowedBy > 0
   }
 
   /** True when nobody holds it any more. */

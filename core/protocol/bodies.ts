@@ -2,7 +2,7 @@ import { publishAckCodes } from '../reason.ts'
 import { readConnect } from './connect.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
 import type { Receiver } from './headers.ts'
-import type { AckPacket, ConnackPacket, Packet, Properties, SubscribePacket, SubscriptionRequest } from './packets.ts'
+import type { AckPacket, ConnackPacket, Packet, Properties, SubscribePacket, SubscriptionRequest, UnsubscribePacket } from './packets.ts'
 import { Carrier, readProperties } from './properties.ts'
 import { malformed, protocolError, type Reader } from './reader.ts'
 
@@ -33,20 +33,20 @@ export function decodeBody(type: number, reader: Reader, context: BodyContext): 
     case PacketType.Pubrel:
     case PacketType.Pubcomp:
       return readAck(type, reader, five, releaseCodes)
-    case PacketType.Subscribe:
-      return readSubscribe(reader, five)
+    case PacketType.Subscribe: {
+      const packet = beginSubscribe(reader, five)
+      while (reader.left > 0) packet.subscriptions.push(readRequest(reader, five))
+      return finishSubscribe(packet)
+    }
     case PacketType.Suback: {
       const packetId = reader.packetId()
       const properties = five ? readProperties(reader, Carrier.Suback) : undefined
       return { type, packetId, reasonCodes: rest(reader), properties }
     }
     case PacketType.Unsubscribe: {
-      const packetId = reader.packetId()
-      const properties = five ? readProperties(reader, Carrier.Unsubscribe) : undefined
-      const filters: string[] = []
-      while (reader.left > 0) filters.push(readFilter(reader))
-      if (filters.length === 0) throw protocolError('UNSUBSCRIBE without a filter') // [MQTT-3.10.3-2]
-      return { type, packetId, filters, properties }
+      const packet = beginUnsubscribe(reader, five)
+      while (reader.left > 0) packet.filters.push(readFilter(reader))
+      return finishUnsubscribe(packet)
     }
     case PacketType.Unsuback: {
       const packetId = reader.packetId()
@@ -107,16 +107,31 @@ function readReason(
   return { reasonCode, properties }
 }
 
-function readSubscribe(reader: Reader, five: boolean): SubscribePacket {
+/** SUBSCRIBE up to its filters. */
+export function beginSubscribe(reader: Reader, five: boolean): SubscribePacket {
   const packetId = reader.packetId()
   const properties = five ? readProperties(reader, Carrier.Subscribe) : undefined
-  const subscriptions: SubscriptionRequest[] = []
-  while (reader.left > 0) subscriptions.push(readRequest(reader, five))
-  if (subscriptions.length === 0) throw protocolError('SUBSCRIBE without a filter') // [MQTT-3.8.3-2]
-  return { type: PacketType.Subscribe, packetId, subscriptions, properties }
+  return { type: PacketType.Subscribe, packetId, subscriptions: [], properties }
 }
 
-function readRequest(reader: Reader, five: boolean): SubscriptionRequest {
+export function finishSubscribe(packet: SubscribePacket): SubscribePacket {
+  if (packet.subscriptions.length === 0) throw protocolError('SUBSCRIBE without a filter') // [MQTT-3.8.3-2]
+  return packet
+}
+
+/** UNSUBSCRIBE up to its filters. */
+export function beginUnsubscribe(reader: Reader, five: boolean): UnsubscribePacket {
+  const packetId = reader.packetId()
+  const properties = five ? readProperties(reader, Carrier.Unsubscribe) : undefined
+  return { type: PacketType.Unsubscribe, packetId, filters: [], properties }
+}
+
+export function finishUnsubscribe(packet: UnsubscribePacket): UnsubscribePacket {
+  if (packet.filters.length === 0) throw protocolError('UNSUBSCRIBE without a filter') // [MQTT-3.10.3-2]
+  return packet
+}
+
+export function readRequest(reader: Reader, five: boolean): SubscriptionRequest {
   const filter = readFilter(reader)
   const options = reader.byte()
   // [MQTT-3.8.3-5], and in 3.1.1 [MQTT-3-8.3-4]
@@ -130,7 +145,7 @@ function readRequest(reader: Reader, five: boolean): SubscriptionRequest {
   return { filter, qos: qos as QoS, noLocal, retainAsPublished: (options & 8) !== 0, retainHandling: retainHandling as 0 | 1 | 2 }
 }
 
-function readFilter(reader: Reader): string {
+export function readFilter(reader: Reader): string {
   const filter = reader.text()
   if (filter === '') throw malformed('an empty topic filter') // [MQTT-4.7.3-1]
   return filter

@@ -4,6 +4,7 @@ import { decodeBody } from './bodies.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
 import { headerFault, isRepeat, type Receiver } from './headers.ts'
 import { InboundPublish } from './inbound-publish.ts'
+import { longBody, ManyFilters } from './many-filters.ts'
 import type { Packet, Properties } from './packets.ts'
 import { Carrier, readProperties } from './properties.ts'
 import { malformed, protocolError, Reader } from './reader.ts'
@@ -14,6 +15,8 @@ export interface PacketSink {
   onPacket(packet: Packet): void
   /** A PUBLISH, where the sink wants it as it lies in the bytes that were read; else it goes to `onPacket`. */
   onPublish?(publish: InboundPublish): void
+  /** A long SUBSCRIBE or UNSUBSCRIBE, where the sink wants to read it by and by; else it goes to `onPacket`. */
+  onManyFilters?(packet: ManyFilters): void
 }
 
 export interface DecoderOptions {
@@ -211,8 +214,16 @@ export class Decoder {
       if (publish.owned) publish.forget()
       return
     }
+    const type = header >>> 4
+    if (end - at > longBody && (type === PacketType.Subscribe || type === PacketType.Unsubscribe)) {
+      const sink = this.#sink
+      if (sink.onManyFilters !== undefined) {
+        sink.onManyFilters(new ManyFilters(type, Buffer.from(bytes.subarray(at, end)), this.version))
+        return
+      }
+    }
     reader.reset(bytes, at, end)
-    const packet = decodeBody(header >>> 4, reader, this)
+    const packet = decodeBody(type, reader, this)
     if (packet.type === PacketType.Connect) this.#connected = true
     this.#sink.onPacket(packet)
   }

@@ -40,7 +40,7 @@ export class Dispatcher {
     try {
       return this.#dispatch(message, publisher, received)
     } finally {
-      this.#end(outer)
+      this.#end(outer, message)
     }
   }
 
@@ -53,9 +53,9 @@ export class Dispatcher {
     return outer
   }
 
-  #end(outer: Collected | null): void {
+  #end(outer: Collected | null, message: Message): void {
     // Something threw before these were handed to the store: they are not for the next message either.
-    for (let i = 0; i < this.#targets.length; i++) this.#sessions[i]!.lost(this.#targets[i]!.packetId)
+    for (let i = 0; i < this.#targets.length; i++) this.#sessions[i]!.lost(message, this.#targets[i]!)
     if (outer === null && this.#targets.length === 0) return
     this.#targets = outer?.targets ?? []
     this.#sessions = outer?.sessions ?? []
@@ -108,9 +108,13 @@ export class Dispatcher {
     const outer = this.#begin()
     try {
       this.#toSession(session, message, qos, retain, identifiers, group, null)
-      if (this.#targets.length > 0) this.#append(message, null, null)?.release()
+      if (this.#targets.length === 0) return
+      const receipt = this.#append(message, null, null)
+      receipt?.release()
+      // Nobody will send this again.
+      receipt?.onSettled(error => error !== undefined && this.#broker.drop(session.clientId, message, 'storeFailed'))
     } finally {
-      this.#end(outer)
+      this.#end(outer, message)
     }
   }
 
@@ -167,7 +171,7 @@ export class Dispatcher {
     group: string | null,
     receipt: Receipt | null,
   ): Receipt | null {
-    if (qos === 0 && (session.client !== null || !session.durable || !this.#broker.settings.mqtt.queueQoS0)) {
+    if (qos === 0 && !session.queuesQoS0) {
       session.deliverNow(message, retain, identifiers)
       return receipt
     }
@@ -192,7 +196,7 @@ export class Dispatcher {
     this.#targets = []
     this.#sessions = []
     const kept = (): void => {
-      for (let i = 0; i < targets.length; i++) sessions[i]!.kept(targets[i]!.packetId)
+      for (let i = 0; i < targets.length; i++) sessions[i]!.kept(targets[i]!)
     }
     const done = broker.sessions.append(message.own(), targets, received)
     if (done === undefined) {
@@ -208,7 +212,11 @@ export class Dispatcher {
         held.release()
       },
       error => {
-        for (let i = 0; i < targets.length; i++) sessions[i]!.lost(targets[i]!.packetId)
+        for (let i = 0; i < targets.length; i++) {
+          sessions[i]!.lost(message, targets[i]!)
+          // No acknowledgement is withheld, so it will not be sent again.
+          if (message.qos === 0) broker.drop(targets[i]!.clientId, message, 'storeFailed')
+        }
         held.release(error instanceof Error ? error : new Error(String(error)))
       },
     )

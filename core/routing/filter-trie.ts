@@ -5,7 +5,8 @@ import type { Subscriber, Subscription } from './subscription.ts'
 /** Everybody with one filter. */
 export class FilterNode<S extends Subscriber> {
   // Most filters have one subscriber, and a map for each would be half of what a million of them take.
-  #only: Target<S> | null = null
+  #subscriber: S | null = null
+  #subscription: Subscription | null = null
   #many: Map<S, Target<S>> | null = null
   // Made when next asked for, so that 10,000 subscriptions in a row build no list 10,000 times. The targets in it stay: with a
   // publish after each of those, copying references takes a tenth of the time that making them anew takes.
@@ -14,7 +15,7 @@ export class FilterNode<S extends Subscriber> {
 
   /** How many have subscribed to it for themselves, not in a group. */
   get size(): number {
-    return this.#many === null ? (this.#only === null ? 0 : 1) : this.#many.size
+    return this.#many === null ? (this.#subscriber === null ? 0 : 1) : this.#many.size
   }
 
   get empty(): boolean {
@@ -23,45 +24,51 @@ export class FilterNode<S extends Subscriber> {
 
   /** Each subscriber with this one subscription. */
   get targets(): readonly Target<S>[] {
-    this.#list ??= this.#many === null ? (this.#only === null ? [] : [this.#only]) : [...this.#many.values()]
+    this.#list ??= this.#many === null ? this.#one() : [...this.#many.values()]
     return this.#list
   }
 
   add(subscriber: S, subscription: Subscription): boolean {
-    const target: Target<S> = {
-      subscriber,
-      qos: subscription.qos,
-      retainAsPublished: subscription.retainAsPublished,
-      identifiers: subscription.identifier > 0 ? [subscription.identifier] : null,
-      noLocal: subscription.noLocal,
-      subscriptions: [subscription],
-    }
+    const many = this.#many
     this.#list = null
-    if (this.#many !== null) {
-      const existed = this.#many.has(subscriber)
-      this.#many.set(subscriber, target)
+    if (many !== null) {
+      const existed = many.has(subscriber)
+      many.set(subscriber, targetOf(subscriber, subscription))
       return existed
     }
-    const only = this.#only
-    if (only === null || only.subscriber === subscriber) {
-      this.#only = target
+    const only = this.#subscriber
+    if (only === null || only === subscriber) {
+      this.#subscriber = subscriber
+      this.#subscription = subscription
       return only !== null
     }
-    this.#only = null
     this.#many = new Map([
-      [only.subscriber, only],
-      [subscriber, target],
+      [only, targetOf(only, this.#subscription!)],
+      [subscriber, targetOf(subscriber, subscription)],
     ])
+    this.#subscriber = null
+    this.#subscription = null
     return false
   }
 
   remove(subscriber: S): Subscription | undefined {
-    const target = this.#many === null ? this.#only : this.#many.get(subscriber)
-    if (target === null || target === undefined || target.subscriber !== subscriber) return undefined
-    if (this.#many === null) this.#only = null
-    else this.#many.delete(subscriber)
+    if (this.#many !== null) {
+      const target = this.#many.get(subscriber)
+      if (target === undefined) return undefined
+      this.#many.delete(subscriber)
+      this.#list = null
+      return target.subscriptions[0]
+    }
+    if (this.#subscriber !== subscriber) return undefined
+    const subscription = this.#subscription!
+    this.#subscriber = null
+    this.#subscription = null
     this.#list = null
-    return target.subscriptions[0]
+    return subscription
+  }
+
+  #one(): readonly Target<S>[] {
+    return this.#subscriber === null ? [] : [targetOf(this.#subscriber, this.#subscription!)]
   }
 
   group(name: string, filter: string): ShareGroup<S> {
@@ -79,6 +86,17 @@ export class FilterNode<S extends Subscriber> {
       if (this.groups!.size === 0) this.groups = null
     }
     return subscription
+  }
+}
+
+function targetOf<S extends Subscriber>(subscriber: S, subscription: Subscription): Target<S> {
+  return {
+    subscriber,
+    qos: subscription.qos,
+    retainAsPublished: subscription.retainAsPublished,
+    identifiers: subscription.identifier > 0 ? [subscription.identifier] : null,
+    noLocal: subscription.noLocal,
+    subscriptions: [subscription],
   }
 }
 

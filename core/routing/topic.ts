@@ -128,3 +128,25 @@ export function covers(wide: string, narrow: string): boolean {
     if (level !== '+' && level !== other) return false
   }
 }
+
+/** Is there a topic name that both filters match? */
+export function overlaps(a: string, b: string): boolean {
+  if (hides(a, b) || hides(b, a)) return false
+  const levels = a.split('/')
+  const others = b.split('/')
+  for (let i = 0; ; i++) {
+    const level = levels[i]
+    const other = others[i]
+    // `a/#` matches `a` too, so it hardly matters whether the other one goes on: `/#` and `+` have only the empty topic in common, and that is none.
+    if (level === '#') return other !== undefined || i !== 1 || levels[0] !== ''
+    if (other === '#') return level !== undefined || i !== 1 || others[0] !== ''
+    if (level === undefined || other === undefined) return level === other
+    if (level !== '+' && other !== '+' && level !== other) return false
+  }
+}
+
+// [MQTT-4.7.2-1]
+function hides(system: string, wild: string): boolean {
+  const first = wild.charCodeAt(0)
+  return system.charCodeAt(0) === dollar && (first === plus || first === hash)
+}

@@ -85,6 +85,17 @@ export class MessageQueue<W extends Waiting> {
     return entry
   }
 
+  /** Keeps, in order, what the test lets stay; returns the rest. */
+  sift(stays: (entry: W) => boolean): W[] {
+    const kept: W[] = []
+    const gone: W[] = []
+    for (const entry of this) (stays(entry) ? kept : gone).push(entry)
+    for (const { message } of gone) this.bytes -= queuedBytes(message)
+    this.#entries = kept
+    this.#head = 0
+    return gone
+  }
+
   *[Symbol.iterator](): Iterator<W> {
     for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i]!
   }

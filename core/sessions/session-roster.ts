@@ -2,6 +2,7 @@ import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../routing/subscription.ts'
+import { Departures } from './departures.ts'
 import type { Waiting } from './message-queue.ts'
 import { Session } from './session.ts'
 import type { Claim, EndedSession, StoredSubscriber } from './session-store.ts'
@@ -11,11 +12,13 @@ export class SessionRoster {
   readonly #broker: Broker
   readonly #sessions: Map<string, Session>
   readonly #turns: Map<string, Promise<void>>
+  readonly departures: Departures
 
   constructor(broker: Broker) {
     this.#broker = broker
     this.#sessions = new Map()
     this.#turns = new Map()
+    this.departures = new Departures(broker)
   }
 
   get size(): number {
@@ -24,6 +27,11 @@ export class SessionRoster {
 
   get(clientId: string): Session | undefined {
     return this.#sessions.get(clientId)
+  }
+
+  /** All of them. */
+  sessions(): Iterable<Session> {
+    return this.#sessions.values()
   }
 
   /** Takes up what is stored: subscriptions route from now on, though nobody has connected yet. */
@@ -55,6 +63,11 @@ export class SessionRoster {
     return turn
   }
 
+  /** A stored session has this client id, whether it is connected or not. */
+  holds(clientId: string): boolean {
+    return this.#sessions.get(clientId)?.durable === true || this.departures.has(clientId)
+  }
+
   /** Closes the connection that has this client id now [MQTT-3.1.4-3]. */
   takeOver(client: Client): void {
     this.#sessions.get(client.clientId)?.client?.close(ReasonCode.SessionTakenOver, 'another connection uses this client id')
@@ -63,6 +76,7 @@ export class SessionRoster {
   /** The session of a client that is about to get its CONNACK: the one that was here, or a new one. */
   openSession(client: Client, claim: Claim, expiryMs: number): Session {
     const { clientId } = client
+    this.departures.claimed(clientId)
     const known = this.#sessions.get(clientId)
     let session = claim.present ? known : undefined
     if (session === undefined) {
@@ -86,7 +100,7 @@ export class SessionRoster {
       // One without a delay goes out here and now, before the next owner's claim can overwrite it in the store.
       const due = publishWill && will?.delayMs === 0 ? will : null
       if (due !== null) this.#broker.wills.publish(client.clientId, due)
-      session.write(this.#broker.sessions.close(session, session.expiryMs, publishWill && due === null))
+      this.departures.close(session, publishWill && due === null)
       return
     }
     if (session.durable) this.#end(session)
@@ -107,14 +121,8 @@ export class SessionRoster {
     session.park()
     // It gets nothing more while the store is at it: what a group sends now goes to the others.
     this.#forget(session)
-    const ended = this.#broker.sessions.end(session)
-    if (ended instanceof Promise) {
-      ended.then(
-        // Its will is the caller's to send, from the connection that has just ended.
-        gone => gone !== null && this.sessionEnded({ ...gone, will: null }, session),
-        error => this.#broker.storeFailed(session, error),
-      )
-    } else if (ended !== null) this.sessionEnded({ ...ended, will: null }, session)
+    // Its will is the caller's to send, from the connection that has just ended.
+    this.departures.end(session, ended => this.sessionEnded({ ...ended, will: null }, session))
   }
 
   /** A stored session is no more. */
@@ -144,6 +152,21 @@ export class SessionRoster {
     if (this.#sessions.get(session.clientId) !== session) return
     session.subscriptions.set(subscription.filter, subscription)
     this.#broker.router.subscribe(session, subscription)
+  }
+
+  /** Takes away what a client may no longer have subscribed to; nobody asked for it, so nobody is answered. */
+  revoke(session: Session, filters: readonly string[]): void {
+    const { client } = session
+    const held = filters.filter(filter => session.subscriptions.has(filter))
+    if (held.length === 0) return
+    for (const filter of held) {
+      session.temporary?.delete(filter)
+      this.unsubscribe(session, filter)
+    }
+    if (session.durable) session.write(this.#broker.sessions.unsubscribe(session, held))
+    this.#broker.log.info({ clientId: session.clientId, filters: held.slice(0, 10), count: held.length }, 'subscriptions taken away')
+    const { onUnsubscribed } = this.#broker.hooks
+    if (client?.state === 'connected' && onUnsubscribed.isUsed()) for (const filter of held) onUnsubscribed.call(client, { filter })
   }
 
   unsubscribe(session: Session, filter: string): void {

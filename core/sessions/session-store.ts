@@ -25,6 +25,12 @@ export class StoreAwayError extends Error {
   readonly code = 'ERR_STORE_AWAY'
 }
 
+/** The store has no room (a full disk, Redis at its `maxmemory`): MQTT 5 clients are told 0x97 Quota exceeded rather than 0x88. */
+export class StoreFullError extends Error {
+  override readonly name = 'StoreFullError'
+  readonly code = 'ERR_STORE_FULL'
+}
+
 export interface ClaimRequest {
   readonly clientId: string
   /** The broker that claims. */
@@ -53,6 +59,8 @@ export interface Claim {
   readonly subscriptions: readonly Subscription[]
   /** Packet identifiers of QoS 2 messages received and not yet released [MQTT-4.3.3-10]. */
   readonly receivedIds: readonly number[]
+  /** Its queue as it is now, in flight or not: messages, and bytes as `queuedBytes` counts them. */
+  readonly queued: { readonly messages: number; readonly bytes: number }
   /** What the session that this claim ended leaves behind. */
   readonly ended: EndedSession | null
 }
@@ -82,6 +90,11 @@ export interface AppendTarget {
   readonly group: string | null
   /** Given by the owner while its window has room; 0: the queue's turn comes later. */
   readonly packetId: number
+  /**
+   * Of the owner who gave `packetId`, and not looked at where that is 0, because anybody may append. Where it is no longer the newest,
+   * the message is kept without the identifier, which is the new owner's to give, and `lost` is called before the append is answered.
+   */
+  readonly epoch: number
 }
 
 /** The QoS 2 message of a durable publisher, remembered in the same batch as it is appended, so that neither can be without the other. */
@@ -106,8 +119,14 @@ export type Due =
 
 /** What a store tells the broker by itself. */
 export interface SessionStoreEvents {
-  /** A queue was full, or a message expired in it. */
-  dropped(clientId: string, message: Message, reason: string): void
+  /**
+   * A message is not, or no longer, in a session's queue: it was full (`queueFull`), the message expired in it (`expired`), or the
+   * session has ended (`sessionEnded`), even in the very moment of the append. Called before that append is answered, with its
+   * very message.
+   */
+  dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded'): void
+  /** An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. */
+  lost(session: SessionKey): void
   /** Somebody else (another node) appended to a session that is connected here. */
   appended(clientId: string): void
   /** A session that `sessions()` could not tell of, because the store was away at start. */
@@ -127,7 +146,8 @@ export type Done = void | Promise<void>
  * and never comes here, but for `claim`, which ends what was stored under its client id.
  *
  * Every verb may answer at once (`void`: core goes on in the same call) or later; what it stands for leaves the socket
- * only then: the seven gates. Writes to one session take effect in the order of the calls. A rejected promise means that
+ * only then: the seven gates. Writes to one session take effect, and are answered, in the order of the calls; a `SessionKey` is read
+ * in the call, because its owner may raise the epoch afterwards. A rejected promise means that
  * nothing was kept (no verb throws): with `SessionLostError` the connection is closed, with any other error the acknowledgement is withheld
  * and the publisher's connection closed so that it sends again.
  */
@@ -138,7 +158,10 @@ export interface SessionStore {
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */
   claim(request: ClaimRequest): Claim | Promise<Claim>
-  /** Keeps one body and a reference for each target. Gates: PUBACK, PUBREC, and PUBLISH with its packet id. */
+  /**
+   * Keeps one body and a reference for each target; a target whose session is not there gets it as `dropped`. All or nothing where
+   * it fails. Gates: PUBACK, PUBREC, and PUBLISH with its packet id.
+   */
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done
   /** A part of the queue in order, at most `limit` entries, from after `position`; 0 is the beginning. Shows all writes called before it. */
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]>

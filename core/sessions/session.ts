@@ -1,11 +1,12 @@
 import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
-import type { DropReason } from '../hooks.ts'
+import type { DropReason, Publisher, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscriber, Subscription } from '../routing/subscription.ts'
 import { MessageQueue, type Waiting } from './message-queue.ts'
+import { type Line, PublisherBrake } from './publisher-brake.ts'
 import type { AppendTarget, Claim, SessionKey } from './session-store.ts'
 import { StoredBacklog } from './stored-backlog.ts'
 import { Handshake, type Inflight, Window } from './window.ts'
@@ -18,11 +19,16 @@ export type Received = 'pending' | number
  * session that outlives its connection is kept by the `sessions` service too, and nothing leaves the socket before the
  * service has said so; one that does not lives here only.
  */
-export class Session implements Subscriber, SessionKey {
+export class Session implements Subscriber, SessionKey, Publisher {
   readonly clientId: string
   readonly broker: Broker
   /** Its connection; null while there is none. */
   client: Client | null
+  /** What its client's last authentication said, also while there is no connection. */
+  username: string | null
+  rights: Rights | null
+  /** It has had a connection here: only then do the two above say anything. */
+  seen: boolean
   /** It outlives its connection, so the store keeps it. */
   durable: boolean
   epoch: number
@@ -40,13 +46,18 @@ export class Session implements Subscriber, SessionKey {
   queue: MessageQueue<Waiting> | null
   /** The same for a durable session: they wait in the store. */
   backlog: StoredBacklog | null
-  #slowed: Receipt[] | null
-  #progressAt: number
+  // Packet identifiers whose messages the client may no longer have, while the store is at them.
+  #retracted: Set<number> | null
+  /** Slows those who publish to it, once messages have waited here or in the store. */
+  #brake: PublisherBrake | null
 
   constructor(broker: Broker, clientId: string) {
     this.clientId = clientId
     this.broker = broker
     this.client = null
+    this.username = null
+    this.rights = null
+    this.seen = false
     this.durable = false
     this.epoch = 0
     this.expiryMs = 0
@@ -57,8 +68,8 @@ export class Session implements Subscriber, SessionKey {
     this.window = null
     this.queue = null
     this.backlog = null
-    this.#slowed = null
-    this.#progressAt = 0
+    this.#retracted = null
+    this.#brake = null
   }
 
   get online(): boolean {
@@ -68,24 +79,24 @@ export class Session implements Subscriber, SessionKey {
   /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
   open(client: Client, claim: Claim, expiryMs: number): void {
     this.client = client
+    this.username = client.username
+    this.rights = client.rights
+    this.seen = true
     this.epoch = claim.epoch
     // One that was stored stays so until it ends, even where this connection asked for no expiry.
     this.durable = expiryMs > 0 || claim.present
     this.expiryMs = expiryMs
     this.window = new Window(client.inflightMax)
     this.backlog = this.durable ? new StoredBacklog(this) : null
-    if (claim.present) this.backlog?.resume()
-    if (this.received === null && claim.receivedIds.length > 0) {
-      this.received = new Map()
-      for (const id of claim.receivedIds) this.received.set(id, 0)
-    }
-    this.#progressAt = this.broker.clock.now()
+    if (claim.present) this.backlog?.resume(claim.queued)
+    if (this.durable) this.received = receivedOf(claim.receivedIds, this.received)
   }
 
   /** The connection has gone. What was in flight is the store's to remember. */
   park(): void {
     this.client = null
     this.window = null
+    this.#retracted = null
     this.backlog?.stop()
     this.backlog = null
     this.#letGo()
@@ -117,40 +128,105 @@ export class Session implements Subscriber, SessionKey {
 
   /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. */
   target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
-    const { client, window, backlog } = this
-    if (client === null || window === null || backlog === null || backlog.waiting || !window.hasRoom || client.outbox.blocked) {
-      backlog?.appended()
-      return { clientId: this.clientId, qos, retain, identifiers, group, packetId: 0 }
+    const { client, window, backlog, clientId, epoch } = this
+    if (backlog !== null) {
+      backlog.holds(message)
+      this.#brake ??= this.#newBrake(backlog)
     }
-    const slot = fill(window.open(), message, qos, retain, identifiers, group)
-    return { clientId: this.clientId, qos, retain, identifiers, group, packetId: slot.packetId }
+    if (
+      client === null ||
+      window === null ||
+      backlog === null ||
+      qos === 0 ||
+      backlog.waiting ||
+      !window.hasRoom ||
+      client.outbox.blocked
+    ) {
+      backlog?.appended()
+      return { clientId, qos, retain, identifiers, group, packetId: 0, epoch }
+    }
+    const { packetId } = fill(window.open(), message, qos, retain, identifiers, group)
+    return { clientId, qos, retain, identifiers, group, packetId, epoch }
   }
 
-  /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH]. */
-  kept(packetId: number): void {
-    if (packetId === 0) {
-      this.backlog?.pump()
-      return
-    }
+  /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH], unless that was an earlier connection's. */
+  kept({ packetId, epoch }: AppendTarget): void {
+    if (packetId !== 0 && epoch === this.epoch) this.gateOpens(packetId)
+    else this.backlog?.pump()
+  }
+
+  /** The packet identifier is kept. */
+  gateOpens(packetId: number): void {
     const slot = this.window?.find(packetId)
-    if (slot !== undefined && slot.handshake === Handshake.Gated) this.transmit(slot, false)
+    if (slot === undefined || slot.handshake !== Handshake.Gated) return
+    if (this.#retracted?.delete(packetId)) return this.#retract(slot)
+    // Where it did not go out after all, what waits behind it must not wait for its acknowledgement.
+    if (!this.transmit(slot, false)) this.pump()
   }
 
   /** The store did not keep it: the identifier is free again. */
-  lost(packetId: number): void {
-    const slot = this.window?.find(packetId)
-    if (slot !== undefined && slot.handshake === Handshake.Gated) this.window!.close(slot)
+  lost(message: Message, { packetId, epoch }: AppendTarget): void {
+    if (epoch !== this.epoch) return
+    this.#retracted?.delete(packetId)
+    this.backlog?.lets(message)
+    const slot = packetId === 0 ? undefined : this.window?.find(packetId)
+    if (slot === undefined || slot.handshake !== Handshake.Gated) return
+    this.window!.close(slot)
+    this.pump()
   }
 
-  /** Writes the PUBLISH of a slot that may leave. */
-  transmit(slot: Inflight, dup: boolean): void {
+  /** Its client may have less than before: what waits for it is looked at again. What has left is the client's. */
+  recheck(): void {
+    if (!this.broker.hooks.onAuthorize.isUsed()) return
+    const { authority } = this.broker
+    this.backlog?.recheck()
+    for (const { handshake, message, group, packetId } of this.window?.entries() ?? []) {
+      if (handshake !== Handshake.Gated || authority.mayReceive(this, message!, group)) continue
+      this.#retracted ??= new Set()
+      this.#retracted.add(packetId)
+    }
+    const left = this.queue?.sift(({ message, group }) => authority.mayReceive(this, message, group)) ?? []
+    for (const waiting of left) this.denied(waiting)
+    if (left.length > 0) this.pump()
+  }
+
+  /** A message that waited does not go to its client, who may not have it. A group has other members. */
+  denied(waiting: Waiting): void {
+    const { message, group } = waiting
+    if (group !== null && !this.subscriptions.has(group)) this.broker.dispatcher.redistribute(this.clientId, [waiting])
+    else this.broker.drop(this.clientId, message, 'notAuthorized')
+  }
+
+  #retract(slot: Inflight): void {
+    const { message, qos, retain, identifiers, group, packetId } = slot
+    this.window!.close(slot)
+    this.backlog?.lets(message!)
+    this.write(this.broker.sessions.ack(this, packetId))
+    this.denied({ message: message!, qos, retain, identifiers, group })
+    this.pump()
+  }
+
+  /** The store has left it out of the queue, or taken it out. */
+  dropped(message: Message, reason: DropReason): void {
+    const { window, backlog } = this
+    if (window === null || backlog === null) return
+    backlog.dropped(message)
+    const slot = window.gated(message)
+    if (slot !== undefined) window.close(slot)
+    if (reason === 'queueFull' && this.broker.settings.mqtt.queueFull === 'disconnect') this.client?.overrun()
+  }
+
+  /** Writes the PUBLISH of a slot that may leave; false where it does not, and the slot is free again. */
+  transmit(slot: Inflight, dup: boolean): boolean {
     slot.handshake = slot.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
     const { packetId } = slot
-    if (this.client?.sender.publish(slot.message!, slot.qos, slot.retain, slot.identifiers, packetId, dup) === false) {
-      // Filtered, expired or too large for this client: the slot is free again, the message is done with.
-      this.window!.close(slot)
-      if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
-    }
+    const message = slot.message!
+    if (this.client?.sender.publish(message, slot.qos, slot.retain, slot.identifiers, packetId, dup) !== false) return true
+    // Filtered, expired or too large for this client: the message is done with.
+    this.window!.close(slot)
+    this.backlog?.lets(message)
+    if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
+    return false
   }
 
   /** Something has been acknowledged or has drained: send what waits. */
@@ -162,9 +238,9 @@ export class Session implements Subscriber, SessionKey {
         const { message, qos, retain, identifiers, group } = queue.shift()!
         this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
       }
-      if (this.#slowed !== null && queue.low) this.#letGo()
     }
     this.backlog?.pump()
+    if (this.#brake?.holding === true) this.#ease(this.#brake)
     client.eased()
   }
 
@@ -172,9 +248,9 @@ export class Session implements Subscriber, SessionKey {
   finish(slot: Inflight): void {
     const { packetId, message } = slot
     this.window!.close(slot)
-    this.#progressAt = this.broker.now
+    this.#brake?.acked(this.broker.now)
     if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
-    this.backlog?.acked(packetId)
+    this.backlog?.acked(packetId, message!)
     const { onAcked } = this.broker.hooks
     if (onAcked.isUsed() && message !== null) onAcked.call(this.client!, message)
     this.pump()
@@ -182,41 +258,52 @@ export class Session implements Subscriber, SessionKey {
 
   /** Watches over a store's write that nobody waits for. */
   write(done: void | Promise<void>): void {
-    if (done !== undefined) done.catch(error => this.broker.storeFailed(this, error))
+    if (done === undefined) return
+    const { client } = this
+    done.catch(error => this.broker.storeFailed(this, error, client))
   }
 
-  /**
-   * Keeps a publisher's acknowledgement back while this session's queue is more than half full: QoS 1 and 2 are not dropped
-   * before their publishers were slowed. A reader that acknowledges nothing for 10 s slows nobody any longer.
-   */
+  /** Keeps a publisher's acknowledgement back while this session's queue is long. */
   slow(receipt: Receipt): void {
-    if (this.queue === null || !this.queue.high || this.broker.now - this.#progressAt > this.broker.slowPublishersMs) return
-    receipt.hold()
-    this.#slowed ??= []
-    this.#slowed.push(receipt)
-    this.broker.slowed.add(this)
+    if (this.#brake?.hold(receipt, this.broker.now) === true) this.broker.slowed.add(this)
   }
 
-  /** True while the queue wants publishers slowed. */
+  /** True while the queue of a connected client, here or in the store, wants publishers slowed. */
   get crowded(): boolean {
-    return this.queue?.high === true
+    return this.#brake?.wanted === true
+  }
+
+  /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. */
+  get queuesQoS0(): boolean {
+    return this.durable && this.broker.settings.mqtt.queueQoS0 && (this.client === null || this.backlog?.busy === true)
   }
 
   /** Called now and then while publishers are slowed. */
   stalled(now: number): void {
-    if (now - this.#progressAt > this.broker.slowPublishersMs) this.#letGo()
+    this.#brake?.look(now)
+    if (this.#brake?.holding !== true) this.broker.slowed.delete(this)
+  }
+
+  #ease(brake: PublisherBrake): void {
+    brake.eased()
+    if (!brake.holding) this.broker.slowed.delete(this)
   }
 
   #letGo(): void {
-    const slowed = this.#slowed
-    if (slowed === null) return
-    this.#slowed = null
+    this.#brake?.release()
+    this.#brake = null
     this.broker.slowed.delete(this)
-    for (const receipt of slowed) receipt.release()
+  }
+
+  #newBrake(line: Line): PublisherBrake {
+    return new PublisherBrake(line, this.broker.settings.mqtt.inflightMax, this.broker.now, this.broker.slowPublishersMs)
   }
 
   #enqueue(waiting: Waiting): void {
-    this.queue ??= new MessageQueue(this.broker.queueLimits)
+    if (this.queue === null) {
+      this.queue = new MessageQueue(this.broker.queueLimits)
+      this.#brake = this.#newBrake(this.queue)
+    }
     const dropped = this.queue.push(waiting)
     if (dropped === null) return
     for (const { message } of dropped) this.broker.drop(this.clientId, message, 'queueFull')
@@ -230,7 +317,7 @@ export class Session implements Subscriber, SessionKey {
       if (entry.message !== null) this.broker.drop(this.clientId, entry.message, reason)
     }
     for (const slot of this.window?.entries() ?? []) {
-      if (slot.handshake === Handshake.AwaitPubcomp) continue // It has the message: PUBREC said so.
+      if (slot.handshake >= Handshake.Releasing) continue // It has the message: PUBREC said so.
       if (slot.group === null || slot.message === null) ended(slot, 'sessionEnded')
       else if (slot.handshake === Handshake.AwaitPubrec)
         ended(slot, 'noMember') // [MQTT-4.8.2-5]
@@ -243,6 +330,14 @@ export class Session implements Subscriber, SessionKey {
     this.queue = null
     return shared
   }
+}
+
+// What the store remembers, and what is still being judged here; a reason code that was given is known here only.
+function receivedOf(stored: readonly number[], known: ReadonlyMap<number, Received> | null): Map<number, Received> | null {
+  const received = new Map<number, Received>()
+  for (const id of stored) received.set(id, known?.get(id) ?? 0)
+  for (const [id, answer] of known ?? []) if (answer === 'pending') received.set(id, answer)
+  return received.size > 0 ? received : null
 }
 
 export function fill(

@@ -1,6 +1,8 @@
+import type { Message } from '../messages/message.ts'
+import { queuedBytes } from './message-queue.ts'
 import type { Session } from './session.ts'
 import { fill } from './session.ts'
-import type { QueueEntry } from './session-store.ts'
+import type { Claim, QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
 
 const pageSize = 100
@@ -19,8 +21,17 @@ export class StoredBacklog {
   #resumed: boolean
   // Rises with each message put behind the window, so that a page read before it does not count as the last.
   #appends: number
+  // Something in the store may have come by rights that have gone since: until all of it is read, each message is asked about.
+  #checking: boolean
   // Acknowledged while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile: Set<number>
+  // QoS 0 messages that leave when the store has let go of them.
+  #leaving: number
+  // What the stored queue holds, in flight or not, as far as it can be known here…
+  #messages: number
+  #bytes: number
+  // …which is not quite where another node has appended, or the store has dropped.
+  #inexact: boolean
   /** Messages wait in the store: new ones must queue behind them. */
   waiting: boolean
 
@@ -31,14 +42,67 @@ export class StoredBacklog {
     this.#reading = false
     this.#resumed = false
     this.#appends = 0
+    this.#checking = false
     this.#ackedMeanwhile = new Set()
+    this.#leaving = 0
+    this.#messages = 0
+    this.#bytes = 0
+    this.#inexact = false
     this.waiting = false
   }
 
-  /** The session had a connection before: begin at the front of its queue. */
-  resume(): void {
+  /** The session had a connection before: begin at the front of its queue, which holds so much. */
+  resume({ messages, bytes }: Claim['queued']): void {
     this.waiting = true
     this.#resumed = true
+    this.#checking = true
+    this.#messages = messages
+    this.#bytes = bytes
+  }
+
+  /** The client's rights have changed: what waits in the store is asked about before it goes out. */
+  recheck(): void {
+    this.#checking = this.waiting
+  }
+
+  /** Something stands before what comes now. */
+  get busy(): boolean {
+    return this.waiting || this.#leaving > 0
+  }
+
+  /** Messages in the stored queue, in flight or not. */
+  get length(): number {
+    return this.#messages
+  }
+
+  /** More than half full: time to slow the publishers. */
+  get high(): boolean {
+    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
+    return this.#messages * 2 > messagesMax || this.#bytes * 2 > bytesMax
+  }
+
+  /** Less than a quarter full. */
+  get low(): boolean {
+    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
+    return this.#messages * 4 < messagesMax && this.#bytes * 4 < bytesMax
+  }
+
+  /** The stored queue is about to hold one more. */
+  holds(message: Message): void {
+    this.#messages += 1
+    this.#bytes += queuedBytes(message)
+  }
+
+  /** It is done with one. */
+  lets(message: Message): void {
+    this.#messages = Math.max(0, this.#messages - 1)
+    this.#bytes = Math.max(0, this.#bytes - queuedBytes(message))
+  }
+
+  /** The store has dropped one, which may be on its way here all the same. */
+  dropped(message: Message): void {
+    this.lets(message)
+    this.#inexact = true
   }
 
   /** One more message was put behind the window. */
@@ -47,7 +111,15 @@ export class StoredBacklog {
     this.#appends += 1
   }
 
-  acked(packetId: number): void {
+  /** Another node did that. */
+  appendedElsewhere(): void {
+    this.appended()
+    this.#messages += 1
+    this.#inexact = true
+  }
+
+  acked(packetId: number, message: Message): void {
+    this.lets(message)
     if (this.#reading) this.#ackedMeanwhile.add(packetId)
   }
 
@@ -58,7 +130,7 @@ export class StoredBacklog {
   pump(): void {
     while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
       const appends = this.#appends
-      const { broker, window } = this.#session
+      const { broker, window, client } = this.#session
       const { sessions } = broker
       // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window. Later
       // ones are no longer than the room there is: an acknowledgement at a time must not cost a hundred messages read.
@@ -76,7 +148,7 @@ export class StoredBacklog {
           },
           error => {
             this.#reading = false
-            this.#session.broker.storeFailed(this.#session, error)
+            broker.storeFailed(this.#session, error, client)
           },
         )
         return
@@ -107,18 +179,42 @@ export class StoredBacklog {
       }
       this.#position = entry.position
     }
-    if (end === entries.length && entries.length < limit && appends === this.#appends) this.waiting = false
+    if (end < entries.length || entries.length === limit || appends !== this.#appends) return
+    this.waiting = false
+    this.#checking = false
+    if (this.#inexact) this.#count()
+  }
+
+  // Everything there is has been read, so what is in flight is all.
+  #count(): void {
+    this.#inexact = false
+    this.#messages = 0
+    this.#bytes = 0
+    for (const { message } of this.#session.window!.entries()) this.holds(message!)
   }
 
   #first(entry: QueueEntry): void {
     const session = this.#session
+    const { client } = session
     const { sessions } = session.broker
+    if (!this.#mayGo(entry)) {
+      this.lets(entry.message)
+      session.write(sessions.remove(session, entry.position))
+      session.denied(entry)
+      return
+    }
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
+      this.lets(entry.message)
       const gone = sessions.remove(session, entry.position)
       const send = (): void => session.deliverNow(entry.message, entry.retain, entry.identifiers)
-      if (gone === undefined) send()
-      else gone.then(send, error => session.broker.storeFailed(session, error))
+      if (gone === undefined) return send()
+      this.#leaving += 1
+      gone
+        .then(send, error => session.broker.storeFailed(session, error, client))
+        .finally(() => {
+          this.#leaving -= 1
+        })
       return
     }
     const slot = fill(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
@@ -127,14 +223,22 @@ export class StoredBacklog {
     if (done === undefined) session.transmit(slot, false)
     else
       done.then(
-        () => session.kept(packetId),
-        error => session.broker.storeFailed(session, error),
+        () => {
+          if (!this.#stopped) session.gateOpens(packetId)
+        },
+        error => session.broker.storeFailed(session, error, client),
       )
   }
 
   #again(entry: QueueEntry): void {
     const session = this.#session
     if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
+    if (!entry.released && !this.#mayGo(entry)) {
+      // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
+      session.write(session.broker.sessions.ack(session, entry.packetId))
+      session.broker.drop(session.clientId, entry.message, 'notAuthorized')
+      return
+    }
     const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
@@ -142,5 +246,9 @@ export class StoredBacklog {
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }
+  }
+
+  #mayGo({ message, group }: QueueEntry): boolean {
+    return !this.#checking || this.#session.broker.authority.mayReceive(this.#session, message, group)
   }
 }

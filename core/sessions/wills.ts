@@ -22,6 +22,9 @@ export class Wills {
   }
 
   publish(clientId: string, { message: will, username, rights }: StoredWill): void {
+    // What its session has heard since then counts: rights may have been taken away while the will waited.
+    const session = this.#broker.roster.get(clientId)
+    if (session?.seen === true && session.username === username) rights = session.rights
     const broker = this.#broker
     const { topic, payload, qos, retain, properties } = will
     // Its expiry counts from now, not from the CONNECT that brought it.
@@ -42,7 +45,10 @@ export class Wills {
       message.qos = loweredQoS(qos, message.qos)
       if (answer !== undefined) broker.drop(clientId, message, 'refused')
       // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
-      else broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+      else {
+        const { receipt } = broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+        receipt?.onSettled(error => error !== undefined && broker.drop(clientId, message, 'storeFailed'))
+      }
     })
   }
 }

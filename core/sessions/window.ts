@@ -8,7 +8,9 @@ export const Handshake = {
   Gated: 1,
   AwaitPuback: 2,
   AwaitPubrec: 3,
-  AwaitPubcomp: 4,
+  /** PUBREC has come, and the store has not yet said that it knows. */
+  Releasing: 4,
+  AwaitPubcomp: 5,
 } as const
 export type Handshake = (typeof Handshake)[keyof typeof Handshake]
 
@@ -74,6 +76,11 @@ export class Window {
   find(packetId: number): Inflight | undefined {
     const slot = this.#slots[packetId & (this.#slots.length - 1)]
     return slot !== undefined && slot.packetId === packetId && slot.handshake !== Handshake.Free ? slot : undefined
+  }
+
+  /** The slot of a message that the store has not yet kept. */
+  gated(message: Message): Inflight | undefined {
+    return this.#slots.find(slot => slot.handshake === Handshake.Gated && slot.message === message)
   }
 
   close(slot: Inflight): void {

@@ -55,7 +55,7 @@ export class MemorySessions implements SessionStore {
   readonly #sessions = new Map<string, Stored>()
   // Those without a connection whose expiry or will has a time; looked through once a second.
   readonly #timed = new Set<Stored>()
-  #events: SessionStoreEvents = { dropped: () => {}, appended: () => {} }
+  #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   #epoch = 0
 
@@ -86,13 +86,14 @@ export class MemorySessions implements SessionStore {
       stored = new Stored(clientId, epoch)
       this.#sessions.set(clientId, stored)
     }
-    if (stored === undefined) return { epoch, present: false, subscriptions: [], receivedIds: [], ended }
+    if (stored === undefined) return { epoch, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended }
     stored.epoch = epoch
     stored.will = will
     stored.expiresAt = Number.POSITIVE_INFINITY
     stored.willAt = Number.POSITIVE_INFINITY
     this.#timed.delete(stored)
-    return { epoch, present, subscriptions: [...stored.subscriptions.values()], receivedIds: [...stored.receivedIds], ended }
+    const queued = { messages: stored.queue.size, bytes: stored.bytes }
+    return { epoch, present, subscriptions: [...stored.subscriptions.values()], receivedIds: [...stored.receivedIds], queued, ended }
   }
 
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
@@ -101,10 +102,16 @@ export class MemorySessions implements SessionStore {
       if (publisher === null) return lost(received.session)
       publisher.receivedIds.add(received.packetId)
     }
-    for (const { clientId, qos, retain, identifiers, group, packetId } of targets) {
+    for (const { clientId, qos, retain, identifiers, group, packetId: given, epoch } of targets) {
       const stored = this.#sessions.get(clientId)
-      if (stored === undefined) continue
+      const isOwned = given === 0 || stored?.epoch === epoch
+      if (!isOwned) this.#events.lost({ clientId, epoch })
+      if (stored === undefined) {
+        this.#events.dropped(clientId, message, 'sessionEnded')
+        continue
+      }
       if (!this.#makeRoom(stored, message)) continue
+      const packetId = isOwned ? given : 0
       const position = ++stored.lastPosition
       // What waits may wait for long; what is in flight will soon be acknowledged.
       if (packetId === 0) message.compact()

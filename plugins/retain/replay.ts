@@ -6,13 +6,13 @@ import type { QoS } from '../../core/protocol/constants.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 
 /**
- * Sends one client the retained messages of its new subscriptions, one filter after the other: a page, then everybody else's
+ * Sends one session the retained messages of its new subscriptions, one filter after the other: a page, then everybody else's
  * turn, then the next; and no faster than the client reads, so that however many there are none has to be dropped.
  */
 export class Replay {
   readonly #broker: Broker
   readonly #store: RetainedStore
-  readonly #client: Client
+  #client: Client
   readonly #pageSize: number
   /** Filters whose turn comes later. */
   readonly #waiting = new Map<string, Readonly<SubscriptionAttempt>>()
@@ -24,6 +24,7 @@ export class Replay {
   /** Topics that were published to while a page was on its way; null while none is. */
   #overtaken: Set<string> | null = null
   #running = false
+  #reading = false
 
   constructor(broker: Broker, store: RetainedStore, client: Client, pageSize: number) {
     this.#broker = broker
@@ -48,8 +49,21 @@ export class Replay {
     else this.#page.delete(topic)
   }
 
+  /** Its session has a connection again: what QoS 1 and 2 still owe goes on where it stopped. */
+  resume(client: Client): void {
+    this.#client = client
+    if (this.#subscription?.qos === 0) this.#leave()
+    for (const [filter, { qos }] of this.#waiting) if (qos === 0) this.#waiting.delete(filter)
+    if (this.#running) this.#run()
+  }
+
   #run(): void {
+    if (this.#reading) return
     const client = this.#client
+    // Another connection may have taken over meanwhile, and goes its own way.
+    const goOn = (): void => {
+      if (client === this.#client) this.#run()
+    }
     let room = this.#pageSize
     while (client.state === 'connected') {
       if (this.#subscription === null && !this.#begin()) {
@@ -59,14 +73,14 @@ export class Replay {
       if (!client.session!.subscriptions.has(this.#subscription!.filter)) {
         this.#leave()
       } else if (client.congested) {
-        client.whenReady(() => this.#run())
+        client.whenReady(goOn)
         return
       } else if (this.#page.size > 0) {
         this.#send()
       } else if (this.#isLastPage) {
         this.#leave()
       } else if (room <= 0) {
-        setImmediate(() => this.#run())
+        setImmediate(goOn)
         return
       } else {
         const page = this.#cursor!.next(this.#pageSize)
@@ -100,6 +114,7 @@ export class Replay {
 
   #await(page: Promise<RetainedPage>): void {
     const cursor = this.#cursor
+    this.#reading = true
     this.#overtaken = new Set()
     page
       .then(
@@ -112,6 +127,7 @@ export class Replay {
         },
       )
       .finally(() => {
+        this.#reading = false
         this.#overtaken = null
         this.#run()
       })
@@ -130,6 +146,10 @@ export class Replay {
     for (const [topic, message] of this.#page) {
       this.#page.delete(topic)
       if (noLocal && message.clientId === client.clientId) continue // [MQTT-3.8.3-3]
+      if (!this.#broker.authority.mayStillPublish(message)) {
+        this.#broker.drop(client.clientId, message, 'notAuthorized')
+        continue
+      }
       this.#broker.deliver(client, message, Math.min(qos, message.qos) as QoS, true, identifiers)
       if (client.congested) return
     }

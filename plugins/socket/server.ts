@@ -1,8 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
 import { StreamTransport } from '../../core/connection/stream-transport.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { readShared, type SharedRead } from './shared-read.ts'
+import { RawTransport } from './raw-transport.ts'
+import { rawHandles, type StreamBinding, type TcpHandle } from './stream-binding.ts'
 
 /** Opens one TCP listener. `optional`: a second address that the machine may lack; null then. */
 export async function openServer(
@@ -12,8 +14,7 @@ export async function openServer(
   sharedRead: boolean,
   optional: boolean,
 ): Promise<Server | null> {
-  const shared = sharedRead ? readShared() : null
-  const server = createServer({ pauseOnConnect: shared !== null, noDelay: true }, stream => accept(broker, stream, shared))
+  const server = createServer({ noDelay: true }, stream => accept(broker, stream))
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -28,6 +29,13 @@ export async function openServer(
     throw cannotListen(host, port, cause as NodeJS.ErrnoException)
   }
   server.on('error', error => broker.report(error))
+  const raw = sharedRead ? rawHandles(server) : null
+  if (raw !== null) {
+    raw.handle.onconnection = (failed, handle) => {
+      if (handle === undefined) broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
+      else acceptRaw(broker, handle, raw.binding)
+    }
+  }
   return server
 }
 
@@ -41,19 +49,22 @@ export function closeServer(server: Server): Promise<void> {
   })
 }
 
-function accept(broker: Broker, accepted: Socket, shared: SharedRead | null): void {
-  const { remoteAddress = '', remotePort = 0 } = accepted
-  const adopted = shared?.adopt(accepted) ?? null
-  const socket = adopted ?? accepted
+function accept(broker: Broker, socket: Socket): void {
+  const { remoteAddress = '', remotePort = 0 } = socket
   const transport = new StreamTransport(socket, { protocol: 'tcp', listener: 'socket', remoteAddress, remotePort, takesBytes: true })
   const events = broker.accept(transport)
   if (events === null) {
     socket.on('error', () => {})
     return
   }
-  transport.listen(events, adopted !== null)
-  if (adopted !== null) shared!.start(adopted, events)
-  else socket.resume()
+  transport.listen(events)
+}
+
+function acceptRaw(broker: Broker, handle: TcpHandle, binding: StreamBinding): void {
+  handle.setNoDelay(true)
+  const transport = new RawTransport(handle, binding, 'socket')
+  const events = broker.accept(transport)
+  if (events !== null) transport.start(events)
 }
 
 function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): OperatorError {

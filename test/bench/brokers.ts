@@ -15,6 +15,8 @@ export interface BrokerKind {
   /** Undefined where it is not installed. */
   version(): string | undefined
   command(port: number): string[]
+  /** Only where it is asked for by name. */
+  readonly optional?: boolean
 }
 
 /** A broker process that listens. */
@@ -40,6 +42,23 @@ const ours: BrokerKind = {
     '--set',
     'log.level=warn',
   ],
+}
+
+// As many rules as a small plant has, and the one that lets the load pass comes last.
+const rules = [
+  { deny: 'publish', topics: ['secret/#', '+/secret/#'] },
+  { allow: 'all', topics: ['admin/#'], users: ['admin'] },
+  { allow: 'publish', topics: ['devices/%c/state', 'devices/%c/telemetry/#'] },
+  { allow: 'subscribe', topics: ['devices/%c/commands/#'] },
+  { allow: 'all', topics: ['home/%u/#'] },
+  { allow: 'all', topics: ['#'] },
+]
+
+const secured: BrokerKind = {
+  name: 'mqttx-broker+topicSecurity',
+  optional: true,
+  version: ours.version,
+  command: port => [...ours.command(port), '--set', `topicSecurity.rules=${JSON.stringify(rules)}`],
 }
 
 const mosquitto: BrokerKind = {
@@ -71,7 +90,7 @@ const aedes: BrokerKind = {
   command: port => [process.execPath, path.join(here, 'aedes-broker.mjs'), String(port)],
 }
 
-export const brokerKinds: readonly BrokerKind[] = [ours, mosquitto, aedes]
+export const brokerKinds: readonly BrokerKind[] = [ours, secured, mosquitto, aedes]
 
 function mosquittoBinary(): string | undefined {
   return [process.env.MOSQUITTO_BIN, '/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/homebrew/sbin/mosquitto'].find(

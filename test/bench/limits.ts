@@ -28,6 +28,7 @@ const limits: Record<string, () => Promise<string[]>> = {
   'fan-out': fanOut,
   subscriptions,
   connections,
+  'take-overs': takeOvers,
   'frozen-reader': frozenReader,
 }
 
@@ -162,6 +163,20 @@ async function connections(): Promise<string[]> {
   } finally {
     await broker.stop()
   }
+}
+
+/** 500 client ids, each claimed by ten connections at once: one is left of each, and nobody else waits long for that. */
+async function takeOvers(): Promise<string[]> {
+  return withBroker(async broker => {
+    const clientIds = 500
+    const publishers = 5000
+    const load = await LoadProcess.open(broker.port, { ...base, kind: 'takeOver', publishers, clientIds })
+    const probe = await Probe.start(broker.port)
+    const { seconds } = await load.run(1)
+    const said = await probe.stop()
+    load.stop()
+    return [`${publishers} connections claimed ${clientIds} client ids: one each was left after ${seconds.toFixed(2)} s; ${said}`]
+  })
 }
 
 /** 200 MB/s to one reader that reads and one that has stopped: memory stays bounded, and nobody else notices. */

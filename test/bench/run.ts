@@ -14,11 +14,11 @@ import { cpuSeconds, memory } from './usage.ts'
 
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
-  --brokers A,B     default: all that are installed
+  --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity only if it is named
   --rounds N        alternating runs of each; medians are printed (default 5)
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md
-npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, a frozen reader`
+npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -43,7 +43,7 @@ else {
 
 async function compare(): Promise<void> {
   const wanted = values.brokers?.split(',')
-  const kinds = brokerKinds.filter(({ name }) => wanted === undefined || wanted.includes(name))
+  const kinds = brokerKinds.filter(({ name, optional }) => (wanted === undefined ? optional !== true : wanted.includes(name)))
   const installed = kinds.filter(kind => kind.version() !== undefined)
   for (const kind of kinds) if (!installed.includes(kind)) console.error(`${kind.name} is not installed, so it is left out`)
   console.error(installed.map(kind => `${kind.name} ${kind.version()}`).join(', '), `· Node ${process.version} · ${cpus()[0]?.model}`)

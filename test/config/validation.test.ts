@@ -109,6 +109,7 @@ test('has the defaults that are promised', () => {
       serverKeepAlive: null,
       writeBufferMax: 1_048_576,
       slowReader: 'drop',
+      receiptTimeout: 30_000,
       verdictTimeout: 5000,
       deniedPublish: 'ack',
       validatePayloadFormat: false,

@@ -1,11 +1,12 @@
 import { once } from 'node:events'
-import { connect, createServer, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Flusher } from '../../core/connection/flusher.ts'
 import { Outbox } from '../../core/connection/outbox.ts'
 import { StreamTransport } from '../../core/connection/stream-transport.ts'
+import { connectTo, rawConnection } from '../support/raw-connection.ts'
 import { messageOf } from './messages.ts'
 import { SlowStream } from './slow-stream.ts'
 
@@ -16,23 +17,25 @@ const turn = () => new Promise(resolve => setImmediate(resolve))
 function outboxOn(stream: ConstructorParameters<typeof StreamTransport>[0], flusher: Flusher, takesBytes: boolean): Outbox {
   const transport = new StreamTransport(stream, { ...options, takesBytes })
   const outbox = new Outbox(transport, flusher)
-  transport.listen({ onData: () => {}, onDrain: () => outbox.drained(), onClose: () => outbox.discard() }, true)
+  transport.listen({ onData: () => {}, onDrain: () => outbox.drained(), onClose: () => outbox.discard() })
   return outbox
 }
 
-/** Two ends of a TCP connection on loopback. */
-async function socketPair(): Promise<[ours: Socket, theirs: Socket]> {
+/** An outbox on an accepted socket, and the other end of the connection. */
+async function socketOutbox(flusher: Flusher): Promise<[outbox: Outbox, theirs: Socket]> {
   const server = createServer({ pauseOnConnect: true })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const theirs = connect((server.address() as { port: number }).port, '127.0.0.1')
-  const [[ours]] = (await Promise.all([once(server, 'connection'), once(theirs, 'connect')])) as [[Socket], unknown]
-  server.close()
-  onTestFinished(() => {
-    ours.destroy()
-    theirs.destroy()
-  })
-  return [ours, theirs]
+  const theirs = await connectTo(server)
+  const [ours] = (await once(server, 'connection')) as [Socket]
+  onTestFinished(() => void ours.destroy())
+  return [outboxOn(ours, flusher, true), theirs]
+}
+
+/** The same on Node's own handle. */
+async function handleOutbox(flusher: Flusher): Promise<[outbox: Outbox, theirs: Socket]> {
+  const { transport, theirs } = await rawConnection()
+  const outbox = new Outbox(transport, flusher)
+  transport.start({ onData: () => {}, onDrain: () => outbox.drained(), onClose: () => outbox.discard() })
+  return [outbox, theirs]
 }
 
 /** Says something of about `size` bytes in one of the ways in which a connection says things; returns the bytes. */
@@ -59,6 +62,21 @@ function say(outbox: Outbox, size: number, seed: number): Buffer {
   return bytes
 }
 
+/** The same to all of them, as in a fan-out, the last under another packet identifier where there is one; returns the bytes for each. */
+function sayAll(outboxes: readonly Outbox[], size: number, seed: number): Buffer[] {
+  const qos = seed % 2 === 0 ? 1 : 0
+  const message = messageOf(Buffer.alloc(size, String.fromCharCode(97 + (seed % 26))), { topic: 'a/b' })
+  message.frame(4, qos, false)
+  const frame = message.frame(4, qos, false)
+  return outboxes.map((outbox, i) => {
+    const packetId = qos === 0 ? 0 : i === outboxes.length - 1 ? 77 : (seed & 0xffff) + 1
+    outbox.publish(frame, packetId, false)
+    const bytes = Buffer.concat(frame.payload === null ? [frame.head] : [frame.head, frame.payload])
+    if (qos > 0) bytes.writeUInt16BE(packetId, frame.packetIdAt)
+    return bytes
+  })
+}
+
 const aSize = fc.oneof(
   fc.constant(4),
   fc.integer({ min: 10, max: 300 }),
@@ -68,6 +86,7 @@ const aSize = fc.oneof(
 const steps = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('say' as const), which: fc.nat(2), size: aSize }) },
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('all' as const), which: fc.constant(0), size: aSize }) },
     { weight: 2, arbitrary: fc.constant({ kind: 'turn' as const, which: 0, size: 0 }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('accept' as const), which: fc.nat(2), size: fc.constant(0) }) },
   ),
@@ -89,6 +108,7 @@ describe('an outbox on a stream that takes its time', () => {
           const said: Buffer[][] = [[], [], []]
           for (const [seed, { kind, which, size }] of list.entries()) {
             if (kind === 'say') said[which]!.push(say(outboxes[which]!, size, seed))
+            else if (kind === 'all') for (const [i, bytes] of sayAll(outboxes, size, seed).entries()) said[i]!.push(bytes)
             else if (kind === 'turn') await turn()
             else streams[which]!.accept()
           }
@@ -178,32 +198,41 @@ test('does not touch a shared frame: the packet identifier and DUP go into each 
   expect(frame.head.toString('hex')).toBe('3206000174000078')
 })
 
-test('brings every byte over real sockets whose readers stop and go on, and changes none that the kernel has not taken', async () => {
-  const flusher = new Flusher()
-  const pairs = await Promise.all([0, 1, 2].map(() => socketPair()))
-  const outboxes = pairs.map(([ours]) => outboxOn(ours, flusher, true))
-  const said: Buffer[] = [Buffer.alloc(0), Buffer.alloc(0), Buffer.alloc(0)]
-  // The second reads at once, the others begin when the kernel is full.
-  const heard = pairs.map(([, theirs], i) => {
-    const chunks: Buffer[] = []
-    if (i !== 1) theirs.pause()
-    theirs.on('data', chunk => chunks.push(chunk))
-    if (i !== 1) theirs.pause()
-    return chunks
-  })
-  const parts: Buffer[][] = [[], [], []]
-  for (let seed = 1; outboxes[0]!.pendingBytes < 2_000_000 || outboxes[2]!.pendingBytes < 2_000_000; seed++) {
-    for (const [i, outbox] of outboxes.entries()) parts[i]!.push(say(outbox, [4, 200, 3000, 20_000][(seed + i) % 4]!, seed * 3 + i))
-    if (seed % 7 === 0) await turn()
-  }
-  for (const i of [0, 1, 2]) said[i] = Buffer.concat(parts[i]!)
-  for (const [, theirs] of pairs) theirs.resume()
-  const lengthOf = (chunks: Buffer[]) => chunks.reduce((sum, { length }) => sum + length, 0)
-  for (const [i, [, theirs]] of pairs.entries()) while (lengthOf(heard[i]!) < said[i]!.length) await once(theirs, 'data')
-  for (const i of [0, 1, 2]) expect(Buffer.concat(heard[i]!).equals(said[i]!)).toBe(true)
-  await turn()
-  expect(outboxes.map(({ pendingBytes }) => pendingBytes)).toEqual([0, 0, 0])
-})
+const sockets = [
+  ['sockets', socketOutbox],
+  ['handles', handleOutbox],
+] as const
+
+test.each(sockets)(
+  'brings every byte over real %s whose readers stop and go on, and changes none that the kernel has not taken',
+  async (_what, open) => {
+    const flusher = new Flusher()
+    const pairs = await Promise.all([0, 1, 2].map(() => open(flusher)))
+    const outboxes = pairs.map(([outbox]) => outbox)
+    const said: Buffer[] = [Buffer.alloc(0), Buffer.alloc(0), Buffer.alloc(0)]
+    // The second reads at once, the others begin when the kernel is full.
+    const heard = pairs.map(([, theirs], i) => {
+      const chunks: Buffer[] = []
+      if (i !== 1) theirs.pause()
+      theirs.on('data', chunk => chunks.push(chunk))
+      if (i !== 1) theirs.pause()
+      return chunks
+    })
+    const parts: Buffer[][] = [[], [], []]
+    for (let seed = 1; outboxes[0]!.pendingBytes < 2_000_000 || outboxes[2]!.pendingBytes < 2_000_000; seed++) {
+      for (const [i, outbox] of outboxes.entries()) parts[i]!.push(say(outbox, [4, 200, 3000, 20_000][(seed + i) % 4]!, seed * 3 + i))
+      for (const [i, bytes] of sayAll(outboxes, [30, 500, 2000][seed % 3]!, seed).entries()) parts[i]!.push(bytes)
+      if (seed % 7 === 0) await turn()
+    }
+    for (const i of [0, 1, 2]) said[i] = Buffer.concat(parts[i]!)
+    for (const [, theirs] of pairs) theirs.resume()
+    const lengthOf = (chunks: Buffer[]) => chunks.reduce((sum, { length }) => sum + length, 0)
+    for (const [i, [, theirs]] of pairs.entries()) while (lengthOf(heard[i]!) < said[i]!.length) await once(theirs, 'data')
+    for (const i of [0, 1, 2]) expect(Buffer.concat(heard[i]!).equals(said[i]!)).toBe(true)
+    await turn()
+    expect(outboxes.map(({ pendingBytes }) => pendingBytes)).toEqual([0, 0, 0])
+  },
+)
 
 describe('a stream transport', () => {
   test('tells of bytes, of its end and of an error, each to the one who listens', async () => {
@@ -212,17 +241,14 @@ describe('a stream transport', () => {
     const transport = new StreamTransport(ours, { ...options, remoteAddress: '192.0.2.1', remotePort: 7 })
     expect(transport).toMatchObject({ protocol: 'memory', listener: 'test', remoteAddress: '192.0.2.1', remotePort: 7 })
     const closed = new Promise<void>(resolve =>
-      transport.listen(
-        {
-          onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)),
-          onDrain: () => {},
-          onClose: error => {
-            told.push(`closed ${error?.message}`)
-            resolve()
-          },
+      transport.listen({
+        onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)),
+        onDrain: () => {},
+        onClose: error => {
+          told.push(`closed ${error?.message}`)
+          resolve()
         },
-        false,
-      ),
+      }),
     )
     theirs.write('hello')
     await turn()
@@ -235,7 +261,7 @@ describe('a stream transport', () => {
     const [ours, theirs] = duplexPair()
     const told: string[] = []
     const transport = new StreamTransport(ours, options)
-    transport.listen({ onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)), onDrain() {}, onClose() {} }, false)
+    transport.listen({ onData: (chunk, start, end) => told.push(chunk.toString('latin1', start, end)), onDrain() {}, onClose() {} })
     transport.pause()
     theirs.write('hello')
     await turn()

@@ -85,7 +85,7 @@ for (const [name, prepare] of [
 
     test('gives no identifier that is in flight to a message that another node has put before it', async () => {
       const { broker, reader, leave, first, writer } = await start()
-      const target = { clientId: 'reader', qos: 1 as const, retain: false, identifiers: null, group: null, packetId: 0 }
+      const target = { clientId: 'reader', qos: 1 as const, retain: false, identifiers: null, group: null, packetId: 0, epoch: 0 }
       await broker.sessions.append(messageOf('from another node'), [target], null)
       await writer.publish('a', 'from here', { qos: 1 })
       const sent = await first.message()

@@ -23,7 +23,10 @@ test('every TypeScript block in README and docs type-checks', async () => {
   const folder = await folderWith(Object.fromEntries(blocks.map(({ file, code }) => [file, code])))
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
   const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')) as { compilerOptions: object }
-  const paths = { 'mqttx-broker': [join(root, 'presets/index.ts')] }
+  const paths = {
+    'mqttx-broker': [join(root, 'presets/index.ts')],
+    'mqttx-broker/contracts': [join(root, 'test/contracts/suite/index.ts')],
+  }
   const options = { ...compilerOptions, paths, noUnusedLocals: false, rootDir: '/', typeRoots: [join(root, 'node_modules/@types')] }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['*.ts'] }))

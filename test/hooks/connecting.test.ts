@@ -36,12 +36,19 @@ describe('onAuthenticate', () => {
       {
         hook: 'onAuthenticate',
         args: [
-          expect.objectContaining({ clientId: 'a', username: 'u' }),
+          expect.objectContaining({ clientId: 'a' }),
           expect.objectContaining({ clientId: 'a', username: 'u', password: Buffer.from('p') }),
         ],
       },
       { hook: 'onConnect', args: [expect.objectContaining({ clientId: 'a' }), expect.objectContaining({ clientId: 'a' })] },
     ])
+  })
+
+  test('leaves no user name to a client that is let in though nobody vouches for it', async () => {
+    const { open, hooks, broker } = await startBroker({ allowAnonymous: true })
+    hooks.onAuthenticate.tap('test', () => undefined)
+    await open().connect({ clientId: 'a', username: 'admin' })
+    expect(broker.clientOf('a')?.username).toBeNull()
   })
 
   for (const [admission, username, rights] of [

@@ -108,3 +108,23 @@ test('what init writes type-checks against the package, and starts with its plug
   await writeFile(join(place, 'wrong.ts'), "import { defineConfig } from 'mqttx-broker'\ndefineConfig({ socket: { prot: 1 } })\n")
   expect(tsc()).toMatch(/wrong\.ts.*'prot' does not exist/s)
 })
+
+test('the package brings the contract suites, which prove its owners under node:test', async () => {
+  const proof = `
+import assert from 'node:assert'
+import { describe, it } from 'node:test'
+import { createBroker } from 'mqttx-broker'
+import { retainedContract, sessionsContract } from 'mqttx-broker/contracts'
+const create = async clock => {
+  const broker = await createBroker({ preset: 'test', socket: false, log: { level: 'silent' } }, { clock }).start()
+  return broker.broker.services.get('retained')
+}
+retainedContract({ describe, it }, { name: 'by the package', create })
+it('has the other one too', () => assert.equal(typeof sessionsContract, 'function'))
+`
+  await writeFile(join(folder, 'proof.test.js'), proof)
+  const args = ['--test', '--test-reporter', 'tap', 'proof.test.js']
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8' })
+  expect({ status, failed: stdout.match(/not ok .*/g) }).toEqual({ status: 0, failed: null })
+  expect(Number(/^# pass (\d+)/m.exec(stdout)?.[1])).toBeGreaterThan(8)
+})

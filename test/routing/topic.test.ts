@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { covers, hasWildcard, isTopicFilter, isTopicName, matches, parseShare, topicLevels } from '../../core/routing/topic.ts'
+import { covers, hasWildcard, isTopicFilter, isTopicName, matches, overlaps, parseShare, topicLevels } from '../../core/routing/topic.ts'
 import { aFilter, aTopic, naiveMatches, smallTopics } from './topics.ts'
 
 describe('a topic name', () => {
@@ -228,6 +228,45 @@ describe('a filter covers', () => {
       fc.property(aFilter, aFilter, (wide, narrow) => {
         const all = smallTopics.every(topic => !naiveMatches(narrow, topic) || naiveMatches(wide, topic))
         expect(covers(wide, narrow)).toBe(all)
+      }),
+      { numRuns: 3000 },
+    )
+  })
+})
+
+describe('two filters overlap', () => {
+  test.each([
+    ['a', 'a'],
+    ['a/#', 'a'],
+    ['a/#', '+'],
+    ['#', '#'],
+    ['#', '+/b'],
+    ['a/+/c', '+/b/+'],
+    ['a/+', 'a/#'],
+    ['$SYS/#', '$SYS/+/x'],
+    ['a/b/#', 'a/#'],
+  ])('"%s" and "%s"', (a, b) => {
+    expect([overlaps(a, b), overlaps(b, a)]).toEqual([true, true])
+  })
+
+  test.each([
+    ['a', 'b'],
+    ['a', 'a/b'],
+    ['a/+', 'a'],
+    ['a/b/#', 'a'],
+    ['#', '$SYS/a'],
+    ['+/a', '$SYS/a'],
+    ['a/+/c', 'a/b'],
+    ['+', '/#'],
+  ])('not "%s" and "%s"', (a, b) => {
+    expect([overlaps(a, b), overlaps(b, a)]).toEqual([false, false])
+  })
+
+  test('where there is a topic that both match, and only there', () => {
+    fc.assert(
+      fc.property(aFilter, aFilter, (a, b) => {
+        const both = smallTopics.some(topic => naiveMatches(a, topic) && naiveMatches(b, topic))
+        expect(overlaps(a, b)).toBe(both)
       }),
       { numRuns: 3000 },
     )

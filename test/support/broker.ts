@@ -32,7 +32,7 @@ export async function startBroker(config: Config = {}): Promise<TestBroker> {
     const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: 'memory' })
     const events = running.accept(transport)
     if (events === null) theirs.on('error', () => {})
-    else transport.listen(events, false)
+    else transport.listen(events)
     return new TestClient(ours, version)
   }
   return {

@@ -81,6 +81,11 @@ export class Connection {
     return answered
   }
 
+  /** Sends bytes at once. */
+  say(bytes: Buffer): void {
+    this.#socket.write(bytes)
+  }
+
   /** Room for `size` bytes of this turn's write; the caller fills it at the returned offset of `buffer`. */
   reserve(size: number): number {
     if (this.#out === null || this.#used + size > this.#out.length) {

@@ -27,12 +27,17 @@ export class Load implements Listener {
   constructor(port: number, workload: Workload) {
     this.#port = port
     this.#workload = workload
-    this.#copies = workload.kind === 'publish' || workload.kind === 'connect' ? 0 : workload.kind === 'fanOut' ? workload.subscribers : 1
+    this.#copies =
+      workload.kind === 'publish' || workload.kind === 'connect' || workload.kind === 'takeOver'
+        ? 0
+        : workload.kind === 'fanOut'
+          ? workload.subscribers
+          : 1
   }
 
   async open(): Promise<void> {
     const { kind, publishers, subscribers } = this.#workload
-    if (kind === 'connect' || kind === 'retained') return
+    if (kind === 'connect' || kind === 'takeOver' || kind === 'retained') return
     const subscribing = await this.#connectMany('sub', subscribers)
     const { qos } = this.#workload
     await Promise.all(subscribing.map((connection, i) => this.#subscribe(connection, i, qos)))
@@ -48,6 +53,7 @@ export class Load implements Listener {
     const cpu = process.cpuUsage()
     const began = performance.now()
     if (kind === 'connect') await this.#runConnect(messages)
+    else if (kind === 'takeOver') await this.#runTakeOver()
     else if (kind === 'retained') await this.#runRetained(messages)
     else await this.#runPublish(messages)
     const seconds = (performance.now() - began) / 1000
@@ -160,6 +166,27 @@ export class Load implements Listener {
     const { publishers } = this.#workload
     this.#expected = publishers
     await this.#connectMany(`c${count}`, publishers)
+    this.#arrived = publishers
+  }
+
+  // All at once; over when one connection is left of each client id.
+  async #runTakeOver(): Promise<void> {
+    const { publishers, clientIds = 1 } = this.#workload
+    this.#expected = publishers
+    let left = publishers
+    await new Promise<void>(resolve => {
+      const nothing = (): void => {}
+      const closed = (): void => {
+        left -= 1
+        if (left === clientIds) resolve()
+      }
+      for (let i = 0; i < publishers; i++) {
+        const connection = new Connection(this.#port, i, { delivered: nothing, acked: nothing, drained: nothing, closed })
+        this.#connections.push(connection)
+        // Most are closed by the next one before or after their CONNACK.
+        connection.connect(packets.connect(`bench-claimed-${i % clientIds}`, true)).catch(nothing)
+      }
+    })
     this.#arrived = publishers
   }
 

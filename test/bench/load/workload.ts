@@ -1,6 +1,6 @@
 /** What one load process does to one broker. */
 export interface Workload {
-  kind: 'publish' | 'pairs' | 'fanOut' | 'fanIn' | 'shared' | 'connect' | 'retained' | 'wildcards'
+  kind: 'publish' | 'pairs' | 'fanOut' | 'fanIn' | 'shared' | 'connect' | 'takeOver' | 'retained' | 'wildcards'
   /** Clients that publish, or that connect. Default 1. */
   publishers: number
   /** Clients that subscribe. */
@@ -17,6 +17,8 @@ export interface Workload {
   cleanSession: boolean
   /** Filters of each subscriber of a `wildcards` load. */
   filters?: number
+  /** Client ids that the connections of a `takeOver` load share. */
+  clientIds?: number
 }
 
 /** What a load process measured. */

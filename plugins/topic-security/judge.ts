@@ -1,0 +1,113 @@
+import type { Publisher, Rights } from '../../core/hooks.ts'
+import { covers, isTopicFilter, matches, overlaps, parseShare } from '../../core/routing/topic.ts'
+import type { Clause, Rules } from './rules.ts'
+
+// Verdicts on topics are remembered up to so many bytes, all clients together: some 300,000 of them; then all begin anew.
+const bytesMax = 33_554_432
+const entryBytes = 80
+
+/** What is remembered of one publisher. Good as long as what it was made of has not changed. */
+class Verdicts {
+  readonly username: string | null
+  readonly rights: Rights | null
+  readonly generation: number
+  readonly clauses: readonly Clause[]
+  readonly filters: readonly string[]
+  // Whoever publishes mostly does so to one topic: comparing a reference costs less than looking it up.
+  lastTopic: string
+  lastVerdict: boolean
+  readonly byTopic: Map<string, boolean>
+
+  constructor({ username, rights }: Publisher, generation: number, clauses: readonly Clause[]) {
+    this.username = username
+    this.rights = rights
+    this.generation = generation
+    this.clauses = clauses
+    this.filters = filtersOf(rights?.authorizedPub)
+    this.lastTopic = ''
+    this.lastVerdict = false
+    this.byTopic = new Map()
+  }
+}
+
+/** Says what a client may do: by the first rule that fits, else by its rights. */
+export class Judge {
+  #rules: Rules
+  readonly #publishers: WeakMap<Publisher, Verdicts>
+  // Those that remember more than the last topic: a client that idles must not keep what is to be forgotten.
+  #holding: Verdicts[]
+  #generation: number
+  #bytes: number
+
+  constructor(rules: Rules) {
+    this.#rules = rules
+    this.#publishers = new WeakMap()
+    this.#holding = []
+    this.#generation = 0
+    this.#bytes = 0
+  }
+
+  set rules(rules: Rules) {
+    this.#rules = rules
+    this.#forget()
+  }
+
+  mayPublish(publisher: Publisher, topic: string): boolean {
+    let verdicts = this.#publishers.get(publisher)
+    if (
+      verdicts === undefined ||
+      verdicts.rights !== publisher.rights ||
+      verdicts.username !== publisher.username ||
+      verdicts.generation !== this.#generation
+    ) {
+      verdicts = new Verdicts(publisher, this.#generation, this.#rules.clausesFor(publisher, 'publish'))
+      this.#publishers.set(publisher, verdicts)
+    }
+    if (verdicts.lastTopic === topic) return verdicts.lastVerdict
+    let verdict = verdicts.byTopic.get(topic)
+    if (verdict === undefined) {
+      verdict = judgePublish(verdicts.clauses, verdicts.filters, topic)
+      this.#bytes += entryBytes + topic.length
+      if (this.#bytes > bytesMax) this.#forget()
+      if (verdicts.byTopic.size === 0) this.#holding.push(verdicts)
+      verdicts.byTopic.set(topic, verdict)
+    }
+    verdicts.lastTopic = topic
+    verdicts.lastVerdict = verdict
+    return verdict
+  }
+
+  /** Not remembered: a client subscribes now and then. */
+  maySubscribe(publisher: Publisher, filter: string): boolean {
+    const plain = parseShare(filter)?.filter ?? filter
+    for (const { allows, filter: said } of this.#rules.clausesFor(publisher, 'subscribe')) {
+      if (said === null) return false
+      const asked = isShared(said) ? filter : plain
+      // All of it has to be allowed, and any part of it may be denied.
+      if (allows ? covers(said, asked) : overlaps(said, asked)) return allows
+    }
+    const rights = publisher.rights?.authorizedSub ?? []
+    return rights.some(right => isTopicFilter(right) && covers(right, isShared(right) ? filter : plain))
+  }
+
+  #forget(): void {
+    for (const { byTopic } of this.#holding) byTopic.clear()
+    this.#holding = []
+    this.#generation += 1
+    this.#bytes = 0
+  }
+}
+
+function judgePublish(clauses: readonly Clause[], filters: readonly string[], topic: string): boolean {
+  for (const { allows, filter } of clauses) if (filter === null || matches(filter, topic)) return allows
+  for (const filter of filters) if (matches(filter, topic)) return true
+  return false
+}
+
+function isShared(filter: string): boolean {
+  return filter.startsWith('$share/')
+}
+
+function filtersOf(filters: readonly string[] | undefined): readonly string[] {
+  return filters?.filter(filter => isTopicFilter(filter)) ?? []
+}

@@ -1,0 +1,245 @@
+import { PacketType } from '../../core/protocol/constants.ts'
+import type { Question } from '../support/auth-server.ts'
+import { type Attack, end, guest, publishCodes, times } from './target.ts'
+
+const polluting = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']
+
+/** Attacks on what belongs to others: their topics, their sessions, their passwords, the service that is asked about them. */
+export function attacksOnOthers(questions: readonly Question[]): readonly Attack[] {
+  const asked = () => questions.map(({ text }) => JSON.parse(text) as Record<string, unknown>)
+  return [
+    {
+      name: 'publishing to $SYS, to $share and elsewhere where it may not, by will too',
+      happens: { publish: [0x87, 0x87, 0x87, 0x87, 0x87], heard: [] },
+      async run(target) {
+        const watcher = (await target.connect({ username: 'watcher', password: 'watcher' })).client
+        await watcher.subscribe(['#', '$SYS/#'])
+        const client = await guest(target)
+        const publish = await publishCodes(client, ['$SYS/broker/version', '$SYS', '$share/g/guest/x', '$other/x', 'private/x'])
+        for (const topic of ['$SYS/broker/uptime', 'private/will']) {
+          const dying = await guest(target, { will: { topic, payload: Buffer.from('will') } })
+          dying.drop()
+          await dying.closed
+        }
+        // It hears of the broker's own doings, but of nothing that came from here.
+        return { publish, heard: (await watcher.payloads()).filter(text => text === 'x' || text === 'will') }
+      },
+    },
+    {
+      name: 'shared subscriptions that are none, or to what it may not read',
+      happens: { malformed: 'closed with 0x81', denied: [0x87, 0x87, 0x87], before5: [0x80, 0x80, 0x80, 0x80] },
+      async run(target) {
+        const ends = await times(5, async i => {
+          const client = await guest(target)
+          const filter = ['$share/', '$share//a', '$share/+/a', '$share/g', '$share/g/'][i]!
+          const subscription = { filter, qos: 0 as const, noLocal: false, retainAsPublished: false, retainHandling: 0 as const }
+          client.send({ type: PacketType.Subscribe, packetId: 1, subscriptions: [subscription], properties: undefined })
+          return end(client)
+        })
+        const client = await guest(target)
+        const denied = await client.subscribe(['$share/g/#', '$share/g/private/x', '$share/guest/+/x'])
+        const old = await guest(target, { version: 4 })
+        const before5 = await old.subscribe(['$share/', '$share//a', '$share/g', '$share/g/private/#'])
+        return { malformed: `closed with ${[...new Set(ends)].join()}`, denied, before5 }
+      },
+    },
+    {
+      name: 'user names and client ids that hold wildcards',
+      happens: [0x87, 0x87, 0x87, 0x87, 0x87],
+      async run(target) {
+        const found: number[] = []
+        for (const name of ['+', '#', 'victim/#', '+/+', '$SYS']) {
+          const { client } = await target.connect({ username: name, password: 'any', clientId: `as ${name}` })
+          found.push(...(await client.subscribe(`home/${name === '$SYS' ? 'victim' : name}`)))
+          client.disconnect()
+        }
+        return found
+      },
+    },
+    {
+      name: 'names that write JSON, headers and lines of the log',
+      happens: { asked: 'as they were sent', headers: 'untouched', log: 'one line for each' },
+      async run(target) {
+        const names = [
+          '","admin":true,"x":"',
+          'a\r\nX-Admin: 1\r\n\r\n',
+          '\u2028\u2029',
+          '{"$ne":null}',
+          '%0d%0a',
+          '\x1b[2J',
+          "' OR 1=1 --",
+        ]
+        const before = questions.length
+        for (const name of names) await target.connect({ clientId: name, username: name, password: name })
+        const same =
+          JSON.stringify(asked().slice(before)) === JSON.stringify(names.map(name => ({ clientId: name, username: name, password: name })))
+        const headers = questions.slice(before).every(question => question.headers['x-admin'] === undefined)
+        // Each line of the log is one JSON object, or the target would have thrown.
+        await target.line(/^connected$/)
+        const logged = target.log.filter(({ clientId, msg }) => msg === 'connected' && names.includes(String(clientId)))
+        return {
+          asked: same ? 'as they were sent' : asked().slice(before),
+          headers: headers ? 'untouched' : 'changed',
+          log: logged.length === names.length ? 'one line for each' : logged.length,
+        }
+      },
+    },
+    {
+      name: 'names that mean something to JavaScript: as client id, user name, topic, filter, group, user property',
+      happens: { connect: 0, subscribe: 0, publish: 0, heard: polluting.length, polluted: 'nothing' },
+      async run(target) {
+        const results = await times(polluting.length, async i => {
+          const name = polluting[i]!
+          const { client, connack } = await target.connect({ clientId: name, cleanStart: false, username: name, password: 'any' })
+          const topic = `home/${name}/${name}`
+          const subscribed = await client.subscribe([topic, `$share/${name}/${topic}`])
+          const userProperties: [string, string][] = [[name, name]]
+          const published = await client.publish(topic, name, { qos: 1, retain: true, properties: { userProperties } })
+          const heard = client.heard.filter(packet => packet.type === PacketType.Publish)
+          await client.publish(topic, '', { qos: 1, retain: true })
+          return {
+            connect: connack.reasonCode,
+            subscribe: Math.max(...subscribed),
+            publish: published!.reasonCode,
+            heard: heard.length >= 2 ? 1 : 0,
+          }
+        })
+        const ordinary = await guest(target)
+        const polluted = (await ordinary.subscribe('private/x'))[0] === 0x87 ? 'nothing' : 'rights'
+        const sum = (key: 'connect' | 'subscribe' | 'publish' | 'heard') => results.reduce((total, one) => total + one[key], 0)
+        return { connect: sum('connect'), subscribe: sum('subscribe'), publish: sum('publish'), heard: sum('heard'), polluted }
+      },
+    },
+    {
+      name: 'a storm of take-overs of one client id',
+      happens: { owners: 1, closed: 199 },
+      async run(target) {
+        const clients = await times(200, () => target.open())
+        const connect = { version: 5, clientId: 'mine', username: 'guest', password: 'guest' } as const
+        // Those that are taken over before their CONNACK are just closed.
+        await Promise.all(clients.map(client => client.connect(connect).catch(() => null)))
+        const answers = await Promise.allSettled(clients.map(client => client.rest()))
+        const owners = answers.filter(({ status }) => status === 'fulfilled').length
+        return { owners, closed: answers.length - owners }
+      },
+    },
+    {
+      name: 'the session of somebody else, by its client id',
+      happens: { present: true, filter: 'taken away', heard: [] },
+      async run(target) {
+        const lasting = { clientId: 'victim-1', cleanStart: false, properties: { sessionExpiry: 60 } }
+        const { client } = await target.connect({ ...lasting, username: 'victim', password: 'any' })
+        await client.subscribe('home/victim/#', 1)
+        client.drop()
+        await client.closed
+        const writer = (await target.connect({ username: 'victim', password: 'any' })).client
+        await writer.publish('home/victim/secret', 'secret', { qos: 1 })
+        const { client: thief, connack } = await target.connect(lasting)
+        await writer.publish('home/victim/secret', 'secret', { qos: 1 })
+        const heard = await thief.payloads()
+        const [code] = await thief.unsubscribe('home/victim/#')
+        thief.disconnect(0, { sessionExpiry: 0 })
+        return { present: connack.sessionPresent, filter: code === 0x11 ? 'taken away' : 'there', heard }
+      },
+    },
+    {
+      name: 'a storm of wills',
+      happens: { wills: 300 },
+      async run(target) {
+        const watcher = await guest(target)
+        await watcher.subscribe('guest/wills/#', 1)
+        const dying = await times(300, i => guest(target, { will: { topic: `guest/wills/${i}`, qos: 1 } }))
+        for (const client of dying) client.drop()
+        const seen = new Set<string>()
+        while (seen.size < 300) seen.add((await watcher.receive()).topic)
+        return { wills: seen.size }
+      },
+    },
+    {
+      name: '20,000 retained messages, and a subscriber to all of them',
+      happens: { kept: 20_000, left: 0 },
+      leaves: 80,
+      async run(target) {
+        const client = await guest(target)
+        const flood = async (payload: string) => {
+          for (let i = 0; i < 20_000; i++) client.sendPublish(`guest/retained/${i}`, payload, { retain: true })
+          await client.rest()
+        }
+        await flood('x'.repeat(100))
+        const reader = await guest(target)
+        await reader.subscribe('guest/retained/#')
+        for (let i = 0; i < 20_000; i++) await reader.message()
+        reader.disconnect()
+        await flood('')
+        await client.publish('guest/retained/last', 'x', { qos: 1, retain: true })
+        const later = await guest(target)
+        await later.subscribe('guest/retained/#')
+        await later.message()
+        const left = await later.payloads()
+        await client.publish('guest/retained/last', '', { qos: 1, retain: true })
+        return { kept: 20_000, left: left.length }
+      },
+    },
+    {
+      name: '50,000 publishes that are denied',
+      happens: { denied: 50_000, log: 'a line a second' },
+      async run(target) {
+        const from = target.log.length
+        const began = Date.now()
+        const client = await guest(target, { clientId: 'denied' })
+        for (let i = 0; i < 50_000; i++) client.sendPublish(`private/${i}`, 'x', { qos: 1, packetId: (i % 60_000) + 1 })
+        await client.rest()
+        const denied = client.heard.filter(packet => packet.type === PacketType.Puback && packet.reasonCode === 0x87).length
+        const lines = target.log.slice(from).filter(({ msg, clientId }) => msg === 'publish refused' && clientId === 'denied').length
+        return { denied, log: lines <= 2 + (Date.now() - began) / 1000 ? 'a line a second' : `${lines} lines` }
+      },
+    },
+    {
+      name: 'guessing passwords, from one address',
+      happens: { atOnce: 10, turnedAway: 10, others: 'waited', elsewhere: 0 },
+      leaves: 100,
+      once: true,
+      async run(target) {
+        const from = '127.0.0.66'
+        const guess = async (password: string) => (await target.connect({ username: 'admin', password }, from)).connack.reasonCode
+        let atOnce = 0
+        for (let i = 0; i < 10; i++) if ((await guess(`guess ${i}`)) === 0x86) atOnce += 1
+        const since = Date.now()
+        let turnedAway = 0
+        const waited = new Promise<number>(resolve => {
+          for (let i = 0; i < 40; i++) {
+            guess(`more ${i}`).then(
+              code => {
+                if (code === 0x9f) turnedAway += 1
+                else resolve(Date.now() - since)
+              },
+              // Broken off at the end.
+              () => {},
+            )
+          }
+        })
+        const elsewhere = (await target.connect({ username: 'admin', password: 'correct horse' })).connack.reasonCode
+        const others = (await waited) >= 900 ? 'waited' : 'were answered at once'
+        return { atOnce, turnedAway, others, elsewhere }
+      },
+    },
+    {
+      name: '2,000 clients that come and go at once',
+      happens: '2000 came',
+      leaves: 60,
+      async run(target) {
+        let came = 0
+        for (let batch = 0; batch < 10; batch++) {
+          const codes = await times(200, async () => {
+            const { client, connack } = await target.connect({ version: 4 })
+            client.disconnect()
+            await client.closed
+            return connack.reasonCode
+          })
+          came += codes.filter(code => code === 0).length
+        }
+        return `${came} came`
+      },
+    },
+  ]
+}

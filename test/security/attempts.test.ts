@@ -1,0 +1,173 @@
+import { duplexPair } from 'node:stream'
+import { describe, expect, test } from 'vitest'
+import { networkOf } from '../../core/connection/attempt-gate.ts'
+import { StreamTransport } from '../../core/connection/stream-transport.ts'
+import type { Admission, Refusal } from '../../core/hooks.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import type { Config } from '../../presets/index.ts'
+import { settled, startBroker, type TestBroker } from '../support/broker.ts'
+import { connectPacket, TestClient } from '../support/client.ts'
+import { keptLog } from '../support/log.ts'
+
+// Goal: whoever guesses passwords gets ten guesses a minute at full speed and then one a second, and nobody at another address notices.
+
+const { BadUserNameOrPassword, ConnectionRateExceeded, NotAuthorized, ServerUnavailable } = ReasonCode
+
+/** One client from that address, which has sent its CONNECT. */
+function attempt({ running }: TestBroker, address: string, password: string): TestClient {
+  const [ours, theirs] = duplexPair()
+  ours.on('close', () => theirs.destroy())
+  const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: address })
+  transport.listen(running.accept(transport)!)
+  const client = new TestClient(ours, 5)
+  client.send(connectPacket({ version: 5, username: 'u', password }))
+  return client
+}
+
+async function start(config: Config = {}) {
+  const broker = await startBroker(config)
+  const asked: string[] = []
+  broker.hooks.onAuthenticate.tap('test', (_client, { password }): Admission | Refusal | ReasonCode => {
+    asked.push(String(password))
+    if (String(password) === 'right') return {}
+    if (String(password) === 'trouble') return ServerUnavailable
+    if (String(password) === 'blameless') return { reasonCode: NotAuthorized, blameless: true }
+    return BadUserNameOrPassword
+  })
+  const code = async (address: string, password: string) =>
+    ((await attempt(broker, address, password).next(2)) as { reasonCode: number }).reasonCode
+  const fail = async (address: string, times: number) => {
+    for (let i = 0; i < times; i++) expect(await code(address, `guess ${i}`)).toBe(BadUserNameOrPassword)
+  }
+  return { ...broker, asked, code, fail }
+}
+
+describe('failed attempts', () => {
+  test('are answered at once ten times, and from the eleventh on one a second is looked at', async () => {
+    const broker = await start()
+    const { fail, asked, advance } = broker
+    await fail('192.0.2.1', 10)
+    const more = [attempt(broker, '192.0.2.1', 'a'), attempt(broker, '192.0.2.1', 'b')]
+    await settled()
+    await advance(999)
+    expect(asked).toHaveLength(10)
+    await advance(1)
+    expect(asked.slice(10)).toEqual(['a'])
+    expect(await more[0]!.next(2)).toMatchObject({ reasonCode: BadUserNameOrPassword })
+    await advance(1000)
+    expect(asked.slice(10)).toEqual(['a', 'b'])
+    expect(broker.broker.counters).toMatchObject({ authFailed: 12, authSlowed: 2, authTurnedAway: 0 })
+  })
+
+  test('slow right passwords from their address too, which get in when it is their turn', async () => {
+    const broker = await start()
+    await broker.fail('192.0.2.1', 10)
+    const good = attempt(broker, '192.0.2.1', 'right')
+    await settled()
+    expect(good.heard).toEqual([])
+    await broker.advance(1000)
+    expect(await good.next(2)).toMatchObject({ reasonCode: 0 })
+  })
+
+  test('slow nobody else', async () => {
+    const { fail, code } = await start()
+    await fail('192.0.2.1', 10)
+    await fail('2001:db8::1', 10)
+    expect(await code('192.0.2.2', 'right')).toBe(0)
+    expect(await code('2001:db8:0:1::1', 'right')).toBe(0)
+    expect(await code('::ffff:192.0.2.3', 'right')).toBe(0)
+  })
+
+  test('are forgotten after a minute', async () => {
+    const { fail, code, advance, broker } = await start()
+    await fail('192.0.2.1', 10)
+    await advance(60_000)
+    expect(await code('192.0.2.1', 'right')).toBe(0)
+    expect(broker.counters.authSlowed).toBe(0)
+    await settled()
+    expect(broker.attempts.size).toBe(0)
+  })
+
+  test('are not wiped out by one that succeeds: who has one password may still guess others', async () => {
+    const broker = await start()
+    for (let i = 0; i < 5; i++) {
+      await broker.fail('192.0.2.1', 2)
+      if (i < 4) expect(await broker.code('192.0.2.1', 'right')).toBe(0)
+    }
+    attempt(broker, '192.0.2.1', 'guess')
+    await settled()
+    expect(broker.broker.counters.authSlowed).toBe(1)
+  })
+
+  test('are not counted where those who are asked are in trouble', async () => {
+    const { code, broker } = await start()
+    for (let i = 0; i < 15; i++) expect(await code('192.0.2.1', 'trouble')).toBe(ServerUnavailable)
+    for (let i = 0; i < 15; i++) expect(await code('192.0.2.1', 'blameless')).toBe(NotAuthorized)
+    expect(broker.counters.authFailed).toBe(0)
+    expect(await code('192.0.2.1', 'right')).toBe(0)
+  })
+
+  test('are counted together for a network that one customer has to himself', () => {
+    const addresses = ['192.0.2.1', '::ffff:192.0.2.1', '::1', '2001:db8:1:2:3:4:5:6', '2001:db8:1:2::9', '2001:db8::1', 'fe80::1%eth0', '']
+    expect(addresses.map(networkOf)).toEqual([
+      '192.0.2.1',
+      '192.0.2.1',
+      '0:0:0:0::/64',
+      '2001:db8:1:2::/64',
+      '2001:db8:1:2::/64',
+      '2001:db8:0:0::/64',
+      'fe80:0:0:0::/64',
+      '',
+    ])
+  })
+
+  test('make a line of thirty at most; those behind are turned away unasked', async () => {
+    const broker = await start()
+    await broker.fail('192.0.2.1', 10)
+    const clients = Array.from({ length: 40 }, () => attempt(broker, '192.0.2.1', 'guess'))
+    await settled()
+    for (const client of clients.slice(30)) expect(await client.next(2)).toMatchObject({ reasonCode: ConnectionRateExceeded })
+    expect(broker.asked).toHaveLength(10)
+    expect(broker.broker.counters.authTurnedAway).toBe(10)
+    // Those that have gone do not hold the line.
+    for (const client of clients.slice(0, 30)) client.drop()
+    await settled()
+    const good = attempt(broker, '192.0.2.1', 'right')
+    await settled()
+    await broker.advance(1000)
+    expect(await good.next(2)).toMatchObject({ reasonCode: 0 })
+  })
+
+  test('that come side by side are no more than sixty before they are slowed', async () => {
+    const broker = await startBroker()
+    const answers: (() => void)[] = []
+    broker.hooks.onAuthenticate.tapPromise('test', () => new Promise(resolve => answers.push(() => resolve(BadUserNameOrPassword))))
+    const clients = Array.from({ length: 200 }, () => attempt(broker, '192.0.2.1', 'guess'))
+    await settled()
+    expect(answers).toHaveLength(50)
+    for (const answer of answers) answer()
+    await settled()
+    expect(answers.length).toBeLessThanOrEqual(60)
+    for (const answer of answers) answer()
+    await settled()
+    // Thirty wait, all others know.
+    expect(clients.filter(({ heard }) => heard.length === 0)).toHaveLength(30)
+  })
+
+  test('of more addresses than can be remembered take no more memory', async () => {
+    const { code, broker } = await start()
+    for (let i = 0; i < 10_100; i++) await code(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 'guess')
+    expect(broker.attempts.size).toBeLessThanOrEqual(10_000)
+  })
+
+  test('are one warning a minute in the log', async () => {
+    const { lines, plugin } = keptLog()
+    const broker = await start({ log: false, plugins: [plugin] })
+    await broker.fail('192.0.2.1', 10)
+    for (let i = 0; i < 5; i++) {
+      attempt(broker, '192.0.2.1', 'guess')
+      await broker.advance(1000)
+    }
+    expect(lines.filter(({ message }) => message.includes('slowed'))).toMatchObject([{ fields: { address: '192.0.2.1' }, level: 'warn' }])
+  })
+})

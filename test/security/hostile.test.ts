@@ -1,0 +1,114 @@
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { hashPassword } from '../../plugins/auth-file/password-hash.ts'
+import { beforeAllBuilt } from '../config/built.ts'
+import { type AuthServer, serveAuth } from '../support/auth-server.ts'
+import type { TestClient } from '../support/client.ts'
+import { attacksOnOthers } from './attacks-on-others.ts'
+import { attacksOnProtocol } from './attacks-on-protocol.ts'
+import { Target } from './target.ts'
+
+// Goal: whatever a client sends, it harms itself only. Method: one broker in a process of its own, with a real authentication service,
+// lives through every attack of two tables. After each, what happened is as the table says; the process is there and has grown by no
+// more than it may; and a bystander, who has been publishing and subscribing all the time, has been served. At the end it has said
+// nothing on standard error, logged no error, and stops with 0.
+
+const built = beforeAllBuilt()
+const questions: AuthServer['questions'] = []
+const attacks = [...attacksOnProtocol, ...attacksOnOthers(questions)]
+
+let target: Target
+let bystander: TestClient
+let folder = ''
+let service: AuthServer
+let before = 0
+
+beforeAll(async () => {
+  service = await serveAuth((response, question) => {
+    questions.push(question)
+    const { username } = JSON.parse(question.text) as { username: string }
+    response.writeHead(200)
+    response.end(username === 'watcher' ? '{"authorizedSub":["#","$SYS/#"]}' : '')
+  })
+  folder = await mkdtemp(join(tmpdir(), 'mqttx-hostile-'))
+  writeFileSync(join(folder, 'users'), `admin:${await hashPassword('correct horse')}\n`)
+  const config = {
+    heartbeat: '2s',
+    log: { format: 'json' },
+    socket: { port: 0 },
+    sysTopic: {},
+    authFile: { path: 'users', unknownUsers: 'pass' },
+    authHttp: { url: service.url },
+    topicSecurity: {
+      rules: [
+        { allow: 'all', topics: ['guest/#'] },
+        { allow: 'all', topics: ['home/%u/#'] },
+      ],
+    },
+  }
+  writeFileSync(join(folder, 'mqttx.config.json'), JSON.stringify(config))
+  target = new Target(built.path('presets/bin.js'), folder)
+  await target.ready()
+  bystander = (await target.connect({ clientId: 'bystander' })).client
+  await bystander.subscribe('guest/bystander', 1)
+  before = target.memory.now
+})
+
+afterAll(async () => {
+  target?.kill()
+  await service?.close()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Goes on publishing and reading its own messages until it is told to stop; returns how often it was served. */
+function watch(): { stop(): Promise<number> } {
+  let stopped = false
+  const served = (async () => {
+    for (let count = 1; ; count++) {
+      await bystander.publish('guest/bystander', `${count}`, { qos: 1 })
+      if (stopped) return count
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  })()
+  return {
+    stop() {
+      stopped = true
+      return served
+    },
+  }
+}
+
+test.each(attacks.map(attack => [attack.name, attack] as const))('%s', async (_name, attack) => {
+  const weighed = target.memory.now
+  const watching = watch()
+  const happened = await attack.run(target)
+  expect(await watching.stop()).toBeGreaterThan(0)
+  expect(happened).toEqual(attack.happens)
+  target.leave(bystander.stream)
+  expect(target.runs).toBe(true)
+  expect(target.memory.now - weighed).toBeLessThan(attack.leaves ?? 40)
+})
+
+test('the same attacks once more take hardly more memory: nothing of the first ones is kept', async () => {
+  const weighed = target.memory.now
+  for (const attack of attacks.filter(({ leaves = 0, once = false }) => leaves > 40 && !once)) {
+    expect(await attack.run(target)).toEqual(attack.happens)
+    target.leave(bystander.stream)
+  }
+  expect(target.memory.now - weighed).toBeLessThan(100)
+})
+
+test('then the broker has failed nowhere, weighs little more than before, and stops in good order', async () => {
+  expect(target.memory.now - before).toBeLessThan(400)
+  expect(target.memory.peak).toBeLessThan(600)
+  expect(await target.stop()).toBe(0)
+  expect(target.errors).toBe('')
+  const [warning, error] = [40, 50]
+  expect(target.log.filter(({ level }) => level >= error)).toEqual([])
+  expect(new Set(target.log.filter(({ level }) => level === warning).map(({ msg }) => msg))).toEqual(
+    new Set(['10 attempts to connect from this address have failed within a minute; it is slowed']),
+  )
+})
