@@ -120,11 +120,12 @@ export type Due =
 /** What a store tells the broker by itself. */
 export interface SessionStoreEvents {
   /**
-   * A message is not, or no longer, in a session's queue: it was full (`queueFull`), the message expired in it (`expired`), or the
-   * session has ended (`sessionEnded`), even in the very moment of the append. Called before that append is answered, with its
+   * A message is not, or no longer, in a session's queue: it was full (`queueFull`), the message expired in it (`expired`), the
+   * session has ended (`sessionEnded`), even in the very moment of the append, or the store has a reference to it and no more
+   * (`storeFailed`; it was never acknowledged, and what stands for it is empty). Called before that append is answered, with its
    * very message.
    */
-  dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded'): void
+  dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded' | 'storeFailed'): void
   /** An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. */
   lost(session: SessionKey): void
   /** Somebody else (another node) appended to a session that is connected here. */

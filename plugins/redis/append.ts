@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import { queuedBytes } from '../../core/sessions/message-queue.ts'
-import { type AppendTarget, type ReceivedId, SessionLostError, type SessionStoreEvents } from '../../core/sessions/session-store.ts'
+import { type AppendTarget, type ReceivedId, type SessionKey, SessionLostError, type SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
@@ -17,9 +17,10 @@ const targetBytes = 64
 
 /** What a message's append tells about each session that it went to. */
 export interface AppendEvents {
-  /** Its position in the queue; 0: it is not there. Only of those that were given a packet identifier. */
-  placed(clientId: string, packetId: number, position: number): void
+  /** Its position in the queue; 0: it is not there. Only of those that were given a packet identifier, by their newest owner. */
+  placed(session: SessionKey, packetId: number, position: number): void
   dropped: SessionStoreEvents['dropped']
+  lost: SessionStoreEvents['lost']
 }
 
 /** One part of an append: what goes to one lane. */
@@ -45,7 +46,10 @@ export class Appender {
     this.#events = events
   }
 
-  append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Promise<void> {
+  append(message: Message, targets: readonly AppendTarget[], publishedBy: ReceivedId | null): Promise<void> {
+    message.own()
+    // Read now: the session's owner may raise the epoch before this is packed.
+    const received = publishedBy === null ? null : copyOf(publishedBy)
     return new Promise((resolve, reject) => {
       const { lanes } = this.#writes
       const size = queuedBytes(message)
@@ -105,6 +109,7 @@ export class Appender {
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
       out.session(target.clientId)
+      out.double(target.epoch)
       out.binary(encodeEntry(target, size, inline ?? ({ id: reference!, ordinal: ordinals[i]! } satisfies BodyReference)))
     }
   }
@@ -117,7 +122,15 @@ export class Appender {
     reject: (error: Error) => void,
     missing?: (ordinal: number) => void,
   ): void {
+    let stale: Set<number> | null = null
     for (const { kind, values } of rows ?? []) {
+      if (kind === 'stale') {
+        const number = (values[0] as number) - 1
+        stale ??= new Set()
+        stale.add(number)
+        const { clientId, epoch } = part.targets[number]!
+        this.#events.lost({ clientId, epoch })
+      }
       if (kind === 'lost') {
         reject(new SessionLostError(part.received!.session.clientId))
         return
@@ -126,10 +139,10 @@ export class Appender {
       if (kind !== 'appended') continue
       const answers = values[0] as number[]
       for (const [i, position] of answers.entries()) {
-        const { clientId, packetId } = part.targets[i]!
-        if (packetId !== 0) this.#events.placed(clientId, packetId, Math.max(0, position))
+        const target = part.targets[i]!
+        if (target.packetId !== 0 && stale?.has(i) !== true) this.#events.placed(target, target.packetId, Math.max(0, position))
         if (position >= 0) continue
-        this.#events.dropped(clientId, message, position === -1 ? 'sessionEnded' : 'queueFull')
+        this.#events.dropped(target.clientId, message, position === -1 ? 'sessionEnded' : 'queueFull')
         missing?.(part.ordinals[i]!)
       }
     }
@@ -238,6 +251,10 @@ export class Appender {
     const { keys } = this.#writes.lanes
     await Promise.all(targets.map(({ clientId }) => this.#writes.command('hdel', keys.identifiers(clientId), [`k${token}`])))
   }
+}
+
+function copyOf({ session: { clientId, epoch }, packetId }: ReceivedId): ReceivedId {
+  return { session: { clientId, epoch }, packetId }
 }
 
 function ordinalsOf(targets: readonly AppendTarget[]): number[] {

@@ -88,16 +88,24 @@ local function entryAt(s, position)
   local p = text(position)
   return call('ZRANGEBYSCORE', KEYS[s + 1], p, p)[1]
 end
--- By position, or where the owner does not know that: by packet identifier.
+local function identifierOf(s, member)
+  local position, _, given = unpack('>dI4I2', member)
+  if given ~= 0 then return given, position end
+  local state = call('HGET', KEYS[s + 2], 'o' .. text(position))
+  return state and tonumber((string.gsub(state, 'r', ''))) or 0, position
+end
+-- By position, or where the owner does not know that, or no longer rightly: by packet identifier.
 local function find(s, position, id)
-  if position > 0 then return entryAt(s, position), position end
+  if position > 0 then
+    local member = entryAt(s, position)
+    if member and identifierOf(s, member) == id then return member, position end
+  end
   local from = '-inf'
   while true do
     local page = call('ZRANGEBYSCORE', KEYS[s + 1], from, '+inf', 'LIMIT', 0, 100)
     if #page == 0 then return nil end
     for _, member in ipairs(page) do
-      local found, _, given = unpack('>dI4I2', member)
-      if given == 0 then given = tonumber((string.gsub(call('HGET', KEYS[s + 2], 'o' .. text(found)) or '0', 'r', ''))) end
+      local given, found = identifierOf(s, member)
       if given == id then return member, found end
       from = '(' .. text(found)
     end
@@ -169,7 +177,7 @@ end
 
 local does = {}
 does[${Code.Append}] = function()
-  local publisher, epoch, id, body, bytes, count, token, s, tail
+  local publisher, epoch, id, body, bytes, count, token, s, giver, tail
   publisher, at = unpack('>I4', ops, at)
   local refused = false
   if publisher > 0 then
@@ -187,9 +195,14 @@ does[${Code.Append}] = function()
   local referrers = {}
   local answers, worth = {}, false
   for n = 1, count do
-    s, tail, at = unpack('>I4I4c0', ops, at)
+    s, giver, tail, at = unpack('>I4dI4c0', ops, at)
     local m = not refused and load(s)
     local size, given, flags = unpack('>I4I2B', tail)
+    if given > 0 and not refused and not (m and m.e == giver) then
+      -- The identifier is the newest owner's to give.
+      tell('stale', n)
+      given, tail = 0, string.sub(tail, 1, 4) .. '\\0\\0' .. string.sub(tail, 7)
+    end
     if not m then
       answers[n], worth = -1, true
     elseif token ~= '' and call('HEXISTS', KEYS[s + 2], 'k' .. token) == 1 then

@@ -38,10 +38,9 @@ interface Owned {
   readonly positions: Map<number, number>
   /** Milliseconds from the end of the connection to the will; `Infinity` without one. */
   readonly willDelayMs: number
-  /** Nothing has been queued for it so far. */
-  empty: boolean
 }
 
+const nothingQueued = { messages: 0, bytes: 0 }
 // So many clean sessions may begin while it is not known yet which are stored.
 const cleanMeanwhileMax = 1_000_000
 
@@ -61,7 +60,7 @@ export class RedisSessions implements SessionStore {
   // Which sessions are stored: a clean session whose client id is not among them needs nothing of Redis.
   readonly #known = new Set<string>()
   readonly #cleanMeanwhile = new Set<string>()
-  #events: SessionStoreEvents = { dropped: () => {}, appended: () => {} }
+  #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #opened = false
   #loading = false
   #loaded = false
@@ -78,11 +77,12 @@ export class RedisSessions implements SessionStore {
     this.writes = new Writes(lanes)
     this.bodies = new Bodies(this.writes, log)
     this.#index = new FilterIndex(this.writes)
-    const dropped = (clientId: string, message: Message, reason: string): void => this.#events.dropped(clientId, message, reason)
+    const dropped: SessionStoreEvents['dropped'] = (clientId, message, reason) => this.#events.dropped(clientId, message, reason)
     this.#graves = new Graves(this.writes, this.bodies, this.#index, dropped)
     this.#appender = new Appender(this.writes, this.bodies, {
       dropped,
-      placed: (clientId, packetId, position) => this.#owned.get(clientId)?.positions.set(packetId, position),
+      lost: session => this.#events.lost(session),
+      placed: (session, packetId, position) => this.#ownedBy(session)?.positions.set(packetId, position),
     })
     this.expiry = new Expiry(this.writes, this.#graves, clock, clientId => this.#known.delete(clientId))
     this.#loader = new Loader(this.writes, clock, node)
@@ -102,23 +102,22 @@ export class RedisSessions implements SessionStore {
   async *sessions(): AsyncIterable<StoredSubscriber> {
     if (!this.#lanes.link.ready) return this.onUnloaded()
     this.#loading = true
+    const told = new Set<string>()
     try {
-      yield* this.#load()
+      for await (const subscriber of this.#loader.sessions()) {
+        this.#known.add(subscriber.clientId)
+        // Where keys move about meanwhile, Redis may name one twice.
+        if (told.has(subscriber.clientId)) continue
+        told.add(subscriber.clientId)
+        yield subscriber
+      }
+      this.#loaded = true
     } catch (error) {
       this.#log.warn({ err: error as Error }, 'redis went away while its sessions were read; the rest follows when it is back')
       this.onUnloaded()
     } finally {
       this.#loading = false
     }
-  }
-
-  async *#load(): AsyncIterable<StoredSubscriber> {
-    for await (const subscriber of this.#loader.sessions()) {
-      if (this.#known.has(subscriber.clientId)) continue
-      this.#known.add(subscriber.clientId)
-      yield subscriber
-    }
-    this.#loaded = true
   }
 
   /** Said now and then: should this broker end without a word, the clocks of its sessions start here. */
@@ -131,11 +130,14 @@ export class RedisSessions implements SessionStore {
     if (!this.#opened || this.#loaded || this.#loading) return
     this.#loading = true
     try {
-      for await (const subscriber of this.#load()) {
+      for await (const subscriber of this.#loader.sessions()) {
+        if (this.#known.has(subscriber.clientId)) continue
+        this.#known.add(subscriber.clientId)
         // A clean session has begun under its name, which was its end.
         if (this.#cleanMeanwhile.has(subscriber.clientId)) this.expiry.endLater(subscriber.clientId)
         else this.#events.found?.(subscriber)
       }
+      this.#loaded = true
       this.#cleanMeanwhile.clear()
       this.onLoaded()
     } catch (error) {
@@ -163,7 +165,7 @@ export class RedisSessions implements SessionStore {
   // Nobody asks for this epoch: such a session never writes here.
   #nothingStored(): Claim {
     this.#localEpoch += 1
-    return { epoch: this.#localEpoch, present: false, subscriptions: [], receivedIds: [], ended: null }
+    return { epoch: this.#localEpoch, present: false, subscriptions: [], receivedIds: [], queued: nothingQueued, ended: null }
   }
 
   async #claim(request: ClaimRequest): Promise<Claim> {
@@ -189,7 +191,6 @@ export class RedisSessions implements SessionStore {
         epoch,
         positions: new Map(),
         willDelayMs: will?.delayMs ?? Number.POSITIVE_INFINITY,
-        empty: Number(fields.get('c')?.toString() ?? 0) === 0,
       })
     } else {
       this.#known.delete(clientId)
@@ -199,6 +200,7 @@ export class RedisSessions implements SessionStore {
       present,
       subscriptions: this.#graves.subscriptionsOf(fields),
       receivedIds: names.flatMap(name => (name.startsWith('i') ? [Number(name.slice(1))] : [])),
+      queued: { messages: numberOf(fields, 'c'), bytes: numberOf(fields, 'b') },
       ended: ended === null ? null : await this.#graves.empty(clientId, ended),
     }
   }
@@ -214,20 +216,13 @@ export class RedisSessions implements SessionStore {
   }
 
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Promise<void> {
-    for (let i = 0; i < targets.length; i++) {
-      const owned = this.#owned.get(targets[i]!.clientId)
-      if (owned !== undefined) owned.empty = false
-    }
     return this.#appender.append(message, targets, received)
   }
 
-  page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
-    const owned = this.#ownedBy(session)
-    return owned?.empty === true ? [] : this.#page(session, position, limit)
-  }
-
-  async #page(session: SessionKey, after: number, limit: number): Promise<readonly QueueEntry[]> {
-    const { clientId, epoch } = session
+  async page(key: SessionKey, position: number, limit: number): Promise<readonly QueueEntry[]> {
+    const { clientId, epoch } = key
+    const session = { clientId, epoch }
+    let after = position
     const { keys } = this.#lanes
     const names = [keys.session(clientId), keys.queue(clientId), keys.identifiers(clientId)]
     const found: QueueEntry[] = []
@@ -359,6 +354,10 @@ export class RedisSessions implements SessionStore {
     const owned = this.#owned.get(clientId)
     return owned?.epoch === epoch ? owned : undefined
   }
+}
+
+function numberOf(fields: ReadonlyMap<string, Buffer>, name: string): number {
+  return Number(fields.get(name)?.toString() ?? 0)
 }
 
 function claimedOf(rows: readonly Row[] | null) {

@@ -58,17 +58,19 @@ export class Writes {
 
   /** A write that only the newest owner of a session may make. */
   async owner(session: SessionKey, code: Code, fields: (out: BatchWriter) => void, options?: WriteOptions): Promise<readonly Row[] | null> {
+    // Read now: the session's owner may raise the epoch before this is packed.
+    const { clientId, epoch } = session
     const rows = await this.write(
-      this.lanes.keys.session(session.clientId),
+      this.lanes.keys.session(clientId),
       code,
       out => {
-        out.session(session.clientId)
-        out.double(session.epoch)
+        out.session(clientId)
+        out.double(epoch)
         fields(out)
       },
       options,
     )
-    if (rows?.[0]?.kind === 'lost') throw new SessionLostError(session.clientId)
+    if (rows?.[0]?.kind === 'lost') throw new SessionLostError(clientId)
     return rows
   }
 

@@ -1,37 +1,41 @@
-import { afterAll, afterEach, beforeAll, describe } from 'vitest'
-import { checkOptions } from '../../core/config/validation.ts'
-import { silentLog } from '../../core/log.ts'
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { RetainedStore } from '../../core/routing/retained.ts'
+import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { Options } from '../../plugins/redis/client-options.ts'
-import { Keys } from '../../plugins/redis/keys.ts'
-import { Lanes } from '../../plugins/redis/lanes.ts'
-import { Link } from '../../plugins/redis/link.ts'
-import { redisOptions } from '../../plugins/redis/options.ts'
-import { RedisRetained } from '../../plugins/redis/retained.ts'
-import { RedisSessions } from '../../plugins/redis/sessions.ts'
 import { RedisServer, startCluster } from '../support/redis.ts'
+import { TestRedisStore } from '../support/redis-store.ts'
 import { retainedContract } from './retained.ts'
 import { sessionsContract } from './sessions.ts'
 
-const links: Link[] = []
-afterEach(() => {
-  for (const link of links.splice(0)) link.stop()
-})
+/** How a suite makes owners of one service on the servers that `where` names when the test begins. */
+function owner<S extends SessionStore | RetainedStore>(
+  service: (store: TestRedisStore) => S,
+  servers: () => readonly RedisServer[],
+  where: () => object,
+) {
+  const stores = new Map<S, TestRedisStore>()
+  const known = (store: TestRedisStore): S => {
+    stores.set(service(store), store)
+    return service(store)
+  }
+  return {
+    async create(clock: Clock): Promise<S> {
+      await Promise.all(servers().map(server => server.call('FLUSHALL')))
+      return known(await TestRedisStore.open(where(), clock))
+    },
+    async reopen(store: S, clock: Clock): Promise<S> {
+      stores.get(store)!.crash()
+      return known(await TestRedisStore.open(where(), clock))
+    },
+    dispose: (store: S): void => stores.get(store)!.crash(),
+  }
+}
 
-/** An empty store on a server, connected and loaded. */
-async function open(clock: Clock, servers: readonly RedisServer[], where: object) {
-  await Promise.all(servers.map(server => server.call('FLUSHALL')))
-  const options = checkOptions(redisOptions, where, 'redis') as Options
-  const link = new Link(options, silentLog)
-  links.push(link)
-  const lanes = new Lanes(link, new Keys(options), clock, options)
-  const sessions = new RedisSessions(lanes, clock, silentLog, 1)
-  const retained = new RedisRetained(sessions.writes, clock, silentLog)
-  link.use({ ready: () => lanes.resume(), interrupted: error => lanes.interrupted(error) })
-  await link.start()
-  await retained.load()
-  for await (const _none of sessions.sessions());
-  return { sessions, retained }
+function contracts(name: string, servers: () => readonly RedisServer[], where: () => object): void {
+  const sessions = owner(store => store.sessions as SessionStore, servers, where)
+  const retained = owner(store => store.retained as RetainedStore, servers, where)
+  sessionsContract(name, sessions.create, sessions)
+  retainedContract(name, retained.create, retained)
 }
 
 describe('one server', () => {
@@ -40,8 +44,11 @@ describe('one server', () => {
     server = await RedisServer.start()
   })
   afterAll(() => server.stop())
-  sessionsContract('in Redis', async clock => (await open(clock, [server], { url: server.url })).sessions)
-  retainedContract('in Redis', async clock => (await open(clock, [server], { url: server.url })).retained)
+  contracts(
+    'in Redis',
+    () => [server],
+    () => ({ url: server.url }),
+  )
 })
 
 describe('a cluster', () => {
@@ -50,7 +57,9 @@ describe('a cluster', () => {
     cluster = await startCluster()
   })
   afterAll(() => cluster.stop())
-  const nodes = (): { nodes: string[] } => ({ nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) })
-  sessionsContract('in a Redis Cluster', async clock => (await open(clock, cluster.nodes, nodes())).sessions)
-  retainedContract('in a Redis Cluster', async clock => (await open(clock, cluster.nodes, nodes())).retained)
+  contracts(
+    'in a Redis Cluster',
+    () => cluster.nodes,
+    () => ({ nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) }),
+  )
 })
