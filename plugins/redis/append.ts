@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import { queuedBytes } from '../../core/sessions/message-queue.ts'
-import { type AppendTarget, type ReceivedId, type SessionKey, SessionLostError, type SessionStoreEvents } from '../../core/sessions/session-store.ts'
+import {
+  type AppendTarget,
+  type ReceivedId,
+  type SessionKey,
+  SessionLostError,
+  type SessionStoreEvents,
+} from '../../core/sessions/session-store.ts'
 import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
@@ -59,30 +65,39 @@ export class Appender {
         reject(full)
         return
       }
-      if (lanes.link.isCluster) {
+      const apart = targets.length > 1 && size > alwaysInlineBytes
+      const lane = this.#oneLane(targets, received, apart)
+      if (lane === null) {
         // The parts count for themselves.
         lanes.settled(1, bytes)
-        this.#spread(message, targets, received).then(resolve, reject)
+        this.#spread(message, targets, received, apart).then(resolve, reject)
         return
       }
-      const { lane, body } = this.#lay(message, targets)
-      const ownBody = body === null ? null : encodeMessage(message)
-      const part: Part = { received, targets, ordinals: ordinalsOf(targets), token: '', ownBody }
-      lane.push(
-        new Operation(
-          bytes,
-          out => this.#pack(out, message, size, part, body),
-          rows => this.#done(message, part, rows, resolve, reject),
-          reject,
-        ),
+      const body = apart ? this.#bodies.newReference() : null
+      const part: Part = { received, targets, ordinals: ordinalsOf(targets), token: '', ownBody: apart ? encodeMessage(message) : null }
+      const operation = new Operation(
+        bytes,
+        out => this.#pack(out, message, size, part, body),
+        rows => this.#done(message, part, rows, resolve, reject),
+        reject,
       )
+      operation.refusable = true
+      lane.push(operation)
     })
   }
 
-  #lay(message: Message, targets: readonly AppendTarget[]): { readonly lane: Lane; readonly body: string | null } {
+  /** The lane that all of an append goes through; null where it takes several. */
+  #oneLane(targets: readonly AppendTarget[], received: ReceivedId | null, apart: boolean): Lane | null {
     const { lanes } = this.#writes
-    const apart = targets.length > 1 && queuedBytes(message) > alwaysInlineBytes
-    return { lane: lanes.of(''), body: apart ? this.#bodies.newReference() : null }
+    if (!lanes.link.isCluster) return lanes.of('')
+    if (apart) return null
+    let lane = received === null ? null : lanes.of(lanes.keys.session(received.session.clientId))
+    for (const { clientId } of targets) {
+      const own = lanes.of(lanes.keys.session(clientId))
+      if (lane !== null && own !== lane) return null
+      lane = own
+    }
+    return lane
   }
 
   #pack(out: BatchWriter, message: Message, size: number, part: Part, reference: string | null): void {
@@ -166,11 +181,11 @@ export class Appender {
    * token, then the publisher's identifier. Whatever breaks off in the middle, the client sends the message again, gets the
    * same token, and the queues that have it already take it no second time.
    */
-  async #spread(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Promise<void> {
+  async #spread(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null, apart: boolean): Promise<void> {
     const { lanes } = this.#writes
     const size = queuedBytes(message)
     const ordinals = ordinalsOf(targets)
-    const reference = targets.length > 1 && size > alwaysInlineBytes ? this.#bodies.newReference() : null
+    const reference = apart ? this.#bodies.newReference() : null
     // The places in the queues are taken at once, so that what is appended afterwards stays behind.
     const operations: Operation[] = []
     let token = ''
@@ -182,7 +197,13 @@ export class Appender {
       }
       settled.push(
         new Promise((resolve, reject) => {
-          const part = (): Part => ({ received: null, targets: own, ordinals: numbers.map(number => ordinals[number]!), token, ownBody: null })
+          const part = (): Part => ({
+            received: null,
+            targets: own,
+            ordinals: numbers.map(number => ordinals[number]!),
+            token,
+            ownBody: null,
+          })
           const operation = new Operation(
             size + own.length * targetBytes,
             out => this.#pack(out, message, size, part(), reference),
@@ -213,12 +234,16 @@ export class Appender {
     if (token !== '') void this.#forgetToken(targets, token).catch(() => {})
   }
 
-  async #intend(received: ReceivedId): Promise<string> {
-    const rows = await this.#writes.owner(received.session, Code.Intend, out => {
-      out.twoBytes(received.packetId)
-      out.shortText(randomBytes(12).toString('base64url'))
-    })
-    return String(rows?.[0]?.values[0])
+  #intend(received: ReceivedId): Promise<string> {
+    return this.#writes.owner(
+      received.session,
+      Code.Intend,
+      out => {
+        out.twoBytes(received.packetId)
+        out.shortText(randomBytes(12).toString('base64url'))
+      },
+      rows => String(rows?.[0]?.values[0]),
+    )
   }
 
   async #keepBody(reference: string, message: Message, targets: readonly AppendTarget[]): Promise<void> {

@@ -5,7 +5,7 @@ import { decodeMessage } from '../../core/messages/stored-message.ts'
 import { Code } from './batch-script.ts'
 import { type BodyReference, referenceBytes, type StoredEntry } from './entry.ts'
 import type { Command } from './operation.ts'
-import type { Writes } from './writes.ts'
+import { nothing, type Writes } from './writes.ts'
 
 const timeDigits = 9
 // A body this young may still be waiting for its references.
@@ -70,10 +70,15 @@ export class Bodies {
   /** A queue entry has gone, and with it its hold on a body. */
   unrefer({ id, ordinal }: BodyReference): Promise<unknown> {
     const key = this.#writes.lanes.keys.body(id)
-    return this.#writes.write(key, Code.Unrefer, out => {
-      out.key(key)
-      out.fourBytes(ordinal)
-    })
+    return this.#writes.write(
+      key,
+      Code.Unrefer,
+      out => {
+        out.key(key)
+        out.fourBytes(ordinal)
+      },
+      nothing,
+    )
   }
 
   /** Lets go of bodies whose queues are no more: what a crash between two slots of Redis Cluster leaves. Returns how many holds were let go. */

@@ -17,6 +17,8 @@ export function createClient(options: Options): Redis | Cluster {
   const server = serverOf(options)
   const common: ServerOptions = {
     ...server,
+    // Hashes and scores come as flat lists, from every server alike.
+    protocol: 2,
     lazyConnect: true,
     // What was in doubt when a connection broke is ours to judge, and so is what waits for the next one.
     enableOfflineQueue: false,

@@ -35,7 +35,11 @@ const positionBytes = 8
 const headerBytes = 4 + 2 + 1
 
 /** An entry but for its position, which Redis gives it. */
-export function encodeEntry({ packetId, qos, retain, identifiers, group }: AppendTarget, size: number, body: Buffer | BodyReference): Buffer {
+export function encodeEntry(
+  { packetId, qos, retain, identifiers, group }: AppendTarget,
+  size: number,
+  body: Buffer | BodyReference,
+): Buffer {
   const inline = Buffer.isBuffer(body)
   const groupBytes = group === null ? 0 : Buffer.byteLength(group)
   const bytes = Buffer.allocUnsafe(

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/time/clock.ts'
 import { Code } from './batch-script.ts'
 import type { EndedFields, Graves } from './graves.ts'
 import type { Command } from './operation.ts'
-import type { Writes } from './writes.ts'
+import { all, nothing, type Writes } from './writes.ts'
 
 /**
  * Sessions and wills that come due. Sorted sets of client ids by time are hints only: what is due is decided at the session itself,
@@ -42,10 +42,15 @@ export class Expiry {
   endLater(clientId: string): void {
     this.#gone(clientId)
     this.#writes
-      .write(this.#writes.lanes.keys.session(clientId), Code.End, out => {
-        out.session(clientId)
-        out.double(0)
-      })
+      .write(
+        this.#writes.lanes.keys.session(clientId),
+        Code.End,
+        out => {
+          out.session(clientId)
+          out.double(0)
+        },
+        all,
+      )
       .then(
         rows => {
           if (rows?.[0]?.kind === 'ended') this.endedLate(clientId, rows[0].values[0] as EndedFields)
@@ -72,7 +77,7 @@ export class Expiry {
 
   async #one(clientId: string, hint: number): Promise<Due | null> {
     const { keys } = this.#writes.lanes
-    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId))
+    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId), all)
     const { kind, values } = rows![0]!
     const later = kind === 'will' ? Number(values[1]) : kind === 'later' ? Number(values[0]) : 0
     const settled = this.#settle(clientId, hint, later)
@@ -89,12 +94,17 @@ export class Expiry {
 
   #settle(clientId: string, hint: number, later: number): Promise<unknown> {
     const key = this.#writes.lanes.keys.due(clientId)
-    return this.#writes.write(key, Code.Settle, out => {
-      out.key(key)
-      out.double(hint)
-      out.double(later)
-      out.longText(clientId)
-    })
+    return this.#writes.write(
+      key,
+      Code.Settle,
+      out => {
+        out.key(key)
+        out.double(hint)
+        out.double(later)
+        out.longText(clientId)
+      },
+      nothing,
+    )
   }
 
   /** Milliseconds since the Unix epoch, by the broker's clock. */

@@ -93,5 +93,13 @@ function targetOf(
   group: string | null,
 ): AppendTarget {
   const lower = Math.min(qos, message.qos) as QoS
-  return { clientId: subscriber.clientId, qos: lower, retain: retainAsPublished && message.retain, identifiers, group, packetId: 0, epoch: 0 }
+  return {
+    clientId: subscriber.clientId,
+    qos: lower,
+    retain: retainAsPublished && message.retain,
+    identifiers,
+    group,
+    packetId: 0,
+    epoch: 0,
+  }
 }

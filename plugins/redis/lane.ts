@@ -41,6 +41,9 @@ export class Lane {
   readonly #key: string
   #pending: Operation[] = []
   #reads: Reading[] = []
+  // Writes that were called, and those of them that have gone into a batch or were called off: what a read waits for.
+  #called = 0
+  #taken = 0
   #repeat: Batch | null = null
   #busy = false
   #scheduled = false
@@ -66,6 +69,7 @@ export class Lane {
   }
 
   push(operation: Operation): void {
+    this.#called += 1
     this.#pending.push(operation)
     this.#schedule()
   }
@@ -77,7 +81,7 @@ export class Lane {
 
   read(commands: readonly Command[]): Promise<unknown[]> {
     return new Promise((done, failed) => {
-      this.#reads.push({ commands, done, failed })
+      this.#reads.push({ commands, behind: this.#called, done, failed })
       this.#schedule()
     })
   }
@@ -102,6 +106,7 @@ export class Lane {
       if (operation.giveUp === null) {
         stay.push(operation)
       } else {
+        this.#taken += 1
         this.#context.settled(1, operation.bytes)
         operation.failed(error)
       }
@@ -131,10 +136,9 @@ export class Lane {
     const { link } = this.#context
     if (this.#busy || this.#timer !== undefined || !link.ready) return
     const batch = (this.#repeat ??= this.#nextBatch())
-    const reads = this.#reads
+    const reads = this.#takeReads()
     if (batch === null && reads.length === 0) return
     this.#busy = true
-    this.#reads = []
     const commands: Command[] = []
     if (batch !== null) {
       batch.sent += 1
@@ -145,11 +149,18 @@ export class Lane {
     link.send(this.#key, commands, batch !== null).then(replies => this.#answered(batch, reads, replies))
   }
 
+  // Those whose writes have all been done, or are in the batch before them.
+  #takeReads(): readonly Reading[] {
+    const reads = this.#reads
+    const later = reads.findIndex(({ behind }) => behind > this.#taken)
+    this.#reads = later === -1 ? [] : reads.slice(later)
+    return later === -1 ? reads : reads.slice(0, later)
+  }
+
   #nextBatch(): Batch | null {
     const pending = this.#pending
     if (pending.length === 0) return null
-    const { keys, batchArguments } = this.#context
-    const out = new BatchWriter(keys, this.#key)
+    const out = new BatchWriter(this.#context.keys, this.#key)
     const operations: Operation[] = []
     let taken = 0
     for (; taken < pending.length && operations.length < batchOperationsMax && out.length < batchBytesMax; taken++) {
@@ -162,10 +173,11 @@ export class Lane {
       operation.write(out)
       operations.push(operation)
     }
+    this.#taken += taken
     this.#pending = taken === pending.length ? [] : pending.slice(taken)
     if (operations.length === 0) return null
     this.#sequence += 1
-    return { sequence: this.#sequence, operations, keys: out.keys, packed: out.finish(), parts: batchArguments(), sent: 0 }
+    return { sequence: this.#sequence, operations, keys: out.keys, packed: out.finish(), parts: this.#context.batchArguments(), sent: 0 }
   }
 
   #answered(batch: Batch | null, reads: readonly Reading[], replies: readonly unknown[]): void {
@@ -189,7 +201,7 @@ export class Lane {
       else if (isAnswer(error)) reading.failed(error)
       else {
         trouble = error
-        this.#reads.push(reading)
+        this.#reads.unshift(reading)
       }
     }
     if (trouble !== null) return this.#failed(trouble)

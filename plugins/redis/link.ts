@@ -111,7 +111,8 @@ export class Link {
   async #run(client: Redis | Cluster, commands: readonly Command[]): Promise<unknown[]> {
     try {
       const pipeline = client.pipeline()
-      for (const [name, ...parts] of commands) pipeline.callBuffer(name, ...parts)
+      // In capitals, because ioredis makes objects of some replies to names that it knows in small letters.
+      for (const [name, ...parts] of commands) pipeline.callBuffer(name.toUpperCase(), ...parts)
       const replies = (await pipeline.exec()) ?? []
       return commands.map((_command, i) => replies[i]?.[0] ?? replies[i]?.[1])
     } catch (error) {
@@ -206,8 +207,7 @@ export class Link {
     if (message.startsWith('OOM')) return 'it is out of memory; raise its maxmemory or make room'
     if (message.startsWith('READONLY')) return 'it is a read-only replica; name its master, or the sentinels'
     if (message.startsWith('NOREPLICAS')) return `${message.slice(11)}; see redis.waitReplicas`
-    if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH/.test(message))
-      return `${message}; start Redis at ${text}, or set ${key}`
+    if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH/.test(message)) return `${message}; start Redis at ${text}, or set ${key}`
     return message
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/time/clock.ts'
 import { Code } from './batch-script.ts'
 import type { Command } from './operation.ts'
 import { decodeSubscription } from './subscriptions.ts'
-import type { Writes } from './writes.ts'
+import { all, type Writes } from './writes.ts'
 
 const scanCount = 1000
 // A node that nobody has heard of for so long is forgotten.
@@ -86,6 +86,7 @@ export class Loader {
         out.double(lastSign)
         out.shortText(String(this.#node))
       },
+      all,
       { late: () => {} },
     )
     if (rows !== null) await this.#hint(clientId, Number(String(rows[0]!.values[0])))

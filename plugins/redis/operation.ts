@@ -17,6 +17,8 @@ export class Operation {
   readonly failed: (error: Error) => void
   /** Whoever asked does not wait while Redis is away; null: waits. */
   giveUp: ((error: Error) => void) | null
+  /** It fails where Redis has no room; what is not refusable makes room, or little of it is needed. */
+  refusable: boolean
   /** Writes in other slots that must come before it. */
   waits: number
   /** Called off before it was sent. */
@@ -27,13 +29,13 @@ export class Operation {
     write: (out: BatchWriter) => void,
     done: (rows: readonly Row[] | null) => void,
     failed: (error: Error) => void,
-    giveUp: ((error: Error) => void) | null = null,
   ) {
     this.bytes = bytes
     this.write = write
     this.done = done
     this.failed = failed
-    this.giveUp = giveUp
+    this.giveUp = null
+    this.refusable = false
     this.waits = 0
     this.cancelled = false
   }
@@ -45,6 +47,8 @@ export type Command = readonly [name: string, ...parts: (string | number | Buffe
 /** Commands that read, and who waits for the answers. */
 export interface Reading {
   readonly commands: readonly Command[]
+  /** How many writes had been called before it. */
+  readonly behind: number
   readonly done: (replies: unknown[]) => void
   readonly failed: (error: Error) => void
 }

@@ -21,15 +21,15 @@ import {
 import type { Clock } from '../../core/time/clock.ts'
 import { Appender } from './append.ts'
 import { Code, pageScript } from './batch-script.ts'
+import type { BatchWriter } from './batch-writer.ts'
 import { Bodies, lostMessage } from './bodies.ts'
 import { decodeEntry } from './entry.ts'
 import { Expiry } from './expiry.ts'
 import { type EndedFields, Graves } from './graves.ts'
 import type { Lanes } from './lanes.ts'
 import { Loader } from './loader.ts'
-import type { Row } from './operation.ts'
 import { encodeSubscription, FilterIndex } from './subscriptions.ts'
-import { Writes } from './writes.ts'
+import { nothing, type Rows, Writes } from './writes.ts'
 
 /** What this process knows of a session that it owns. */
 interface Owned {
@@ -40,6 +40,8 @@ interface Owned {
   readonly willDelayMs: number
 }
 
+// What a small write keeps in memory until it is done.
+const smallBytes = 200
 const nothingQueued = { messages: 0, bytes: 0 }
 // So many clean sessions may begin while it is not known yet which are stored.
 const cleanMeanwhileMax = 1_000_000
@@ -170,7 +172,8 @@ export class RedisSessions implements SessionStore {
 
   async #claim(request: ClaimRequest): Promise<Claim> {
     const { clientId, node, cleanStart, expiryMs, will } = request
-    const rows = await this.writes.write(
+    const willBytes = will === null ? Buffer.alloc(0) : encodeWill(will)
+    const { epoch, present, ended, fields, names } = await this.writes.write(
       this.#lanes.keys.session(clientId),
       Code.Claim,
       out => {
@@ -179,22 +182,15 @@ export class RedisSessions implements SessionStore {
         out.double(Number.isFinite(expiryMs) ? expiryMs : -1)
         out.shortText(String(node))
         out.double(will?.delayMs ?? 0)
-        out.binary(will === null ? Buffer.alloc(0) : encodeWill(will))
+        out.binary(willBytes)
       },
-      { late: late => this.#claimedLate(request, late) },
+      rows => this.#take(request, claimedOf(rows)),
+      {
+        bytes: smallBytes + willBytes.length,
+        refusable: !this.#known.has(clientId),
+        late: rows => this.#claimedLate(request, claimedOf(rows)),
+      },
     )
-    const { epoch, present, ended, fields, names } = claimedOf(rows)
-    const kept = present || expiryMs > 0
-    if (kept) {
-      this.#known.add(clientId)
-      this.#owned.set(clientId, {
-        epoch,
-        positions: new Map(),
-        willDelayMs: will?.delayMs ?? Number.POSITIVE_INFINITY,
-      })
-    } else {
-      this.#known.delete(clientId)
-    }
     return {
       epoch,
       present,
@@ -205,10 +201,20 @@ export class RedisSessions implements SessionStore {
     }
   }
 
+  // In the very call in which the answer is read: what stands behind the claim in the same batch is this owner's.
+  #take({ clientId, expiryMs, will }: ClaimRequest, claimed: Claimed): Claimed {
+    if (claimed.present || expiryMs > 0) {
+      this.#known.add(clientId)
+      const willDelayMs = will?.delayMs ?? Number.POSITIVE_INFINITY
+      this.#owned.set(clientId, { epoch: claimed.epoch, positions: new Map(), willDelayMs })
+    } else {
+      this.#known.delete(clientId)
+    }
+    return claimed
+  }
+
   // The client was told long ago that it cannot have its session; so nobody is there to close it.
-  #claimedLate(request: ClaimRequest, rows: readonly Row[] | null): void {
-    const { clientId, expiryMs } = request
-    const { epoch, present, ended } = claimedOf(rows)
+  #claimedLate({ clientId, expiryMs }: ClaimRequest, { epoch, present, ended }: Claimed): void {
     if (ended !== null) this.expiry.endedLate(clientId, ended)
     if (!present && expiryMs === 0) return
     this.#known.add(clientId)
@@ -251,68 +257,68 @@ export class RedisSessions implements SessionStore {
     }
   }
 
-  async send(session: SessionKey, position: number, packetId: number): Promise<void> {
+  send(session: SessionKey, position: number, packetId: number): Promise<void> {
     this.#ownedBy(session)?.positions.set(packetId, position)
-    await this.#atPosition(session, Code.Send, position, packetId)
+    return this.#atPosition(session, Code.Send, position, packetId)
   }
 
-  async ack(session: SessionKey, packetId: number): Promise<void> {
+  ack(session: SessionKey, packetId: number): Promise<void> {
     const positions = this.#ownedBy(session)?.positions
-    const position = positions?.get(packetId)
+    const position = positions?.get(packetId) ?? 0
     positions?.delete(packetId)
-    if (position !== 0) await this.#atPosition(session, Code.Ack, position ?? 0, packetId)
+    return this.#atPosition(session, Code.Ack, position, packetId)
   }
 
-  async release(session: SessionKey, packetId: number): Promise<void> {
-    const position = this.#ownedBy(session)?.positions.get(packetId)
-    if (position !== 0) await this.#atPosition(session, Code.Release, position ?? 0, packetId)
+  release(session: SessionKey, packetId: number): Promise<void> {
+    return this.#atPosition(session, Code.Release, this.#ownedBy(session)?.positions.get(packetId) ?? 0, packetId)
   }
 
-  async remove(session: SessionKey, position: number): Promise<void> {
-    this.#letGo(await this.writes.owner(session, Code.Remove, out => out.double(position)))
+  remove(session: SessionKey, position: number): Promise<void> {
+    return this.writes.owner(session, Code.Remove, out => out.double(position), this.#letGo)
   }
 
-  async #atPosition(session: SessionKey, code: Code, position: number, packetId: number): Promise<void> {
-    const rows = await this.writes.owner(session, code, out => {
+  #atPosition(session: SessionKey, code: Code, position: number, packetId: number): Promise<void> {
+    const fields = (out: BatchWriter): void => {
       out.double(position)
       out.twoBytes(packetId)
-    })
-    this.#letGo(rows)
+    }
+    return this.writes.owner(session, code, fields, this.#letGo)
   }
 
   // On Redis Cluster the script cannot reach the body of an entry that has gone.
-  #letGo(rows: readonly Row[] | null): void {
-    for (const { kind, values } of rows ?? []) {
-      if (kind === 'unrefer') void this.bodies.unrefer({ id: String(values[0]), ordinal: values[1] as number }).catch(() => {})
+  readonly #letGo = (rows: Rows): void => {
+    if (rows === null) return
+    for (const { kind, values } of rows) {
+      if (kind === 'unrefer') this.bodies.unrefer({ id: String(values[0]), ordinal: values[1] as number }).catch(() => {})
     }
   }
 
-  async forget(session: SessionKey, packetId: number): Promise<void> {
-    await this.writes.owner(session, Code.Forget, out => out.twoBytes(packetId))
+  forget(session: SessionKey, packetId: number): Promise<void> {
+    return this.writes.owner(session, Code.Forget, out => out.twoBytes(packetId), nothing)
   }
 
   async subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
-    const kept = this.writes.owner(
-      session,
-      Code.Subscribe,
-      out => {
-        out.fourBytes(subscriptions.length)
-        for (const subscription of subscriptions) {
-          out.text(subscription.filter)
-          out.shortText(encodeSubscription(subscription))
-        }
-      },
-      { refusable: true, bytes: 200 + subscriptions.reduce((sum, { filter }) => sum + filter.length, 0) },
-    )
-    await Promise.all([kept, this.#index.add(session.clientId, subscriptions)])
+    const { clientId } = session
+    const fields = (out: BatchWriter): void => {
+      out.fourBytes(subscriptions.length)
+      for (const subscription of subscriptions) {
+        out.text(subscription.filter)
+        out.shortText(encodeSubscription(subscription))
+      }
+    }
+    const bytes = subscriptions.reduce((sum, { filter }) => sum + filter.length, smallBytes)
+    await this.writes.owner(session, Code.Subscribe, fields, nothing, { refusable: true, bytes })
+    await this.#index.add(clientId, subscriptions)
   }
 
   async unsubscribe(session: SessionKey, filters: readonly string[]): Promise<void> {
-    await this.writes.owner(session, Code.Unsubscribe, out => {
+    const { clientId } = session
+    const fields = (out: BatchWriter): void => {
       out.fourBytes(filters.length)
       for (const filter of filters) out.text(filter)
-    })
-    await this.#index.remove(session.clientId, filters)
+    }
+    await this.writes.owner(session, Code.Unsubscribe, fields, nothing)
+    await this.#index.remove(clientId, filters)
   }
 
   async close(session: SessionKey, expiryMs: number, keepWill: boolean): Promise<void> {
@@ -320,13 +326,16 @@ export class RedisSessions implements SessionStore {
     const owned = this.#ownedBy(session)
     if (owned !== undefined) this.#owned.delete(clientId)
     const now = this.#clock.now()
-    const closed = this.writes.owner(session, Code.Close, out => {
+    const fields = (out: BatchWriter): void => {
       out.double(Number.isFinite(expiryMs) ? expiryMs : -1)
       out.byte(keepWill ? 1 : 0)
       out.double(now)
-    })
+    }
     const willAt = keepWill ? now + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
-    await Promise.all([closed, this.expiry.remember(clientId, Math.min(now + expiryMs, willAt))])
+    await Promise.all([
+      this.writes.owner(session, Code.Close, fields, nothing),
+      this.expiry.remember(clientId, Math.min(now + expiryMs, willAt)),
+    ])
   }
 
   end(session: SessionKey): EndedSession | null | Promise<EndedSession | null> {
@@ -335,11 +344,19 @@ export class RedisSessions implements SessionStore {
 
   async #end(session: SessionKey): Promise<EndedSession | null> {
     const { clientId } = session
-    const [row] = (await this.writes.owner(session, Code.End, () => {})) ?? []
-    if (row === undefined || row.kind !== 'ended') return null
-    this.#owned.delete(clientId)
-    this.#known.delete(clientId)
-    return this.#graves.empty(clientId, row.values[0] as EndedFields)
+    const fields = await this.writes.owner(
+      session,
+      Code.End,
+      () => {},
+      rows => {
+        const [row] = rows!
+        if (row!.kind !== 'ended') return null
+        this.#owned.delete(clientId)
+        this.#known.delete(clientId)
+        return row!.values[0] as EndedFields
+      },
+    )
+    return fields === null ? null : await this.#graves.empty(clientId, fields)
   }
 
   expire(now: number, limit: number): Promise<readonly Due[]> | readonly Due[] {
@@ -360,7 +377,16 @@ function numberOf(fields: ReadonlyMap<string, Buffer>, name: string): number {
   return Number(fields.get(name)?.toString() ?? 0)
 }
 
-function claimedOf(rows: readonly Row[] | null) {
+/** What the script says of a claim. */
+interface Claimed {
+  readonly epoch: number
+  readonly present: boolean
+  readonly ended: EndedFields | null
+  readonly fields: ReadonlyMap<string, Buffer>
+  readonly names: readonly string[]
+}
+
+function claimedOf(rows: Rows): Claimed {
   const [epoch, present, ended, fields, names] = rows![0]!.values as [number, number, EndedFields | [], Buffer[], Buffer[]]
   const pairs = new Map<string, Buffer>()
   for (let i = 0; i < fields.length; i += 2) pairs.set(fields[i]!.toString(), fields[i + 1]!)
@@ -368,7 +394,7 @@ function claimedOf(rows: readonly Row[] | null) {
     epoch,
     present: present === 1,
     ended: ended.length === 0 ? null : (ended as EndedFields),
-    fields: pairs as ReadonlyMap<string, Buffer>,
+    fields: pairs,
     names: names.map(String),
   }
 }

@@ -56,4 +56,3 @@ export class FilterIndex {
     if ((await this.#writes.command('exists', subscribers, [])) !== 0) await this.#writes.command('sadd', keys.filters(filter), [filter])
   }
 }
-

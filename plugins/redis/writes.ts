@@ -1,6 +1,5 @@
 import { type SessionKey, SessionLostError, StoreAwayError } from '../../core/sessions/session-store.ts'
-import type { Code } from './batch-script.ts'
-import { Code as Codes } from './batch-script.ts'
+import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import type { Lanes } from './lanes.ts'
 import { Operation, type Row } from './operation.ts'
@@ -8,16 +7,22 @@ import { Operation, type Row } from './operation.ts'
 // What an operation without a body keeps in memory until it is done.
 const smallBytes = 200
 
+export type Rows = readonly Row[] | null
+
 /** How a write is made. */
 export interface WriteOptions {
+  /** Bytes that it keeps in memory until it is done. */
   readonly bytes?: number
-  /** It may be refused where too many wait. */
+  /** It may be refused: where too many wait, or Redis is full. What makes room there, or must not be forgotten, may not. */
   readonly refusable?: boolean
   /** Whoever asks does not wait while Redis is away. Where the write is done after all, `late` is told. */
-  readonly late?: (rows: readonly Row[] | null) => void
+  readonly late?: (rows: Rows) => void
 }
 
-/** Writes as promises. */
+/**
+ * Writes as promises. Each settles in the very call in which its answer is read, and nothing stands between it and whoever asked, so
+ * that writes to one session are answered in the order of the calls.
+ */
 export class Writes {
   readonly lanes: Lanes
 
@@ -25,42 +30,52 @@ export class Writes {
     this.lanes = lanes
   }
 
-  /** Any operation, in the lane of `key`; resolves with what the script says of it. */
-  write(key: string, code: Code, fields: (out: BatchWriter) => void, options: WriteOptions = {}): Promise<readonly Row[] | null> {
+  /** Any operation, in the lane of `key`; resolves with what `take` makes of what the script says of it. */
+  write<T>(key: string, code: Code, fields: (out: BatchWriter) => void, take: (rows: Rows) => T, options: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
-      const bytes = options.bytes ?? smallBytes
-      if (options.refusable === true) {
-        const full = this.lanes.admit(bytes)
-        if (full !== null) return reject(full)
+      const { bytes = smallBytes, refusable = false, late } = options
+      if (refusable) {
+        const refusal = this.lanes.admit(bytes)
+        if (refusal !== null) return reject(refusal)
       } else {
         this.lanes.took(bytes)
       }
-      const { late } = options
       let givenUp = false
-      const operation = new Operation(
-        bytes,
-        out => {
-          out.operation(code)
-          fields(out)
-        },
-        rows => (givenUp ? late!(rows) : resolve(rows)),
-        reject,
-        late === undefined
-          ? null
-          : error => {
-              givenUp = true
-              reject(new StoreAwayError(`Redis is away: ${error.message}`))
-            },
-      )
+      const done = (rows: Rows): void => {
+        if (givenUp) return late!(rows)
+        try {
+          resolve(take(rows))
+        } catch (error) {
+          reject(error)
+        }
+      }
+      const pack = (out: BatchWriter): void => {
+        out.operation(code)
+        fields(out)
+      }
+      const operation = new Operation(bytes, pack, done, reject)
+      operation.refusable = refusable
+      if (late !== undefined) {
+        operation.giveUp = error => {
+          givenUp = true
+          reject(new StoreAwayError(`Redis is away: ${error.message}`))
+        }
+      }
       this.lanes.of(key).push(operation)
     })
   }
 
   /** A write that only the newest owner of a session may make. */
-  async owner(session: SessionKey, code: Code, fields: (out: BatchWriter) => void, options?: WriteOptions): Promise<readonly Row[] | null> {
+  owner<T>(
+    session: SessionKey,
+    code: Code,
+    fields: (out: BatchWriter) => void,
+    take: (rows: Rows) => T,
+    options?: WriteOptions,
+  ): Promise<T> {
     // Read now: the session's owner may raise the epoch before this is packed.
     const { clientId, epoch } = session
-    const rows = await this.write(
+    return this.write(
       this.lanes.keys.session(clientId),
       code,
       out => {
@@ -68,17 +83,19 @@ export class Writes {
         out.double(epoch)
         fields(out)
       },
+      rows => {
+        if (rows?.[0]?.kind === 'lost') throw new SessionLostError(clientId)
+        return take(rows)
+      },
       options,
     )
-    if (rows?.[0]?.kind === 'lost') throw new SessionLostError(clientId)
-    return rows
   }
 
   /** One command of Redis' own, on one key; resolves with its answer. */
-  async command(name: string, key: string, parts: readonly (string | number | Buffer)[], options?: WriteOptions): Promise<unknown> {
-    const rows = await this.write(
+  command(name: string, key: string, parts: readonly (string | number | Buffer)[], options?: WriteOptions): Promise<unknown> {
+    return this.write(
       key,
-      Codes.Command,
+      Code.Command,
       out => {
         out.shortText(name)
         out.key(key)
@@ -88,8 +105,20 @@ export class Writes {
           else out.longText(String(part))
         }
       },
+      answerOf,
       options,
     )
-    return rows?.[0]?.values[0]
   }
+}
+
+/** Nobody looks at what the script says. */
+export function nothing(): void {}
+
+/** All that the script says. */
+export function all(rows: Rows): Rows {
+  return rows
+}
+
+function answerOf(rows: Rows): unknown {
+  return rows?.[0]?.values[0]
 }

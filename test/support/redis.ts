@@ -135,12 +135,7 @@ export async function startCluster(): Promise<{ readonly nodes: readonly RedisSe
   const slots = 16_384
   await Promise.all(
     nodes.map((_node, i) =>
-      clients[i]!.call(
-        'CLUSTER',
-        'ADDSLOTSRANGE',
-        Math.ceil((i * slots) / nodes.length),
-        Math.ceil(((i + 1) * slots) / nodes.length) - 1,
-      ),
+      clients[i]!.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil((i * slots) / nodes.length), Math.ceil(((i + 1) * slots) / nodes.length) - 1),
     ),
   )
   for (const client of clients) {
