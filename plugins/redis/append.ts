@@ -45,6 +45,8 @@ export class Appender {
   readonly #writes: Writes
   readonly #bodies: Bodies
   readonly #events: AppendEvents
+  // QoS 2 messages whose parts are under way, by publisher and identifier.
+  readonly #publishing = new Map<string, Promise<void>>()
 
   constructor(writes: Writes, bodies: Bodies, events: AppendEvents) {
     this.#writes = writes
@@ -67,10 +69,12 @@ export class Appender {
       }
       const apart = targets.length > 1 && size > alwaysInlineBytes
       const lane = this.#oneLane(targets, received, apart)
-      if (lane === null) {
+      if (lane === null || (received !== null && this.publishing(received) !== undefined)) {
         // The parts count for themselves.
         lanes.settled(1, bytes)
-        this.#spread(message, targets, received, apart).then(resolve, reject)
+        const done = this.#spread(message, targets, received, apart)
+        done.then(resolve, reject)
+        if (received !== null) this.follows(received, done)
         return
       }
       const body = apart ? this.#bodies.newReference() : null
@@ -82,8 +86,25 @@ export class Appender {
         reject,
       )
       operation.refusable = true
+      if (lanes.link.isCluster) operation.queues = targets.map(({ clientId }) => clientId)
       lane.push(operation)
     })
+  }
+
+  /** What is under way under a QoS 2 identifier, which whatever comes after under the same waits for; undefined: nothing is. */
+  publishing(received: ReceivedId): Promise<void> | undefined {
+    return this.#publishing.size === 0 ? undefined : this.#publishing.get(nameOf(received))
+  }
+
+  /** Whatever comes after under the same identifier waits for this. */
+  follows(received: ReceivedId, done: Promise<void>): void {
+    const name = nameOf(received)
+    const settled = done
+      .catch(() => {})
+      .then(() => {
+        if (this.#publishing.get(name) === settled) this.#publishing.delete(name)
+      })
+    this.#publishing.set(name, settled)
   }
 
   /** The lane that all of an append goes through; null where it takes several. */
@@ -210,7 +231,9 @@ export class Appender {
             rows => this.#done(message, part(), rows, resolve, reject, missing),
             reject,
           )
-          operation.waits = 1
+          operation.waits = true
+          operation.refusable = true
+          operation.queues = own.map(({ clientId }) => clientId)
           operations.push(operation)
           lanes.took(operation.bytes)
           lane.push(operation)
@@ -220,13 +243,14 @@ export class Appender {
     const all = Promise.all(settled)
     all.catch(() => {})
     try {
+      if (received !== null) await this.#publishing.get(nameOf(received))
       if (received !== null && targets.length > 0) token = await this.#intend(received)
       if (reference !== null) await this.#keepBody(reference, message, targets)
     } catch (error) {
       for (const operation of operations) operation.cancelled = true
       throw error
     } finally {
-      for (const operation of operations) operation.waits = 0
+      for (const operation of operations) operation.waits = false
       for (const { clientId } of targets) lanes.of(lanes.keys.session(clientId)).unblocked()
     }
     await all
@@ -276,6 +300,10 @@ export class Appender {
     const { keys } = this.#writes.lanes
     await Promise.all(targets.map(({ clientId }) => this.#writes.command('hdel', keys.identifiers(clientId), [`k${token}`])))
   }
+}
+
+function nameOf({ session, packetId }: ReceivedId): string {
+  return `${packetId} ${session.clientId}`
 }
 
 function copyOf({ session: { clientId, epoch }, packetId }: ReceivedId): ReceivedId {

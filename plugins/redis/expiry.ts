@@ -50,6 +50,7 @@ export class Expiry {
           out.double(0)
         },
         all,
+        { queue: clientId },
       )
       .then(
         rows => {
@@ -77,7 +78,7 @@ export class Expiry {
 
   async #one(clientId: string, hint: number): Promise<Due | null> {
     const { keys } = this.#writes.lanes
-    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId), all)
+    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId), all, { queue: clientId })
     const { kind, values } = rows![0]!
     const later = kind === 'will' ? Number(values[1]) : kind === 'later' ? Number(values[0]) : 0
     const settled = this.#settle(clientId, hint, later)

@@ -41,9 +41,7 @@ export class Lane {
   readonly #key: string
   #pending: Operation[] = []
   #reads: Reading[] = []
-  // Writes that were called, and those of them that have gone into a batch or were called off: what a read waits for.
   #called = 0
-  #taken = 0
   #repeat: Batch | null = null
   #busy = false
   #scheduled = false
@@ -69,12 +67,12 @@ export class Lane {
   }
 
   push(operation: Operation): void {
-    this.#called += 1
+    operation.number = ++this.#called
     this.#pending.push(operation)
     this.#schedule()
   }
 
-  /** What `waits` counted has come: goes on. */
+  /** What an operation of this lane waited for has come: goes on. */
   unblocked(): void {
     this.#schedule()
   }
@@ -106,7 +104,6 @@ export class Lane {
       if (operation.giveUp === null) {
         stay.push(operation)
       } else {
-        this.#taken += 1
         this.#context.settled(1, operation.bytes)
         operation.failed(error)
       }
@@ -152,7 +149,8 @@ export class Lane {
   // Those whose writes have all been done, or are in the batch before them.
   #takeReads(): readonly Reading[] {
     const reads = this.#reads
-    const later = reads.findIndex(({ behind }) => behind > this.#taken)
+    const first = this.#pending[0]
+    const later = first === undefined ? -1 : reads.findIndex(({ behind }) => behind >= first.number)
     this.#reads = later === -1 ? [] : reads.slice(later)
     return later === -1 ? reads : reads.slice(0, later)
   }
@@ -162,19 +160,22 @@ export class Lane {
     if (pending.length === 0) return null
     const out = new BatchWriter(this.#context.keys, this.#key)
     const operations: Operation[] = []
-    let taken = 0
-    for (; taken < pending.length && operations.length < batchOperationsMax && out.length < batchBytesMax; taken++) {
-      const operation = pending[taken]!
+    const stay: Operation[] = []
+    const waitedFor = new Set<string>()
+    let seen = 0
+    for (; seen < pending.length && operations.length < batchOperationsMax && out.length < batchBytesMax; seen++) {
+      const operation = pending[seen]!
       if (operation.cancelled) {
         this.#context.settled(1, operation.bytes)
-        continue
+      } else if (operation.waits || (waitedFor.size > 0 && operation.queues.some(clientId => waitedFor.has(clientId)))) {
+        for (const clientId of operation.queues) waitedFor.add(clientId)
+        stay.push(operation)
+      } else {
+        operation.write(out)
+        operations.push(operation)
       }
-      if (operation.waits > 0) break
-      operation.write(out)
-      operations.push(operation)
     }
-    this.#taken += taken
-    this.#pending = taken === pending.length ? [] : pending.slice(taken)
+    this.#pending = stay.length > 0 ? [...stay, ...pending.slice(seen)] : seen === pending.length ? [] : pending.slice(seen)
     if (operations.length === 0) return null
     this.#sequence += 1
     return { sequence: this.#sequence, operations, keys: out.keys, packed: out.finish(), parts: this.#context.batchArguments(), sent: 0 }

@@ -6,6 +6,8 @@ export interface Row {
   readonly values: readonly unknown[]
 }
 
+const noQueues: readonly string[] = []
+
 /** One write on its way to Redis. */
 export class Operation {
   /** Bytes that it keeps in memory, roughly. */
@@ -19,8 +21,12 @@ export class Operation {
   giveUp: ((error: Error) => void) | null
   /** It fails where Redis has no room; what is not refusable makes room, or little of it is needed. */
   refusable: boolean
-  /** Writes in other slots that must come before it. */
-  waits: number
+  /** Writes in other slots must come before it. */
+  waits: boolean
+  /** The sessions whose queues it touches, or whose owner it changes: it stays behind what waits for the same. */
+  queues: readonly string[]
+  /** Which of its lane's writes it is. */
+  number: number
   /** Called off before it was sent. */
   cancelled: boolean
 
@@ -36,7 +42,9 @@ export class Operation {
     this.failed = failed
     this.giveUp = null
     this.refusable = false
-    this.waits = 0
+    this.waits = false
+    this.queues = noQueues
+    this.number = 0
     this.cancelled = false
   }
 }

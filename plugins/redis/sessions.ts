@@ -186,6 +186,7 @@ export class RedisSessions implements SessionStore {
       },
       rows => this.#take(request, claimedOf(rows)),
       {
+        queue: clientId,
         bytes: smallBytes + willBytes.length,
         refusable: !this.#known.has(clientId),
         late: rows => this.#claimedLate(request, claimedOf(rows)),
@@ -274,7 +275,7 @@ export class RedisSessions implements SessionStore {
   }
 
   remove(session: SessionKey, position: number): Promise<void> {
-    return this.writes.owner(session, Code.Remove, out => out.double(position), this.#letGo)
+    return this.writes.owner(session, Code.Remove, out => out.double(position), this.#letGo, { queue: session.clientId })
   }
 
   #atPosition(session: SessionKey, code: Code, position: number, packetId: number): Promise<void> {
@@ -282,7 +283,7 @@ export class RedisSessions implements SessionStore {
       out.double(position)
       out.twoBytes(packetId)
     }
-    return this.writes.owner(session, code, fields, this.#letGo)
+    return this.writes.owner(session, code, fields, this.#letGo, { queue: session.clientId })
   }
 
   // On Redis Cluster the script cannot reach the body of an entry that has gone.
@@ -293,8 +294,15 @@ export class RedisSessions implements SessionStore {
     }
   }
 
-  forget(session: SessionKey, packetId: number): Promise<void> {
-    return this.writes.owner(session, Code.Forget, out => out.twoBytes(packetId), nothing)
+  forget(key: SessionKey, packetId: number): Promise<void> {
+    const { clientId, epoch } = key
+    const session = { clientId, epoch }
+    const write = (): Promise<void> => this.writes.owner(session, Code.Forget, out => out.twoBytes(packetId), nothing)
+    const publishing = this.#appender.publishing({ session, packetId })
+    if (publishing === undefined) return write()
+    const done = publishing.then(write)
+    this.#appender.follows({ session, packetId }, done)
+    return done
   }
 
   async subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
@@ -333,7 +341,7 @@ export class RedisSessions implements SessionStore {
     }
     const willAt = keepWill ? now + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     await Promise.all([
-      this.writes.owner(session, Code.Close, fields, nothing),
+      this.writes.owner(session, Code.Close, fields, nothing, { queue: clientId }),
       this.expiry.remember(clientId, Math.min(now + expiryMs, willAt)),
     ])
   }
@@ -355,6 +363,7 @@ export class RedisSessions implements SessionStore {
         this.#known.delete(clientId)
         return row!.values[0] as EndedFields
       },
+      { queue: clientId },
     )
     return fields === null ? null : await this.#graves.empty(clientId, fields)
   }

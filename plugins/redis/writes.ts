@@ -15,6 +15,8 @@ export interface WriteOptions {
   readonly bytes?: number
   /** It may be refused: where too many wait, or Redis is full. What makes room there, or must not be forgotten, may not. */
   readonly refusable?: boolean
+  /** The session whose queue it touches, or whose owner it changes. */
+  readonly queue?: string
   /** Whoever asks does not wait while Redis is away. Where the write is done after all, `late` is told. */
   readonly late?: (rows: Rows) => void
 }
@@ -33,7 +35,7 @@ export class Writes {
   /** Any operation, in the lane of `key`; resolves with what `take` makes of what the script says of it. */
   write<T>(key: string, code: Code, fields: (out: BatchWriter) => void, take: (rows: Rows) => T, options: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
-      const { bytes = smallBytes, refusable = false, late } = options
+      const { bytes = smallBytes, refusable = false, queue, late } = options
       if (refusable) {
         const refusal = this.lanes.admit(bytes)
         if (refusal !== null) return reject(refusal)
@@ -55,6 +57,7 @@ export class Writes {
       }
       const operation = new Operation(bytes, pack, done, reject)
       operation.refusable = refusable
+      if (queue !== undefined) operation.queues = [queue]
       if (late !== undefined) {
         operation.giveUp = error => {
           givenUp = true
