@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status ?? 1
 
-const needed = { mosquitto_pub: 'mosquitto-clients' }
+const needed = { mosquitto_pub: 'mosquitto-clients', 'redis-server': 'redis-server' }
 const missing = [
   ...new Set(
     Object.keys(needed)

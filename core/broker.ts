@@ -6,7 +6,8 @@ import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
-import type { DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
+import { toRefusal } from './handlers/refusal.ts'
+import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { Message } from './messages/message.ts'
@@ -296,11 +297,14 @@ export class Broker {
   /** A listener hands over a new connection. Null: refused, and closed. */
   accept(transport: Transport): TransportEvents | null {
     this.counters.connections += 1
-    if (this.#stopping || (this.hooks.onAccept.isUsed() && this.hooks.onAccept.call(transport) === false)) {
+    const refusal = this.#stopping ? false : this.hooks.onAccept.call(transport)
+    if (refusal === false) {
+      if (!this.#stopping) this.hooks.onClosed.call(transport)
       transport.destroy()
       return null
     }
     const client = new Client(this, transport)
+    if (refusal !== undefined) client.refusal = toRefusal(refusal as ConnectRefusal)
     this.wheel.schedule(client.timer, this.clock.now() + this.settings.heartbeat)
     this.#clients.add(client)
     return client
@@ -350,6 +354,7 @@ export class Broker {
   }
 
   transportClosed(client: Client): void {
+    this.hooks.onClosed.call(client.transport)
     this.#clients.delete(client)
   }
 

@@ -1,5 +1,28 @@
 import type { DropReason } from './hooks.ts'
 
+/** The limits of `docs/limits.md`, each with its counter. */
+export type LimitName =
+  | 'connections'
+  | 'connectionsPerAddress'
+  | 'connectionsPerUser'
+  | 'connectRate'
+  | 'connectRatePerAddress'
+  | 'messageRate'
+  | 'byteRate'
+  | 'topicRate'
+  | 'heartbeat'
+  | 'packetTimeout'
+  | 'keepAlive'
+  | 'packetSize'
+  | 'topicLevels'
+  | 'topicLength'
+  | 'subscriptions'
+  | 'receiveMaximum'
+  | 'memoryRefused'
+  | 'memoryPaused'
+  | 'memoryDropped'
+  | 'memoryDisconnected'
+
 /** What the broker counts, always: plain fields, because they are raised for every packet. */
 export class Counters {
   /** Connections opened since the start. */
@@ -26,6 +49,29 @@ export class Counters {
     sessionEnded: 0,
     storeFailed: 0,
     notAuthorized: 0,
+  }
+  /** How often a limit took effect. */
+  readonly limited: Record<LimitName, number> = {
+    connections: 0,
+    connectionsPerAddress: 0,
+    connectionsPerUser: 0,
+    connectRate: 0,
+    connectRatePerAddress: 0,
+    messageRate: 0,
+    byteRate: 0,
+    topicRate: 0,
+    heartbeat: 0,
+    packetTimeout: 0,
+    keepAlive: 0,
+    packetSize: 0,
+    topicLevels: 0,
+    topicLength: 0,
+    subscriptions: 0,
+    receiveMaximum: 0,
+    memoryRefused: 0,
+    memoryPaused: 0,
+    memoryDropped: 0,
+    memoryDisconnected: 0,
   }
   /** Attempts to connect that authentication refused. */
   authFailed = 0

@@ -99,10 +99,13 @@ export function createHooks(options: TapGuardOptions) {
     return hook
   }
   return Object.freeze({
-    /** A new socket, before a byte is read. `false` closes it. */
-    onAccept: guard('onAccept', new SyncBailHook<[Transport], Opinion<false>>(['transport']), {
+    /**
+     * A new socket, before a byte is read. `false` closes it; a refusal is what its CONNECT is answered with, without anybody being
+     * asked about it.
+     */
+    onAccept: guard('onAccept', new SyncBailHook<[Transport], Opinion<ConnectRefusal>>(['transport']), {
       kind: 'decide',
-      accepts: answer.isFalse,
+      accepts: answer.isRefusal,
       passes: answer.isYes,
       refusal: () => false,
     }),
@@ -183,6 +186,8 @@ export function createHooks(options: TapGuardOptions) {
     }),
     /** Once for each client whose onConnect began. Nobody waits for it but `stop()`. */
     onDisconnect: guard('onDisconnect', new AsyncParallelHook<[Client, DisconnectReason]>(['client', 'reason']), { kind: 'observeAsync' }),
+    /** A connection is no more: it has closed, or `onAccept` said `false`. Once for each that `onAccept` was asked about. */
+    onClosed: guard('onClosed', new SyncHook<[Transport]>(['transport']), observe),
     /** A session has ended, by expiry or for good. */
     onSessionExpired: guard('onSessionExpired', new SyncHook<[string]>(['clientId']), observe),
     /** A tap failed, or something in the broker that no client is to blame for. */

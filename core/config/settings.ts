@@ -44,6 +44,10 @@ export const settingsSchema = defineOptions({
       topicAliasOutMax: { type: 'integer', default: 32, minimum: 0, maximum: 65535 },
       /** Levels that a topic or filter may have. */
       topicLevelsMax: { type: 'integer', default: 128, minimum: 1, maximum: 65535 },
+      /** Characters that a topic name or filter may have. */
+      topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535 },
+      /** Filters that one session may hold; `null` sets no limit. Preset `prod` has 1,000. */
+      subscriptionsMax: { type: 'integer', default: null, minimum: 1 },
       /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. */
       sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000 },
       /** The keep-alive that every MQTT 5 client is told to use, in whole seconds. `null` leaves it to the client. */

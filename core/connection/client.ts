@@ -18,12 +18,13 @@ import type { Timer } from '../time/clock.ts'
 import type { WheelItem } from '../time/timer-wheel.ts'
 import { Acknowledger } from './acknowledger.ts'
 import { Lane } from './lane.ts'
+import type { Meter } from './meter.ts'
 import { Outbox } from './outbox.ts'
 import { Sender } from './sender.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 /** Why a connection is not being read just now. */
-const Hold = { lane: 1, acks: 2, outbox: 4, subscriber: 8 } as const
+const Hold = { lane: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
 type Hold = keyof typeof Hold
 
 // After a close the last bytes get this long to leave.
@@ -46,6 +47,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   #admissionEnds: Timer | null
   #paused: Client[] | null
   #ready: (() => void)[] | null
+  // Who of the plugins has paused it.
+  #pausers: Set<string> | null
 
   /** Empty until CONNECT. */
   clientId: string
@@ -78,6 +81,10 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
   inflightMax: number
+  /** Counts what it sends, where a plugin wants that. */
+  meter: Meter | null
+  /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. */
+  refusal: Refusal | null
   /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
   readonly timer: WheelItem
 
@@ -96,6 +103,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#admissionEnds = null
     this.#paused = null
     this.#ready = null
+    this.#pausers = null
     this.clientId = ''
     this.assignedId = false
     this.username = null
@@ -115,6 +123,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#refusalsLoggedAt = 0
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
+    this.meter = null
+    this.refusal = null
     this.timer = broker.wheelItem(this)
   }
 
@@ -139,6 +149,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.broker.counters.bytesReceived += end - start
     try {
       this.#decoder.feed(chunk, start, end)
+      this.meter?.read(end - start)
     } catch (error) {
       this.fail(error)
     }
@@ -217,11 +228,44 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
+  /**
+   * For plugins: reads nothing more of it until `resumeReading` with the same name, the plugin's. What has been read is kept, so nothing
+   * is lost and nothing overtakes; keep-alive does not run against it meanwhile.
+   */
+  pauseReading(name: string): void {
+    this.#pausers ??= new Set()
+    this.#pausers.add(name)
+    this.hold('plugin')
+  }
+
+  resumeReading(name: string): void {
+    const pausers = this.#pausers
+    if (pausers?.delete(name) === true && pausers.size === 0) this.release('plugin')
+  }
+
+  /**
+   * A packet of which only the beginning has come: a number that changes with each. 0: there is none, or the broker itself is not
+   * reading on. A watch that sees the same number again and again sees a client that drips.
+   */
+  get unfinishedPacket(): number {
+    return this.#holds === 0 && this.#state !== 'closed' && this.#decoder.pendingBytes > 0 ? this.#decoder.begun : 0
+  }
+
+  /** Bytes that are kept for this connection and would be free without it, roughly. */
+  get heldBytes(): number {
+    const { session } = this
+    const queued = session !== null && !session.durable && session.client === this ? (session.queue?.bytes ?? 0) : 0
+    return this.outbox.pendingBytes + this.#decoder.pendingCapacity + this.lane.bytes + queued
+  }
+
   /** What went wrong with this client ends this client only. */
   fail(error: unknown): void {
     if (this.#state === 'closed') return
     if (error instanceof MqttError) {
-      this.broker.counters.protocolErrors += 1
+      const { counters } = this.broker
+      counters.protocolErrors += 1
+      if (error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.packetSize += 1
+      else if (error.reasonCode === ReasonCode.ReceiveMaximumExceeded) counters.limited.receiveMaximum += 1
       if (this.#state === 'new') this.#failedConnect(error)
       this.close(error.reasonCode, error.message)
       return
@@ -326,6 +370,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   /** The wheel has come round: late with CONNECT, silent for too long, or just to be looked at again. */
   onTimer(now: number): void {
     if (this.#state === 'new') {
+      this.broker.counters.limited.heartbeat += 1
       this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
     } else if (this.#state === 'connecting') {
       this.close(ReasonCode.KeepAliveTimeout, 'no answer to AUTH within the heartbeat time')
@@ -360,7 +405,9 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     const { log, now } = this.broker
     this.#refusals += 1
     if (now - this.#refusalsLoggedAt < 1000) return
-    log.info({ clientId: this.clientId, topic, reasonCode, count: this.#refusals }, 'publish refused')
+    // Whoever set a quota says in the log itself, at a pace of its own, that it was exceeded.
+    const level = reasonCode === ReasonCode.QuotaExceeded ? 'debug' : 'info'
+    log[level]({ clientId: this.clientId, topic, reasonCode, count: this.#refusals }, 'publish refused')
     this.#refusalsLoggedAt = now
     this.#refusals = 0
   }

@@ -40,6 +40,11 @@ export class Lane {
     return !this.#busy && this.#entries.length === 0
   }
 
+  /** What waits keeps so many bytes, roughly. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** A publish that is to be judged need not wait for the publishes before it. */
   get judging(): boolean {
     return !this.#busy && this.#packets === 0

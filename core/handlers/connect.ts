@@ -19,6 +19,11 @@ export function expiryToMs(seconds: number): number {
 export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
   client.take(packet)
   const { broker } = client
+  if (client.refusal !== null) {
+    // It has not become anybody: its end is no line at `info`, for there may be very many.
+    client.clientId = ''
+    return client.refuse(client.refusal)
+  }
   const turn = broker.door.pass()
   if (turn !== undefined) await turn
   if (client.closed) return

@@ -23,6 +23,12 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const { broker } = client
   const { qos, packetId } = publish
   const topic = resolveAlias(client, publish)
+  const { meter } = client
+  let metered: PublishVerdict | undefined
+  if (meter !== null) {
+    metered = meter.publish(publish)
+    if (client.closed) return null
+  }
 
   // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
   if (publish.retain && !broker.capabilities.retain) {
@@ -32,7 +38,7 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   if (qos > 0 && !client.acks.take(qos, packetId)) return null
 
   const message = messageOf(client, publish, topic)
-  const refusal = publishFault(broker, client, message)
+  const refusal = metered ?? publishFault(broker, client, message)
   const { onPublish } = broker.hooks
   if (refusal !== undefined || !onPublish.isUsed()) {
     if (client.lane.idle) {

@@ -17,6 +17,8 @@ interface Subscribing {
   readonly packetId: number
   readonly attempts: SubscriptionAttempt[]
   readonly reasonCodes: number[]
+  /** Filters granted here that the session did not hold before. */
+  readonly added: Set<string>
   /** What the first refusal says; SUBACK has room for one. */
   properties: Properties | undefined
   /** How often anybody's rights had changed when it came. */
@@ -31,6 +33,7 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
     packetId,
     attempts: [],
     reasonCodes: [],
+    added: new Set(),
     properties: undefined,
     changes: client.broker.authority.changes,
   }
@@ -49,7 +52,7 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
   for (const request of subscriptions) {
     const asked = attempt(request)
     subscribing.attempts.push(asked)
-    subscribing.reasonCodes.push(refusedByCore(client, asked) ?? asked.qos)
+    subscribing.reasonCodes.push(refusedByCore(client, asked) ?? noPlaceLeft(subscribing, asked) ?? asked.qos)
   }
   return keep(subscribing)
 }
@@ -81,6 +84,7 @@ async function judge(
         subscribing.properties ??= textOf(said)
       }
     }
+    code ??= noPlaceLeft(subscribing, asked)
     asked.qos = loweredQoS(request.qos, asked.qos)
     attempts.push(asked)
     reasonCodes.push(code ?? asked.qos)
@@ -93,10 +97,34 @@ function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number 
   if (filter.startsWith('$share/') && !broker.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   // Only a 3.1.1 client comes so far with a filter that names no group.
   if (!isTopicFilter(filter)) return ReasonCode.TopicFilterInvalid
-  if (topicLevels(filter) > broker.settings.mqtt.topicLevelsMax) return ReasonCode.TopicFilterInvalid
+  const { topicLevelsMax, topicLengthMax } = broker.settings.mqtt
+  if (topicLevels(filter) > topicLevelsMax) {
+    broker.counters.limited.topicLevels += 1
+    return ReasonCode.TopicFilterInvalid
+  }
+  if (filter.length > topicLengthMax) {
+    broker.counters.limited.topicLength += 1
+    return ReasonCode.TopicFilterInvalid
+  }
   const { onAuthorize } = broker.hooks
   if (onAuthorize.isUsed() && onAuthorize.call(client, 'subscribe', filter) === false) return ReasonCode.NotAuthorized
   return undefined
+}
+
+/** One filter more than a session may hold. One that it holds already is replaced and takes no place, nor does one that a plugin serves. */
+function noPlaceLeft(subscribing: Subscribing, { filter, lifetime }: SubscriptionAttempt): number | undefined {
+  const { broker, session } = subscribing.client
+  const { subscriptionsMax } = broker.settings.mqtt
+  if (subscriptionsMax === null || lifetime === 'none') return undefined
+  const { added } = subscribing
+  if (session!.subscriptions.has(filter) || added.has(filter)) return undefined
+  if (session!.subscriptions.size + added.size < subscriptionsMax) {
+    added.add(filter)
+    return undefined
+  }
+  broker.counters.limited.subscriptions += 1
+  subscribing.properties ??= { reasonString: `a session may hold ${subscriptionsMax} subscriptions` }
+  return ReasonCode.QuotaExceeded
 }
 
 /** Registers what was granted, once the store has it, and answers [gate: SUBACK]. */

@@ -38,7 +38,14 @@ export function publishFault(broker: Broker, publisher: Publisher, message: Mess
   const { topic } = message
   if (isReservedTopic(topic)) return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
   const { mqtt } = broker.settings
-  if (topicLevels(topic) > mqtt.topicLevelsMax) return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
+  if (topicLevels(topic) > mqtt.topicLevelsMax) {
+    broker.counters.limited.topicLevels += 1
+    return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
+  }
+  if (topic.length > mqtt.topicLengthMax) {
+    broker.counters.limited.topicLength += 1
+    return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: `more than ${mqtt.topicLengthMax} characters in a topic name` }
+  }
   if (mqtt.validatePayloadFormat && message.properties?.payloadFormat === 1 && !isUtf8(message.payload)) {
     return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString: 'the payload is not UTF-8' }
   }

@@ -19,8 +19,11 @@ export class StoredFormatError extends Error {
   readonly code = 'ERR_STORED_FORMAT'
 }
 
-/** A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. */
-export function encodeMessage(message: Message): Buffer {
+/**
+ * A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. `before`: bytes left free in front,
+ * for what a store puts there, so that a body is copied once.
+ */
+export function encodeMessage(message: Message, before = 0): Buffer {
   const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
   const clientIdBytes = Buffer.byteLength(clientId)
   const topicBytes = Buffer.byteLength(topic)
@@ -29,10 +32,11 @@ export function encodeMessage(message: Message): Buffer {
     fields = new Writer()
     writeProperties(fields, properties)
   }
-  const bytes = Buffer.allocUnsafeSlow(fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length)
-  bytes[0] = format
-  bytes[1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
-  let at = bytes.writeDoubleBE(receivedAt, 2)
+  const size = fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length
+  const bytes = Buffer.allocUnsafeSlow(before + size)
+  bytes[before] = format
+  bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
+  let at = bytes.writeDoubleBE(receivedAt, before + 2)
   at = bytes.writeUInt16BE(clientIdBytes, at)
   at += bytes.utf8Write(clientId, at)
   at = bytes.writeUInt16BE(topicBytes, at)

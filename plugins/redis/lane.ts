@@ -1,8 +1,8 @@
+import { batchScript } from './batch-script.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
-import type { Command, Operation, Reading, Row } from './operation.ts'
 import { batchSha, type Link } from './link.ts'
-import { batchScript } from './batch-script.ts'
+import type { Command, Operation, Reading, Row } from './operation.ts'
 
 /** What all lanes share. */
 export interface LaneContext {

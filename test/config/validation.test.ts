@@ -105,6 +105,8 @@ test('has the defaults that are promised', () => {
       topicAliasMaximum: 32,
       topicAliasOutMax: 32,
       topicLevelsMax: 128,
+      topicLengthMax: 65_535,
+      subscriptionsMax: null,
       sessionExpiryMax: null,
       serverKeepAlive: null,
       writeBufferMax: 1_048_576,

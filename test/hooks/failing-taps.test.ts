@@ -93,7 +93,7 @@ function tapAbout({ hooks }: TestBroker, { hook }: Scenario, way: Way, fail: Fai
     return clientId === 'victim' || plugin === 'victim' || (typeof topic === 'string' && topic.startsWith('victim'))
   }
   let first = true
-  const about = (args: unknown[]) => (hook === 'onAccept' ? first : args.some(isVictim))
+  const about = (args: unknown[]) => (hook === 'onAccept' || hook === 'onClosed' ? first : args.some(isVictim))
   const tap = (...args: unknown[]): unknown => {
     if (!about(args)) return way === 'tapAsync' ? lastOf(args)() : way === 'tapPromise' ? Promise.resolve() : undefined
     first = false

@@ -53,6 +53,7 @@ test('a client’s whole life calls the hooks in the order of docs/lifecycle.md,
     'onPublish',
     'onRoute',
     'onDisconnect',
+    'onClosed',
   ])
 })
 

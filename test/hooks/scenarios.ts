@@ -182,6 +182,18 @@ export const scenarios: readonly Scenario[] = [
     ...observes,
   },
   {
+    hook: 'onClosed',
+    kind: 'observe',
+    async provoke(broker) {
+      const victim = await broker.connect({ clientId: 'victim' })
+      victim.disconnect()
+      await victim.closed
+      await settled()
+      return true
+    },
+    ...observes,
+  },
+  {
     hook: 'onSessionExpired',
     kind: 'observe',
     async provoke({ connect }) {

@@ -95,7 +95,13 @@ test.each<[what: string, files: Record<string, string>, args: string[], env: Rec
     {},
     /^error: needy requires service "cache"; add a plugin that provides it$/,
   ],
-  ['a store that was turned off', {}, ['--set', 'memory=false'], {}, /^error: .*requires service "(retained|sessions)"; add memory\(\)/],
+  [
+    'a store that was turned off',
+    {},
+    ['--set', 'disk=false'],
+    {},
+    /^error: .*requires service "(retained|sessions)"; add disk\(\) or memory\(\)/,
+  ],
 ])('ends with 1 and one line that has the cure at %s', async (_what, files, args, env, line) => {
   const plugins = 'p.mjs' in files ? ['--set', 'plugins=["./p.mjs"]'] : []
   const port = args.includes('--port') ? [] : ['--port', '0']

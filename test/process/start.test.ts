@@ -1,5 +1,6 @@
 import { connect as connectSocket, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
@@ -46,11 +47,26 @@ test('binds as it is told once allowAnonymous is said', async () => {
   expect(broker.out[0]).toMatch(/^INFO: tcp listening on 0\.0\.0\.0:\d+$/)
 })
 
-test('is standalone where nothing names a preset, and says that this version forgets at a restart', async () => {
-  const broker = start(await folderWith(), ['--port', '0'])
-  await broker.ready()
-  expect(broker.out[0]).toMatch(/^INFO: preset standalone keeps sessions and retained messages in memory until the disk store is there/)
+test('is standalone where nothing names a preset: what was acknowledged is there after a kill and a restart', async () => {
+  const folder = await folderWith()
+  const broker = start(folder, ['--port', '0'])
+  const port = await broker.ready()
+  expect(broker.out).toContain(`INFO: sessions, queues and retained messages are kept in ${join(folder, 'data')}`)
   expect(broker.out.at(-1)).toMatch(/preset standalone$/)
+  const sleeper = await connect(port, { clientId: 'sleeper', clean: false })
+  await sleeper.subscribeAsync('a', { qos: 1 })
+  await sleeper.endAsync()
+  const publisher = await connect(port)
+  await publisher.publishAsync('a', 'while you slept', { qos: 1 })
+  broker.signal('SIGKILL')
+  await broker.ended()
+
+  const again = start(folder, ['--port', '0'])
+  const client = mqtt.connect(`mqtt://127.0.0.1:${await again.ready()}`, { clientId: 'sleeper', clean: false, reconnectPeriod: 0 })
+  onTestFinished(() => void client.end(true))
+  const message = new Promise(resolve => client.once('message', (topic, payload) => resolve(`${topic} ${payload}`)))
+  expect(await new Promise(resolve => client.once('connect', ({ sessionPresent }) => resolve(sessionPresent)))).toBe(true)
+  expect(await message).toBe('a while you slept')
 })
 
 test('says in one line that a port is in use, and how to choose another', async () => {

@@ -12,8 +12,8 @@ export interface TestBroker {
   readonly broker: RunningBroker['broker']
   readonly hooks: RunningBroker['hooks']
   readonly clock: ManualClock
-  /** A stream to the broker on which nothing has been said yet. */
-  open(version?: 3 | 4 | 5): TestClient
+  /** A stream to the broker, from an address, on which nothing has been said yet. */
+  open(version?: 3 | 4 | 5, remoteAddress?: string): TestClient
   /** A client that has its CONNACK. */
   connect(options?: ConnectOptions): Promise<TestClient>
   /** Moves time on, and lets everything due happen. */
@@ -25,11 +25,11 @@ export async function startBroker(config: Config = {}): Promise<TestBroker> {
   const clock = new ManualClock()
   const running = await createBroker({ preset: 'test', log: { level: 'silent' }, socket: false, ...config }, { clock }).start()
   onTestFinished(() => running.stop())
-  const open = (version: 3 | 4 | 5 = 4): TestClient => {
+  const open = (version: 3 | 4 | 5 = 4, remoteAddress = 'memory'): TestClient => {
     const [ours, theirs] = duplexPair()
     endWith(ours, theirs)
     endWith(theirs, ours)
-    const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: 'memory' })
+    const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress })
     const events = running.accept(transport)
     if (events === null) theirs.on('error', () => {})
     else transport.listen(events)

@@ -1,0 +1,101 @@
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage } from '../../core/messages/stored-message.ts'
+import type { Database } from './database.ts'
+import type { GroupCommit } from './group-commit.ts'
+import { Kind, numberKey } from './keys.ts'
+
+interface Body {
+  left: number
+  // A row says how many are left; before, the body itself does.
+  counted: boolean
+  // The batch in which this was last true.
+  batch: number
+  dirty: boolean
+}
+
+// Bodies whose counts are held here; of others they are read when they are needed.
+const cachedMax = 10_000
+
+/** Bytes in front of a body that say how many refer to it at first. */
+export const bodyHeadBytes = 4
+
+/**
+ * Messages that wait in several queues, stored once. Each counts who still refers to it, and goes with the last; the count changes in
+ * the same batch as the reference, however the broker ends.
+ */
+export class Bodies {
+  readonly #database: Database
+  readonly #commit: GroupCommit
+  readonly #cached = new Map<number, Body>()
+  #dirty: number[] = []
+
+  constructor(database: Database, commit: GroupCommit) {
+    this.#database = database
+    this.#commit = commit
+    commit.beforeBatch(() => this.#seal())
+  }
+
+  /** Keeps a body, whose first bytes are left for this. */
+  put(position: number, body: Buffer, references: number): void {
+    body.writeUInt32BE(references, 0)
+    this.#commit.put(numberKey(Kind.Body, position), body)
+    this.#cache(position, { left: references, counted: false, batch: this.#commit.batch, dirty: false })
+  }
+
+  /** The message; `undefined` where the store has lost it. */
+  read(position: number): Message | undefined {
+    const body = this.#database.get(numberKey(Kind.Body, position))
+    return body === undefined ? undefined : decodeMessage(body.subarray(bodyHeadBytes))
+  }
+
+  /** One that referred to it has gone. */
+  release(position: number): void {
+    const body = this.#cached.get(position) ?? this.#load(position)
+    if (body === null) return
+    body.left -= 1
+    body.batch = this.#commit.batch
+    if (body.dirty) return
+    body.dirty = true
+    this.#dirty.push(position)
+  }
+
+  // Once a batch for each body, however many of its references went in it.
+  #seal(): void {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (const position of dirty) {
+      const body = this.#cached.get(position)!
+      body.dirty = false
+      if (body.left > 0) {
+        const left = Buffer.allocUnsafe(4)
+        left.writeUInt32BE(body.left, 0)
+        this.#commit.put(numberKey(Kind.References, position), left)
+        body.counted = true
+      } else {
+        this.#commit.remove(numberKey(Kind.Body, position))
+        if (body.counted) this.#commit.remove(numberKey(Kind.References, position))
+        this.#cached.delete(position)
+      }
+    }
+  }
+
+  #load(position: number): Body | null {
+    const counted = this.#database.get(numberKey(Kind.References, position))
+    const count = counted ?? this.#database.get(numberKey(Kind.Body, position))
+    if (count === undefined) return null
+    const body = { left: count.readUInt32BE(0), counted: counted !== undefined, batch: 0, dirty: false }
+    this.#cache(position, body)
+    return body
+  }
+
+  #cache(position: number, body: Body): void {
+    this.#cached.set(position, body)
+    if (this.#cached.size <= cachedMax) return
+    // The oldest go, unless the disk does not say yet what they say.
+    for (const [oldest, { batch, dirty }] of this.#cached) {
+      if (dirty || batch > this.#commit.committed || oldest === position) break
+      this.#cached.delete(oldest)
+      if (this.#cached.size <= cachedMax) break
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { open, type RootDatabase } from 'lmdb'
+import { recoverTornCommit } from './meta-pages.ts'
+import { type PageCounts, RoomAhead } from './room-ahead.ts'
+
+/** A key and what stands under it. */
+export interface Row {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+const dataFile = 'data.mdb'
+const lockFile = 'lock.mdb'
+
+/**
+ * One ordered map on disk: LMDB, of which only what is here is used. Why LMDB and not LevelDB (measured on 2 cores, Node 20.20, ext4; batches
+ * of 1000 messages, each a put of 100 bytes, a put of 12, and two removals, every batch synced):
+ *
+ * |                                       | lmdb 3.5                      | classic-level 3.0 |
+ * |---------------------------------------|-------------------------------|-------------------|
+ * | messages kept per second              | 369,000                       | 34,000            |
+ * | CPU per message, of it on Node's loop | 3.2 µs, 1.2 µs                | 25 µs, 24 µs      |
+ * | synced batches of one message a second| 2,920                         | 2,490             |
+ * | reading                               | in the call, from mapped pages| a thread pool away|
+ * | several processes on one folder       | yes                           | no                |
+ *
+ * A queue is written at its end and emptied at its front, which leaves LevelDB's readers to step over what was removed. And LMDB has no log
+ * to replay: what a commit wrote is there, what one that was cut short wrote is not looked at.
+ */
+export class Database {
+  readonly #root: RootDatabase<Buffer, Buffer>
+  readonly #path: string
+  readonly #room: RoomAhead
+
+  private constructor(root: RootDatabase<Buffer, Buffer>, path: string, room: RoomAhead) {
+    this.#root = root
+    this.#path = path
+    this.#room = room
+  }
+
+  /** Makes the folder's files, or looks whether they are whole; returns what was not, for the log. */
+  static prepare(path: string): string | null {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+    // LMDB makes its files readable by all; those that are there it takes as they are.
+    for (const file of [dataFile, lockFile]) closeSync(openSync(join(path, file), 'a', 0o600))
+    return recoverTornCommit(join(path, dataFile))
+  }
+
+  /** Opens a folder that was prepared. */
+  static async open(path: string): Promise<Database> {
+    const root = open<Buffer, Buffer>({
+      path,
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      // On by default on Linux: a commit would be answered before its flush. Acknowledged means kept.
+      overlappingSync: false,
+      // Batches are gathered here (group-commit.ts), and one is one transaction.
+      eventTurnBatching: false,
+      cache: false,
+      // Address space only: a map that has to grow stops all readers for a moment.
+      mapSize: 2 ** 30,
+      maxDbs: 1,
+    })
+    return new Database(root, path, await RoomAhead.open(join(path, dataFile)))
+  }
+
+  get(key: Buffer): Buffer | undefined {
+    return this.#root.get(key)
+  }
+
+  /** The first row of all; `undefined` where there is none. */
+  first(): Row | undefined {
+    for (const row of this.#root.getRange({ limit: 1 })) return row
+    return undefined
+  }
+
+  has(key: Buffer): boolean {
+    return this.#root.doesExist(key)
+  }
+
+  /** Rows from `start` up to but without `end`, in order. Read it out in the same call: it shows the moment of its beginning. */
+  range(start: Buffer, end: Buffer, limit = Number.POSITIVE_INFINITY): Iterable<Row> {
+    return this.#root.getRange(Number.isFinite(limit) ? { start, end, limit } : { start, end })
+  }
+
+  /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
+  async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void> {
+    const root = this.#root
+    await this.#room.makeFor(values, bytes, root.getStats() as PageCounts)
+    try {
+      await root.batch(() => {
+        for (let i = 0; i < keys.length; i++) {
+          const value = values[i]!
+          if (value === null) root.remove(keys[i]!)
+          else root.put(keys[i]!, value)
+        }
+      })
+    } catch (error) {
+      throw await commitError(error)
+    }
+    // What is read from now on shows it.
+    root.resetReadTxn()
+  }
+
+  /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, and all. */
+  space(): { readonly free: number; readonly size: number } {
+    const { bavail, blocks, bsize } = statfsSync(this.#path)
+    const counts = this.#root.getStats() as PageCounts & { readonly overflowPages: number }
+    const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = counts
+    const unused = lastPageNumber + 1 - treeBranchPageCount - treeLeafPageCount - overflowPages
+    return { free: bavail * bsize + unused * pageSize, size: blocks * bsize }
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close()
+    await this.#room.close()
+  }
+}
+
+// LMDB's own answer comes as a promise that rejects, and a moment later.
+async function commitError(error: unknown): Promise<unknown> {
+  const { commitError: cause } = error as { commitError?: Promise<unknown> }
+  const late = new Promise<unknown>(resolve => setTimeout(resolve, 1000, error).unref())
+  return Promise.race([cause ?? error, late]).catch((reason: unknown) => reason)
+}

@@ -1,0 +1,58 @@
+interface Entry<T> {
+  readonly at: number
+  readonly item: T
+}
+
+/** Items by the time at which they come due: a binary heap. One whose time changes is put in again; whoever takes it out looks whether it still holds. */
+export class DueTimes<T> {
+  #heap: Entry<T>[] = []
+
+  get size(): number {
+    return this.#heap.length
+  }
+
+  add(item: T, at: number): void {
+    const heap = this.#heap
+    const entry = { at, item }
+    let i = heap.length
+    heap.push(entry)
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (heap[parent]!.at <= at) break
+      heap[i] = heap[parent]!
+      i = parent
+    }
+    heap[i] = entry
+  }
+
+  /** Takes out the earliest, if it is due. */
+  take(now: number): T | undefined {
+    const heap = this.#heap
+    const first = heap[0]
+    if (first === undefined || first.at > now) return undefined
+    const last = heap.pop()!
+    if (heap.length > 0) this.#sink(last)
+    return first.item
+  }
+
+  /** Leaves out what no longer holds. */
+  keepOnly(holds: (item: T) => boolean): void {
+    const kept = this.#heap.filter(({ item }) => holds(item))
+    this.#heap = []
+    for (const { item, at } of kept) this.add(item, at)
+  }
+
+  #sink(entry: Entry<T>): void {
+    const heap = this.#heap
+    let i = 0
+    for (;;) {
+      let child = 2 * i + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child += 1
+      if (heap[child]!.at >= entry.at) break
+      heap[i] = heap[child]!
+      i = child
+    }
+    heap[i] = entry
+  }
+}

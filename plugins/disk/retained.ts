@@ -1,0 +1,110 @@
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
+import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { retainedKey, singleKey } from './keys.ts'
+import { decodeValue, encodeValue } from './records.ts'
+import { RetainedWalk } from './retained-walk.ts'
+import type { Rows } from './rows.ts'
+
+const sizeKey = singleKey(2)
+
+interface Pending {
+  readonly present: boolean
+  readonly batch: number
+}
+
+/** The `retained` service on disk: only what is on its way there is held in memory. */
+export class DiskRetained implements RetainedStore {
+  readonly #clock: Clock
+  // Given by `attach`, when the disk has been opened.
+  #rows!: Rows
+  #size = 0
+  #sizeOnDisk = 0
+  // Topics whose messages the disk still shows as they were before.
+  readonly #pending = new Map<string, Pending>()
+  #batch = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Takes up what the disk has; before anything else. */
+  attach(rows: Rows): void {
+    this.#rows = rows
+    this.#size = this.#sizeOnDisk = decodeValue(rows.database.get(sizeKey))
+    rows.commit.beforeBatch(() => {
+      if (this.#size === this.#sizeOnDisk) return
+      this.#sizeOnDisk = this.#size
+      rows.commit.put(sizeKey, encodeValue(this.#size))
+    })
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  set(message: Message): Promise<void> {
+    const { commit } = this.#rows
+    const isRemoval = message.payloadLength === 0 // [MQTT-3.3.1-6]
+    const refusal = isRemoval ? commit.refusal : commit.refusalOfNew
+    if (refusal !== null) return Promise.reject(refusal)
+    const { topic } = message
+    const key = retainedKey(topic)
+    const present = this.#has(topic, key)
+    if (isRemoval && !present) return commit.kept()
+    if (isRemoval) this.#remove(topic, key)
+    else {
+      commit.put(key, encodeMessage(message))
+      this.#changed(topic, true)
+      if (!present) this.#size += 1
+    }
+    return commit.kept()
+  }
+
+  match(filter: string): RetainedCursor {
+    const walk = new RetainedWalk(this.#rows.database, filter)
+    return {
+      next: limit => {
+        const { commit } = this.#rows
+        return this.#batch > commit.committed ? commit.settled(this.#batch).then(() => this.#page(walk, limit)) : this.#page(walk, limit)
+      },
+    }
+  }
+
+  #page(walk: RetainedWalk, limit: number): RetainedPage {
+    const { rows, done } = walk.next(limit)
+    const now = this.#clock.now()
+    const messages: Message[] = []
+    for (const { key, value } of rows) {
+      const message = decodeMessage(value)
+      if (message.expiresAt > now) messages.push(message)
+      // Nobody need know when it is gone from the disk; and it may have been set again meanwhile.
+      else if (this.#pending.get(message.topic) === undefined) this.#remove(message.topic, key)
+    }
+    return { messages, done }
+  }
+
+  #has(topic: string, key: Buffer): boolean {
+    const pending = this.#pending.get(topic)
+    return pending !== undefined && pending.batch > this.#rows.commit.committed ? pending.present : this.#rows.database.has(key)
+  }
+
+  #remove(topic: string, key: Buffer): void {
+    this.#rows.commit.remove(key)
+    this.#changed(topic, false)
+    this.#size -= 1
+  }
+
+  #changed(topic: string, present: boolean): void {
+    const { batch, committed } = this.#rows.commit
+    // In the order of their batches, so that those that are on disk stand first.
+    this.#pending.delete(topic)
+    for (const [settled, pending] of this.#pending) {
+      if (pending.batch > committed) break
+      this.#pending.delete(settled)
+    }
+    this.#pending.set(topic, { present, batch })
+    this.#batch = batch
+  }
+}

@@ -1,0 +1,14 @@
+import type { Log } from '../../core/log.ts'
+import type { Bodies } from './bodies.ts'
+import type { Database } from './database.ts'
+import type { GroupCommit } from './group-commit.ts'
+import type { Numbers } from './numbers.ts'
+
+/** An open store, as its parts see it: what is on disk, and what is on its way there. */
+export interface Rows {
+  readonly database: Database
+  readonly commit: GroupCommit
+  readonly numbers: Numbers
+  readonly bodies: Bodies
+  readonly log: Log
+}

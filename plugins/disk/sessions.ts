@@ -1,0 +1,376 @@
+import type { Message } from '../../core/messages/message.ts'
+import { decodeWill, encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import {
+  type AppendTarget,
+  type Claim,
+  type ClaimRequest,
+  type Done,
+  type Due,
+  type EndedSession,
+  type QueueEntry,
+  type QueueLimits,
+  type ReceivedId,
+  type SessionKey,
+  SessionLostError,
+  type SessionStore,
+  type SessionStoreEvents,
+  type StoredSubscriber,
+} from '../../core/sessions/session-store.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { bodyHeadBytes } from './bodies.ts'
+import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
+import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
+import { LifeSigns } from './life-signs.ts'
+import { encodeSession, encodeSubscription, entryHeadBytes } from './records.ts'
+import type { Rows } from './rows.ts'
+import { SessionTable } from './session-table.ts'
+import { StoredSession } from './stored-session.ts'
+import { readReceivedIds, readSubscribers, readSubscriptions } from './subscriptions.ts'
+
+const nothingQueued = { messages: 0, bytes: 0 }
+
+/** The `sessions` service on disk. */
+export class DiskSessions implements SessionStore {
+  readonly #clock: Clock
+  // Given by `attach`, when the disk has been opened.
+  #rows!: Rows
+  #table!: SessionTable
+  #lives!: LifeSigns
+  #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
+  #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
+  // Their ending began in a run that could not finish it.
+  #unfinished: StoredSession[] = []
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Takes up what the disk has; before anything else. */
+  attach(rows: Rows): void {
+    this.#rows = rows
+    this.#lives = new LifeSigns(rows, this.#clock, () => this.#table.connected > 0)
+    this.#table = new SessionTable(rows, this.#lives)
+    this.#unfinished = unfinishedEndings(rows.database)
+    if (this.#lives.broken) {
+      rows.log.warn(
+        { sessions: this.#table.size, lastSeen: new Date(this.#table.lastSeen).toISOString() },
+        'the broker was not stopped in order the last time; everything is as its last synced batch left it',
+      )
+    }
+  }
+
+  open(events: SessionStoreEvents, limits: QueueLimits): void {
+    this.#events = events
+    this.#limits = limits
+  }
+
+  sessions(): Iterable<StoredSubscriber> {
+    return readSubscribers(this.#rows.database, this.#table)
+  }
+
+  claim({ clientId, cleanStart, expiryMs, will }: ClaimRequest): Claim | Promise<Claim> {
+    const { numbers, commit } = this.#rows
+    const known = this.#table.get(clientId)
+    if (known === undefined && expiryMs === 0) return newClaim(numbers.next(), null)
+    const refusal = known === undefined ? commit.refusalOfNew : commit.refusalOfClaim
+    if (refusal !== null) return Promise.reject(refusal)
+    const epoch = numbers.next()
+    const isOver = known !== undefined && (cleanStart || known.expiresAt <= this.#clock.now())
+    const ending = isOver ? this.#end(known) : null
+    const present = known !== undefined && !isOver
+    if (!present && expiryMs === 0) return ending!.then(ended => newClaim(epoch, handOn(ended)))
+    const session = present ? known : this.#table.add(new StoredSession(clientId, epoch))
+    const queue = this.#table.use(session)
+    session.epoch = epoch
+    const hadWill = session.willDelayMs >= 0
+    session.willDelayMs = will === null ? -1 : will.delayMs
+    session.expiryMs = expiryMs
+    this.#table.connect(session)
+    if (will !== null) commit.put(numberKey(Kind.Will, session.number), encodeWill(will))
+    else if (hadWill) commit.remove(numberKey(Kind.Will, session.number))
+    this.#write(session)
+    // Batches come on disk in order, so all that was written before is there too.
+    const queued = { messages: queue.messages, bytes: queue.bytes }
+    return this.#claimed(session, epoch, present, queued, this.#kept(session), ending)
+  }
+
+  async #claimed(
+    { number }: StoredSession,
+    epoch: number,
+    present: boolean,
+    queued: Claim['queued'],
+    kept: Promise<void>,
+    ending: Promise<Ending> | null,
+  ): Promise<Claim> {
+    await kept
+    if (!present) return newClaim(epoch, ending === null ? null : handOn(await ending))
+    const { database } = this.#rows
+    return {
+      epoch,
+      present,
+      subscriptions: readSubscriptions(database, number),
+      receivedIds: readReceivedIds(database, number),
+      queued,
+      ended: null,
+    }
+  }
+
+  append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
+    const { commit } = this.#rows
+    const refusal = commit.refusalOfNew
+    if (refusal !== null) return Promise.reject(refusal)
+    if (received !== null) {
+      const publisher = this.#owned(received.session)
+      if (publisher === null) return lost(received.session)
+      publisher.batch = commit.batch
+      commit.put(receivedKey(publisher.number, received.packetId), nothing)
+    }
+    const bytes = queuedBytes(message)
+    // Taps that hear of a drop may publish in the middle of this, so nothing here is shared with the next call.
+    const takers: StoredSession[] = []
+    const taken: AppendTarget[] = []
+    for (let i = 0; i < targets.length; i++) {
+      const target = targets[i]!
+      const session = this.#taker(message, bytes, target)
+      if (session === null) continue
+      takers.push(session)
+      taken.push(target)
+    }
+    if (takers.length > 0) this.#enqueue(message, bytes, takers, taken)
+    return commit.kept()
+  }
+
+  #enqueue(message: Message, bytes: number, takers: readonly StoredSession[], targets: readonly AppendTarget[]): void {
+    const { commit, bodies, numbers } = this.#rows
+    const position = numbers.next()
+    const dropsOldest = this.#limits.whenFull === 'dropOldest'
+    // Stored once: in the entry itself where it is the only one, else among the bodies.
+    const value = takers.length === 1 ? encodeMessage(message, entryHeadBytes(targets[0]!)) : null
+    if (value === null) bodies.put(position, encodeMessage(message, bodyHeadBytes), takers.length)
+    for (let i = 0; i < takers.length; i++) {
+      const session = takers[i]!
+      const target = targets[i]!
+      const packetId = target.epoch === session.epoch ? target.packetId : 0
+      session.batch = commit.batch
+      session.queue!.append(position, target, packetId, message, bytes, value, dropsOldest)
+    }
+  }
+
+  // Who gets a message: nobody where the session is no more, or its queue is full.
+  #taker(message: Message, bytes: number, { clientId, packetId, epoch }: AppendTarget): StoredSession | null {
+    const session = this.#table.get(clientId)
+    if (packetId !== 0 && session?.epoch !== epoch) this.#events.lost({ clientId, epoch })
+    if (session === undefined) {
+      this.#events.dropped(clientId, message, 'sessionEnded')
+      return null
+    }
+    const queue = session.queue ?? this.#table.use(session)
+    const { messagesMax, bytesMax, whenFull } = this.#limits
+    while (queue.messages >= messagesMax || queue.bytes + bytes > bytesMax) {
+      const oldest = whenFull === 'dropOldest' && bytes <= bytesMax && messagesMax > 0 ? queue.dropOldest() : undefined
+      this.#events.dropped(clientId, oldest ?? message, 'queueFull')
+      if (oldest === undefined) return null
+    }
+    return session
+  }
+
+  page(key: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
+    const session = this.#owned(key)
+    if (session === null) return lost(key)
+    const { commit } = this.#rows
+    const queue = this.#table.use(session)
+    try {
+      const needed = queue.pageNeeds(position)
+      if (needed > 0) return commit.settled(Math.max(needed, queue.endNeeds)).then(() => queue.page(position, limit))
+      const entries = queue.page(position, limit)
+      const end = queue.endNeeds
+      if (entries.length === limit || end === 0) return entries
+      return commit.settled(end).then(() => queue.page(position, limit))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  send(key: SessionKey, position: number, packetId: number): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    this.#table.use(session).send(position, packetId)
+    return this.#kept(session)
+  }
+
+  ack(key: SessionKey, packetId: number): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    this.#table.use(session).ack(packetId)
+    return this.#kept(session)
+  }
+
+  remove(key: SessionKey, position: number): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    this.#table.use(session).remove(position)
+    return this.#kept(session)
+  }
+
+  release(key: SessionKey, packetId: number): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    this.#table.use(session).release(packetId)
+    return this.#kept(session)
+  }
+
+  forget(key: SessionKey, packetId: number): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    this.#rows.commit.remove(receivedKey(session.number, packetId))
+    return this.#kept(session)
+  }
+
+  subscribe(key: SessionKey, subscriptions: readonly Subscription[]): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    for (const subscription of subscriptions) {
+      this.#rows.commit.put(subscriptionKey(session.number, subscription.filter), encodeSubscription(subscription))
+    }
+    return this.#kept(session)
+  }
+
+  unsubscribe(key: SessionKey, filters: readonly string[]): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    for (const filter of filters) this.#rows.commit.remove(subscriptionKey(session.number, filter))
+    return this.#kept(session)
+  }
+
+  close(key: SessionKey, expiryMs: number, keepWill: boolean): Done {
+    const session = this.#writable(key)
+    if (session instanceof Promise) return session
+    session.expiryMs = expiryMs
+    if (!keepWill && session.willDelayMs >= 0) {
+      session.willDelayMs = -1
+      this.#rows.commit.remove(numberKey(Kind.Will, session.number))
+    }
+    this.#table.disconnect(session, this.#clock.now())
+    this.#write(session)
+    return this.#kept(session)
+  }
+
+  end(key: SessionKey): EndedSession | null | Promise<EndedSession | null> {
+    if (this.#table.get(key.clientId) === undefined) return null
+    const session = this.#writable(key)
+    return session instanceof Promise ? session : this.#end(session).then(handOn)
+  }
+
+  expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]> {
+    if (this.#rows.commit.refusalOfClaim !== null) return []
+    const found: Promise<Found>[] = []
+    while (found.length < limit && this.#unfinished.length > 0) {
+      found.push(expired(finishEnding(this.#rows, this.#unfinished.shift()!, this.#events)))
+    }
+    while (found.length < limit) {
+      const session = this.#table.takeDue(now)
+      if (session === undefined) break
+      found.push(session.expiresAt <= now ? expired(this.#end(session)) : this.#willDue(session))
+    }
+    return found.length === 0 ? [] : Promise.all(found).then(all => handAllOn(all))
+  }
+
+  async flush(): Promise<void> {
+    const { commit } = this.#rows
+    if (commit.refusalOfClaim === null) await commit.kept()
+  }
+
+  /** The broker stops: what is left is written. */
+  detach(): void {
+    this.#lives.stop(this.#table.connected === 0)
+  }
+
+  async #willDue(session: StoredSession): Promise<Found> {
+    const { clientId, number } = session
+    const { commit, database, log } = this.#rows
+    session.willDelayMs = -1
+    this.#table.list(session)
+    await commit.settled(session.batch)
+    const row = numberKey(Kind.Will, number)
+    const done = (): void => {
+      if (this.#table.get(clientId) !== session) return
+      // Somebody who has come back meanwhile may have brought a new one.
+      if (session.willDelayMs < 0) commit.remove(row)
+      this.#write(session)
+    }
+    try {
+      return { due: { kind: 'will', clientId, will: decodeWill(database.get(row)!) }, done }
+    } catch (error) {
+      log.error({ err: error, clientId }, 'a stored will cannot be read and is left out')
+      return { due: null, done }
+    }
+  }
+
+  #end(session: StoredSession): Promise<Ending> {
+    this.#table.delete(session)
+    beginEnding(this.#rows, session)
+    return finishEnding(this.#rows, session, this.#events)
+  }
+
+  #write(session: StoredSession): void {
+    const { commit } = this.#rows
+    session.batch = commit.batch
+    commit.put(numberKey(Kind.Session, session.number), encodeSession(session))
+  }
+
+  #kept(session: StoredSession): Promise<void> {
+    const { commit } = this.#rows
+    session.batch = commit.batch
+    return commit.kept()
+  }
+
+  #owned({ clientId, epoch }: SessionKey): StoredSession | null {
+    const session = this.#table.get(clientId)
+    return session !== undefined && session.epoch === epoch ? session : null
+  }
+
+  #writable(key: SessionKey): StoredSession | Promise<never> {
+    const session = this.#owned(key)
+    if (session === null) return lost(key)
+    const { refusal } = this.#rows.commit
+    return refusal === null ? session : Promise.reject(refusal)
+  }
+}
+
+const nothing = Buffer.alloc(0)
+
+/** Something that has come due; null: it could not be read. */
+interface Found {
+  readonly due: Due | null
+  readonly done: () => void
+}
+
+async function expired(ending: Promise<Ending>): Promise<Found> {
+  const { ended, done } = await ending
+  return { due: { kind: 'expired', session: ended }, done }
+}
+
+// Whoever is told hands it on in the same turn. What stands for it goes from the disk behind that, in the same batch: a crash leaves
+// either both as they were or both as they are to be.
+function handOn({ ended, done }: Ending): EndedSession {
+  process.nextTick(done)
+  return ended
+}
+
+function handAllOn(found: readonly Found[]): Due[] {
+  process.nextTick(() => {
+    for (const { done } of found) done()
+  })
+  return found.flatMap(({ due }) => due ?? [])
+}
+
+function newClaim(epoch: number, ended: EndedSession | null): Claim {
+  return { epoch, present: false, subscriptions: [], receivedIds: [], queued: nothingQueued, ended }
+}
+
+// A verb never throws.
+function lost({ clientId }: SessionKey): Promise<never> {
+  return Promise.reject(new SessionLostError(clientId))
+}

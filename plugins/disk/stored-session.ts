@@ -1,0 +1,50 @@
+import type { Queue } from './queue.ts'
+import type { SessionRecord } from './records.ts'
+
+/** What is held in memory of each stored session: who owns it and when it is due. Its queue only while it is in use. */
+export class StoredSession implements SessionRecord {
+  readonly clientId: string
+  /** Its rows' number. */
+  readonly number: number
+  /** Of its owner; 0: none since the broker began. */
+  epoch: number
+  life: number
+  closedAt: number
+  expiryMs: number
+  willDelayMs: number
+  queue: Queue | null
+  /** The last batch that has something of it. */
+  batch: number
+  /** The earliest time under which it stands among the due times. */
+  listedAt: number
+
+  constructor(clientId: string, number: number) {
+    this.clientId = clientId
+    this.number = number
+    this.epoch = 0
+    this.life = 0
+    this.closedAt = 0
+    this.expiryMs = 0
+    this.willDelayMs = -1
+    this.queue = null
+    this.batch = 0
+    this.listedAt = Number.POSITIVE_INFINITY
+  }
+
+  get connected(): boolean {
+    return this.life !== 0
+  }
+
+  /** Milliseconds since the Unix epoch; `Infinity` while connected, or for ever. */
+  get expiresAt(): number {
+    return this.connected ? Number.POSITIVE_INFINITY : this.closedAt + this.expiryMs
+  }
+
+  get willAt(): number {
+    return this.connected || this.willDelayMs < 0 ? Number.POSITIVE_INFINITY : this.closedAt + this.willDelayMs
+  }
+
+  get dueAt(): number {
+    return Math.min(this.expiresAt, this.willAt)
+  }
+}

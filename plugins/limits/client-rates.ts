@@ -1,0 +1,76 @@
+import type { Broker } from '../../core/broker.ts'
+import type { Client } from '../../core/connection/client.ts'
+import { type ClientBuckets, ClientMeter, type Metering } from './client-meter.ts'
+import type { Rate } from './rate.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+/** Clients that have gone and whose buckets are not full again. */
+export const departedMax = 10_000
+
+/** Gives each client its meter, and a client that comes again the one that it had. */
+export class ClientRates {
+  readonly #broker: Broker
+  readonly #messages: Rate | null
+  readonly #bytes: Rate | null
+  readonly #metering: Metering
+  // In the order in which they went.
+  readonly #departed: Map<string, ClientBuckets>
+
+  constructor(broker: Broker, messages: Rate | null, bytes: Rate | null, metering: Metering) {
+    this.#broker = broker
+    this.#messages = messages
+    this.#bytes = bytes
+    this.#metering = metering
+    this.#departed = new Map()
+  }
+
+  /** Whether any client has to be metered. */
+  get used(): boolean {
+    return this.#messages !== null || this.#bytes !== null || this.#metering.memory !== null
+  }
+
+  /** Clients that are remembered, for tests. */
+  get departed(): number {
+    return this.#departed.size
+  }
+
+  /** `onConnect`. */
+  connect(client: Client): void {
+    client.meter = new ClientMeter(client, this.#bucketsOf(client.clientId), this.#metering)
+  }
+
+  /** `onDisconnect`. */
+  disconnected({ clientId, meter }: Client): void {
+    if (!(meter instanceof ClientMeter) || isFull(meter.buckets)) return
+    this.#departed.delete(clientId)
+    this.#forget()
+    this.#departed.set(clientId, meter.buckets)
+  }
+
+  #bucketsOf(clientId: string): ClientBuckets {
+    // The connection that is about to be taken over.
+    const meter = this.#broker.clientOf(clientId)?.meter
+    if (meter instanceof ClientMeter) return meter.buckets
+    const known = this.#departed.get(clientId)
+    if (known !== undefined) {
+      this.#departed.delete(clientId)
+      return known
+    }
+    return { messages: this.#bucket(this.#messages), bytes: this.#bucket(this.#bytes) }
+  }
+
+  #bucket(rate: Rate | null): TokenBucket | null {
+    return rate === null ? null : new TokenBucket(this.#broker, rate.perSecond, rate.burst)
+  }
+
+  #forget(): void {
+    for (const [clientId, buckets] of this.#departed) {
+      if (this.#departed.size < departedMax && !isFull(buckets)) return
+      this.#departed.delete(clientId)
+    }
+  }
+}
+
+function isFull({ messages, bytes }: ClientBuckets): boolean {
+  return messages?.full !== false && bytes?.full !== false
+}

@@ -1,0 +1,85 @@
+import type { Broker } from '../../core/broker.ts'
+import { Client } from '../../core/connection/client.ts'
+import type { Publisher, PublishVerdict } from '../../core/hooks.ts'
+import type { Message } from '../../core/messages/message.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import { matches } from '../../core/routing/topic.ts'
+import type { LimitLog } from './limit-log.ts'
+import { type PausedClients, sliceMs } from './paused-clients.ts'
+import { rateOf } from './rate.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+export interface TopicRateOptions {
+  readonly filter: string
+  readonly messagesPerSecond: number
+  readonly messageBurst: number | null
+  readonly overRate: 'pause' | 'refuse' | 'disconnect' | 'drop'
+}
+
+interface TopicRate extends TopicRateOptions {
+  readonly bucket: TokenBucket
+}
+
+const cachedMax = 10_000
+
+/** Rates of topics, each shared by all who publish there. */
+export class TopicRates {
+  readonly #rates: readonly TopicRate[]
+  readonly #paused: PausedClients
+  readonly #log: LimitLog
+  // Which rates a topic name has: asked for each message.
+  readonly #cached: Map<string, readonly TopicRate[]>
+
+  constructor(broker: Broker, rates: readonly TopicRateOptions[], paused: PausedClients, log: LimitLog) {
+    this.#rates = rates.map(options => {
+      const rate = rateOf(options.messagesPerSecond, options.messageBurst)!
+      return { ...options, bucket: new TokenBucket(broker, rate.perSecond, rate.burst) }
+    })
+    this.#paused = paused
+    this.#log = log
+    this.#cached = new Map()
+  }
+
+  /** `onPublish`. */
+  judge(publisher: Publisher, { topic }: Message): PublishVerdict | undefined {
+    const rates = this.#ratesOf(topic)
+    // First who says no, so that a message which one filter refuses costs the others nothing.
+    for (let i = 0; i < rates.length; i++) {
+      const rate = rates[i]!
+      if (rate.overRate !== 'pause' && !rate.bucket.open) return this.#over(rate, publisher, topic)
+    }
+    for (let i = 0; i < rates.length; i++) {
+      const { bucket, overRate } = rates[i]!
+      if (!bucket.take(1) && overRate === 'pause') this.#pause(rates[i]!, publisher, topic)
+    }
+    return undefined
+  }
+
+  #over({ filter, overRate }: TopicRate, publisher: Publisher, topic: string): PublishVerdict {
+    const { clientId } = publisher
+    const reasonString = `too many messages a second to ${filter}`
+    const done = overRate === 'drop' ? 'dropped' : overRate === 'refuse' ? 'refused' : 'refused, their publishers disconnected'
+    this.#log.hit('topicRate', `messages are ${done}: ${reasonString}`, () => ({ clientId, topic }))
+    if (overRate === 'drop') return 'drop'
+    if (overRate === 'disconnect' && publisher instanceof Client) publisher.close(ReasonCode.MessageRateTooHigh, reasonString)
+    return { reasonCode: ReasonCode.QuotaExceeded, reasonString }
+  }
+
+  // The bucket goes into debt, so of many who share it each waits for its own turn. A will cannot wait; it takes its share.
+  #pause({ filter, bucket }: TopicRate, publisher: Publisher, topic: string): void {
+    if (!(publisher instanceof Client) || publisher.closed) return
+    const { clientId } = publisher
+    this.#log.hit('topicRate', `publishers are paused: too many messages a second to ${filter}`, () => ({ clientId, topic }))
+    this.#paused.pause(publisher, bucket.wait(sliceMs))
+  }
+
+  #ratesOf(topic: string): readonly TopicRate[] {
+    let rates = this.#cached.get(topic)
+    if (rates === undefined) {
+      rates = this.#rates.filter(({ filter }) => matches(filter, topic))
+      if (this.#cached.size >= cachedMax) this.#cached.clear()
+      this.#cached.set(topic, rates)
+    }
+    return rates
+  }
+}
