@@ -1,0 +1,46 @@
+import type { QoS } from '../../core/protocol/constants.ts'
+
+/** What a client did or saw, in its own order. Only what it *read* from its socket counts as received or acknowledged. */
+export type FaultEvent =
+  /** CONNACK was read. */
+  | { readonly kind: 'connected'; readonly client: string; readonly sessionPresent: boolean }
+  /** The connection broke. */
+  | { readonly kind: 'broken'; readonly client: string }
+  /** PUBACK, or PUBREC, was read: from here on the broker must not lose it. */
+  | { readonly kind: 'acknowledged'; readonly client: string; readonly topic: string; readonly sequence: number; readonly qos: QoS }
+  /** PUBLISH was read. `fresh`: a QoS 2 client delivers it, since it has no message under this identifier; always so at QoS 1. */
+  | ({ readonly kind: 'received'; readonly client: string; readonly fresh: boolean } & Arrival)
+  /** PUBACK, or PUBREC, was written for it. */
+  | ({ readonly kind: 'answered'; readonly client: string } & Arrival)
+
+export interface Arrival {
+  readonly topic: string
+  readonly sequence: number
+  readonly qos: QoS
+  readonly packetId: number
+  readonly dup: boolean
+}
+
+/** Everything that all clients of one run saw, in the order in which it happened to each. */
+export class History {
+  readonly events: FaultEvent[] = []
+  #waiting: (() => void)[] = []
+
+  add(event: FaultEvent): void {
+    this.events.push(event)
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  /** Waits until something is true that only an event can change. */
+  async until(isTrue: () => boolean): Promise<void> {
+    while (!isTrue()) await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  count(kind: FaultEvent['kind']): number {
+    let count = 0
+    for (const event of this.events) if (event.kind === kind) count += 1
+    return count
+  }
+}
