@@ -1,3 +1,4 @@
+import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { Held } from './held.ts'
 import { Keys } from './keys.ts'
@@ -15,6 +16,9 @@ export const redis = definePlugin({
   provides: ['sessions', 'retained'],
   options: redisOptions,
   apply({ services, broker, clock, log }, options) {
+    if (!broker.settings.enableInnerCache) {
+      throw new OperatorError('ERR_CONFIG', 'enableInnerCache: false, which looks subscribers up in Redis, is not there yet; leave it true')
+    }
     const link = new Link(options, log)
     const lanes = new Lanes(link, new Keys(options), clock, options)
     const sessions = new RedisSessions(lanes, clock, log, broker.settings.brokerId)
