@@ -24,19 +24,20 @@ export type Code = (typeof Code)[keyof typeof Code]
  * One batch of writes to one slot, all or nothing. It may be sent again when its answer was lost: the lane's key remembers the
  * last batch and its answer. KEYS[1] is the lane's key, the others are named by number; a session's three follow one another
  * (hash, queue, identifiers). ARGV: sequence, now, queue limits (messages, bytes, 1 for dropOldest), body prefix ('' where bodies
- * lie in other slots), packed operations. Answers with rows {operation, kind, …} of those that have something to say.
+ * lie in other slots), packed operations, 1 where Redis is full and the batch is one that makes room. Answers with rows {operation, kind, …} of those that have something to say.
  *
  * The first write touches nothing but the lane's key, so what Redis says against writing at all (READONLY, OOM, MISCONF…)
- * comes before anything has changed; what goes wrong later goes wrong within one operation, and is that operation's answer.
+ * comes before anything has changed. A batch that makes room begins with a write that needs none instead: Redis asks for
+ * room at a script's first write only. What goes wrong later goes wrong within one operation, and is that operation's answer.
  */
 export const batchScript = `
 local call, unpack = redis.call, struct.unpack
 local before = call('HMGET', KEYS[1], 's', 'r')
-call('HSET', KEYS[1], 'a', ARGV[1])
-call('PEXPIRE', KEYS[1], 86400000)
 local sequence, last = tonumber(ARGV[1]), tonumber(before[1])
 if last == sequence then return cmsgpack.unpack(before[2]) end
 if last and last > sequence then return redis.error_reply('STALE a later batch has been done') end
+if ARGV[8] ~= '1' then call('HSET', KEYS[1], 'a', ARGV[1]) end
+call('PEXPIRE', KEYS[1], 86400000)
 local now, messagesMax, bytesMax, dropOldest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local bodyPrefix, ops = ARGV[6], ARGV[7]
 local at, op, out, sessions = 1, 0, {}, {}

@@ -1,3 +1,4 @@
+import { StoreFullError } from '../../core/sessions/session-store.ts'
 import { batchScript } from './batch-script.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
@@ -22,6 +23,7 @@ interface Batch {
   readonly keys: readonly string[]
   readonly packed: Buffer
   readonly parts: readonly (string | number)[]
+  readonly makesRoom: boolean
   sent: number
 }
 
@@ -30,6 +32,8 @@ const batchOperationsMax = 1000
 const batchBytesMax = 4 * 1024 * 1024
 const retryMsMin = 50
 const retryMsMax = 1000
+// A full Redis is asked so often whether it has room again.
+const fullMs = 1000
 
 /**
  * The writes to one slot, in order; without Redis Cluster there is one lane for all. What comes up in a turn of the event loop, or while
@@ -48,6 +52,8 @@ export class Lane {
   #sequence = 0
   #wholeScript = false
   #failing = false
+  // Redis has no room: until then only what makes some is sent, and the rest is refused.
+  #fullUntil = 0
   #retryMs = retryMsMin
   #timer: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
@@ -140,7 +146,7 @@ export class Lane {
     if (batch !== null) {
       batch.sent += 1
       const script: Command = this.#wholeScript ? ['EVAL', batchScript] : ['EVALSHA', batchSha]
-      commands.push([...script, batch.keys.length, ...batch.keys, batch.sequence, ...batch.parts, batch.packed])
+      commands.push([...script, batch.keys.length, ...batch.keys, batch.sequence, ...batch.parts, batch.packed, batch.makesRoom ? 1 : 0])
     }
     for (const reading of reads) commands.push(...reading.commands)
     link.send(this.#key, commands, batch !== null).then(replies => this.#answered(batch, reads, replies))
@@ -160,6 +166,7 @@ export class Lane {
     if (pending.length === 0) return null
     const out = new BatchWriter(this.#context.keys, this.#key)
     const operations: Operation[] = []
+    const isFull = performance.now() < this.#fullUntil
     const stay: Operation[] = []
     const waitedFor = new Set<string>()
     let seen = 0
@@ -167,6 +174,8 @@ export class Lane {
       const operation = pending[seen]!
       if (operation.cancelled) {
         this.#context.settled(1, operation.bytes)
+      } else if (isFull && operation.refusable) {
+        this.#refuse(operation)
       } else if (operation.waits || (waitedFor.size > 0 && operation.queues.some(clientId => waitedFor.has(clientId)))) {
         for (const clientId of operation.queues) waitedFor.add(clientId)
         stay.push(operation)
@@ -178,7 +187,15 @@ export class Lane {
     this.#pending = stay.length > 0 ? [...stay, ...pending.slice(seen)] : seen === pending.length ? [] : pending.slice(seen)
     if (operations.length === 0) return null
     this.#sequence += 1
-    return { sequence: this.#sequence, operations, keys: out.keys, packed: out.finish(), parts: this.#context.batchArguments(), sent: 0 }
+    return {
+      sequence: this.#sequence,
+      operations,
+      keys: out.keys,
+      packed: out.finish(),
+      parts: this.#context.batchArguments(),
+      makesRoom: isFull,
+      sent: 0,
+    }
   }
 
   #answered(batch: Batch | null, reads: readonly Reading[], replies: readonly unknown[]): void {
@@ -192,6 +209,10 @@ export class Lane {
       }
       this.#wholeScript = false
       this.#repeat = null
+      if (!batch.makesRoom && this.#fullUntil !== 0) {
+        this.#fullUntil = 0
+        this.#context.link.hasRoom(this)
+      }
       this.#settle(batch, reply as unknown[][])
     }
     let trouble: Error | null = null
@@ -242,12 +263,27 @@ export class Lane {
       this.#flush()
       return
     }
+    if (error.message.startsWith('OOM') && this.#repeat?.makesRoom === false) return this.#full(this.#repeat)
     this.#failing = true
     link.failing(this, error)
     this.interrupted(error)
     this.#timer = setTimeout(() => this.resume(), this.#retryMs)
     this.#timer.unref()
     this.#retryMs = Math.min(this.#retryMs * 2, retryMsMax)
+  }
+
+  // A script says so before it has changed anything, so what may be refused is refused, and what makes room goes on.
+  #full({ operations }: Batch): void {
+    this.#repeat = null
+    this.#fullUntil = performance.now() + fullMs
+    this.#context.link.full(this)
+    this.#pending = [...operations, ...this.#pending]
+    this.#flush()
+  }
+
+  #refuse(operation: Operation): void {
+    this.#context.settled(1, operation.bytes)
+    operation.failed(new StoreFullError('Redis is out of memory; raise its maxmemory or make room'))
   }
 }
 

@@ -23,6 +23,7 @@ export class Link {
   // Whoever finds that Redis does not do its work, and the link itself while there is no connection.
   readonly #failing = new Set<object>()
   #events: LinkEvents = { ready: () => {}, interrupted: () => {} }
+  readonly #fullFor = new Set<object>()
   #awaySince = 0
   #lastError: Error | null = null
   #warned = false
@@ -165,6 +166,20 @@ export class Link {
     this.#refusedBefore = this.refused
     this.#lastError = null
     this.#log.info(`redis is back after ${seconds} s: ${again} writes were sent again, ${refused} had been refused`)
+  }
+
+  /** Somebody's writes find no room. */
+  full(who: object): void {
+    if (this.#fullFor.size === 0) {
+      this.#log.warn(
+        `redis at ${placeOf(this.#options).text} is out of memory, so what it would have to keep is refused; raise its maxmemory or make room`,
+      )
+    }
+    this.#fullFor.add(who)
+  }
+
+  hasRoom(who: object): void {
+    if (this.#fullFor.delete(who) && this.#fullFor.size === 0) this.#log.info('redis has room again')
   }
 
   #opened(): void {

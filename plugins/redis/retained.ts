@@ -65,7 +65,7 @@ export class RedisRetained implements RetainedStore {
     const { topic } = message
     const key = this.#writes.lanes.keys.retained(topic)
     if (message.payloadLength === 0) {
-      await this.#writes.command('del', key, [], { refusable: true }) // [MQTT-3.3.1-6]
+      await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
       this.#topics.delete(topic)
       return
     }

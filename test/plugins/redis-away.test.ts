@@ -114,3 +114,40 @@ for (const [what, away, back] of [
     await expect.poll(() => got).toEqual(['before', 'during'])
   })
 }
+
+test('a Redis that is full refuses what it would have to keep, lets queues empty, and takes messages again when it has room', async () => {
+  const server = await serverWith('--maxmemory-policy', 'noeviction')
+  const running = await brokerOn({ url: server.url })
+  const reader = await connect(running, durable('reader'))
+  await reader.subscribeAsync('kept', { qos: 1 })
+  await reader.endAsync()
+  const writer = await connect(running, { clientId: 'writer' })
+  await writer.publishAsync('kept', 'before', { qos: 1 })
+  await server.call('CONFIG', 'SET', 'maxmemory', '1')
+
+  // Quota exceeded; the publisher stays.
+  await expect(writer.publishAsync('kept', 'refused', { qos: 1 })).rejects.toMatchObject({ code: 0x97 })
+  await servesCleanSessions(running)
+  const got: string[] = []
+  const again = await comesBack(running, durable('reader'))
+  again.on('message', (_topic, payload) => got.push(String(payload)))
+  await expect.poll(() => got).toEqual(['before'])
+  await expect.poll(() => server.call('ZCARD', 'mqttx:client:pubmsg:{reader}')).toBe(0)
+
+  await server.call('CONFIG', 'SET', 'maxmemory', '0')
+  const taken = () => writer.publishAsync('kept', 'after', { qos: 1 }).catch((error: { code: number }) => error.code)
+  await expect.poll(taken).not.toBe(0x97)
+  await expect.poll(() => got.at(-1)).toBe('after')
+  expect(got).not.toContain('refused')
+})
+
+test('a replica that was named by mistake, or after a fail-over, keeps nothing and is taken when it is the master', async () => {
+  const master = await serverWith()
+  const server = await serverWith('--replicaof', `127.0.0.1 ${master.port}`)
+  const running = await brokerOn({ url: server.url })
+  await servesCleanSessions(running)
+  // Refused at once or when the time for an answer is over, never let in.
+  await expect(connect(running, durable('d'))).rejects.toMatchObject(refusedForNow)
+  await server.call('REPLICAOF', 'NO', 'ONE')
+  expect((await comesBack(running, durable('d'))).connected).toBe(true)
+})
