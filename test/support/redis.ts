@@ -32,6 +32,8 @@ export class RedisServer {
   /** Starts it, or starts it again on the same port and data, and waits until it answers. */
   async start(): Promise<void> {
     const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--save', '', '--loglevel', 'warning']
+    // A replica is served at once, not when others may have come too.
+    common.push('--repl-diskless-sync-delay', '0')
     const child = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' })
     this.#child = child
     await answering(this.port, child, this.#password)
@@ -130,7 +132,6 @@ class SentinelServer extends RedisServer {
 export async function startCluster(): Promise<{ readonly nodes: readonly RedisServer[]; stop(): Promise<void> }> {
   const nodes = await Promise.all([0, 1, 2].map(() => RedisServer.start('--cluster-enabled', 'yes', '--cluster-node-timeout', '2000')))
   const clients = nodes.map(node => node.client())
-  const [first] = nodes as [RedisServer]
   await Promise.all(nodes.slice(1).map(node => clients[0]!.call('CLUSTER', 'MEET', '127.0.0.1', node.port)))
   const slots = 16_384
   await Promise.all(
@@ -143,7 +144,6 @@ export async function startCluster(): Promise<{ readonly nodes: readonly RedisSe
     while (!/cluster_state:ok[\s\S]*cluster_known_nodes:3/.test(String(await client.call('CLUSTER', 'INFO')))) await pause(20)
     client.disconnect()
   }
-  void first
   return {
     nodes,
     async stop() {
