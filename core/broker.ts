@@ -218,6 +218,7 @@ export class Broker {
           session?.backlog?.appendedElsewhere()
           session?.backlog?.pump()
         },
+        found: subscriber => this.roster.found(subscriber),
       },
       this.queueLimits,
     )

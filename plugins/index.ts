@@ -6,6 +6,7 @@ import { diskOptions } from './disk/options.ts'
 import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
+import { redisOptions } from './redis/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
@@ -25,6 +26,7 @@ export const plugins = defineCatalogue({
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
     limits: { options: limitsOptions, load: async () => (await import('./limits/plugin.ts')).limits },
     disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/plugin.ts')).disk },
+    redis: { options: redisOptions, provides: ['sessions', 'retained'], load: async () => (await import('./redis/plugin.ts')).redis },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
     authCertificate: {
       options: authCertificateOptions,

@@ -5,7 +5,7 @@ import type { Subscription } from '../routing/subscription.ts'
 import { Departures } from './departures.ts'
 import type { Waiting } from './message-queue.ts'
 import { Session } from './session.ts'
-import type { Claim, EndedSession } from './session-store.ts'
+import type { Claim, EndedSession, StoredSubscriber } from './session-store.ts'
 
 /** The sessions that this broker knows, with and without a connection, and how they begin, pass on and end. */
 export class SessionRoster {
@@ -36,12 +36,16 @@ export class SessionRoster {
 
   /** Takes up what is stored: subscriptions route from now on, though nobody has connected yet. */
   async load(): Promise<void> {
-    for await (const { clientId, subscriptions } of this.#broker.sessions.sessions()) {
-      const session = new Session(this.#broker, clientId)
-      session.durable = true
-      this.#sessions.set(clientId, session)
-      for (const subscription of subscriptions) this.subscribe(session, subscription)
-    }
+    for await (const subscriber of this.#broker.sessions.sessions()) this.found(subscriber)
+  }
+
+  /** One stored session; where a connection has its client id by now, that one's session is the newer. */
+  found({ clientId, subscriptions }: StoredSubscriber): void {
+    if (this.#sessions.has(clientId)) return
+    const session = new Session(this.#broker, clientId)
+    session.durable = true
+    this.#sessions.set(clientId, session)
+    for (const subscription of subscriptions) this.subscribe(session, subscription)
   }
 
   /** Runs one at a time for each client id. */

@@ -120,15 +120,18 @@ export type Due =
 /** What a store tells the broker by itself. */
 export interface SessionStoreEvents {
   /**
-   * A message is not, or no longer, in a session's queue: it was full (`queueFull`), the message expired in it (`expired`), or the
-   * session has ended (`sessionEnded`), even in the very moment of the append. Called before that append is answered, with its
+   * A message is not, or no longer, in a session's queue: it was full (`queueFull`), the message expired in it (`expired`), the
+   * session has ended (`sessionEnded`), even in the very moment of the append, or the store has a reference to it and no more
+   * (`storeFailed`; it was never acknowledged, and what stands for it is empty). Called before that append is answered, with its
    * very message.
    */
-  dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded'): void
+  dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded' | 'storeFailed'): void
   /** An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. */
   lost(session: SessionKey): void
   /** Somebody else (another node) appended to a session that is connected here. */
   appended(clientId: string): void
+  /** A session that `sessions()` could not tell of, because the store was away at start. */
+  found?(subscriber: StoredSubscriber): void
 }
 
 export interface QueueLimits {
@@ -152,7 +155,7 @@ export type Done = void | Promise<void>
 export interface SessionStore {
   /** Called once before anything else. */
   open(events: SessionStoreEvents, limits: QueueLimits): Done
-  /** All sessions and their filters, for the routing table at start. */
+  /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */
   claim(request: ClaimRequest): Claim | Promise<Claim>

@@ -14,6 +14,8 @@ export abstract class FaultClient {
   readonly #version: ProtocolVersion
   #socket: Socket | null = null
   #gone: Promise<void> = Promise.resolve()
+  /** While it is set, a connection that broke is opened again, there. */
+  returnsTo: number | null = null
 
   constructor(name: string, history: History, version: ProtocolVersion) {
     this.name = name
@@ -58,6 +60,7 @@ export abstract class FaultClient {
         if (connected) this.history.add({ kind: 'broken', client: this.name })
         answered()
         resolve()
+        if (this.returnsTo !== null) void this.connect(this.returnsTo)
       })
     })
     this.send({
@@ -81,6 +84,7 @@ export abstract class FaultClient {
   }
 
   close(): Promise<void> {
+    this.returnsTo = null
     this.#socket?.destroy()
     return this.#gone
   }

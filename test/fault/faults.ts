@@ -60,7 +60,11 @@ export async function killRounds(
         await Promise.all(clients.map(one => one.gone))
         broker = await FaultBroker.start(program, folder, store.args)
         await Promise.all(clients.map(one => one.connect(broker.port)))
-      } else await store.disturb!(what)
+      } else {
+        // The broker stays, and may send away whom it can promise nothing.
+        for (const one of clients) one.returnsTo = broker.port
+        await store.disturb!(what)
+      }
     }
     return await finished(history, publishers, readers, broker)
   } finally {

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { onDisk, onMemory } from './fault-stores.ts'
+import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
-  --store NAME      disk or memory (default disk)
+  --store NAME      disk, redis or memory (default disk)
+  --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
   --rounds N        rounds of kill -9 (default 50)
   --seed N          when it is killed; printed, so that a run can be repeated
   --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
@@ -15,12 +16,13 @@ const { values } = parseArgs({
     store: { type: 'string', default: 'disk' },
     rounds: { type: 'string', default: '50' },
     seed: { type: 'string' },
+    what: { type: 'string', default: 'broker' },
     points: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
-const stores: Record<string, () => FaultStore | Promise<FaultStore>> = { disk: onDisk, memory: onMemory }
+const stores: Record<string, () => FaultStore | Promise<FaultStore>> = { disk: onDisk, redis: () => onRedis(), memory: onMemory }
 
 if (values.help) console.log(usage)
 else {
@@ -37,11 +39,10 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   const store = await create()
   const began = performance.now()
   try {
-    console.log(`${store.name}: ${values.rounds} rounds, --seed ${seed}`)
-    const { acknowledged, received, wrong } = await killRounds(
-      { program, store },
-      { rounds: Number(values.rounds), random: randomFrom(seed) },
-    )
+    console.log(`${store.name}: ${values.rounds} rounds, ${values.what} dies, --seed ${seed}`)
+    const what = values.what as 'broker' | 'kill' | 'freeze'
+    const options = { rounds: Number(values.rounds), random: randomFrom(seed), what }
+    const { acknowledged, received, wrong } = await killRounds({ program, store }, options)
     for (const line of wrong) console.log(line)
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)

@@ -5,6 +5,7 @@ import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
+import { RedisServer } from '../support/redis.ts'
 import { Command } from './command.ts'
 
 const built = beforeAllBuilt()
@@ -68,7 +69,9 @@ test('prints one line for each listener', async () => {
 })
 
 test('preset prod starts once it is said that anybody may connect, and logs for machines', async () => {
-  const broker = await start('--preset', 'prod', '--port', '0', '--set', 'allowAnonymous=true')
+  const server = await RedisServer.start()
+  onTestFinished(() => server.stop())
+  const broker = await start('--preset', 'prod', '--port', '0', '--set', 'allowAnonymous=true', '--set', `redis.url=${server.url}`)
   const port = await broker.ready()
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0 })
   await client.endAsync()

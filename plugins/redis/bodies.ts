@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto'
+import type { Log } from '../../core/log.ts'
+import { Message } from '../../core/messages/message.ts'
+import { decodeMessage } from '../../core/messages/stored-message.ts'
+import { Code } from './batch-script.ts'
+import { type BodyReference, referenceBytes, type StoredEntry } from './entry.ts'
+import type { Command } from './operation.ts'
+import { nothing, type Writes } from './writes.ts'
+
+const timeDigits = 9
+// A body this young may still be waiting for its references.
+const sweepAgeMs = 600_000
+
+/** Message bodies that lie apart from the queues which refer to them. */
+export class Bodies {
+  readonly #writes: Writes
+  readonly #log: Log
+  readonly #writer = randomBytes(4).toString('base64url').slice(0, 4)
+  #count = 0
+
+  constructor(writes: Writes, log: Log) {
+    this.#writes = writes
+    this.#log = log
+  }
+
+  /** A name that no other body has, and that tells how old it is. */
+  newReference(): string {
+    this.#count = (this.#count + 1) % 46_656
+    const time = Date.now().toString(36).padStart(timeDigits, '0')
+    return (time + this.#writer + this.#count.toString(36).padStart(3, '0')).slice(0, referenceBytes)
+  }
+
+  /** The messages of queue entries, in order; null for one whose body is not there, or cannot be read. */
+  async messagesOf(entries: readonly StoredEntry[]): Promise<(Message | null)[]> {
+    const apart = new Map<string, Message | null>()
+    for (const { body } of entries) if (!Buffer.isBuffer(body)) apart.set(body.id, null)
+    if (apart.size > 0) await this.#fetch(apart)
+    return entries.map(({ body }) => (Buffer.isBuffer(body) ? this.#decode(body) : (apart.get(body.id) ?? null)))
+  }
+
+  async #fetch(found: Map<string, Message | null>): Promise<void> {
+    const { lanes } = this.#writes
+    const byLane = new Map<ReturnType<typeof lanes.of>, string[]>()
+    for (const id of found.keys()) {
+      const lane = lanes.of(lanes.keys.body(id))
+      const ids = byLane.get(lane)
+      if (ids === undefined) byLane.set(lane, [id])
+      else ids.push(id)
+    }
+    await Promise.all(
+      [...byLane].map(async ([lane, ids]) => {
+        const replies = await lane.read(ids.map((id): Command => ['hget', lanes.keys.body(id), 'b']))
+        for (const [i, id] of ids.entries()) {
+          const reply = replies[i]
+          if (Buffer.isBuffer(reply)) found.set(id, this.#decode(reply))
+        }
+      }),
+    )
+  }
+
+  #decode(bytes: Buffer): Message | null {
+    try {
+      return decodeMessage(bytes)
+    } catch (error) {
+      this.#log.error({ err: error as Error }, 'redis holds a message that cannot be read')
+      return null
+    }
+  }
+
+  /** A queue entry has gone, and with it its hold on a body. */
+  unrefer({ id, ordinal }: BodyReference): Promise<unknown> {
+    const key = this.#writes.lanes.keys.body(id)
+    return this.#writes.write(
+      key,
+      Code.Unrefer,
+      out => {
+        out.key(key)
+        out.fourBytes(ordinal)
+      },
+      nothing,
+    )
+  }
+
+  /** Lets go of bodies whose queues are no more: what a crash between two slots of Redis Cluster leaves. Returns how many holds were let go. */
+  async sweep(now = Date.now()): Promise<number> {
+    const { lanes } = this.#writes
+    const { link, keys } = lanes
+    let freed = 0
+    for (const master of link.masters()) {
+      let cursor = '0'
+      do {
+        const [page] = await link.ask(master, [['scan', cursor, 'match', keys.bodyPattern, 'count', 500]])
+        if (page instanceof Error) return freed
+        const [next, names] = page as [Buffer, Buffer[]]
+        cursor = next.toString()
+        const old = names.map(String).filter(name => now - timeOf(name.slice(keys.bodyPrefix.length)) > sweepAgeMs)
+        for (const name of old) freed += await this.#sweepOne(name)
+      } while (cursor !== '0' && link.up)
+    }
+    return freed
+  }
+
+  async #sweepOne(name: string): Promise<number> {
+    const { lanes } = this.#writes
+    const lane = lanes.of(name)
+    const [names] = (await lane.read([['hkeys', name]])) as [Buffer[]]
+    const ordinals = names.map(String).filter(field => field !== 'b')
+    if (ordinals.length === 0) {
+      await this.#writes.command('del', name, [])
+      return 1
+    }
+    const [queues] = (await lane.read([['hmget', name, ...ordinals]])) as [(Buffer | null)[]]
+    let freed = 0
+    const there = new Map<string, boolean>()
+    for (const [i, ordinal] of ordinals.entries()) {
+      const queue = String(queues[i])
+      if (!there.has(queue)) there.set(queue, (await lanes.of(queue).read([['exists', queue]]))[0] === 1)
+      if (there.get(queue) === true) continue
+      freed += 1
+      await this.unrefer({ id: name.slice(lanes.keys.bodyPrefix.length), ordinal: Number(ordinal) })
+    }
+    return freed
+  }
+}
+
+function timeOf(reference: string): number {
+  return Number.parseInt(reference.slice(0, timeDigits), 36)
+}
+
+/** What stands for a message whose body is lost, in `onDrop`. */
+export function lostMessage(now: number): Message {
+  return new Message({ topic: '', payload: Buffer.alloc(0), qos: 0, retain: false, origin: 'server', clientId: '', receivedAt: now })
+}

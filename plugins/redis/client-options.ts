@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { OptionsOf } from '../../core/config/options.ts'
+import { OperatorError } from '../../core/errors.ts'
+import type { redisOptions } from './options.ts'
+
+export type Options = OptionsOf<typeof redisOptions>
+
+// The client's own choice among reply shapes stays what it is.
+type ServerOptions = Omit<RedisOptions, 'replyMapping'>
+
+const reconnectMsMax = 1000
+const backOff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), reconnectMsMax)
+
+/** The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. */
+export function createClient(options: Options): Redis | Cluster {
+  const server = serverOf(options)
+  const common: ServerOptions = {
+    ...server,
+    // Hashes and scores come as flat lists, from every server alike.
+    protocol: 2,
+    lazyConnect: true,
+    // What was in doubt when a connection broke is ours to judge, and so is what waits for the next one.
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: null,
+    commandTimeout: options.commandTimeout,
+    connectTimeout: options.connectTimeout,
+    retryStrategy: backOff,
+    connectionName: 'mqttx-broker',
+  }
+  if (options.nodes.length > 0) {
+    const { host: _host, port: _port, retryStrategy: _retry, enableOfflineQueue: _queue, lazyConnect: _lazy, ...redis } = common
+    return new Cluster(options.nodes.map(addressOf), {
+      redisOptions: redis,
+      enableOfflineQueue: false,
+      lazyConnect: true,
+      scaleReads: 'master',
+      slotsRefreshTimeout: options.commandTimeout,
+      slotsRefreshInterval: 5000,
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      clusterRetryStrategy: backOff,
+    })
+  }
+  if (options.sentinels.length > 0) {
+    const { host: _host, port: _port, ...rest } = common
+    return new Redis({
+      ...rest,
+      sentinels: options.sentinels.map(addressOf),
+      name: options.sentinelName,
+      role: 'master',
+      sentinelCommandTimeout: options.commandTimeout,
+      sentinelRetryStrategy: backOff,
+      ...(options.sentinelPassword === undefined ? {} : { sentinelPassword: options.sentinelPassword }),
+    })
+  }
+  return new Redis(common)
+}
+
+/** Where the options say that Redis is, for people; without its password. */
+export function placeOf({ url, sentinels, sentinelName, nodes }: Options): { readonly key: string; readonly text: string } {
+  if (nodes.length > 0) return { key: 'redis.nodes', text: nodes.join(', ') }
+  if (sentinels.length > 0) return { key: 'redis.sentinels', text: `${sentinelName} of ${sentinels.join(', ')}` }
+  return { key: 'redis.url', text: url.replace(/\/\/.*@/, '//') }
+}
+
+function serverOf(options: Options): ServerOptions {
+  let url: URL
+  try {
+    url = new URL(options.url)
+  } catch {
+    throw new OperatorError('ERR_CONFIG', 'redis.url: not a URL; write redis://host:6379')
+  }
+  const database = url.pathname.length > 1 ? Number(url.pathname.slice(1)) : 0
+  if (!Number.isInteger(database)) throw new OperatorError('ERR_CONFIG', 'redis.url: what follows the host is the number of a database')
+  const username = options.username ?? decodeURIComponent(url.username)
+  const password = options.password ?? decodeURIComponent(url.password)
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? 6379 : Number(url.port),
+    db: options.database ?? database,
+    ...(username === '' ? {} : { username }),
+    ...(password === '' ? {} : { password }),
+    ...(options.tls.enable || url.protocol === 'rediss:' ? { tls: tlsOf(options) } : {}),
+  }
+}
+
+function tlsOf({ tls }: Options): NonNullable<RedisOptions['tls']> {
+  const read = (key: 'ca' | 'cert' | 'key') => {
+    const file = tls[key]
+    if (file === undefined) return {}
+    try {
+      return { [key]: readFileSync(file) }
+    } catch (cause) {
+      throw new OperatorError('ERR_CONFIG', `redis.tls.${key}: ${file} cannot be read: ${(cause as Error).message}`, { cause })
+    }
+  }
+  return { ...read('ca'), ...read('cert'), ...read('key'), ...(tls.servername === undefined ? {} : { servername: tls.servername }) }
+}
+
+function addressOf(address: string): { host: string; port: number } {
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(colon + 1)) }
+}

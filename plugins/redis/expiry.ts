@@ -1,0 +1,115 @@
+import { decodeWill } from '../../core/messages/stored-message.ts'
+import type { Due } from '../../core/sessions/session-store.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { Code } from './batch-script.ts'
+import type { EndedFields, Graves } from './graves.ts'
+import type { Command } from './operation.ts'
+import { all, nothing, type Writes } from './writes.ts'
+
+/**
+ * Sessions and wills that come due. Sorted sets of client ids by time are hints only: what is due is decided at the session itself,
+ * in one script, so that of many brokers one gets it.
+ */
+export class Expiry {
+  readonly #writes: Writes
+  readonly #graves: Graves
+  readonly #clock: Clock
+  readonly #gone: (clientId: string) => void
+  // Ended by something that nobody waited for; told with the next that come due.
+  #late: Due[] = []
+
+  constructor(writes: Writes, graves: Graves, clock: Clock, gone: (clientId: string) => void) {
+    this.#writes = writes
+    this.#graves = graves
+    this.#clock = clock
+    this.#gone = gone
+  }
+
+  /** Something of this session comes due then. */
+  async remember(clientId: string, at: number): Promise<void> {
+    if (Number.isFinite(at)) await this.#writes.command('zadd', this.#writes.lanes.keys.due(clientId), [Math.round(at), clientId])
+  }
+
+  /** A session that a claim ended after its client had been sent away. */
+  endedLate(clientId: string, ended: EndedFields): void {
+    this.#graves.empty(clientId, ended).then(
+      session => this.#late.push({ kind: 'expired', session }),
+      () => {},
+    )
+  }
+
+  /** Ends a stored session whoever it belongs to. */
+  endLater(clientId: string): void {
+    this.#gone(clientId)
+    this.#writes
+      .write(
+        this.#writes.lanes.keys.session(clientId),
+        Code.End,
+        out => {
+          out.session(clientId)
+          out.double(0)
+        },
+        all,
+        { queue: clientId },
+      )
+      .then(
+        rows => {
+          if (rows?.[0]?.kind === 'ended') this.endedLate(clientId, rows[0].values[0] as EndedFields)
+        },
+        () => {},
+      )
+  }
+
+  async expire(now: number, limit: number): Promise<readonly Due[]> {
+    const found = this.#late.splice(0, limit)
+    const { lanes } = this.#writes
+    const shards = await Promise.all(
+      lanes.keys.allDue.map(async key => {
+        const command: Command = ['zrangebyscore', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit]
+        const [reply] = (await lanes.of(key).read([command])) as [Buffer[]]
+        return Array.from({ length: reply.length / 2 }, (_, i) => ({ clientId: String(reply[i * 2]), at: Number(reply[i * 2 + 1]) }))
+      }),
+    )
+    const hints = shards.flat().slice(0, limit - found.length)
+    const due = await Promise.all(hints.map(({ clientId, at }) => this.#one(clientId, at)))
+    for (const one of due) if (one !== null) found.push(one)
+    return found
+  }
+
+  async #one(clientId: string, hint: number): Promise<Due | null> {
+    const { keys } = this.#writes.lanes
+    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId), all, { queue: clientId })
+    const { kind, values } = rows![0]!
+    const later = kind === 'will' ? Number(values[1]) : kind === 'later' ? Number(values[0]) : 0
+    const settled = this.#settle(clientId, hint, later)
+    let due: Due | null = null
+    if (kind === 'ended') {
+      this.#gone(clientId)
+      due = { kind: 'expired', session: await this.#graves.empty(clientId, values[0] as EndedFields) }
+    } else if (kind === 'will' && (values[0] as Buffer).length > 0) {
+      due = { kind: 'will', clientId, will: decodeWill(values[0] as Buffer) }
+    }
+    await settled
+    return due
+  }
+
+  #settle(clientId: string, hint: number, later: number): Promise<unknown> {
+    const key = this.#writes.lanes.keys.due(clientId)
+    return this.#writes.write(
+      key,
+      Code.Settle,
+      out => {
+        out.key(key)
+        out.double(hint)
+        out.double(later)
+        out.longText(clientId)
+      },
+      nothing,
+    )
+  }
+
+  /** Milliseconds since the Unix epoch, by the broker's clock. */
+  get now(): number {
+    return this.#clock.now()
+  }
+}

@@ -1,0 +1,53 @@
+import { OperatorError } from '../../core/errors.ts'
+import { definePlugin } from '../../core/plugin.ts'
+import { Held } from './held.ts'
+import { Keys } from './keys.ts'
+import { Lanes } from './lanes.ts'
+import { Link } from './link.ts'
+import { redisOptions } from './options.ts'
+import { RedisRetained } from './retained.ts'
+import { RedisSessions } from './sessions.ts'
+
+const signOfLifeMs = 5000
+
+/** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
+export const redis = definePlugin({
+  name: 'redis',
+  provides: ['sessions', 'retained'],
+  options: redisOptions,
+  apply({ services, broker, clock, log }, options) {
+    if (!broker.settings.enableInnerCache) {
+      throw new OperatorError('ERR_CONFIG', 'enableInnerCache: false, which looks subscribers up in Redis, is not there yet; leave it true')
+    }
+    const link = new Link(options, log)
+    const lanes = new Lanes(link, new Keys(options), clock, options)
+    const sessions = new RedisSessions(lanes, clock, log, broker.settings.brokerId)
+    const retained = new RedisRetained(sessions.writes, clock, log)
+    new Held(broker, sessions, lanes)
+    services.provide('sessions', sessions, 'redis')
+    services.provide('retained', retained, 'redis')
+
+    const resume = (): void => {
+      lanes.resume()
+      void retained.load()
+      void sessions.resume()
+    }
+    link.use({ ready: resume, interrupted: error => lanes.interrupted(error) })
+    const timers = [
+      clock.every(signOfLifeMs, () => sessions.signOfLife()),
+      clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
+    ]
+    return {
+      async start() {
+        await link.start()
+        if (link.ready) await retained.load()
+      },
+      async stop() {
+        for (const timer of timers) timer.cancel()
+        await sessions.flush()
+        lanes.stop()
+        link.stop()
+      },
+    }
+  },
+})

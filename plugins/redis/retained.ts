@@ -1,0 +1,125 @@
+import type { Log } from '../../core/log.ts'
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
+import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
+import { RetainedTree } from '../../core/routing/retained-tree.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import type { Lane } from './lane.ts'
+import type { Command } from './operation.ts'
+import type { Writes } from './writes.ts'
+
+const scanCount = 1000
+// What Redis itself forgets may stay a little longer than its time: the broker decides by its own clock.
+const graceMs = 60_000
+
+/** The `retained` service on Redis: one key for each topic. Topic names are kept in memory, so that a filter looks at what can match it only. */
+export class RedisRetained implements RetainedStore {
+  readonly #writes: Writes
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #topics = new RetainedTree<true>()
+  #loading: Promise<void> | null = null
+  #isLoaded = false
+  #waiting: (() => void)[] = []
+
+  constructor(writes: Writes, clock: Clock, log: Log) {
+    this.#writes = writes
+    this.#clock = clock
+    this.#log = log
+  }
+
+  get size(): number {
+    return this.#topics.size
+  }
+
+  /** Reads which topics have a retained message. */
+  load(): Promise<void> {
+    if (this.#isLoaded) return Promise.resolve()
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = null
+    })
+    return this.#loading
+  }
+
+  async #load(): Promise<void> {
+    const { link, keys } = this.#writes.lanes
+    for (const master of link.masters()) {
+      let cursor = '0'
+      do {
+        const [page] = await link.ask(master, [['scan', cursor, 'match', keys.retainedPattern, 'count', scanCount]])
+        if (page instanceof Error) {
+          this.#log.debug({ err: page }, 'redis went away while the retained topics were read')
+          return
+        }
+        const [next, names] = page as [Buffer, Buffer[]]
+        cursor = next.toString()
+        for (const name of names) this.#topics.set(keys.topicOf(name.toString()), true)
+      } while (cursor !== '0')
+    }
+    this.#isLoaded = true
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  async set(message: Message): Promise<void> {
+    const { topic } = message
+    const key = this.#writes.lanes.keys.retained(topic)
+    if (message.payloadLength === 0) {
+      await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
+      this.#topics.delete(topic)
+      return
+    }
+    const life = message.expiresAt - this.#clock.now()
+    const expiry = Number.isFinite(life) ? ['PX', Math.ceil(Math.max(1, life)) + graceMs] : []
+    await this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
+    this.#topics.set(topic, true)
+  }
+
+  match(filter: string): RetainedCursor {
+    const iterator = this.#topics.iterate(filter)
+    return {
+      next: async (limit): Promise<RetainedPage> => {
+        if (!this.#isLoaded) await new Promise<void>(resolve => this.#waiting.push(resolve))
+        const { entries, done } = iterator.next(limit)
+        const topics = entries.map(([topic]) => topic)
+        return { messages: topics.length === 0 ? [] : await this.#read(topics), done }
+      },
+    }
+  }
+
+  async #read(topics: readonly string[]): Promise<Message[]> {
+    const { lanes } = this.#writes
+    const byLane = new Map<Lane, string[]>()
+    for (const topic of topics) {
+      const lane = lanes.of(lanes.keys.retained(topic))
+      const own = byLane.get(lane)
+      if (own === undefined) byLane.set(lane, [topic])
+      else own.push(topic)
+    }
+    const found = await Promise.all([...byLane].map(([lane, own]) => this.#readFrom(lane, own)))
+    return found.flat()
+  }
+
+  async #readFrom(lane: Lane, topics: readonly string[]): Promise<Message[]> {
+    const { keys } = this.#writes.lanes
+    const replies = await lane.read(topics.map((topic): Command => ['get', keys.retained(topic)]))
+    const now = this.#clock.now()
+    const messages: Message[] = []
+    for (const [i, topic] of topics.entries()) {
+      const message = this.#decode(replies[i])
+      if (message !== null && message.expiresAt > now) messages.push(message)
+      else this.#topics.delete(topic)
+    }
+    return messages
+  }
+
+  #decode(reply: unknown): Message | null {
+    if (!Buffer.isBuffer(reply)) return null
+    try {
+      return decodeMessage(reply)
+    } catch (error) {
+      this.#log.error({ err: error as Error }, 'redis holds a retained message that cannot be read')
+      return null
+    }
+  }
+}

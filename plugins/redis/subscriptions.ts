@@ -1,0 +1,58 @@
+import type { QoS } from '../../core/protocol/constants.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import type { Writes } from './writes.ts'
+
+/** A subscription's options in one short text; the filter is the name of its field. */
+export function encodeSubscription({ qos, noLocal, retainAsPublished, retainHandling, identifier }: Subscription): string {
+  const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4)
+  return identifier === 0 ? String(flags) : `${flags},${identifier}`
+}
+
+export function decodeSubscription(filter: string, text: string): Subscription {
+  const [flags = 0, identifier = 0] = text.split(',').map(Number)
+  return {
+    filter,
+    qos: (flags & 3) as QoS,
+    noLocal: (flags & 4) !== 0,
+    retainAsPublished: (flags & 8) !== 0,
+    retainHandling: (flags >> 4) as 0 | 1 | 2,
+    identifier,
+  }
+}
+
+/** The durable subscribers of each filter, beside the sessions' own records: what is looked up where no subscriptions are kept in memory. */
+export class FilterIndex {
+  readonly #writes: Writes
+
+  constructor(writes: Writes) {
+    this.#writes = writes
+  }
+
+  async add(clientId: string, subscriptions: readonly Subscription[]): Promise<void> {
+    const { keys } = this.#writes.lanes
+    await Promise.all(
+      subscriptions.flatMap(subscription => [
+        this.#writes.command('hset', keys.subscribers(subscription.filter), [clientId, encodeSubscription(subscription)]),
+        this.#writes.command('sadd', keys.filters(subscription.filter), [subscription.filter]),
+      ]),
+    )
+  }
+
+  async remove(clientId: string, filters: readonly string[]): Promise<void> {
+    await Promise.all(filters.map(filter => this.#removeOne(clientId, filter)))
+  }
+
+  async #removeOne(clientId: string, filter: string): Promise<void> {
+    const { lanes } = this.#writes
+    const { keys } = lanes
+    const subscribers = keys.subscribers(filter)
+    const [, left] = await Promise.all([
+      this.#writes.command('hdel', subscribers, [clientId]),
+      this.#writes.command('hlen', subscribers, []),
+    ])
+    if (left !== 0) return
+    await this.#writes.command('srem', keys.filters(filter), [filter])
+    // Somebody else may have subscribed to it meanwhile, and his SADD come before our SREM.
+    if ((await this.#writes.command('exists', subscribers, [])) !== 0) await this.#writes.command('sadd', keys.filters(filter), [filter])
+  }
+}

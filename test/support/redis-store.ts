@@ -1,0 +1,42 @@
+import { checkOptions } from '../../core/config/validation.ts'
+import { silentLog } from '../../core/log.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import type { Options } from '../../plugins/redis/client-options.ts'
+import { Keys } from '../../plugins/redis/keys.ts'
+import { Lanes } from '../../plugins/redis/lanes.ts'
+import { Link } from '../../plugins/redis/link.ts'
+import { redisOptions } from '../../plugins/redis/options.ts'
+import { RedisRetained } from '../../plugins/redis/retained.ts'
+import { RedisSessions } from '../../plugins/redis/sessions.ts'
+
+/** What the redis plugin is made of, without a broker around it. */
+export class TestRedisStore {
+  readonly link: Link
+  readonly lanes: Lanes
+  readonly sessions: RedisSessions
+  readonly retained: RedisRetained
+
+  constructor(where: object, clock: Clock) {
+    const options = checkOptions(redisOptions, where, 'redis') as Options
+    this.link = new Link(options, silentLog)
+    this.lanes = new Lanes(this.link, new Keys(options), clock, options)
+    this.sessions = new RedisSessions(this.lanes, clock, silentLog, 1)
+    this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)
+    this.link.use({ ready: () => this.lanes.resume(), interrupted: error => this.lanes.interrupted(error) })
+  }
+
+  /** One that is connected and knows what is stored. */
+  static async open(where: object, clock: Clock): Promise<TestRedisStore> {
+    const store = new TestRedisStore(where, clock)
+    await store.link.start()
+    await store.retained.load()
+    for await (const _none of store.sessions.sessions());
+    return store
+  }
+
+  /** Ends as a broker does that is killed: without a word. */
+  crash(): void {
+    this.lanes.stop()
+    this.link.stop()
+  }
+}

@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Redis } from 'ioredis'
+
+/** A real redis-server on a free port of loopback, with a folder of its own. */
+export class RedisServer {
+  readonly port: number
+  readonly folder: string
+  readonly #args: readonly string[]
+  #child: ChildProcess | null = null
+
+  constructor(port: number, args: readonly string[], folder = mkdtempSync(path.join(tmpdir(), 'mqttx-redis-'))) {
+    this.port = port
+    this.folder = folder
+    this.#args = args
+  }
+
+  /** `args`: more of redis-server's options, such as `--appendonly yes`. */
+  static async start(...args: string[]): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), args)
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  /** Starts it, or starts it again on the same port and data, and waits until it answers. */
+  async start(): Promise<void> {
+    const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--save', '', '--loglevel', 'warning']
+    // A replica is served at once, not when others may have come too.
+    common.push('--repl-diskless-sync-delay', '0')
+    const child = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' })
+    this.#child = child
+    await answering(this.port, child, this.#password)
+  }
+
+  get #password(): string | undefined {
+    const at = this.#args.indexOf('--requirepass')
+    return at === -1 ? undefined : this.#args[at + 1]
+  }
+
+  /** A client of the test's own; `quit` it. */
+  client(): Redis {
+    const password = this.#password
+    return new Redis({ port: this.port, host: '127.0.0.1', ...(password === undefined ? {} : { password }) })
+  }
+
+  /** One command. */
+  async call(name: string, ...parts: (string | number)[]): Promise<unknown> {
+    const client = this.client()
+    try {
+      return await client.call(name, ...parts)
+    } finally {
+      client.disconnect()
+    }
+  }
+
+  /** It hangs: connections stay, nothing is answered. */
+  freeze(): void {
+    this.#child!.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child!.kill('SIGCONT')
+  }
+
+  /** Dies at once; its folder stays. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    this.#child = null
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await gone
+  }
+
+  /** Dies, and its folder goes too. */
+  async stop(): Promise<void> {
+    await this.kill()
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+/** A set of sentinels that watch over one master: one sentinel is a quorum of its own. */
+export async function startSentinel(masterPort: number, downAfterMs = 500): Promise<RedisServer> {
+  const port = await freePort()
+  const folder = mkdtempSync(path.join(tmpdir(), 'mqttx-sentinel-'))
+  const config = path.join(folder, 'sentinel.conf')
+  const lines = [
+    `port ${port}`,
+    'bind 127.0.0.1',
+    `sentinel monitor mymaster 127.0.0.1 ${masterPort} 1`,
+    `sentinel down-after-milliseconds mymaster ${downAfterMs}`,
+    'sentinel failover-timeout mymaster 2000',
+  ]
+  writeFileSync(config, `${lines.join('\n')}\n`)
+  const sentinel = new SentinelServer(port, [config, '--sentinel'], folder)
+  await sentinel.start()
+  return sentinel
+}
+
+class SentinelServer extends RedisServer {
+  readonly #config: readonly string[]
+  #sentinel: ChildProcess | null = null
+
+  constructor(port: number, args: readonly string[], folder: string) {
+    super(port, [], folder)
+    this.#config = args
+  }
+
+  override async start(): Promise<void> {
+    const child = spawn('redis-server', this.#config, { stdio: 'ignore' })
+    this.#sentinel = child
+    await answering(this.port, child, undefined)
+  }
+
+  override async kill(): Promise<void> {
+    const child = this.#sentinel
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await gone
+  }
+}
+
+/** A Redis Cluster of three masters. */
+export async function startCluster(): Promise<{ readonly nodes: readonly RedisServer[]; stop(): Promise<void> }> {
+  const nodes = await Promise.all([0, 1, 2].map(() => RedisServer.start('--cluster-enabled', 'yes', '--cluster-node-timeout', '2000')))
+  const clients = nodes.map(node => node.client())
+  await Promise.all(nodes.slice(1).map(node => clients[0]!.call('CLUSTER', 'MEET', '127.0.0.1', node.port)))
+  const slots = 16_384
+  await Promise.all(
+    nodes.map((_node, i) =>
+      clients[i]!.call('CLUSTER', 'ADDSLOTSRANGE', Math.ceil((i * slots) / nodes.length), Math.ceil(((i + 1) * slots) / nodes.length) - 1),
+    ),
+  )
+  for (const client of clients) {
+    // Until every node has heard of all the others.
+    while (!/cluster_state:ok[\s\S]*cluster_known_nodes:3/.test(String(await client.call('CLUSTER', 'INFO')))) await pause(20)
+    client.disconnect()
+  }
+  return {
+    nodes,
+    async stop() {
+      await Promise.all(nodes.map(node => node.stop()))
+    },
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise(resolve => server.close(resolve))
+  // A cluster node also listens on its port + 10,000.
+  return port > 55_000 ? freePort() : port
+}
+
+async function answering(port: number, child: ChildProcess, password: string | undefined): Promise<void> {
+  let gone = false
+  child.once('error', () => {
+    gone = true
+  })
+  for (;;) {
+    if (gone || child.exitCode !== null) throw new Error('redis-server did not start; is it installed? apt-get install redis-server')
+    const client = new Redis({
+      port,
+      host: '127.0.0.1',
+      lazyConnect: true,
+      retryStrategy: null,
+      ...(password === undefined ? {} : { password }),
+    })
+    client.on('error', () => {})
+    const answer = await client.connect().then(
+      () => client.ping(),
+      () => null,
+    )
+    client.disconnect()
+    if (answer === 'PONG') return
+    await pause(10)
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}
