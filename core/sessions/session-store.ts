@@ -161,7 +161,7 @@ export interface SessionStore {
   claim(request: ClaimRequest): Claim | Promise<Claim>
   /**
    * Keeps one body and a reference for each target; a target whose session is not there gets it as `dropped`. All or nothing where
-   * it fails. Gates: PUBACK, PUBREC, and PUBLISH with its packet id.
+   * it fails. Without targets only `received` is kept, and the message must not be looked at once the call has returned. Gates: PUBACK, PUBREC, and PUBLISH with its packet id.
    */
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done
   /** A part of the queue in order, at most `limit` entries, from after `position`; 0 is the beginning. Shows all writes called before it. */
