@@ -163,7 +163,7 @@ function defaultText(option) {
 }
 
 function sources() {
-  const files = [join('core', 'config', 'settings.ts')]
+  const files = [join('core', 'config', 'settings.ts'), join('core', 'tls', 'options.ts')]
   const plugins = join(root, 'plugins')
   if (existsSync(plugins)) {
     for (const entry of readdirSync(plugins, { recursive: true }).sort())

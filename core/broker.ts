@@ -297,8 +297,15 @@ export class Broker {
   /** A listener hands over a new connection. Null: refused, and closed. */
   accept(transport: Transport): TransportEvents | null {
     this.counters.connections += 1
+    if (transport.seats?.take() === false) {
+      this.counters.connectionsRefused += 1
+      transport.destroy()
+      return null
+    }
     const refusal = this.#stopping ? false : this.hooks.onAccept.call(transport)
     if (refusal === false) {
+      this.counters.connectionsRefused += 1
+      transport.seats?.free()
       if (!this.#stopping) this.hooks.onClosed.call(transport)
       transport.destroy()
       return null
@@ -354,6 +361,7 @@ export class Broker {
   }
 
   transportClosed(client: Client): void {
+    client.transport.seats?.free()
     this.hooks.onClosed.call(client.transport)
     this.#clients.delete(client)
   }

@@ -14,6 +14,8 @@ export interface PluginContext {
   readonly broker: Broker
   /** The log; lines before all plugins have started are lost. */
   readonly log: Log
+  /** Where the plugin's options stand in the config, for what it says of them: `socket`, `socket[1]`. */
+  readonly at: string
   /** Time, which tests can move: use it in place of `Date.now` and `setTimeout`. */
   readonly clock: Clock
 }

@@ -27,6 +27,10 @@ export type LimitName =
 export class Counters {
   /** Connections opened since the start. */
   connections = 0
+  /** Of these, the ones that were not let in: no place left at their listener, or `onAccept` said no. */
+  connectionsRefused = 0
+  /** TLS handshakes that failed, and client certificates that were refused. */
+  handshakesFailed = 0
   /** Connections that passed CONNECT and are there now, and the most there were. */
   connected = 0
   connectedMax = 0

@@ -26,6 +26,8 @@ export interface RunningPlugin<Options = unknown> {
   listen?(): ListenResult | Promise<ListenResult>
   /** Gives everything back, in reverse order; also runs when a `start`, this plugin's own included, has failed. */
   stop?(): void | Promise<void>
+  /** Reads the files again that its options name: certificates, rules. On SIGHUP. Reports by itself what is wrong with them. */
+  reread?(): void | Promise<void>
   /** Takes what can change while running: checked options, with defaults filled in. */
   reload?(options: Options): void
 }

@@ -7,6 +7,7 @@ import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
 import type { Hooks, Rights } from './hooks.ts'
 import type { Log } from './log.ts'
+import type { Plugin } from './plugin.ts'
 import type { Whom } from './sessions/authority.ts'
 import { type Clock, SystemClock } from './time/clock.ts'
 
@@ -37,14 +38,28 @@ export class RunningBroker {
     { clock = new SystemClock() }: StartOptions = {},
   ): Promise<RunningBroker> {
     const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
+    const places = new Map<Plugin, string>()
     const host = new PluginHost({
-      context: () => ({ hooks: broker.hooks, services: broker.services, broker, log: broker.log, clock }),
+      context: plugin => ({
+        hooks: broker.hooks,
+        services: broker.services,
+        broker,
+        log: broker.log,
+        at: places.get(plugin) ?? plugin.name,
+        clock,
+      }),
       has: service => broker.services.has(service as never),
       providersOf: service => providersOf(catalogue, service),
     })
     const running = new RunningBroker(broker, host)
     try {
-      host.apply(await Promise.all(config.plugins.map(plugin => plugin.create())))
+      const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
+      plugins.forEach((plugin, index) => {
+        // `socket.1` in the provenance is `socket[1]` for a reader.
+        const section = config.plugins[index]?.section
+        if (section !== undefined) places.set(plugin, section.replace(/\.(\d+)$/, '[$1]'))
+      })
+      host.apply(plugins)
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)
@@ -107,6 +122,16 @@ export class RunningBroker {
   /** Hands new options to the plugin of that name; what is left out gets its default. `false` if it takes none while running. */
   reload(plugin: string, options: object): boolean {
     return this.#host.reload(plugin, options)
+  }
+
+  /** Whether there are files to read again: certificates, rules. */
+  get rereads(): boolean {
+    return this.#host.rereads
+  }
+
+  /** Reads the files again that the config names, as SIGHUP does. What is wrong with one is logged, and what was read before stays. */
+  reread(): Promise<void> {
+    return this.#host.reread()
   }
 
   /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */

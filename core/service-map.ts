@@ -1,6 +1,8 @@
+import type { HttpRoutes } from './listening/http-routes.ts'
 import type { Log } from './log.ts'
 import type { RetainedStore } from './routing/retained.ts'
 import type { SessionStore } from './sessions/session-store.ts'
+import type { TlsContexts } from './tls/tls-contexts.ts'
 
 /** What one plugin owns and others use, by name. Plugins add theirs by declaration merging. */
 export interface ServiceMap {
@@ -10,4 +12,8 @@ export interface ServiceMap {
   retained: RetainedStore
   /** Where log lines go. */
   log: Log
+  /** The certificates of the section `ssl`, for every listener that does not say otherwise. */
+  tls: TlsContexts
+  /** HTTP beside WebSocket, on the same ports. */
+  http: HttpRoutes
 }

@@ -10,8 +10,10 @@ import { redisOptions } from './redis/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
+import { sslOptions } from './ssl/options.ts'
 import { sysTopicOptions } from './sys-topic/options.ts'
 import { topicSecurityOptions } from './topic-security/options.ts'
+import { websocketOptions } from './websocket/options.ts'
 
 /**
  * The built-in plugins: names and option schemas. An implementation is imported only when a preset or a config uses it,
@@ -40,6 +42,13 @@ export const plugins = defineCatalogue({
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
+    ssl: { options: sslOptions, provides: ['tls'], load: async () => (await import('./ssl/plugin.ts')).ssl },
     socket: { options: socketOptions, listener: true, load: async () => (await import('./socket/plugin.ts')).socket },
+    websocket: {
+      options: websocketOptions,
+      provides: ['http'],
+      listener: true,
+      load: async () => (await import('./websocket/plugin.ts')).websocket,
+    },
   },
 }).plugins

@@ -14,6 +14,11 @@ process.exitCode = await runCli(catalogue, process.argv.slice(2), process.env, {
       const text = reason instanceof Error ? reason.message : String(reason)
       running.broker.report(new Error(`unhandled rejection: ${text}`, { cause: reason }))
     })
+    if (running.rereads) {
+      process.on('SIGHUP', () => {
+        running.reread().catch((error: Error) => running.broker.report(error))
+      })
+    }
     return running
   },
   signals: process,

@@ -54,8 +54,10 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
         io.out(catalogue.version)
         return 0
       case 'init': {
-        const { initFolder } = await import('./init.ts')
-        for (const line of await initFolder(io.folder)) io.out(line)
+        const lines = command.tls
+          ? await (await import('../tls/init-tls.ts')).initTls(io.folder)
+          : await (await import('./init.ts')).initFolder(io.folder)
+        for (const line of lines) io.out(line)
         return 0
       }
       case 'check':

@@ -7,6 +7,7 @@ import { suggest, unknownName } from './suggestion.ts'
 export const help = `Usage: mqttx-broker [start] [options]   run a broker
        mqttx-broker check [options]     print the merged config and who set each value; list every problem
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
+       mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/
 
 Options:
   --preset NAME           the plugins to begin with: test, dev, prod or standalone
@@ -27,7 +28,7 @@ export interface RunCommand {
   readonly verbose: boolean
 }
 
-export type Command = RunCommand | { readonly name: 'init' | 'help' | 'version' }
+export type Command = RunCommand | { readonly name: 'init'; readonly tls: boolean } | { readonly name: 'help' | 'version' }
 
 const commands = ['start', 'check', 'init'] as const
 
@@ -37,6 +38,7 @@ const options = {
   host: { type: 'string' },
   port: { type: 'string' },
   set: { type: 'string', multiple: true },
+  tls: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -77,7 +79,9 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
     throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
   }
   if (rest.length > 0) throw new OperatorError('ERR_ARGUMENTS', `${rest[0]}: one command at a time; options begin with --`)
-  if (name === 'init') return { name }
+  if (name === 'init') return { name, tls: values.tls === true }
+  if (values.tls === true)
+    throw new OperatorError('ERR_ARGUMENTS', `--tls: belongs to init; TLS is turned on by --set ssl.cert=… and ssl.key=…`)
 
   const configFile = values.config
   return {

@@ -44,7 +44,7 @@ export class PluginHost {
         throw new OperatorError('ERR_PLUGIN', `${plugin.name}: apply returned a promise; move what takes time to start()`)
       }
       if (running !== undefined && (typeof running !== 'object' || running === null)) {
-        throw new OperatorError('ERR_PLUGIN', `${plugin.name}: apply must return { start, listen, stop, reload } or nothing`)
+        throw new OperatorError('ERR_PLUGIN', `${plugin.name}: apply must return { start, listen, stop, reread, reload } or nothing`)
       }
       this.#hosted.push({ plugin, running: running ?? {}, startBegan: false })
     }
@@ -96,6 +96,16 @@ export class PluginHost {
     return errors
   }
 
+  /** Whether any plugin has files to read again. */
+  get rereads(): boolean {
+    return this.#hosted.some(({ running }) => running.reread !== undefined)
+  }
+
+  /** Has all plugins read their files again, one after another. */
+  async reread(): Promise<void> {
+    for (const { running } of this.#hosted) await running.reread?.()
+  }
+
   /** Hands new options, checked and complete, to the plugin of that name; `false` if none takes any while running. */
   reload(name: string, options: object): boolean {
     let taken = false
@@ -129,7 +139,9 @@ export function checkOwners(plugins: readonly Pick<Plugin, 'name' | 'provides'>[
     for (const service of provides) {
       const owner = owners.get(service)
       if (owner === undefined) owners.set(service, name)
-      else problems.push(`${owner} and ${name} both provide service "${service}"; turn one off: ${owner}: false or ${name}: false`)
+      // Several listeners of one section are one owner.
+      else if (owner !== name)
+        problems.push(`${owner} and ${name} both provide service "${service}"; turn one off: ${owner}: false or ${name}: false`)
     }
   }
   if (problems.length > 0) throw new OperatorError('ERR_SERVICE_TWICE', problems)

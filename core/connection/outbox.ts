@@ -93,7 +93,7 @@ export class Outbox {
       flusher.writes += 1
       // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
       if (transport.write(this.#used === tail.length ? tail : tail.subarray(0, this.#used))) flusher.pool.give(tail)
-      else this.blocked = transport.bufferedBytes > 0
+      this.blocked = transport.bufferedBytes > 0
       this.#tail = null
       this.#used = 0
       this.#bytes = 0

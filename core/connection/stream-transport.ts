@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import type { Seats } from '../listening/seats.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
 export interface StreamTransportOptions {
@@ -8,6 +9,8 @@ export interface StreamTransportOptions {
   remotePort?: number
   /** The stream copies what it is given before `write` returns, as a socket whose bytes the kernel took does. */
   takesBytes?: boolean
+  seats?: Seats
+  allowAnonymous?: boolean | undefined
 }
 
 /** Any Node stream as a transport: a socket, a TLS socket, or a pair in memory. */
@@ -16,12 +19,16 @@ export class StreamTransport implements Transport {
   readonly remoteAddress: string
   readonly remotePort: number
   readonly listener: string
+  readonly seats: Seats | undefined
+  readonly allowAnonymous: boolean | undefined
   readonly #stream: Duplex
   readonly #takesBytes: boolean
 
   constructor(stream: Duplex, options: StreamTransportOptions) {
     this.protocol = options.protocol
     this.listener = options.listener
+    this.seats = options.seats
+    this.allowAnonymous = options.allowAnonymous
     this.remoteAddress = options.remoteAddress ?? ''
     this.remotePort = options.remotePort ?? 0
     this.#stream = stream

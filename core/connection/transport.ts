@@ -1,3 +1,5 @@
+import type { Seats } from '../listening/seats.ts'
+
 /** What a client's certificate says. */
 export interface PeerCertificate {
   /** The distinguished name as RFC 4514 writes it, most particular part first: `CN=meter-7,O=Example`. */
@@ -26,13 +28,15 @@ export interface Transport {
   readonly listener: string
   /** Whether clients on whom no plugin has an opinion are let in here. `undefined`: as `allowAnonymous` at the root says. */
   readonly allowAnonymous?: boolean | undefined
+  /** The listener's places; the broker takes one for as long as the connection lasts. */
+  readonly seats?: Seats | undefined
   /** What the client's certificate says; `undefined` where it showed none, and until the TLS handshake is done (so in `onAccept`). */
   readonly peerCertificate?: PeerCertificate | undefined
   /** The user name that the transport vouches for, by a client certificate; it takes the place of CONNECT's. */
   readonly username?: string | undefined
   /**
    * Writes bytes. `true`: all of them have been taken and the buffer may be used again. `false`: they belong to the
-   * transport now and must never be changed; `onDrain` follows where `bufferedBytes` is not 0.
+   * transport now and must never be changed. Either way `onDrain` follows where `bufferedBytes` is not 0.
    */
   write(bytes: Buffer): boolean
   /** The same for several buffers, in one system call where there can be one. */

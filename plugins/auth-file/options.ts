@@ -7,7 +7,7 @@ export const authFileOptions = defineOptions({
   /** What happens to a user name that the file does not hold: it is refused, or left to the authentication plugins that come after. */
   unknownUsers: { type: 'string', enum: ['refuse', 'pass'], default: 'refuse' },
   /** How often the file is looked at, and taken up where it has changed. `null`: never. */
-  checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms' },
+  checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
   /** Passwords that are checked side by side. Each takes some 0.25 s of one processor and 16 MiB, but only the first time that it is right. */
   concurrent: { type: 'integer', default: 2, minimum: 1, maximum: 64 },
   /** Clients that may wait for their password to be checked; more are told that the server is busy. */

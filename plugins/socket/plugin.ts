@@ -1,31 +1,34 @@
 import type { Server } from 'node:net'
+import { ListenerTls } from '../../core/listening/listener-tls.ts'
+import { closeServer, openListener } from '../../core/listening/open-server.ts'
+import { Seats } from '../../core/listening/seats.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { socketOptions } from './options.ts'
-import { closeServer, openServer } from './server.ts'
+import { createTcpServer, type Door } from './server.ts'
+import { createTlsServer } from './tls-server.ts'
 
-/** MQTT over TCP. */
+/** MQTT over TCP, and over TLS. */
 export const socket = definePlugin({
   name: 'socket',
   options: socketOptions,
-  apply({ broker }, { port, host, sharedRead }) {
-    const servers: Server[] = []
+  apply(context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) {
+    const { broker } = context
+    const tls = new ListenerTls(context, tlsOption)
+    const door: Door = { broker, seats: new Seats(maxConnections), allowAnonymous: allowAnonymous ?? undefined }
+    let servers: readonly Server[] = []
     return {
+      start: () => tls.start(),
       async listen() {
-        const addresses = broker.addressesFor(host ?? broker.settings.host)
-        const opened: string[] = []
-        let bound = port
-        for (const address of addresses) {
-          const server = await openServer(broker, address, bound, sharedRead, servers.length > 0)
-          if (server === null) continue
-          servers.push(server)
-          opened.push(address.includes(':') ? `[${address}]` : address)
-          // With port 0 the second address gets the port that the first was given.
-          bound = (server.address() as { port: number }).port
-        }
-        broker.listening({ name: 'socket', protocol: 'tcp', host: addresses[0]!, port: bound })
-        return [`tcp listening on ${opened.join(' and ')}:${bound}`]
+        const { contexts } = tls
+        const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
+        const create = () => (contexts === null ? createTcpServer(door, sharedRead) : createTlsServer(door, contexts))
+        const opened = await openListener(broker, place, contexts === null ? 'tcp' : 'tls', create)
+        servers = opened.servers
+        return [opened.line]
       },
+      reread: () => tls.reread(),
       async stop() {
+        tls.stop()
         await Promise.all(servers.map(closeServer))
       },
     }

@@ -28,7 +28,7 @@ export const topicSecurityOptions = defineOptions({
   /** A file with further rules, which stand behind those above: a list of the same, in JSON or YAML. Relative to the config's folder. */
   rulesFile: { type: 'string', default: null, minLength: 1 },
   /** How often that file is looked at, and taken up where it has changed: connected clients lose what they may no longer have. `null`: never. */
-  checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms' },
+  checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
   /** What a denied publish leads to: a refusal (MQTT 5: 0x87; before, as `mqtt.deniedPublish` says), an acknowledgement and nothing else, or a closed connection. */
   deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse' },
 })

@@ -60,15 +60,19 @@ function percent(share: number): string {
   return `${Math.round(share * 100)} %`
 }
 
-const marker = '<!-- what follows is written by npm run bench -- --write -->'
-
 /** Puts the table, with versions, machine and date, below the text of docs/benchmarks.md. */
 export function writeReport(scenarios: readonly Scenario[], brokers: readonly BrokerKind[], measured: readonly Measured[]): void {
-  const file = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url))
+  const rounds = measured.filter(one => one.scenario === scenarios[0]!.id && one.broker === brokers[0]!.name).length
+  writeBelow('benchmarks.md', '--write', brokers, rounds, tableOf(scenarios, brokers, measured))
+}
+
+/** Puts what a bench has shown below the text of a page of docs/, where it says that a bench with these arguments writes on. */
+export function writeBelow(page: string, args: string, brokers: readonly BrokerKind[], rounds: number, tables: string): void {
+  const file = fileURLToPath(new URL(`../../docs/${page}`, import.meta.url))
+  const marker = `<!-- what follows is written by npm run bench -- ${args} -->`
   const text = readFileSync(file, 'utf8')
   const head = text.slice(0, text.indexOf(marker) + marker.length)
   const versions = brokers.map(kind => `${kind.name} ${kind.version()}`).join(', ')
-  const rounds = measured.filter(one => one.scenario === scenarios[0]!.id && one.broker === brokers[0]!.name).length
   const where = `${versions}; Node ${process.version}, Linux ${release()}, ${cpus().length} × ${cpus()[0]?.model}; ${new Date().toISOString().slice(0, 10)}; medians of ${rounds} alternating runs.`
-  writeFileSync(file, `${head}\n\n${where}\n\n${tableOf(scenarios, brokers, measured)}\n`)
+  writeFileSync(file, `${head}\n\n${where}\n\n${tables}\n`)
 }

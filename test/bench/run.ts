@@ -10,6 +10,7 @@ import type { LoadResult } from './load/workload.ts'
 import { canPin } from './pin.ts'
 import { type Measured, tableOf, writeReport } from './report.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
+import { runTransports } from './transports/run.ts'
 import { cpuSeconds, memory } from './usage.ts'
 
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
@@ -17,8 +18,9 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
   --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity only if it is named
   --rounds N        alternating runs of each; medians are printed (default 5)
   --load mqload     use the load generator in C that MQLOAD names
-  --write           write the table to docs/benchmarks.md
-npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader`
+  --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
+npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
+npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -38,6 +40,8 @@ else if (values.list) for (const { id, title } of scenarios) console.log(`${id.p
 else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
+  else if (positionals[0] === 'transports')
+    await runTransports({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
   else await compare()
 }
 

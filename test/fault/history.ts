@@ -25,17 +25,36 @@ export interface Arrival {
 export class History {
   readonly events: FaultEvent[] = []
   #waiting: (() => void)[] = []
+  #failure: Error | null = null
 
   add(event: FaultEvent): void {
     this.events.push(event)
+    this.#wake()
+  }
+
+  /** A client saw what it cannot go on with: whoever waits is told. */
+  fail(error: Error): void {
+    this.#failure ??= error
+    this.#wake()
+  }
+
+  /** Something else has changed that is waited for. */
+  changed(): void {
+    this.#wake()
+  }
+
+  #wake(): void {
     const waiting = this.#waiting
     this.#waiting = []
     for (const wake of waiting) wake()
   }
 
-  /** Waits until something is true that only an event can change. */
+  /** Waits until something is true that an event or `changed` tells of. */
   async until(isTrue: () => boolean): Promise<void> {
-    while (!isTrue()) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    while (!isTrue()) {
+      if (this.#failure !== null) throw this.#failure
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+    }
   }
 
   count(kind: FaultEvent['kind']): number {

@@ -63,7 +63,7 @@ export class Command {
     return Number((await this.line(/listening on .*:(\d+)/))[1])
   }
 
-  signal(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): void {
+  signal(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' | 'SIGHUP'): void {
     this.#child.kill(signal)
   }
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { RawTransport } from '../../plugins/socket/raw-transport.ts'
-import { rawHandles } from '../../plugins/socket/stream-binding.ts'
+import { RawTransport } from '../../core/connection/raw-transport.ts'
+import { rawHandles } from '../../core/connection/stream-binding.ts'
 
 /** Connects to a server that takes this one connection on loopback. */
 export async function connectTo(server: Server): Promise<Socket> {
@@ -24,7 +24,7 @@ export async function rawConnection(): Promise<{ transport: RawTransport; theirs
   if (raw === null) throw new Error('this Node does not let connections go without net.Socket; the tests of that way mean Linux')
   return new Promise(resolve => {
     raw.handle.onconnection = (_failed, handle) => {
-      const transport = new RawTransport(handle!, raw.binding, 'test')
+      const transport = new RawTransport(handle!, raw.binding, { protocol: 'tcp', listener: 'test' })
       onTestFinished(() => transport.destroy())
       resolve({ transport, theirs })
     }

@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 
 /** Node's own handle of one TCP connection, as far as it is used here. */
@@ -135,6 +135,14 @@ export function rawHandles(server: Server): { handle: ServerHandle; binding: Str
   const { _handle: handle } = server as unknown as { _handle?: ServerHandle }
   // A server's handle is of the same class as its connections'.
   if (typeof handle?.onconnection !== 'function' || !methods.every(name => typeof (handle as never)[name] === 'function')) return null
+  known ??= load()
+  return known === null ? null : { handle, binding: known }
+}
+
+/** The handle of a socket that is open, lent to one who reads and writes in its place; null where the documented way has to do. */
+export function lentHandle(socket: Socket): { handle: TcpHandle; binding: StreamBinding } | null {
+  const { _handle: handle } = socket as unknown as { _handle?: TcpHandle }
+  if (handle == null || !methods.every(name => typeof handle[name] === 'function')) return null
   known ??= load()
   return known === null ? null : { handle, binding: known }
 }

@@ -1,0 +1,76 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
+import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+import { SecureTransport } from './secure-transport.ts'
+import type { Door } from './server.ts'
+
+// MQTT's name in ALPN. A client that asks for nothing is served; one that asks only for other protocols believes to be elsewhere, and is
+// refused by the alert for it (RFC 7301), as somebody may have led it here (ALPACA).
+const alpn = ['mqtt']
+// The broker ends a handshake that takes too long; Node's own limit stands behind it.
+const handshakeMsMax = 2 ** 31 - 1
+
+/** A server for TLS, which is yet to listen: TCP in front, and behind it one that only shakes hands. */
+export function createTlsServer(door: Door, contexts: TlsContexts): Server {
+  const { broker } = door
+  // By address and port, which no two connections of one listener share: of a socket that is secure Node does not say which it was before.
+  const pending = new Map<string, SecureTransport>()
+  const options = {
+    ...contexts.serverOptions(),
+    ALPNProtocols: alpn,
+    handshakeTimeout: Math.min(broker.settings.heartbeat * 2, handshakeMsMax),
+  }
+  const handshakes = createHandshakes(options, socket => secured(socket))
+  contexts.serve(handshakes)
+  handshakes.on('tlsClientError', (error, socket) => {
+    broker.counters.handshakesFailed += 1
+    taken(socket)?.failed(error)
+    socket.destroy()
+  })
+
+  function accepted(raw: Socket): void {
+    const transport = new SecureTransport(raw, door)
+    const events = broker.accept(transport)
+    if (events === null) {
+      raw.on('error', () => {})
+      return
+    }
+    const key = keyOf(raw)
+    pending.set(key, transport)
+    raw.on('close', () => pending.delete(key))
+    transport.start(events)
+    handshakes.emit('connection', raw)
+  }
+
+  function taken(socket: TLSSocket): SecureTransport | undefined {
+    const key = keyOf(socket)
+    const transport = pending.get(key)
+    pending.delete(key)
+    return transport
+  }
+
+  function secured(socket: TLSSocket): void {
+    const transport = taken(socket)
+    if (transport === undefined) {
+      socket.destroy()
+      return
+    }
+    const { certificate, refused } = contexts.judge(socket)
+    if (refused !== undefined) {
+      broker.counters.handshakesFailed += 1
+      broker.log.info({ address: transport.remoteAddress }, `client refused: ${refused}`)
+      transport.failed(new Error(refused))
+      socket.destroy()
+      return
+    }
+    transport.peerCertificate = certificate
+    transport.username = certificate === undefined ? undefined : contexts.usernameOf(certificate)
+    transport.secured(socket)
+  }
+
+  return createServer({ noDelay: true }, accepted)
+}
+
+function keyOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}

@@ -1,0 +1,1 @@
+export { sslOptions } from '../../core/tls/options.ts'

@@ -1,0 +1,39 @@
+import type { Server } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import type { Broker } from '../../core/broker.ts'
+import type { PeerCertificate } from '../../core/connection/transport.ts'
+import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+
+/** Judges the certificates of those who come by HTTPS, once for each connection, before any request is read. */
+export class ClientCertificates {
+  readonly #broker: Broker
+  readonly #contexts: TlsContexts
+  readonly #known = new WeakMap<TLSSocket, PeerCertificate>()
+
+  constructor(broker: Broker, contexts: TlsContexts) {
+    this.#broker = broker
+    this.#contexts = contexts
+  }
+
+  watch(server: Server): void {
+    server.on('secureConnection', (socket: TLSSocket) => this.#judge(socket))
+    server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
+      this.#broker.counters.handshakesFailed += 1
+      socket.destroy()
+    })
+  }
+
+  /** What the certificate of a connection says, if it showed one. */
+  of(socket: TLSSocket): PeerCertificate | undefined {
+    return this.#known.get(socket)
+  }
+
+  #judge(socket: TLSSocket): void {
+    const { certificate, refused } = this.#contexts.judge(socket)
+    if (certificate !== undefined) this.#known.set(socket, certificate)
+    if (refused === undefined) return
+    this.#broker.counters.handshakesFailed += 1
+    this.#broker.log.info({ address: socket.remoteAddress }, `client refused: ${refused}`)
+    socket.destroy()
+  }
+}

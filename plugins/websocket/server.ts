@@ -1,0 +1,142 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { WebSocketServer } from 'ws'
+import type { Broker } from '../../core/broker.ts'
+import type { OptionsOf } from '../../core/config/options.ts'
+import { transportOver } from '../../core/connection/open-transport.ts'
+import type { HttpRoutes } from '../../core/listening/http-routes.ts'
+import type { Seats } from '../../core/listening/seats.ts'
+import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+import { ClientCertificates } from './client-certificates.ts'
+import { CompressedTransport, type WebSocketOptions } from './compressed-transport.ts'
+import { answer } from './http-answers.ts'
+import type { websocketOptions } from './options.ts'
+import { WebSocketTransport } from './transport.ts'
+import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
+
+/** What all connections of one listener have in common. */
+export interface WebSocketDoor {
+  readonly broker: Broker
+  readonly routes: HttpRoutes
+  readonly options: OptionsOf<typeof websocketOptions>
+  readonly seats: Seats
+}
+
+// Nothing that an MQTT client says in its headers is longer.
+const headerBytesMax = 8192
+// A WebSocket that one side has closed is closed by the other within this.
+const closeMs = 2000
+// Above the packets' limit, for what else a client puts into the same message.
+const besidesPacket = 65_536
+const checkMsMax = 30_000
+
+/** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
+export function createWebSocketServer(door: WebSocketDoor, contexts: TlsContexts | null): Server {
+  const { broker, options, seats } = door
+  const { heartbeat, mqtt } = broker.settings
+  // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.
+  const limits: ServerOptions = {
+    headersTimeout: heartbeat,
+    requestTimeout: heartbeat,
+    connectionsCheckingInterval: Math.min(checkMsMax, Math.ceil(heartbeat / 2)),
+    maxHeaderSize: headerBytesMax,
+  }
+  const certificates = contexts === null ? null : new ClientCertificates(broker, contexts)
+  const server =
+    contexts === null
+      ? createServer(limits)
+      : createSecureServer({ ...contexts.serverOptions(), ...limits, ALPNProtocols: ['http/1.1'], handshakeTimeout: heartbeat })
+  if (contexts !== null) contexts.serve(server as Server as never)
+  certificates?.watch(server)
+  if (options.maxConnections !== null) server.maxConnections = options.maxConnections
+  server.on('drop', () => {
+    broker.counters.connectionsRefused += 1
+  })
+
+  const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
+  const upgrade = options.compression ? compressed(payloadMax) : plain(payloadMax)
+
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on('error', () => {})
+    const refused = whyRefused(request, options)
+    if (refused !== null) {
+      socket.end(refused, () => socket.destroy())
+      return
+    }
+    const peerCertificate = certificates?.of(socket as TLSSocket)
+    upgrade(
+      broker,
+      { request, socket, head },
+      {
+        secure: contexts !== null,
+        remoteAddress: socket.remoteAddress ?? '',
+        remotePort: socket.remotePort ?? 0,
+        seats,
+        allowAnonymous: options.allowAnonymous ?? undefined,
+        peerCertificate,
+        username: peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate),
+      },
+    )
+  })
+  server.on('request', (request, response) => {
+    answer(request, response, { broker, routes: door.routes, path: pathOf(request), mqttPath: options.path })
+  })
+  return server
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage
+  readonly socket: Socket
+  /** What came behind the request. */
+  readonly head: Buffer
+}
+
+type Upgrader = (broker: Broker, upgrade: Upgrade, options: WebSocketOptions) => void
+
+function plain(payloadMax: number): Upgrader {
+  return (broker, { request, socket, head }, options) => {
+    const { secure, seats, allowAnonymous } = options
+    socket.setNoDelay(true)
+    const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure })
+    const transport = new WebSocketTransport(inner.transport, payloadMax, options)
+    const events = broker.accept(transport)
+    if (events === null) return
+    transport.listen(events)
+    inner.transport.write(Buffer.from(acceptance(request)))
+    if (head.length > 0) socket.unshift(head)
+    inner.start(transport)
+  }
+}
+
+function compressed(payloadMax: number): Upgrader {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    autoPong: false,
+    skipUTF8Validation: true,
+    closeTimeout: closeMs,
+    maxPayload: payloadMax,
+    perMessageDeflate: deflate,
+    // Whoever asks for neither has been refused before.
+    handleProtocols: (_protocols, request) => protocolOf(request) ?? false,
+  } as ConstructorParameters<typeof WebSocketServer>[0])
+  return (broker, { request, socket, head }, options) => {
+    server.handleUpgrade(request, socket, head, webSocket => {
+      webSocket.on('error', () => {})
+      const transport = new CompressedTransport(webSocket, options)
+      const events = broker.accept(transport)
+      if (events !== null) transport.start(events)
+    })
+  }
+}
+
+// Without what one message teaches for the next, which would cost each client 300 KiB more; and few at once, so that a thread is left.
+const deflate = {
+  serverNoContextTakeover: true,
+  clientNoContextTakeover: true,
+  threshold: 1024,
+  concurrencyLimit: 4,
+  zlibDeflateOptions: { level: 3, memLevel: 7 },
+}

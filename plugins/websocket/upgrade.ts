@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+
+/** The sub-protocols that a client may ask for, MQTT's own name first [MQTT-6.0.0-3]. */
+const protocols = ['mqtt', 'mqttv3.1']
+// RFC 6455, section 1.3.
+const guid = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'
+
+/** The path of a request, without its query. */
+export function pathOf({ url = '/' }: IncomingMessage): string {
+  const end = url.search(/[?#]/)
+  return end === -1 ? url : url.slice(0, end)
+}
+
+/** The sub-protocol that the broker speaks of those that a client asks for [MQTT-6.0.0-4]; `undefined` where it asks for none of them. */
+export function protocolOf({ headers }: IncomingMessage): string | undefined {
+  const asked = (headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim())
+  return protocols.find(name => asked.includes(name))
+}
+
+/** Why a request must not become a WebSocket: the whole answer, `null` where it may. */
+export function whyRefused(
+  request: IncomingMessage,
+  options: { readonly path: string; readonly origins: readonly string[] | null },
+): string | null {
+  const { headers, method } = request
+  if (pathOf(request) !== options.path) return response('404 Not Found', `MQTT is at ${options.path} here`)
+  const key = headers['sec-websocket-key'] ?? ''
+  const isUpgrade = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && /^[+/0-9a-z]{22}==$/i.test(key)
+  if (!isUpgrade) return response('400 Bad Request', 'this is no request for a WebSocket (RFC 6455)')
+  if (headers['sec-websocket-version'] !== '13') {
+    return response('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
+  }
+  const { origin } = headers
+  if (options.origins !== null && origin !== undefined && !options.origins.includes(origin)) {
+    return response('403 Forbidden', 'pages of this origin may not connect: websocket.origins')
+  }
+  if (protocolOf(request) === undefined) {
+    return response('400 Bad Request', `ask for one of the sub-protocols ${protocols.join(', ')} (Sec-WebSocket-Protocol)`)
+  }
+  return null
+}
+
+/** The answer that makes a WebSocket of a connection. */
+export function acceptance(request: IncomingMessage): string {
+  const proof = createHash('sha1').update(`${request.headers['sec-websocket-key']}${guid}`).digest('base64')
+  const headers = ['Upgrade: websocket', 'Connection: Upgrade', `Sec-WebSocket-Accept: ${proof}`]
+  return `HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\nSec-WebSocket-Protocol: ${protocolOf(request)}\r\n\r\n`
+}
+
+function response(status: string, text: string, more: readonly string[] = []): string {
+  const body = `${text}\n`
+  const length = `Content-Length: ${Buffer.byteLength(body)}`
+  const headers = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', length, ...more]
+  return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`
+}

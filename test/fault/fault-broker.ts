@@ -1,0 +1,56 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+
+/** A broker in a process of its own, to be killed. */
+export class FaultBroker {
+  readonly port: number
+  readonly #child: ChildProcess
+  /** How it ended: by which signal, or with which code. */
+  readonly ended: Promise<string>
+  /** The last of what it printed. */
+  readonly lines: string[]
+
+  private constructor(child: ChildProcess, port: number, ended: Promise<string>, lines: string[]) {
+    this.#child = child
+    this.port = port
+    this.ended = ended
+    this.lines = lines
+  }
+
+  /** `program`: presets/bin.js. Resolves when it is ready. */
+  static async start(program: string, folder: string, args: readonly string[], env: Record<string, string> = {}): Promise<FaultBroker> {
+    const child = spawn(process.execPath, [program, '--port', '0', ...args], {
+      cwd: folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const ended = new Promise<string>(resolve => child.once('exit', (code, signal) => resolve(String(signal ?? code))))
+    const lines: string[] = []
+    let port = 0
+    const ready = new Promise<void>(resolve => {
+      let text = ''
+      const take = (chunk: Buffer): void => {
+        text += chunk
+        const found = text.split('\n')
+        text = found.pop()!
+        for (const line of found) {
+          port ||= Number(/tcp listening on .*:(\d+)/.exec(line)?.[1] ?? 0)
+          if (/ ready: /.test(line)) resolve()
+          if (/connected/.test(line)) continue
+          lines.push(line)
+          if (lines.length > 50) lines.shift()
+        }
+      }
+      child.stdout!.on('data', take)
+      child.stderr!.on('data', take)
+    })
+    const failed = await Promise.race([ready, ended])
+    if (failed !== undefined) throw new Error(`the broker ended with ${failed} before it was ready:\n${lines.join('\n')}`)
+    return new FaultBroker(child, port, ended, lines)
+  }
+
+  /** kill -9. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL')
+    await this.ended
+  }
+}

@@ -1,0 +1,145 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { check } from './checker.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { FaultPublisher, FaultReader } from './fault-client.ts'
+import { History } from './history.ts'
+
+/** Where a broker keeps its sessions, and how its servers are made to fail. */
+export interface FaultStore {
+  readonly name: string
+  /** Arguments of the broker's command. */
+  readonly args: readonly string[]
+  /** Makes what the store stands on fail in the midst of traffic, and brings it back. Not there: only the broker can be killed. */
+  disturb?(kind: 'kill' | 'freeze'): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface FaultRun {
+  /** The broker's program, presets/bin.js. */
+  readonly program: string
+  readonly store: FaultStore
+}
+
+/** What a run showed: figures, and what was wrong. */
+export interface FaultOutcome {
+  readonly acknowledged: number
+  readonly received: number
+  readonly wrong: readonly string[]
+}
+
+const window = 50
+const perRound = 300
+
+/** Rounds of traffic, 50 deep at QoS 1 and QoS 2, in the midst of each of which something dies: the broker, or what its store stands on. */
+export async function killRounds(
+  { program, store }: FaultRun,
+  { rounds, random, what = 'broker' }: { rounds: number; random: () => number; what?: 'broker' | 'kill' | 'freeze' },
+): Promise<FaultOutcome> {
+  const folder = mkdtempSync(join(tmpdir(), 'mqttx-fault-'))
+  const history = new History()
+  const publishers = [0, 1, 2, 3].map(i => new FaultPublisher(`publisher-${i}`, history, i % 2 === 0 ? 5 : 4, window))
+  const readers = [new FaultReader('reader-5', history, 5, 30), new FaultReader('reader-4', history, 4, 30)]
+  const clients = [...readers, ...publishers]
+  let broker = await FaultBroker.start(program, folder, store.args)
+  try {
+    for (const reader of readers) {
+      await reader.connect(broker.port)
+      await reader.subscribe()
+    }
+    await Promise.all(publishers.map(one => one.connect(broker.port)))
+    for (let round = 0; round < rounds; round++) {
+      for (const one of publishers) one.allow(perRound)
+      // In the midst: some are sent and not stored, some stored and not acknowledged, some delivered and not answered.
+      const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
+      await history.until(() => history.count('acknowledged') >= due)
+      if (what === 'broker') {
+        await broker.kill()
+        await Promise.all(clients.map(one => one.gone))
+        broker = await FaultBroker.start(program, folder, store.args)
+        await Promise.all(clients.map(one => one.connect(broker.port)))
+      } else {
+        // The broker stays, and may send away whom it can promise nothing.
+        for (const one of clients) one.returnsTo = broker.port
+        await store.disturb!(what)
+      }
+    }
+    return await finished(history, publishers, readers, broker)
+  } finally {
+    await Promise.all(clients.map(one => one.close()))
+    await broker.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * One QoS 1 and one QoS 2 exchange, publisher to broker to reader, in which the broker kills itself at the `at`-th point: a point lies
+ * behind each write to the store and behind each write to a socket. `null`: there are not so many points.
+ */
+export async function killPoint({ program, store }: FaultRun, at: number): Promise<FaultOutcome | null> {
+  const folder = mkdtempSync(join(tmpdir(), 'mqttx-fault-'))
+  copyFileSync(fileURLToPath(new URL('kill-at.mjs', import.meta.url)), join(folder, 'kill-at.mjs'))
+  const history = new History()
+  const publisher = new FaultPublisher('publisher', history, 5, 1)
+  const reader = new FaultReader('reader', history, 5, 0)
+  const args = [...store.args, '--set', 'plugins=["./kill-at.mjs"]']
+  let broker = await FaultBroker.start(program, folder, args, { FAULT_KILL_AT: String(at) })
+  try {
+    await reader.connect(broker.port)
+    await reader.subscribe()
+    await publisher.connect(broker.port)
+    publisher.allow(1)
+    const through = history.until(() => publisher.idle && reader.hasAll(publisher) && history.count('answered') >= 2)
+    // What comes behind the reader's last answer has its points too; they come while the broker is asked for one thing more.
+    const died = await Promise.race([broker.ended, through.then(() => reader.quiet()).then(() => null)])
+    if (died === null) return null
+    await Promise.all([publisher.gone, reader.gone])
+    broker = await FaultBroker.start(program, folder, store.args)
+    await Promise.all([reader.connect(broker.port), publisher.connect(broker.port)])
+    return await finished(history, [publisher], [reader], broker)
+  } finally {
+    await Promise.all([publisher.close(), reader.close()])
+    await broker.kill()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Lets everything come to its end, and compares. */
+async function finished(
+  history: History,
+  publishers: readonly FaultPublisher[],
+  readers: readonly FaultReader[],
+  broker: FaultBroker,
+): Promise<FaultOutcome> {
+  for (const one of readers) one.finish()
+  // Behind everything, in each topic: when this has come, nothing before it can still come.
+  for (const one of publishers) one.allow(1)
+  // A session that is lost would be waited for in vain.
+  const isLost = () =>
+    history.events.some((event, at) => event.kind === 'connected' && !event.sessionPresent && wasThere(history, event.client, at))
+  const done = history.until(() => isLost() || publishers.every(one => one.idle && readers.every(reader => reader.hasAll(one))))
+  const died = await Promise.race([done, broker.ended])
+  const wrong = check(
+    history.events,
+    readers.map(({ name }) => name),
+  )
+  if (died !== undefined) wrong.push(`the broker ended with ${died}:\n${broker.lines.join('\n')}`)
+  return { acknowledged: history.count('acknowledged'), received: history.count('received'), wrong }
+}
+
+function wasThere({ events }: History, client: string, before: number): boolean {
+  return events.findIndex(event => event.kind === 'connected' && event.client === client) < before
+}
+
+/** Numbers from 0 to 1 that come again with the same seed (mulberry32). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,71 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { onDisk, onMemory, onRedis } from './fault-stores.ts'
+import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
+
+const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
+  --store NAME      disk, redis or memory (default disk)
+  --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
+  --rounds N        rounds of kill -9 (default 50)
+  --seed N          when it is killed; printed, so that a run can be repeated
+  --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
+
+const { values } = parseArgs({
+  options: {
+    store: { type: 'string', default: 'disk' },
+    rounds: { type: 'string', default: '50' },
+    seed: { type: 'string' },
+    what: { type: 'string', default: 'broker' },
+    points: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const stores: Record<string, () => FaultStore | Promise<FaultStore>> = { disk: onDisk, redis: () => onRedis(), memory: onMemory }
+
+if (values.help) console.log(usage)
+else {
+  const create = stores[values.store]
+  if (create === undefined) throw new Error(`--store: ${values.store} is not known; it is one of ${Object.keys(stores).join(', ')}`)
+  execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
+  const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
+  if (values.points) await points(program, create)
+  else await rounds(program, create)
+}
+
+async function rounds(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {
+  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  const store = await create()
+  const began = performance.now()
+  try {
+    console.log(`${store.name}: ${values.rounds} rounds, ${values.what} dies, --seed ${seed}`)
+    const what = values.what as 'broker' | 'kill' | 'freeze'
+    const options = { rounds: Number(values.rounds), random: randomFrom(seed), what }
+    const { acknowledged, received, wrong } = await killRounds({ program, store }, options)
+    for (const line of wrong) console.log(line)
+    const seconds = ((performance.now() - began) / 1000).toFixed(0)
+    console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
+    if (wrong.length > 0) process.exitCode = 1
+  } finally {
+    await store.stop()
+  }
+}
+
+async function points(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {
+  for (let at = 1; ; at++) {
+    const store = await create()
+    try {
+      const outcome = await killPoint({ program, store }, at)
+      if (outcome === null) {
+        console.log(`${at - 1} points`)
+        return
+      }
+      console.log(`point ${at}: ${outcome.acknowledged} acknowledged, ${outcome.received} received, ${outcome.wrong.length} wrong`)
+      for (const line of outcome.wrong) console.log(line)
+      if (outcome.wrong.length > 0) process.exitCode = 1
+    } finally {
+      await store.stop()
+    }
+  }
+}
