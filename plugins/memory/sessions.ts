@@ -19,12 +19,13 @@ import {
   type StoredWill,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { IdSet } from './id-set.ts'
 
 class Stored {
   readonly clientId: string
   epoch: number
   readonly subscriptions = new Map<string, Subscription>()
-  readonly receivedIds = new Set<number>()
+  readonly receivedIds = new IdSet()
   /** By position, so in order; an entry in the middle goes as cheaply as one at the front. */
   readonly queue = new Map<number, QueueEntry>()
   readonly positions = new Map<number, number>()

@@ -186,7 +186,7 @@ export class Link {
     this.ready = true
     this.#events.ready()
     this.recovered(this)
-    this.#look_at_server().catch(() => {})
+    this.#checkPolicy().catch(() => {})
   }
 
   #closed(): void {
@@ -197,7 +197,7 @@ export class Link {
     this.#events.interrupted(error)
   }
 
-  async #look_at_server(): Promise<void> {
+  async #checkPolicy(): Promise<void> {
     if (this.#warned) return
     for (const master of this.masters()) {
       const [reply] = await this.ask(master, [['info', 'memory']])

@@ -151,3 +151,28 @@ test('a replica that was named by mistake, or after a fail-over, keeps nothing a
   await server.call('REPLICAOF', 'NO', 'ONE')
   expect((await comesBack(running, durable('d'))).connected).toBe(true)
 })
+
+test('what is published before the stored sessions are known waits for them', async () => {
+  const server = await serverWith('--appendonly', 'yes', '--appendfsync', 'always')
+  const before = await brokerOn({ url: server.url })
+  const reader = await connect(before, durable('reader'))
+  await reader.subscribeAsync('kept', { qos: 1 })
+  await reader.endAsync()
+  await before.stop()
+  await server.kill()
+
+  const running = await brokerOn({ url: server.url })
+  const writer = await connect(running, { clientId: 'writer' })
+  let acknowledged = false
+  const during = writer.publishAsync('kept', 'early', { qos: 1 }).then(() => {
+    acknowledged = true
+  })
+  await servesCleanSessions(running)
+  expect(acknowledged).toBe(false)
+  await server.start()
+  await during
+  const got: string[] = []
+  const again = await comesBack(running, durable('reader'))
+  again.on('message', (_topic, payload) => got.push(String(payload)))
+  await expect.poll(() => got).toEqual(['early'])
+})
