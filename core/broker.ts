@@ -16,6 +16,7 @@ import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
 import { ReasonCode } from './reason.ts'
+import { RepeatedErrors } from './repeated-errors.ts'
 import { Dispatcher, type Outcome } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
 import { isTopicName } from './routing/topic.ts'
@@ -103,6 +104,7 @@ export class Broker {
   readonly listeners: ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
   readonly log: Log
+  readonly #repeated: RepeatedErrors
   /** `clock.now()`, at most `tickMs` old. */
   now: number
   /** Kept beside the hooks, so that the hot path asks a field. */
@@ -152,6 +154,7 @@ export class Broker {
     this.troubles = new StoreTroubles(this)
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
+    this.#repeated = new RepeatedErrors(clock, this.log)
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
@@ -239,6 +242,7 @@ export class Broker {
     } catch (error) {
       this.troubles.say(error)
     }
+    this.#repeated.tell()
   }
 
   #tapped(hook: string): void {
@@ -420,8 +424,9 @@ export class Broker {
   report(error: Error): void {
     if (error instanceof TapError) {
       this.counters.tapErrors += 1
-      this.log.error({ plugin: error.plugin, hook: error.hook, err: error.cause ?? error }, error.message)
-    } else {
+      if (this.#repeated.admits(`${error.plugin} at ${error.hook}`))
+        this.log.error({ plugin: error.plugin, hook: error.hook, err: error.cause ?? error }, error.message)
+    } else if (this.#repeated.admits((error as NodeJS.ErrnoException).code ?? error.name)) {
       this.log.error({ err: error }, error.message)
     }
     // A tap on onError that fails is logged only: told of its own failure, it would fail again, and so on.
