@@ -130,7 +130,9 @@ export class RedisBus implements Bus {
     if (this.#dead !== null) this.#inherit(this.#dead)
     this.#dead = null
     this.#reader = new StreamReader(this.#options, this.#lanes.keys.log, false, {
-      entries: entries => this.#guard(() => entries.forEach(entry => this.#logged(entry))),
+      entries: entries => {
+        for (const entry of entries) this.#guard(() => this.#logged(entry))
+      },
       missed: () => void this.#missed(),
       resumed: () => {},
     })
@@ -155,7 +157,9 @@ export class RedisBus implements Bus {
   #openInbox(): void {
     this.#inbox?.stop()
     this.#inbox = new StreamReader(this.#options, this.#lanes.keys.inbox(this.node, this.#members!.boot), true, {
-      entries: entries => this.#guard(() => entries.forEach(entry => this.#received(entry.get('d')!))),
+      entries: entries => {
+        for (const entry of entries) this.#guard(() => this.#received(entry.get('d')!))
+      },
       missed: () => this.#log.warn('what other nodes posted to this one was lost by a fail-over of Redis; see redis.waitReplicas'),
       resumed: () => {},
     })
@@ -324,8 +328,12 @@ export class RedisBus implements Bus {
     this.#announcing = []
     this.#announced = []
     this.#append('b', { b: this.#members!.boot, r: records }, true).then(
-      () => waiting.forEach(({ resolve }) => resolve()),
-      error => waiting.forEach(({ reject }) => reject(error)),
+      () => {
+        for (const { resolve } of waiting) resolve()
+      },
+      error => {
+        for (const { reject } of waiting) reject(error)
+      },
     )
   }
 
