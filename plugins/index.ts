@@ -33,7 +33,12 @@ export const plugins = defineCatalogue({
       load: async () => (await import('./redis/plugin.ts')).redis,
     },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
-    cluster: { options: clusterOptions, requires: ['bus'], load: async () => (await import('./cluster/plugin.ts')).cluster },
+    cluster: {
+      options: clusterOptions,
+      requires: ['bus'],
+      offInTestMode: true,
+      load: async () => (await import('./cluster/plugin.ts')).cluster,
+    },
     authCertificate: {
       options: authCertificateOptions,
       load: async () => (await import('./auth-certificate/plugin.ts')).authCertificate,

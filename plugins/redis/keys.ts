@@ -105,12 +105,12 @@ export class Keys {
 
   /** A hash: the living nodes of the cluster. */
   get members(): string {
-    return `${this.#prefixes.clusterSessionHashKey}:{cluster}:members`
+    return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:members`
   }
 
   /** A stream: what happens to sessions and what nodes announce, in the order that all nodes see. */
   get log(): string {
-    return `${this.#prefixes.clusterSessionHashKey}:{cluster}:log`
+    return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:log`
   }
 
   /** A stream: what is posted to one run of a node. */
