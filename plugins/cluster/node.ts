@@ -43,6 +43,8 @@ export class ClusterNode implements Forwarder {
   readonly #wills = new Set<string>()
   readonly #connections = new Map<number, Client>()
   #connection = 0
+  /** Messages that other nodes have sent to this one. */
+  received = 0
   readonly #startedAt: number
 
   constructor(broker: Broker, bus: Bus) {
@@ -179,6 +181,7 @@ export class ClusterNode implements Forwarder {
 
   #received(frame: Buffer): void {
     for (const { body, plain, picks } of unpack(frame)) {
+      this.received += 1
       this.#broker.dispatcher.receive(decodeMessage(body, 'peer'), plain, picks)
     }
   }

@@ -75,7 +75,9 @@ export class RedisBus implements Bus {
   }
 
   nodes(): readonly Node[] {
-    return this.#members?.nodes ?? []
+    // Once it runs, the log says it before the next sign of life does.
+    if (this.#reader === null) return this.#members?.nodes ?? []
+    return [{ name: this.node, boot: this.#members!.boot, facts: this.#terms!.facts() }, ...this.#peers.values()]
   }
 
   async open(events: BusEvents, terms: BusTerms): Promise<void> {
@@ -280,7 +282,7 @@ export class RedisBus implements Bus {
 
   async #missed(): Promise<void> {
     this.#log.warn('the log of the cluster has gone on without this node, which reads all sessions and routes anew')
-    const living = new Map(this.nodes().map(node => [node.name, node]))
+    const living = new Map(this.#members!.nodes.map(node => [node.name, node]))
     for (const [name, node] of this.#peers) {
       if (living.get(name)?.boot === node.boot) continue
       this.#peers.delete(name)

@@ -172,7 +172,8 @@ export class RedisSessions implements SessionStore {
 
   #noted(from: string, { kind, clientId, epoch, more }: Note): void {
     const owned = this.#owned.get(clientId)
-    if (owned !== undefined && owned.epoch >= epoch) return
+    // Whoever ends a session does so in its owner's time, and everything else comes from a later owner.
+    if (owned !== undefined && (kind === 'e' ? owned.epoch > epoch : owned.epoch >= epoch)) return
     if (kind === 'e') {
       this.#owned.delete(clientId)
       this.#known.delete(clientId)

@@ -44,6 +44,8 @@ export class StreamReader {
   /** Begins behind `position`. */
   start(position: string): void {
     this.#position = position
+    // Whoever starts it has just had an answer.
+    this.connected = true
     const client = createClient(this.#options, 'blocking')
     this.#client = client
     client.on('error', () => {})
@@ -84,7 +86,6 @@ export class StreamReader {
       this.#key,
       this.#position,
     ])) as [Buffer, [Buffer, Buffer[]][]][] | null
-    this.connected = true
     if (this.#stopped || reply === null) return
     const entries = reply[0]![1]
     this.#events.entries(entries.map(([, fields]) => fieldsOf(fields)))
@@ -93,21 +94,30 @@ export class StreamReader {
     if (this.#trims) client.callBuffer('XTRIM', this.#key, 'MINID', next(this.#position)).catch(() => {})
   }
 
-  // A server that hangs gives no answer at all, not even the empty one that is due.
-  async #watched(client: Redis | Cluster, [name, ...parts]: readonly [string, ...(string | number)[]]): Promise<unknown> {
-    const timer = setTimeout(() => client.disconnect(true), blockMs + this.#options.commandTimeout)
-    try {
-      return await client.callBuffer(name, ...parts)
-    } finally {
-      clearTimeout(timer)
-    }
+  // A server that hangs gives no answer at all, not even the empty one that is due; and ioredis never settles what was asked on a
+  // connection that has broken, where it is told not to ask again.
+  #watched(client: Redis | Cluster, [name, ...parts]: readonly [string, ...(string | number)[]]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const done = (): void => {
+        clearTimeout(timer)
+        client.off('close', broken)
+      }
+      const broken = (): void => {
+        done()
+        reject(new Error('the connection has broken'))
+      }
+      const timer = setTimeout(() => client.disconnect(true), blockMs + this.#options.commandTimeout)
+      client.once('close', broken)
+      client.callBuffer(name, ...parts).then(resolve, reject).finally(done)
+    })
   }
 
   async #check(client: Redis | Cluster): Promise<void> {
     const { last, first } = await bounds(parts => this.#watched(client, parts), this.#key)
     this.#checked = true
+    this.connected = true
     const lost = compare(last, this.#position) < 0
-    const trimmed = !this.#trims && first !== null && compare(first, this.#position) > 0 && compare(last, this.#position) > 0
+    const trimmed = !this.#trims && this.#position !== '0-0' && first !== null && compare(first, this.#position) > 0 && compare(last, this.#position) > 0
     if (lost) this.#position = last
     if (lost || trimmed) this.#events.missed()
     this.#events.resumed()

@@ -26,7 +26,7 @@ export class TestNode {
       socket: false,
       brokerId: name,
       redis,
-      cluster: {},
+      cluster: { heartbeat: 100, expiry: 1000 },
       ...config,
     } as Config).start()
     onTestFinished(() => running.stop())
@@ -42,9 +42,9 @@ export class TestNode {
   }
 
   /** Waits until this node knows that another one wants messages of a topic. */
-  async wants(topic: string, other: string, wants = true): Promise<void> {
+  async wants(topic: string, other: TestNode, wants = true): Promise<void> {
     const route = () => this.cluster.peers.router.route(topic)
-    await eventually(() => route().targets.some(({ subscriber }) => subscriber.clientId === other) === wants)
+    await eventually(() => route().targets.some(({ subscriber }) => subscriber.clientId === other.name) === wants)
   }
 
   /** A client that has its CONNACK. */
@@ -69,11 +69,20 @@ export class TestNode {
   }
 }
 
-/** A real Redis and brokers `n1`, `n2`… on it. All stop when the test has finished. */
-export async function startNodes(count: number, config: Config = {}): Promise<{ redis: RedisServer; nodes: TestNode[] }> {
+/** Brokers `n1`, `n2`… on a Redis of their own. All stop when the test has finished. */
+export async function startNodes(count: 1, config?: Config): Promise<[TestNode]>
+export async function startNodes(count: 2, config?: Config): Promise<[TestNode, TestNode]>
+export async function startNodes(count: 3, config?: Config): Promise<[TestNode, TestNode, TestNode]>
+export async function startNodes(count: number, config: Config = {}): Promise<TestNode[]> {
+  return (await startOnRedis(count, config)).nodes
+}
+
+/** The same, where the test has to do with Redis itself. */
+export async function startOnRedis(count: number, config: Config = {}): Promise<{ redis: RedisServer; nodes: TestNode[] }> {
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
   const nodes: TestNode[] = []
   for (let i = 1; i <= count; i++) nodes.push(await TestNode.start(`n${i}`, { url: redis.url }, config))
+  for (const node of nodes) await eventually(() => node.broker.services.get('bus').nodes().length === count)
   return { redis, nodes }
 }
