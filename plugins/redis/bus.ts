@@ -44,12 +44,15 @@ export class RedisBus implements Bus {
   #telling: [channel: string, frame: Buffer][] = []
   #tellingBytes = 0
   #timer: Timer | null = null
+  #keeping: Timer | null = null
   #signing = false
   #joined = false
   #joining: Promise<void> | null = null
   #running = false
   #stopped = false
   #dead: Node | null = null
+  /** The tables that this node has rows in. */
+  readonly #tables = new Set<string>()
   /** The log's end when this node joined. */
   #start = '0-0'
   /** Messages told to other nodes that did not get away. */
@@ -117,6 +120,9 @@ export class RedisBus implements Bus {
     }
     this.#joined = true
     this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
+    this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => {
+      for (const table of this.#tables) this.#keep(table).catch(() => {})
+    })
     this.#openInbox()
     if (this.#running) this.#begin()
   }
@@ -181,14 +187,13 @@ export class RedisBus implements Bus {
     if (this.#stopped) return
     this.#stopped = true
     this.#timer?.cancel()
+    this.#keeping?.cancel()
     this.#reader?.stop()
     this.#inbox?.stop()
     this.#wire?.disconnect()
     if (!this.#joined || !this.#lanes.link.up) return
     await this.#members!.leave().catch(() => {})
-    const { keys, link } = this.#lanes
-    const inbox = keys.inbox(this.node, this.#members!.boot)
-    await link.send(inbox, [['del', inbox]], false)
+    await this.#clear({ name: this.node, boot: this.#members!.boot, facts: {} }).catch(() => {})
   }
 
   // ---- signs of life
@@ -275,9 +280,9 @@ export class RedisBus implements Bus {
   }
 
   #inherit(node: Node): void {
-    void Promise.resolve(this.#events!.inherited(node)).catch(error =>
-      this.#log.error({ err: error as Error }, `what node ${node.name} has left could not be dealt with`),
-    )
+    Promise.resolve(this.#events!.inherited(node))
+      .then(() => this.#clear(node))
+      .catch(error => this.#log.error({ err: error as Error }, `what node ${node.name} has left could not be dealt with`))
   }
 
   async #missed(): Promise<void> {
@@ -422,15 +427,26 @@ export class RedisBus implements Bus {
 
   async setRow(table: string, key: string, value: Buffer | null): Promise<void> {
     const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
-    if (value === null) await this.#sessions.writes.command('hdel', hash, [key])
-    else await this.#sessions.writes.command('hset', hash, [key, value], { bytes: 200 + key.length + value.length })
+    if (value === null) {
+      await this.#sessions.writes.command('hdel', hash, [key])
+      return
+    }
+    await this.#sessions.writes.command('hset', hash, [key, value], { bytes: 200 + key.length + value.length })
+    if (this.#tables.has(table)) return
+    this.#tables.add(table)
+    await this.#keep(table)
   }
 
-  /** Keeps this node's own tables from being cleared away as those of a node that nobody buried. */
-  async keepTables(tables: readonly string[]): Promise<void> {
-    for (const table of tables) {
-      await this.#sessions.writes.command('pexpire', this.#lanes.keys.table(this.node, this.#members!.boot, table), [tableLifeMs])
-    }
+  // A table is deleted with its node; should nobody ever see that node's end, Redis itself clears it away.
+  async #keep(table: string): Promise<void> {
+    const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
+    await this.#sessions.writes.command('pexpire', hash, [tableLifeMs])
+  }
+
+  async #clear({ name, boot }: Node): Promise<void> {
+    const { keys } = this.#lanes
+    const left = [keys.inbox(name, boot), ...[...this.#tables].map(table => keys.table(name, boot, table))]
+    await Promise.all(left.map(key => this.#sessions.writes.command('del', key, [])))
   }
 
   async agree(name: string, value: string): Promise<string> {

@@ -108,7 +108,10 @@ export class StreamReader {
       }
       const timer = setTimeout(() => client.disconnect(true), blockMs + this.#options.commandTimeout)
       client.once('close', broken)
-      client.callBuffer(name, ...parts).then(resolve, reject).finally(done)
+      client
+        .callBuffer(name, ...parts)
+        .then(resolve, reject)
+        .finally(done)
     })
   }
 
@@ -117,7 +120,8 @@ export class StreamReader {
     this.#checked = true
     this.connected = true
     const lost = compare(last, this.#position) < 0
-    const trimmed = !this.#trims && this.#position !== '0-0' && first !== null && compare(first, this.#position) > 0 && compare(last, this.#position) > 0
+    const trimmed =
+      !this.#trims && this.#position !== '0-0' && first !== null && compare(first, this.#position) > 0 && compare(last, this.#position) > 0
     if (lost) this.#position = last
     if (lost || trimmed) this.#events.missed()
     this.#events.resumed()

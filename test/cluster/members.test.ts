@@ -1,10 +1,13 @@
 import { expect, test } from 'vitest'
+import { startOnRedis, TestNode } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
-import { startNodes, startOnRedis, TestNode } from '../support/cluster.ts'
 
 test('a node whose name a living one has does not start, and says why', async () => {
   const { redis } = await startOnRedis(1)
-  await expect(TestNode.start('n1', { url: redis.url })).rejects.toMatchObject({ code: 'ERR_NODE_TWICE', message: expect.stringContaining('brokerId') })
+  await expect(TestNode.start('n1', { url: redis.url })).rejects.toMatchObject({
+    code: 'ERR_NODE_TWICE',
+    message: expect.stringContaining('brokerId'),
+  })
 })
 
 test('a node that was killed and is started again before its record expired gets in', async () => {
@@ -14,11 +17,17 @@ test('a node that was killed and is started again before its record expired gets
   await redis.call('HSET', 'mqttx.session.key:cluster:{all}:members', 'n3', JSON.stringify({ b: 'gone', c: 5, f: {} }))
   const again = await TestNode.start('n3', { url: redis.url })
   await eventually(() => again.broker.services.get('bus').nodes().length === 3)
-  await eventually(() => b.broker.services.get('bus').nodes().some(({ name, boot }) => name === 'n3' && boot !== 'gone'))
+  await eventually(() =>
+    b.broker.services
+      .get('bus')
+      .nodes()
+      .some(({ name, boot }) => name === 'n3' && boot !== 'gone'),
+  )
 })
 
 test('a node that goes in good order takes its routes and group members with it at once', async () => {
-  const [a, b] = await startNodes(2)
+  const { redis, nodes } = await startOnRedis(2)
+  const [a, b] = nodes as [TestNode, TestNode]
   const reader = await b.connect()
   await reader.subscribe(['t', '$share/g/t'], 1)
   await a.wants('t', b)
@@ -26,7 +35,13 @@ test('a node that goes in good order takes its routes and group members with it 
   await b.running.stop()
   await a.wants('t', b, false)
   await eventually(() => a.broker.router.groupOf('$share/g/t') === undefined)
-  expect(a.broker.services.get('bus').nodes().map(({ name }) => name)).toEqual(['n1'])
+  expect(
+    a.broker.services
+      .get('bus')
+      .nodes()
+      .map(({ name }) => name),
+  ).toEqual(['n1'])
+  expect((await redis.call('KEYS', '*:n2:*')) as string[]).toEqual([])
 })
 
 test('all nodes have the same enableInnerCache, or the one that differs does not start and names the cure', async () => {

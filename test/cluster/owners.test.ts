@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { eventually } from '../support/eventually.ts'
 import { startNodes, type TestNode } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
 
 const kinds = {
   clean: { cleanStart: true },
@@ -102,19 +102,22 @@ test('an owner that has lost its session can change nothing of it any more', asy
   await eventually(() => b.broker.roster.get('c')!.subscriptions.has('t'))
 })
 
-test.each(pairs)('a will of a client of a %s session that comes again elsewhere, with a %s one, is published once', async (first, second) => {
-  const [a, b] = await startNodes(2)
-  const watcher = await b.connect()
-  await watcher.subscribe('will', 1)
-  await a.wants('will', b)
-  const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const }
-  const old = await a.connect({ clientId: 'c', ...kinds[first], will })
-  await b.connect({ clientId: 'c', ...kinds[second] })
-  await old.closed
-  // [MQTT-3.1.2-8]: a take-over is no DISCONNECT, so a will without delay is due.
-  expect((await watcher.receive()).payload.toString()).toBe('gone')
-  expect(await watcher.payloads()).toEqual([])
-})
+test.each(pairs)(
+  'a will of a client of a %s session that comes again elsewhere, with a %s one, is published once',
+  async (first, second) => {
+    const [a, b] = await startNodes(2)
+    const watcher = await b.connect()
+    await watcher.subscribe('will', 1)
+    await a.wants('will', b)
+    const will = { topic: 'will', payload: Buffer.from('gone'), qos: 1 as const }
+    const old = await a.connect({ clientId: 'c', ...kinds[first], will })
+    await b.connect({ clientId: 'c', ...kinds[second] })
+    await old.closed
+    // [MQTT-3.1.2-8]: a take-over is no DISCONNECT, so a will without delay is due.
+    expect((await watcher.receive()).payload.toString()).toBe('gone')
+    expect(await watcher.payloads()).toEqual([])
+  },
+)
 
 test('rights that are changed at one node hold at all, and so does a kick', async () => {
   const [a, b] = await startNodes(2, { enableTopicSubPubSecure: true })

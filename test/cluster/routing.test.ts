@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { eventually } from '../support/eventually.ts'
 import { startNodes, startOnRedis, TestNode } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
 
 const durable = { cleanStart: false, properties: { sessionExpiry: 3600 } }
 
@@ -117,7 +117,10 @@ test('an unsubscription and an end of a connection take the route away at all no
 test('a node that comes later learns the routes that are there', async () => {
   const { redis, nodes } = await startOnRedis(1)
   const reader = await nodes[0]!.connect()
-  await reader.subscribe(Array.from({ length: 1500 }, (_, i) => `t/${i}`), 1)
+  await reader.subscribe(
+    Array.from({ length: 1500 }, (_, i) => `t/${i}`),
+    1,
+  )
   const late = await TestNode.start('late', { url: redis.url })
   await late.wants('t/1499', nodes[0]!)
   await eventually(() => late.cluster.peers.size === 1500)

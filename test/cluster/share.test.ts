@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { Packet, PublishPacket } from '../../core/protocol/packets.ts'
-import { eventually } from '../support/eventually.ts'
 import type { TestClient } from '../support/client.ts'
 import { startNodes, type TestNode } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
 
 const durable = { cleanStart: false, properties: { sessionExpiry: 3600 } }
 
@@ -12,7 +12,9 @@ async function members(node: TestNode, count: number): Promise<void> {
 }
 
 function got(client: TestClient): string[] {
-  return (client.heard as Packet[]).filter(packet => packet.type === PacketType.Publish).map(packet => (packet as PublishPacket).payload.toString())
+  return (client.heard as Packet[])
+    .filter(packet => packet.type === PacketType.Publish)
+    .map(packet => (packet as PublishPacket).payload.toString())
 }
 
 test.each([
