@@ -1,3 +1,4 @@
+import type { Forwarder } from './cluster/forwarder.ts'
 import type { Settings } from './config/settings.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
 import { AttemptGate } from './connection/attempt-gate.ts'
@@ -94,6 +95,8 @@ export class Broker {
   readonly withheld: Set<Acknowledger>
   /** What the stores could not do. */
   readonly troubles: StoreTroubles
+  /** Connects this broker with other nodes; null: it is alone. */
+  forwarder: Forwarder | null
   /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
   readonly slowPublishersMs: number
   /** The package's version. */
@@ -152,6 +155,7 @@ export class Broker {
     this.slowed = new Set()
     this.withheld = new Set()
     this.troubles = new StoreTroubles(this)
+    this.forwarder = null
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.#repeated = new RepeatedErrors(clock, this.log)
@@ -191,10 +195,21 @@ export class Broker {
   /**
    * Gives other rights to a client by its id, or to all of a user, while they are connected. What they subscribed to and may no longer
    * is taken away, and so are messages that wait for them; sessions without a connection are treated alike, as far as this broker
-   * has seen them. Holds until the next CONNECT, which is authenticated anew. Returns how many sessions it concerns.
+   * has seen them; in a cluster all its nodes do so. Holds until the next CONNECT, which is authenticated anew. Returns how many
+   * sessions of this node it concerns.
    */
   setRights(whom: Whom, rights: Rights | null): number {
-    return this.authority.setRights(whom, rights)
+    const count = this.authority.setRights(whom, rights)
+    this.forwarder?.rightsChanged(whom, rights)
+    return count
+  }
+
+  /** Disconnects a client (0x98), in a cluster wherever it is. Its session stays as long as it asked for. `true`: it was connected here. */
+  kick(clientId: string): boolean {
+    const client = this.clientOf(clientId)
+    client?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
+    if (client === undefined) this.forwarder?.kicked(clientId)
+    return client !== undefined
   }
 
   /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
@@ -222,6 +237,8 @@ export class Broker {
           session?.backlog?.pump()
         },
         found: subscriber => this.roster.found(subscriber),
+        changed: change => this.roster.changed(change),
+        gone: session => this.roster.gone(session),
       },
       this.queueLimits,
     )

@@ -1,3 +1,4 @@
+import type { Bus } from './cluster/bus.ts'
 import type { HttpRoutes } from './listening/http-routes.ts'
 import type { Log } from './log.ts'
 import type { RetainedStore } from './routing/retained.ts'
@@ -10,6 +11,8 @@ export interface ServiceMap {
   sessions: SessionStore
   /** Retained messages; the same owners. */
   retained: RetainedStore
+  /** How the nodes of a cluster speak with one another: `redis` owns it. */
+  bus: Bus
   /** Where log lines go. */
   log: Log
   /** The certificates of the section `ssl`, for every listener that does not say otherwise. */

@@ -2,6 +2,7 @@ import { defineCatalogue } from '../core/config/catalogue.ts'
 import { authCertificateOptions } from './auth-certificate/options.ts'
 import { authFileOptions } from './auth-file/options.ts'
 import { authHttpOptions } from './auth-http/options.ts'
+import { clusterOptions } from './cluster/options.ts'
 import { diskOptions } from './disk/options.ts'
 import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
@@ -26,8 +27,18 @@ export const plugins = defineCatalogue({
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
     limits: { options: limitsOptions, load: async () => (await import('./limits/plugin.ts')).limits },
     disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/plugin.ts')).disk },
-    redis: { options: redisOptions, provides: ['sessions', 'retained'], load: async () => (await import('./redis/plugin.ts')).redis },
+    redis: {
+      options: redisOptions,
+      provides: ['sessions', 'retained', 'bus'],
+      load: async () => (await import('./redis/plugin.ts')).redis,
+    },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
+    cluster: {
+      options: clusterOptions,
+      requires: ['bus'],
+      offInTestMode: true,
+      load: async () => (await import('./cluster/plugin.ts')).cluster,
+    },
     authCertificate: {
       options: authCertificateOptions,
       load: async () => (await import('./auth-certificate/plugin.ts')).authCertificate,

@@ -141,6 +141,9 @@ async function establish(client: Client, packet: ConnectPacket, authData: Buffer
   if (client.closed) return broker.roster.leave(session, client, false)
   broker.roster.revoke(session, denied)
   client.will = will
+  broker.forwarder?.connected(session)
+  // Its owner has been lost with it, and nobody else knows of it any more.
+  if (claim.orphanedWill != null) broker.wills.publish(client.clientId, claim.orphanedWill)
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
   if (authority.changes !== changes && session.client === client) authority.recheck(session)
 }

@@ -47,11 +47,11 @@ export function encodeMessage(message: Message, before = 0): Buffer {
   return bytes
 }
 
-/** Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. */
-export function decodeMessage(bytes: Buffer): Message {
+/** Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. `as`: an origin of the reader's own. */
+export function decodeMessage(bytes: Buffer, as?: Origin): Message {
   const reader = open(bytes)
   const flags = reader.byte()
-  const origin = origins[flags >>> 3]
+  const origin = as ?? origins[flags >>> 3]
   if (origin === undefined || (flags & 3) === 3) throw new StoredFormatError('not a stored message')
   const receivedAt = bytes.readDoubleBE(reader.at)
   reader.at += 8

@@ -13,6 +13,12 @@ export interface Outcome {
   receipt: Receipt | null
 }
 
+/** The member of a shared group, `$share/{name}/{filter}`, that gets a message. */
+export interface Pick {
+  readonly group: string
+  readonly clientId: string
+}
+
 /** Who is to have a message that is being dispatched, as far as is known yet. */
 interface Collected {
   readonly targets: AppendTarget[]
@@ -81,6 +87,42 @@ export class Dispatcher {
     outcome.matched = targets.length > 0 || groups.length > 0
     outcome.receipt = receipt
     return outcome
+  }
+
+  /**
+   * What another node has accepted and kept: it goes to those who are connected here. Where the store keeps it for one of them, that node
+   * has seen to it; of shared groups it names the members that it has picked.
+   */
+  receive(message: Message, plain: boolean, picks: readonly Pick[]): void {
+    const outer = this.#begin()
+    try {
+      const broker = this.#broker
+      const route = broker.router.route(message.topic)
+      let receipt: Receipt | null = null
+      if (broker.routeUsed) {
+        receipt = new Receipt()
+        broker.hooks.onRoute.call(message, route, receipt)
+      }
+      const publisher = broker.roster.get(message.clientId) ?? null
+      for (const target of plain ? route.targets : []) {
+        const { client, durable } = target.subscriber
+        if (client === null || (durable && Math.min(message.qos, target.qos) > 0)) continue
+        receipt = this.#toTarget(message, target, publisher, receipt)
+      }
+      for (const { group: key, clientId } of picks) receipt = this.#toPicked(message, key, clientId, receipt)
+      if (this.#targets.length > 0) receipt = this.#append(message, null, receipt)
+      receipt?.release()
+    } finally {
+      this.#end(outer, message)
+    }
+  }
+
+  #toPicked(message: Message, key: string, clientId: string, receipt: Receipt | null): Receipt | null {
+    const group = this.#broker.router.groupOf(key)
+    const member = group?.members.find(({ subscriber }) => subscriber.clientId === clientId && subscriber.client !== null)
+    if (member !== undefined) return this.#toMember(message, key, member, receipt)
+    // It has gone meanwhile: somebody else of its group.
+    return group === undefined ? this.#toNobody(message, key, receipt) : this.#toGroup(message, group, receipt)
   }
 
   /** A message that goes nowhere, of which only the QoS 2 identifier is remembered. */
@@ -152,14 +194,19 @@ export class Dispatcher {
 
   #toGroup(message: Message, group: ShareGroup<Session>, receipt: Receipt | null): Receipt | null {
     const member = pick(this.#broker, group, message)
-    if (member === undefined) {
-      this.#broker.drop(`$share/${group.name}/${group.filter}`, message, 'noMember')
-      return receipt
-    }
+    return member === undefined ? this.#toNobody(message, group.key, receipt) : this.#toMember(message, group.key, member, receipt)
+  }
+
+  #toNobody(message: Message, key: string, receipt: Receipt | null): Receipt | null {
+    this.#broker.drop(key, message, 'noMember')
+    return receipt
+  }
+
+  #toMember(message: Message, key: string, member: Member<Session>, receipt: Receipt | null): Receipt | null {
     const { subscriber, subscription } = member
     const qos = Math.min(message.qos, subscription.qos) as QoS
     const retain = subscription.retainAsPublished && message.retain
-    return this.#toSession(subscriber, message, qos, retain, identifiersOf(member), group.key, receipt)
+    return this.#toSession(subscriber, message, qos, retain, identifiersOf(member), key, receipt)
   }
 
   #toSession(
@@ -171,6 +218,9 @@ export class Dispatcher {
     group: string | null,
     receipt: Receipt | null,
   ): Receipt | null {
+    if (session.elsewhere !== null && group !== null && (qos === 0 || !session.durable)) {
+      return this.#broker.forwarder?.toMember(message, session, group, qos, receipt) ?? receipt
+    }
     if (qos === 0 && !session.queuesQoS0) {
       session.deliverNow(message, retain, identifiers)
       return receipt

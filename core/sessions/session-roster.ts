@@ -5,7 +5,7 @@ import type { Subscription } from '../routing/subscription.ts'
 import { Departures } from './departures.ts'
 import type { Waiting } from './message-queue.ts'
 import { Session } from './session.ts'
-import type { Claim, EndedSession, StoredSubscriber } from './session-store.ts'
+import type { Claim, EndedSession, SessionChange, SessionKey, StoredSubscriber } from './session-store.ts'
 
 /** The sessions that this broker knows, with and without a connection, and how they begin, pass on and end. */
 export class SessionRoster {
@@ -40,12 +40,93 @@ export class SessionRoster {
   }
 
   /** One stored session; where a connection has its client id by now, that one's session is the newer. */
-  found({ clientId, subscriptions }: StoredSubscriber): void {
+  found({ clientId, subscriptions, node = null, epoch = 0 }: StoredSubscriber): void {
     if (this.#sessions.has(clientId)) return
+    const session = this.#stored(clientId)
+    session.moved(node, epoch)
+    for (const subscription of subscriptions) this.subscribe(session, subscription)
+  }
+
+  #stored(clientId: string): Session {
     const session = new Session(this.#broker, clientId)
     session.durable = true
     this.#sessions.set(clientId, session)
-    for (const subscription of subscriptions) this.subscribe(session, subscription)
+    return session
+  }
+
+  /** Reads all stored sessions anew: what other nodes have done to them may have been missed. */
+  async reload(): Promise<void> {
+    const before = new Set<Session>()
+    for (const session of this.#sessions.values()) if (session.durable && session.client === null) before.add(session)
+    for await (const subscriber of this.#broker.sessions.sessions()) {
+      const { clientId, subscriptions, node = null, epoch = 0 } = subscriber
+      const known = this.#sessions.get(clientId)
+      if (known !== undefined) before.delete(known)
+      if (known === undefined) this.found(subscriber)
+      else if (known.client !== null) this.changed({ clientId, epoch, node })
+      else if (epoch >= known.epoch) {
+        known.moved(node, epoch)
+        this.#reconcile(known, subscriptions)
+      }
+    }
+    for (const session of before) {
+      if (session.client === null && this.#sessions.get(session.clientId) === session) this.#forget(session)
+    }
+  }
+
+  /** Another node has done something to a stored session. */
+  changed({ clientId, epoch, node, subscribed, unsubscribed }: SessionChange): void {
+    let session = this.#sessions.get(clientId)
+    if (session?.client != null) {
+      if (session.durable ? epoch <= session.epoch : node === undefined || node === null) return
+      if (!session.durable && !session.announced) {
+        // Its connection is the later one, and a clean one: nothing stays stored under its name.
+        this.#endStored(clientId)
+        return
+      }
+      this.lose(session)
+      session = this.#sessions.get(clientId)
+    }
+    session ??= this.#stored(clientId)
+    if (epoch < session.epoch) return
+    if (node !== undefined) session.moved(node, epoch)
+    for (const filter of unsubscribed ?? []) this.unsubscribe(session, filter)
+    for (const subscription of subscribed ?? []) this.subscribe(session, subscription)
+  }
+
+  /** A stored session has ended at another node, or by its hand. */
+  gone({ clientId, epoch }: SessionKey): void {
+    const session = this.#sessions.get(clientId)
+    if (session === undefined || !session.durable || epoch < session.epoch) return
+    if (session.client !== null) this.lose(session)
+    if (this.#sessions.get(clientId) === session) this.#forget(session)
+  }
+
+  /** Another node has this client now: the connection here ends. */
+  lose(session: Session): void {
+    const { client } = session
+    if (client === null) return
+    // Whoever claims a stored session has taken its will with it.
+    if (session.durable) client.will = null
+    client.close(ReasonCode.SessionTakenOver, 'another connection, at another broker, uses this client id')
+  }
+
+  #endStored(clientId: string): void {
+    const request = { clientId, node: this.#broker.settings.brokerId, cleanStart: true, expiryMs: 0, will: null }
+    void Promise.resolve(this.#broker.sessions.claim(request)).then(
+      ({ ended }) => ended !== null && this.sessionEnded(ended, null),
+      error => this.#broker.troubles.say(error),
+    )
+  }
+
+  // What the store says is what counts.
+  #reconcile(session: Session, subscriptions: readonly Subscription[]): void {
+    const filters = new Set(subscriptions.map(({ filter }) => filter))
+    for (const filter of [...session.subscriptions.keys()]) if (!filters.has(filter)) this.unsubscribe(session, filter)
+    for (const subscription of subscriptions) {
+      const held = session.subscriptions.get(subscription.filter)
+      if (held === undefined || !isSame(held, subscription)) this.subscribe(session, subscription)
+    }
   }
 
   /** Runs one at a time for each client id. */
@@ -84,6 +165,9 @@ export class SessionRoster {
       session = new Session(this.#broker, clientId)
       this.#sessions.set(clientId, session)
       for (const subscription of claim.subscriptions) this.subscribe(session, subscription)
+    } else if (this.#broker.forwarder !== null) {
+      // Another node may have had it meanwhile.
+      this.#reconcile(session, claim.subscriptions)
     }
     session.open(client, claim, expiryMs)
     return session
@@ -93,6 +177,7 @@ export class SessionRoster {
   leave(session: Session, client: Client, publishWill: boolean): void {
     const { will } = client
     client.will = null
+    this.#broker.forwarder?.disconnected(session)
     for (const filter of session.temporary ?? []) this.unsubscribe(session, filter)
     session.temporary = null
     if (session.durable && session.expiryMs > 0) {
@@ -150,6 +235,9 @@ export class SessionRoster {
   subscribe(session: Session, subscription: Subscription): void {
     // It may have ended while the store was asked.
     if (this.#sessions.get(session.clientId) !== session) return
+    const { forwarder } = this.#broker
+    if (forwarder !== null && session.client !== null)
+      forwarder.subscribed(session, subscription, session.subscriptions.get(subscription.filter))
     session.subscriptions.set(subscription.filter, subscription)
     this.#broker.router.subscribe(session, subscription)
   }
@@ -170,7 +258,22 @@ export class SessionRoster {
   }
 
   unsubscribe(session: Session, filter: string): void {
+    const { forwarder } = this.#broker
+    if (forwarder !== null && session.client !== null) {
+      const held = session.subscriptions.get(filter)
+      if (held !== undefined) forwarder.unsubscribed(session, held)
+    }
     session.subscriptions.delete(filter)
     this.#broker.router.unsubscribe(session, filter)
   }
+}
+
+function isSame(a: Subscription, b: Subscription): boolean {
+  return (
+    a.qos === b.qos &&
+    a.noLocal === b.noLocal &&
+    a.retainAsPublished === b.retainAsPublished &&
+    a.retainHandling === b.retainHandling &&
+    a.identifier === b.identifier
+  )
 }

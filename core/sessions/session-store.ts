@@ -63,6 +63,8 @@ export interface Claim {
   readonly queued: { readonly messages: number; readonly bytes: number }
   /** What the session that this claim ended leaves behind. */
   readonly ended: EndedSession | null
+  /** A will without a delay whose owner has not been heard of since: nobody else will send it. Absent and null alike: none. */
+  readonly orphanedWill?: StoredWill | null
 }
 
 /** One message in a session's queue, from `append` until its handshake is over. */
@@ -132,6 +134,10 @@ export interface SessionStoreEvents {
   appended(clientId: string): void
   /** A session that `sessions()` could not tell of, because the store was away at start. */
   found?(subscriber: StoredSubscriber): void
+  /** Another node changed a stored session, or owns it, as of `epoch`; what is left out is as it was. */
+  changed?(change: SessionChange): void
+  /** A stored session has ended at another node, in the time of the owner with that epoch. */
+  gone?(session: SessionKey): void
 }
 
 export interface QueueLimits {
@@ -193,4 +199,19 @@ export interface SessionStore {
 export interface StoredSubscriber {
   readonly clientId: string
   readonly subscriptions: readonly Subscription[]
+  /** The node that its client is connected to; absent and null: it is not connected. */
+  readonly node?: string | null
+  /** Of its newest owner. */
+  readonly epoch?: number
+}
+
+/** What another node has done to a stored session. */
+export interface SessionChange {
+  readonly clientId: string
+  /** Of the owner in whose time it was. */
+  readonly epoch: number
+  /** Its client is connected to that node now; null: to none. */
+  readonly node?: string | null
+  readonly subscribed?: readonly Subscription[]
+  readonly unsubscribed?: readonly string[]
 }

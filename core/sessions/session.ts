@@ -22,6 +22,10 @@ export type Received = 'pending' | number
 export class Session implements Subscriber, SessionKey, Publisher {
   readonly clientId: string
   readonly broker: Broker
+  /** The node that its client is connected to, where that is not this one; null: none is known. */
+  elsewhere: string | null
+  /** Its connection has been heard of by all nodes, this one too: one that is announced later takes its place. */
+  announced: boolean
   /** Its connection; null while there is none. */
   client: Client | null
   /** What its client's last authentication said, also while there is no connection. */
@@ -54,6 +58,8 @@ export class Session implements Subscriber, SessionKey, Publisher {
   constructor(broker: Broker, clientId: string) {
     this.clientId = clientId
     this.broker = broker
+    this.elsewhere = null
+    this.announced = false
     this.client = null
     this.username = null
     this.rights = null
@@ -73,12 +79,22 @@ export class Session implements Subscriber, SessionKey, Publisher {
   }
 
   get online(): boolean {
-    return this.client !== null
+    return this.client !== null || this.elsewhere !== null
+  }
+
+  /** Its client is, or was, another node's: what is remembered here of the time before says nothing any more. */
+  moved(node: string | null, epoch: number): void {
+    this.elsewhere = node
+    this.epoch = epoch
+    this.received = null
+    this.joined = null
   }
 
   /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
   open(client: Client, claim: Claim, expiryMs: number): void {
     this.client = client
+    this.elsewhere = null
+    this.announced = false
     this.username = client.username
     this.rights = client.rights
     this.seen = true
@@ -106,7 +122,8 @@ export class Session implements Subscriber, SessionKey, Publisher {
   deliverNow(message: Message, retain: boolean, identifiers: readonly number[] | null): void {
     const { client } = this
     if (client === null) {
-      this.broker.drop(this.clientId, message, 'offline')
+      // The node that has its client was sent the message by the filter.
+      if (this.elsewhere === null) this.broker.drop(this.clientId, message, 'offline')
     } else if (client.outbox.blocked && client.slow(message)) {
       this.broker.drop(this.clientId, message, 'slowReader')
     } else {
@@ -275,7 +292,12 @@ export class Session implements Subscriber, SessionKey, Publisher {
 
   /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. */
   get queuesQoS0(): boolean {
-    return this.durable && this.broker.settings.mqtt.queueQoS0 && (this.client === null || this.backlog?.busy === true)
+    return (
+      this.durable &&
+      this.elsewhere === null &&
+      this.broker.settings.mqtt.queueQoS0 &&
+      (this.client === null || this.backlog?.busy === true)
+    )
   }
 
   /** Called now and then while publishers are slowed. */

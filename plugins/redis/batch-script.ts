@@ -17,14 +17,19 @@ export const Code = {
   Unrefer: 15,
   Command: 16,
   Intend: 17,
+  Post: 18,
 } as const
+/** Entries that the cluster's log holds, about: a node that lags further behind reads everything anew. */
+export const logEntries = 50_000
+
 export type Code = (typeof Code)[keyof typeof Code]
 
 /**
  * One batch of writes to one slot, all or nothing. It may be sent again when its answer was lost: the lane's key remembers the
  * last batch and its answer. KEYS[1] is the lane's key, the others are named by number; a session's three follow one another
  * (hash, queue, identifiers). ARGV: sequence, now, queue limits (messages, bytes, 1 for dropOldest), body prefix ('' where bodies
- * lie in other slots), packed operations, 1 where Redis is full and the batch is one that makes room. Answers with rows {operation, kind, …} of those that have something to say.
+ * lie in other slots), packed operations, 1 where Redis is full and the batch is one that makes room; then for a cluster: 'here' where the log and the channels
+ * can be reached from here, 'rows' where what is to be said there is part of the answer, this node's name, the log's key, the channels' prefix. Answers with rows {operation, kind, …} of those that have something to say.
  *
  * The first write touches nothing but the lane's key, so what Redis says against writing at all (READONLY, OOM, MISCONF…)
  * comes before anything has changed. A batch that makes room begins with a write that needs none instead: Redis asks for
@@ -41,16 +46,21 @@ call('PEXPIRE', KEYS[1], 86400000)
 local now, messagesMax, bytesMax, dropOldest = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local bodyPrefix, ops = ARGV[6], ARGV[7]
 local at, op, out, sessions = 1, 0, {}, {}
+local noting, node, notes, wakes = ARGV[9], ARGV[10], {}, {}
 
 local function tell(kind, ...) out[#out + 1] = {op, kind, ...} end
 local function text(number) return string.format('%.0f', number) end
+-- What the other nodes have to know of a session.
+local function note(kind, s, epoch, more)
+  if noting ~= '' then notes[#notes + 1] = {kind, KEYS[s], text(epoch), more} end
+end
 
 -- What is known of a session is read once in a batch and written once.
 local function load(s)
   local m = sessions[s]
   if m == nil then
-    local f = call('HMGET', KEYS[s], 'e', 'p', 'b', 'c', 'x', 'u')
-    m = f[1] and { e = tonumber(f[1]), p = tonumber(f[2]), b = tonumber(f[3]), c = tonumber(f[4]), x = tonumber(f[5]), u = f[6] } or false
+    local f = call('HMGET', KEYS[s], 'e', 'p', 'b', 'c', 'x', 'u', 'n')
+    m = f[1] and { e = tonumber(f[1]), p = tonumber(f[2]), b = tonumber(f[3]), c = tonumber(f[4]), x = tonumber(f[5]), u = f[6], n = f[7] } or false
     sessions[s] = m
   end
   return m
@@ -141,6 +151,7 @@ end
 -- A session ends: its queue is put aside under another name, for whoever asked to go through it at leisure.
 local function finish(s, m)
   save(s, m)
+  note('e', s, m.e)
   local fields = call('HGETALL', KEYS[s])
   local grave = ''
   if call('EXISTS', KEYS[s + 1]) == 1 then
@@ -160,6 +171,8 @@ local function finish(s, m)
 end
 local function park(s, m, expiry, from)
   call('HDEL', KEYS[s], 'n')
+  m.n = false
+  note('p', s, m.e)
   local due = math.huge
   local delay = tonumber(call('HGET', KEYS[s], 'wd'))
   if delay then
@@ -222,7 +235,12 @@ does[${Code.Append}] = function()
       if token ~= '' then call('HSET', KEYS[s + 2], 'k' .. token, text(now)) end
       m.p, m.b, m.c, m.dirty = position, m.b + size, m.c + 1, true
       answers[n] = position
-      if given > 0 then worth = true end
+      if given > 0 then
+        worth = true
+      elseif m.n and m.n ~= node and noting ~= '' then
+        wakes[m.n] = wakes[m.n] or {}
+        wakes[m.n][KEYS[s]] = true
+      end
       if body > 0 and flags % 64 < 32 then
         referrers[#referrers + 1] = (unpack('>I4', tail, 24))
         referrers[#referrers + 1] = KEYS[s + 1]
@@ -249,7 +267,7 @@ does[${Code.Claim}] = function()
   s, clean, expiry, node, delay, will, at = unpack('>I4BdBc0dI4c0', ops, at)
   local time = call('TIME')
   local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local m, ended = load(s), false
+  local m, ended, orphan = load(s), false, ''
   if m and m.e >= epoch then epoch = m.e + 1 end
   if m and (clean == 1 or (m.x and m.x <= now)) then
     ended = finish(s, m)
@@ -259,6 +277,9 @@ does[${Code.Claim}] = function()
   if not present and expiry == 0 then return tell('claimed', epoch, 0, ended or {}, {}, {}) end
   if m then
     save(s, m)
+    -- A will that is due: were it not, its owner would have taken it back or put its time off.
+    local f = call('HMGET', KEYS[s], 'w', 'wd', 'wa')
+    if f[1] and (tonumber(f[2]) == 0 or (f[3] and tonumber(f[3]) <= now)) then orphan = f[1] end
     call('HDEL', KEYS[s], 'x', 'wa', 'w', 'wd')
     if m.x then for k = s, s + 2 do call('PERSIST', KEYS[k]) end end
     call('HSET', KEYS[s], 'e', text(epoch), 'n', node, 'm', text(expiry))
@@ -267,7 +288,8 @@ does[${Code.Claim}] = function()
   end
   if will ~= '' then call('HSET', KEYS[s], 'w', will, 'wd', text(delay)) end
   sessions[s] = nil
-  tell('claimed', epoch, present and 1 or 0, ended or {}, present and call('HGETALL', KEYS[s]) or {}, present and call('HKEYS', KEYS[s + 2]) or {})
+  note('c', s, epoch, node)
+  tell('claimed', epoch, present and 1 or 0, ended or {}, present and call('HGETALL', KEYS[s]) or {}, present and call('HKEYS', KEYS[s + 2]) or {}, orphan)
 end
 does[${Code.Ack}] = function()
   local position, id
@@ -313,19 +335,30 @@ does[${Code.Subscribe}] = function()
   local count, filter, value
   local s, m = owned()
   count, at = unpack('>I4', ops, at)
+  local given = {}
   for _ = 1, count do
     filter, value, at = unpack('>I2c0Bc0', ops, at)
-    if m then call('HSET', KEYS[s], 's' .. filter, value) end
+    if m then
+      call('HSET', KEYS[s], 's' .. filter, value)
+      given[#given + 1] = filter
+      given[#given + 1] = value
+    end
   end
+  if m then note('s', s, m.e, given) end
 end
 does[${Code.Unsubscribe}] = function()
   local count, filter
   local s, m = owned()
   count, at = unpack('>I4', ops, at)
+  local taken = {}
   for _ = 1, count do
     filter, at = unpack('>I2c0', ops, at)
-    if m then call('HDEL', KEYS[s], 's' .. filter) end
+    if m then
+      call('HDEL', KEYS[s], 's' .. filter)
+      taken[#taken + 1] = filter
+    end
   end
+  if m then note('u', s, m.e, taken) end
 end
 does[${Code.Close}] = function()
   local expiry, keepWill, from
@@ -392,6 +425,15 @@ does[${Code.Command}] = function()
   tell('answer', call(name, KEYS[key], _G.unpack(arguments)))
 end
 
+-- To a node that does not keep up nothing more is posted.
+does[${Code.Post}] = function()
+  local key, max, data
+  key, max, data, at = unpack('>I4I4I4c0', ops, at)
+  if call('XLEN', KEYS[key]) >= max then return tell('full') end
+  call('XADD', KEYS[key], '*', 'd', data)
+  call('PEXPIRE', KEYS[key], 86400000)
+end
+
 local size = #ops
 while at <= size do
   local code, stop
@@ -403,6 +445,17 @@ while at <= size do
   at = stop
 end
 for s, m in pairs(sessions) do save(s, m) end
+op = 0
+if #notes > 0 then
+  local said = cjson.encode(notes)
+  if noting == 'here' then call('XADD', ARGV[11], 'MAXLEN', '~', ${logEntries}, '*', 'n', node, 'k', 's', 'd', said) else tell('notes', said) end
+end
+for to, keys in pairs(wakes) do
+  local list = {}
+  for key in pairs(keys) do list[#list + 1] = key end
+  local said = cjson.encode(list)
+  if noting == 'here' then call('PUBLISH', ARGV[12] .. to, 'w' .. said) else tell('wake', to, said) end
+end
 call('HSET', KEYS[1], 's', ARGV[1], 'r', cmsgpack.pack(out))
 return out
 `

@@ -13,7 +13,7 @@ const reconnectMsMax = 1000
 const backOff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), reconnectMsMax)
 
 /** The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. */
-export function createClient(options: Options): Redis | Cluster {
+export function createClient(options: Options, use: 'commands' | 'blocking' = 'commands'): Redis | Cluster {
   const server = serverOf(options)
   const common: ServerOptions = {
     ...server,
@@ -24,7 +24,8 @@ export function createClient(options: Options): Redis | Cluster {
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: null,
-    commandTimeout: options.commandTimeout,
+    // An answer that is waited for on purpose is watched over by whoever waits.
+    ...(use === 'commands' ? { commandTimeout: options.commandTimeout } : {}),
     connectTimeout: options.connectTimeout,
     retryStrategy: backOff,
     connectionName: 'mqttx-broker',

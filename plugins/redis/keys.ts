@@ -103,6 +103,31 @@ export class Keys {
     return `${this.#prefixes.clusterSessionHashKey}:node:${node}`
   }
 
+  /** A hash: the living nodes of the cluster. */
+  get members(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:members`
+  }
+
+  /** A stream: what happens to sessions and what nodes announce, in the order that all nodes see. */
+  get log(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:log`
+  }
+
+  /** A stream: what is posted to one run of a node. */
+  inbox(node: string, boot: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:inbox:${node}:${boot}`
+  }
+
+  /** A hash: what one run of a node lets the others read. */
+  table(node: string, boot: string, table: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:${table}:${node}:${boot}`
+  }
+
+  /** The channels that nodes are told things on, each under its name. */
+  get wirePrefix(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:wire:`
+  }
+
   /** What a writer has done last in one lane; `name` is the lane's hash tag. */
   lane(name: string, writer: string): string {
     return `${this.#prefixes.clusterSessionHashKey}:lane:{${name}}:${writer}`

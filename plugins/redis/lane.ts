@@ -13,6 +13,10 @@ export interface LaneContext {
   readonly writer: string
   /** The arguments that every batch has: now, the queues' limits, the prefix of bodies. */
   batchArguments(): readonly (string | number)[]
+  /** …and behind the operations: what a cluster needs. */
+  clusterArguments(): readonly string[]
+  /** What a batch has to say to the other nodes, where it could not do so itself. */
+  said(kind: string, values: readonly unknown[]): void
   /** So many writes, and bytes of theirs, have been dealt with. */
   settled(operations: number, bytes: number): void
 }
@@ -24,6 +28,7 @@ interface Batch {
   readonly packed: Buffer
   readonly parts: readonly (string | number)[]
   readonly makesRoom: boolean
+  readonly last: readonly string[]
   sent: number
 }
 
@@ -146,7 +151,16 @@ export class Lane {
     if (batch !== null) {
       batch.sent += 1
       const script: Command = this.#wholeScript ? ['EVAL', batchScript] : ['EVALSHA', batchSha]
-      commands.push([...script, batch.keys.length, ...batch.keys, batch.sequence, ...batch.parts, batch.packed, batch.makesRoom ? 1 : 0])
+      commands.push([
+        ...script,
+        batch.keys.length,
+        ...batch.keys,
+        batch.sequence,
+        ...batch.parts,
+        batch.packed,
+        batch.makesRoom ? 1 : 0,
+        ...batch.last,
+      ])
     }
     for (const reading of reads) commands.push(...reading.commands)
     link.send(this.#key, commands, batch !== null).then(replies => this.#answered(batch, reads, replies))
@@ -194,6 +208,7 @@ export class Lane {
       packed: out.finish(),
       parts: this.#context.batchArguments(),
       makesRoom: isFull,
+      last: this.#context.clusterArguments(),
       sent: 0,
     }
   }
@@ -241,6 +256,10 @@ export class Lane {
     if (sent > 1) link.repeated += operations.length
     const said: (Row[] | undefined)[] = []
     for (const [number, kind, ...values] of rows) {
+      if (number === 0) {
+        this.#context.said(String(kind), values)
+        continue
+      }
       const at = (number as number) - 1
       said[at] ??= []
       said[at].push({ kind: String(kind), values })

@@ -16,6 +16,10 @@ export class Lanes implements LaneContext {
   readonly #options: Options
   readonly #lanes = new Map<number, Lane>()
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
+  /** This node's name in its cluster; null: it is in none. */
+  node: string | null = null
+  /** Told what a batch has to say to the other nodes. */
+  onSaid: (kind: string, values: readonly unknown[]) => void = () => {}
   #operations = 0
   #bytes = 0
 
@@ -42,6 +46,15 @@ export class Lanes implements LaneContext {
   batchArguments(): readonly (string | number)[] {
     const { messagesMax, bytesMax, whenFull } = this.#limits
     return [this.#clock.now(), messagesMax, bytesMax, whenFull === 'dropOldest' ? 1 : 0, this.link.isCluster ? '' : this.keys.bodyPrefix]
+  }
+
+  clusterArguments(): readonly string[] {
+    if (this.node === null) return ['', '', '', '']
+    return [this.link.isCluster ? 'rows' : 'here', this.node, this.keys.log, this.keys.wirePrefix]
+  }
+
+  said(kind: string, values: readonly unknown[]): void {
+    this.onSaid(kind, values)
   }
 
   /** Takes one more write among those that wait, or says why not. */

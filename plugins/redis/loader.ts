@@ -21,8 +21,8 @@ export class Loader {
     this.#node = node
   }
 
-  /** Each session once, or more often where keys move about meanwhile. Clocks that a crash left standing begin to run. */
-  async *sessions(): AsyncIterable<StoredSubscriber> {
+  /** Each session once, or more often where keys move about meanwhile. `atStart`: clocks that a crash left standing begin to run. */
+  async *sessions(atStart = true): AsyncIterable<StoredSubscriber> {
     const lastSign = await this.#lastSign()
     for (const master of this.#writes.lanes.link.masters()) {
       const { link, keys } = this.#writes.lanes
@@ -41,7 +41,7 @@ export class Loader {
         for (const [i, name] of found.entries()) {
           const clientId = keys.clientIdOf(name)
           const fields = value(replies[i]) as Buffer[]
-          if (clientId !== null && fields.length > 0) yield this.#take(clientId, fields, lastSign, clocks)
+          if (clientId !== null && fields.length > 0) yield this.#take(clientId, fields, atStart ? lastSign : null, clocks)
         }
         await Promise.all(clocks)
       } while (cursor !== '0')
@@ -61,35 +61,44 @@ export class Loader {
     return reply === null ? this.#clock.now() : Number(String(reply))
   }
 
-  #take(clientId: string, fields: readonly Buffer[], lastSign: number, clocks: Promise<unknown>[]): StoredSubscriber {
+  #take(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): StoredSubscriber {
     const subscriptions = []
     let node: string | null = null
+    let epoch = 0
     let due = Number.POSITIVE_INFINITY
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i]!.toString()
       const text = fields[i + 1]!
       if (name.startsWith('s')) subscriptions.push(decodeSubscription(name.slice(1), text.toString()))
       else if (name === 'n') node = text.toString()
+      else if (name === 'e') epoch = Number(text.toString())
       else if (name === 'x' || name === 'wa') due = Math.min(due, Number(text.toString()))
     }
-    if (node === String(this.#node)) clocks.push(this.#park(clientId, lastSign))
-    else if (node === null && due < Number.POSITIVE_INFINITY) clocks.push(this.#hint(clientId, due))
-    return { clientId, subscriptions }
+    if (lastSign === null) return { clientId, subscriptions, node, epoch }
+    if (node === String(this.#node)) {
+      clocks.push(this.park(clientId, node, lastSign))
+      node = null
+    } else if (node === null && due < Number.POSITIVE_INFINITY) {
+      clocks.push(this.#hint(clientId, due))
+    }
+    return { clientId, subscriptions, node, epoch }
   }
 
-  async #park(clientId: string, lastSign: number): Promise<void> {
+  /** A node has ended without closing this session of its: its clocks begin to run at that node's last sign of life. */
+  async park(clientId: string, node: string, lastSign: number): Promise<void> {
     const rows = await this.#writes.write(
       this.#writes.lanes.keys.session(clientId),
       Code.Park,
       out => {
         out.session(clientId)
         out.double(lastSign)
-        out.shortText(String(this.#node))
+        out.shortText(node)
       },
       all,
       { late: () => {} },
     )
-    if (rows !== null) await this.#hint(clientId, Number(String(rows[0]!.values[0])))
+    const parked = rows?.find(({ kind }) => kind === 'parked')
+    if (parked !== undefined) await this.#hint(clientId, Number(String(parked.values[0])))
   }
 
   // It is there already, unless a crash on Redis Cluster came between the session and its hint.

@@ -1,5 +1,6 @@
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import { RedisBus } from './bus.ts'
 import { Held } from './held.ts'
 import { Keys } from './keys.ts'
 import { Lanes } from './lanes.ts'
@@ -13,7 +14,7 @@ const signOfLifeMs = 5000
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
 export const redis = definePlugin({
   name: 'redis',
-  provides: ['sessions', 'retained'],
+  provides: ['sessions', 'retained', 'bus'],
   options: redisOptions,
   apply({ services, broker, clock, log }, options) {
     if (!broker.settings.enableInnerCache) {
@@ -27,10 +28,19 @@ export const redis = definePlugin({
     services.provide('sessions', sessions, 'redis')
     services.provide('retained', retained, 'redis')
 
+    const bus = new RedisBus(lanes, sessions, retained, options, clock, log, String(broker.settings.brokerId))
+    services.provide('bus', bus, 'redis')
+
     const resume = (): void => {
       lanes.resume()
-      void retained.load()
-      void sessions.resume()
+      // What happens to sessions while they are read must be seen too: the place in the log comes first.
+      bus.join().then(
+        () => {
+          void retained.load()
+          void sessions.resume()
+        },
+        error => log.error({ err: error as Error }, (error as Error).message),
+      )
     }
     link.use({ ready: resume, interrupted: error => lanes.interrupted(error) })
     const timers = [
@@ -45,6 +55,7 @@ export const redis = definePlugin({
       async stop() {
         for (const timer of timers) timer.cancel()
         await sessions.flush()
+        await bus.stop()
         lanes.stop()
         link.stop()
       },

@@ -22,6 +22,8 @@ export class RedisRetained implements RetainedStore {
   #loading: Promise<void> | null = null
   #isLoaded = false
   #waiting: (() => void)[] = []
+  /** Told of each topic that has its first retained message, or its last, as it is kept: the other nodes have to know. */
+  onTopic: ((topic: string, isThere: boolean) => Promise<void>) | null = null
 
   constructor(writes: Writes, clock: Clock, log: Log) {
     this.#writes = writes
@@ -66,13 +68,29 @@ export class RedisRetained implements RetainedStore {
     const key = this.#writes.lanes.keys.retained(topic)
     if (message.payloadLength === 0) {
       await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
+      const known = this.#topics.get(topic) !== undefined
       this.#topics.delete(topic)
+      if (known) await this.onTopic?.(topic, false)
       return
     }
     const life = message.expiresAt - this.#clock.now()
     const expiry = Number.isFinite(life) ? ['PX', Math.ceil(Math.max(1, life)) + graceMs] : []
     await this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
+    const known = this.#topics.get(topic) !== undefined
     this.#topics.set(topic, true)
+    if (!known) await this.onTopic?.(topic, true)
+  }
+
+  /** Another node has done that. */
+  noted(topic: string, isThere: boolean): void {
+    if (isThere) this.#topics.set(topic, true)
+    else this.#topics.delete(topic)
+  }
+
+  /** Other nodes' doings may have been missed. What is not there any more is found out when it is asked for. */
+  async reload(): Promise<void> {
+    this.#isLoaded = false
+    await this.load()
   }
 
   match(filter: string): RetainedCursor {

@@ -1,6 +1,6 @@
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import { encodeWill } from '../../core/messages/stored-message.ts'
+import { decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import {
   type AppendTarget,
@@ -28,7 +28,8 @@ import { Expiry } from './expiry.ts'
 import { type EndedFields, Graves } from './graves.ts'
 import type { Lanes } from './lanes.ts'
 import { Loader } from './loader.ts'
-import { encodeSubscription, FilterIndex } from './subscriptions.ts'
+import { type Note, readNotes } from './notes.ts'
+import { decodeSubscription, encodeSubscription, FilterIndex } from './subscriptions.ts'
 import { nothing, type Rows, Writes } from './writes.ts'
 
 /** What this process knows of a session that it owns. */
@@ -45,6 +46,9 @@ const smallBytes = 200
 const nothingQueued = { messages: 0, bytes: 0 }
 // So many clean sessions may begin while it is not known yet which are stored.
 const cleanMeanwhileMax = 1_000_000
+// So many sessions of a dead node are seen to at once.
+const orphansMax = 1000
+const noBytes = Buffer.alloc(0)
 
 /** The `sessions` service on Redis. */
 export class RedisSessions implements SessionStore {
@@ -52,6 +56,7 @@ export class RedisSessions implements SessionStore {
   readonly bodies: Bodies
   readonly expiry: Expiry
   readonly #lanes: Lanes
+  readonly #node: string
   readonly #clock: Clock
   readonly #log: Log
   readonly #index: FilterIndex
@@ -62,11 +67,15 @@ export class RedisSessions implements SessionStore {
   // Which sessions are stored: a clean session whose client id is not among them needs nothing of Redis.
   readonly #known = new Set<string>()
   readonly #cleanMeanwhile = new Set<string>()
+  // Stored sessions whose clients are connected to other nodes, and to which.
+  readonly #elsewhere = new Map<string, string>()
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #opened = false
   #loading = false
   #loaded = false
   #localEpoch = 0
+  /** Of the nodes of a cluster one looks for what has come due. */
+  sweeps = true
   /** Called when all stored sessions have been handed over after all. */
   onLoaded: () => void = () => {}
   /** Called when the stored sessions could not be handed over at start. */
@@ -74,6 +83,7 @@ export class RedisSessions implements SessionStore {
 
   constructor(lanes: Lanes, clock: Clock, log: Log, node: string | number) {
     this.#lanes = lanes
+    this.#node = String(node)
     this.#clock = clock
     this.#log = log
     this.writes = new Writes(lanes)
@@ -106,8 +116,8 @@ export class RedisSessions implements SessionStore {
     this.#loading = true
     const told = new Set<string>()
     try {
-      for await (const subscriber of this.#loader.sessions()) {
-        this.#known.add(subscriber.clientId)
+      for await (const subscriber of this.#loader.sessions(!this.#loaded)) {
+        this.#takeUp(subscriber)
         // Where keys move about meanwhile, Redis may name one twice.
         if (told.has(subscriber.clientId)) continue
         told.add(subscriber.clientId)
@@ -134,7 +144,7 @@ export class RedisSessions implements SessionStore {
     try {
       for await (const subscriber of this.#loader.sessions()) {
         if (this.#known.has(subscriber.clientId)) continue
-        this.#known.add(subscriber.clientId)
+        this.#takeUp(subscriber)
         // A clean session has begun under its name, which was its end.
         if (this.#cleanMeanwhile.has(subscriber.clientId)) this.expiry.endLater(subscriber.clientId)
         else this.#events.found?.(subscriber)
@@ -147,6 +157,66 @@ export class RedisSessions implements SessionStore {
     } finally {
       this.#loading = false
     }
+  }
+
+  #takeUp({ clientId, node }: StoredSubscriber): void {
+    this.#known.add(clientId)
+    if (node != null && node !== this.#node) this.#elsewhere.set(clientId, node)
+    else this.#elsewhere.delete(clientId)
+  }
+
+  /** What another node's writes, or this one's, have done to stored sessions; all nodes see it in the same order. */
+  noted(from: string, said: string): void {
+    for (const note of readNotes(said, this.#lanes.keys)) if (from !== this.#node) this.#noted(from, note)
+  }
+
+  #noted(from: string, { kind, clientId, epoch, more }: Note): void {
+    const owned = this.#owned.get(clientId)
+    // Whoever ends a session does so in its owner's time, and everything else comes from a later owner.
+    if (owned !== undefined && (kind === 'e' ? owned.epoch > epoch : owned.epoch >= epoch)) return
+    if (kind === 'e') {
+      this.#owned.delete(clientId)
+      this.#known.delete(clientId)
+      this.#elsewhere.delete(clientId)
+      this.#events.gone?.({ clientId, epoch })
+      return
+    }
+    this.#known.add(clientId)
+    if (kind === 'c') {
+      this.#owned.delete(clientId)
+      this.#elsewhere.set(clientId, from)
+      this.#events.changed?.({ clientId, epoch, node: from })
+    } else if (kind === 'p') {
+      this.#elsewhere.delete(clientId)
+      this.#events.changed?.({ clientId, epoch, node: null })
+    } else if (kind === 's') {
+      const subscribed: Subscription[] = []
+      for (let i = 0; i < more.length; i += 2) subscribed.push(decodeSubscription(more[i]!, more[i + 1]!))
+      this.#events.changed?.({ clientId, epoch, subscribed })
+    } else if (kind === 'u') {
+      this.#events.changed?.({ clientId, epoch, unsubscribed: more })
+    }
+  }
+
+  /** Another node appended to sessions that are connected here; `null`: it may have, to any of them. */
+  woken(sessionKeys: readonly string[] | null): void {
+    if (sessionKeys === null) for (const clientId of this.#owned.keys()) this.#events.appended(clientId)
+    for (const key of sessionKeys ?? []) {
+      const clientId = this.#lanes.keys.clientIdOf(key)
+      if (clientId !== null && this.#owned.has(clientId)) this.#events.appended(clientId)
+    }
+  }
+
+  /** Lets the clocks run of sessions whose nodes have died. */
+  async parkOrphans(isLiving: (node: string) => boolean): Promise<void> {
+    const now = this.#clock.now()
+    const orphans = [...this.#elsewhere].filter(([, node]) => !isLiving(node)).slice(0, orphansMax)
+    await Promise.all(
+      orphans.map(async ([clientId, node]) => {
+        await this.#loader.park(clientId, node, now)
+        if (this.#elsewhere.get(clientId) === node) this.#elsewhere.delete(clientId)
+      }),
+    )
   }
 
   claim(request: ClaimRequest): Claim | Promise<Claim> {
@@ -173,7 +243,7 @@ export class RedisSessions implements SessionStore {
   async #claim(request: ClaimRequest): Promise<Claim> {
     const { clientId, node, cleanStart, expiryMs, will } = request
     const willBytes = will === null ? Buffer.alloc(0) : encodeWill(will)
-    const { epoch, present, ended, fields, names } = await this.writes.write(
+    const { epoch, present, ended, fields, names, orphan } = await this.writes.write(
       this.#lanes.keys.session(clientId),
       Code.Claim,
       out => {
@@ -199,11 +269,13 @@ export class RedisSessions implements SessionStore {
       receivedIds: names.flatMap(name => (name.startsWith('i') ? [Number(name.slice(1))] : [])),
       queued: { messages: numberOf(fields, 'c'), bytes: numberOf(fields, 'b') },
       ended: ended === null ? null : await this.#graves.empty(clientId, ended),
+      orphanedWill: orphan.length === 0 ? null : decodeWill(orphan),
     }
   }
 
   // In the very call in which the answer is read: what stands behind the claim in the same batch is this owner's.
   #take({ clientId, expiryMs, will }: ClaimRequest, claimed: Claimed): Claimed {
+    this.#elsewhere.delete(clientId)
     if (claimed.present || expiryMs > 0) {
       this.#known.add(clientId)
       const willDelayMs = will?.delayMs ?? Number.POSITIVE_INFINITY
@@ -369,7 +441,7 @@ export class RedisSessions implements SessionStore {
   }
 
   expire(now: number, limit: number): Promise<readonly Due[]> | readonly Due[] {
-    return this.#loaded && this.#lanes.link.up ? this.expiry.expire(now, limit) : []
+    return this.sweeps && this.#loaded && this.#lanes.link.up ? this.expiry.expire(now, limit) : []
   }
 
   async flush(): Promise<void> {
@@ -393,10 +465,11 @@ interface Claimed {
   readonly ended: EndedFields | null
   readonly fields: ReadonlyMap<string, Buffer>
   readonly names: readonly string[]
+  readonly orphan: Buffer
 }
 
 function claimedOf(rows: Rows): Claimed {
-  const [epoch, present, ended, fields, names] = rows![0]!.values as [number, number, EndedFields | [], Buffer[], Buffer[]]
+  const [epoch, present, ended, fields, names, orphan] = rows![0]!.values as [number, number, EndedFields | [], Buffer[], Buffer[], Buffer?]
   const pairs = new Map<string, Buffer>()
   for (let i = 0; i < fields.length; i += 2) pairs.set(fields[i]!.toString(), fields[i + 1]!)
   return {
@@ -405,5 +478,6 @@ function claimedOf(rows: Rows): Claimed {
     ended: ended.length === 0 ? null : (ended as EndedFields),
     fields: pairs,
     names: names.map(String),
+    orphan: orphan ?? noBytes,
   }
 }

@@ -1,0 +1,45 @@
+import type { Pick } from '../../core/routing/dispatcher.ts'
+
+/** One message on its way to one node. */
+export interface Forwarded {
+  /** As `encodeMessage` wrote it. */
+  readonly body: Buffer
+  /** For those of its clients whose own filters match. */
+  plain: boolean
+  /** Members of shared groups that were picked at the node that sends it. */
+  readonly picks: Pick[]
+}
+
+/** Packs messages for one node, in order. */
+export function pack(messages: readonly Forwarded[]): Buffer {
+  const parts: Buffer[] = []
+  for (const { body, plain, picks } of messages) {
+    const named = picks.length === 0 ? '' : JSON.stringify(picks.map(({ group, clientId }) => [group, clientId]))
+    const head = Buffer.allocUnsafe(9)
+    head[0] = plain ? 1 : 0
+    const names = Buffer.from(named)
+    head.writeUInt32BE(names.length, 1)
+    head.writeUInt32BE(body.length, 5)
+    parts.push(head, names, body)
+  }
+  return Buffer.concat(parts)
+}
+
+/** Reads what `pack` wrote. Bodies stay where they are. */
+export function* unpack(frame: Buffer): Iterable<Forwarded> {
+  let at = 0
+  while (at < frame.length) {
+    const plain = frame[at] === 1
+    const names = frame.readUInt32BE(at + 1)
+    const length = frame.readUInt32BE(at + 5)
+    at += 9
+    const picks: Pick[] = []
+    if (names > 0) {
+      for (const [group, clientId] of JSON.parse(frame.toString('utf8', at, at + names)) as [string, string][])
+        picks.push({ group, clientId })
+    }
+    at += names
+    yield { body: frame.subarray(at, at + length), plain, picks }
+    at += length
+  }
+}

@@ -1,0 +1,211 @@
+import type { Broker } from '../../core/broker.ts'
+import type { Bus, BusEvents, Node } from '../../core/cluster/bus.ts'
+import type { Forwarder } from '../../core/cluster/forwarder.ts'
+import type { Client } from '../../core/connection/client.ts'
+import type { Rights } from '../../core/hooks.ts'
+import type { Message } from '../../core/messages/message.ts'
+import { Receipt } from '../../core/messages/receipt.ts'
+import { decodeMessage, decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
+import type { QoS } from '../../core/protocol/constants.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import type { Whom } from '../../core/sessions/authority.ts'
+import type { Session } from '../../core/sessions/session.ts'
+import { unpack } from './frames.ts'
+import { Outgoing } from './outgoing.ts'
+import { OwnRoutes } from './own-routes.ts'
+import { Peers } from './peers.ts'
+
+/** What nodes announce to one another. */
+type NodeRecord =
+  /** Rows of its routes have changed, in turn key and value. */
+  | readonly ['r', ...rows: string[]]
+  /** Its routes ought to look so by now. */
+  | readonly ['#', count: number, hash: number]
+  /** A client has connected to it: an earlier connection of that id ends. Epoch 0: its session ends with the connection. */
+  | readonly ['o', clientId: string, connection: number, epoch: number]
+  /** Somebody's rights have changed. */
+  | readonly ['R', whom: Whom, rights: Rights | null]
+  /** A client is to be disconnected. */
+  | readonly ['K', clientId: string]
+
+/** This node among the others: tells them what they have to know, and does what they say. */
+export class ClusterNode implements Forwarder {
+  readonly #broker: Broker
+  readonly #bus: Bus
+  readonly own: OwnRoutes
+  readonly peers: Peers
+  readonly outgoing: Outgoing
+  readonly events: BusEvents
+  // Sessions whose subscriptions are among the routes that the others know.
+  readonly #counted = new Set<Session>()
+  // Clients whose wills lie in the table, because their sessions are not stored.
+  readonly #wills = new Set<string>()
+  readonly #connections = new Map<number, Client>()
+  #connection = 0
+  /** Messages that other nodes have sent to this one. */
+  received = 0
+  readonly #startedAt: number
+
+  constructor(broker: Broker, bus: Bus) {
+    this.#broker = broker
+    this.#bus = bus
+    this.#startedAt = broker.clock.now()
+    this.own = new OwnRoutes(bus, error => broker.troubles.say(error))
+    this.peers = new Peers(broker, bus)
+    this.outgoing = new Outgoing(broker, bus)
+    this.events = {
+      announced: (from, record) => this.#announced(from, record as NodeRecord),
+      received: (_from, frame) => this.#received(frame),
+      joined: node => {
+        broker.log.info({ node: node.name }, 'a node has joined the cluster')
+        this.peers.joined(node)
+      },
+      left: node => {
+        broker.log.info({ node: node.name }, 'a node has left the cluster')
+        this.peers.left(node)
+      },
+      inherited: node => this.#inherited(node),
+      expelled: () => this.#expelled(),
+      missed: () => this.#missed(),
+      interrupted: () => {},
+    }
+  }
+
+  /** What this node says of itself at each sign of life. */
+  facts(): Node['facts'] {
+    const { counters, clock, version } = this.#broker
+    return {
+      version,
+      uptime: Math.floor((clock.now() - this.#startedAt) / 1000),
+      connections: counters.connected,
+      received: counters.publishReceived,
+      sent: counters.publishSent,
+      routes: this.own.size,
+      forwarded: this.outgoing.posted + this.outgoing.told,
+    }
+  }
+
+  // ---- what happens here
+
+  toMember(message: Message, session: Session, group: string, qos: QoS, receipt: Receipt | null): Receipt | null {
+    const pick = { group, clientId: session.clientId }
+    if (qos === 0) {
+      this.outgoing.tell(session.elsewhere!, message, pick)
+      return receipt
+    }
+    const held = receipt ?? new Receipt()
+    this.outgoing.post(session.elsewhere!, message, pick, held)
+    return held
+  }
+
+  rightsChanged(whom: Whom, rights: Rights | null): void {
+    this.#announce(['R', whom, rights])
+  }
+
+  kicked(clientId: string): void {
+    this.#announce(['K', clientId])
+  }
+
+  connected(session: Session): void {
+    const client = session.client!
+    this.#connection += 1
+    this.#connections.set(this.#connection, client)
+    this.#announce(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0])
+    this.#counted.add(session)
+    for (const subscription of session.subscriptions.values()) this.own.add(session, subscription)
+    if (client.will !== null && !session.durable) this.#keepWill(session.clientId, encodeWill(client.will))
+  }
+
+  disconnected(session: Session): void {
+    if (this.#counted.delete(session)) {
+      for (const subscription of session.subscriptions.values()) this.own.remove(session, subscription)
+    }
+    if (this.#wills.has(session.clientId)) this.#keepWill(session.clientId, null)
+  }
+
+  subscribed(session: Session, subscription: Subscription, before: Subscription | undefined): void {
+    if (!this.#counted.has(session)) return
+    if (before !== undefined) this.own.remove(session, before)
+    this.own.add(session, subscription)
+  }
+
+  unsubscribed(session: Session, subscription: Subscription): void {
+    if (this.#counted.has(session)) this.own.remove(session, subscription)
+  }
+
+  #keepWill(clientId: string, will: Buffer | null): void {
+    if (will === null) this.#wills.delete(clientId)
+    else this.#wills.add(clientId)
+    this.#bus.setRow('wills', clientId, will).catch(error => this.#broker.troubles.say(error))
+  }
+
+  #announce(record: NodeRecord): void {
+    this.#bus.announce(record).catch(error => this.#broker.troubles.say(error))
+  }
+
+  // ---- what happens elsewhere
+
+  #announced(from: string, record: NodeRecord): void {
+    const isOwn = from === this.#bus.node
+    switch (record[0]) {
+      case 'r':
+        if (!isOwn) this.peers.changed(from, record.slice(1) as string[])
+        return
+      case '#':
+        if (!isOwn) this.peers.checked(from, record[1], record[2])
+        return
+      case 'o':
+        return isOwn ? this.#heard(record[2]) : this.#connectedElsewhere(record[1], record[3])
+      case 'R':
+        if (!isOwn) this.#broker.authority.setRights(record[1], record[2])
+        return
+      case 'K':
+        if (!isOwn) this.#broker.clientOf(record[1])?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
+    }
+  }
+
+  // From here on, who connects under that id elsewhere is the later one.
+  #heard(connection: number): void {
+    const client = this.#connections.get(connection)
+    this.#connections.delete(connection)
+    if (client?.session?.client === client) client!.session!.announced = true
+  }
+
+  #connectedElsewhere(clientId: string, epoch: number): void {
+    const session = this.#broker.roster.get(clientId)
+    // Between two that are stored their epochs decide, and the store has told.
+    if (session?.client == null || !session.announced || epoch > 0) return
+    this.#broker.roster.lose(session)
+  }
+
+  #received(frame: Buffer): void {
+    for (const { body, plain, picks } of unpack(frame)) {
+      this.received += 1
+      this.#broker.dispatcher.receive(decodeMessage(body, 'peer'), plain, picks)
+    }
+  }
+
+  async #inherited(node: Node): Promise<void> {
+    for await (const [clientId, will] of this.#bus.rows(node, 'wills')) {
+      if (await this.#bus.takeRow(node, 'wills', clientId)) this.#broker.wills.publish(clientId, decodeWill(will))
+    }
+  }
+
+  // What others took over meanwhile is theirs, and it is not known here yet what that is: whoever comes again finds out.
+  #expelled(): void {
+    const { log, clients } = this.#broker
+    const durable = [...clients].filter(client => client.session?.durable === true)
+    if (durable.length > 0) log.warn({ count: durable.length }, 'connections whose sessions others may have taken over are closed')
+    for (const client of durable) client.close(ReasonCode.ServerBusy, 'this broker was away for a while; connect again')
+  }
+
+  async #missed(): Promise<void> {
+    this.peers.reload()
+    this.own.resend()
+    for (const { session, will } of this.#broker.clients) {
+      if (session !== null && !session.durable && will !== null) this.#keepWill(session.clientId, encodeWill(will))
+    }
+    await this.#broker.roster.reload()
+  }
+}

@@ -1,0 +1,482 @@
+import { type Cluster, Redis } from 'ioredis'
+import type { Bus, BusEvents, BusTerms, Node } from '../../core/cluster/bus.ts'
+import { OperatorError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { Code } from './batch-script.ts'
+import { createClient, type Options } from './client-options.ts'
+import type { Lanes } from './lanes.ts'
+import { Members, nodeOf } from './members.ts'
+import type { RedisRetained } from './retained.ts'
+import type { RedisSessions } from './sessions.ts'
+import { bounds, type StreamEntry, StreamReader } from './stream-reader.ts'
+
+// Posts that a node has not read yet. One that lags further behind keeps its publishers' acknowledgements back.
+const inboxMax = 100_000
+// What may be on its way to other nodes without being kept anywhere; more is lost, and counted.
+const tellingBytesMax = 32 * 1024 * 1024
+const tableLifeMs = 86_400_000
+const rowsPerPage = 1000
+
+/**
+ * The `bus` service on Redis. What all nodes have to see in one order goes into one stream, the log: what the store's own scripts note of
+ * sessions, and what nodes announce. What one node is posted lies in a stream of its own until it has read it; what it is told goes by a channel.
+ */
+export class RedisBus implements Bus {
+  readonly node: string
+  readonly #lanes: Lanes
+  readonly #sessions: RedisSessions
+  readonly #retained: RedisRetained
+  readonly #options: Options
+  readonly #clock: Clock
+  readonly #log: Log
+  #events: BusEvents | null = null
+  #terms: BusTerms | null = null
+  #members: Members | null = null
+  #reader: StreamReader | null = null
+  #inbox: StreamReader | null = null
+  #wire: Redis | Cluster | null = null
+  /** Those that the log has said are there. */
+  readonly #peers = new Map<string, Node>()
+  #announcing: unknown[] = []
+  #announced: { resolve: () => void; reject: (error: Error) => void }[] = []
+  #telling: [channel: string, frame: Buffer][] = []
+  #tellingBytes = 0
+  #timer: Timer | null = null
+  #keeping: Timer | null = null
+  #signing = false
+  #joined = false
+  #joining: Promise<void> | null = null
+  #running = false
+  #stopped = false
+  #dead: Node | null = null
+  /** The tables that this node has rows in. */
+  readonly #tables = new Set<string>()
+  /** The log's end when this node joined. */
+  #start = '0-0'
+  /** Messages told to other nodes that did not get away. */
+  lost = 0
+
+  constructor(lanes: Lanes, sessions: RedisSessions, retained: RedisRetained, options: Options, clock: Clock, log: Log, node: string) {
+    this.#lanes = lanes
+    this.#sessions = sessions
+    this.#retained = retained
+    this.#options = options
+    this.#clock = clock
+    this.#log = log
+    this.node = node
+  }
+
+  get connected(): boolean {
+    return this.#joined && this.#lanes.link.up && this.#reader?.connected === true
+  }
+
+  /** A cluster is asked for. */
+  get opened(): boolean {
+    return this.#events !== null
+  }
+
+  nodes(): readonly Node[] {
+    // Once it runs, the log says it before the next sign of life does.
+    if (this.#reader === null) return this.#members?.nodes ?? []
+    return [{ name: this.node, boot: this.#members!.boot, facts: this.#terms!.facts() }, ...this.#peers.values()]
+  }
+
+  async open(events: BusEvents, terms: BusTerms): Promise<void> {
+    this.#events = events
+    this.#terms = terms
+    const { heartbeatMs, expiryMs, facts } = terms
+    this.#members = new Members(this.#lanes, this.#clock, this.node, { heartbeatMs, expiryMs }, facts)
+    this.#lanes.node = this.node
+    this.#lanes.onSaid = (kind, values) => this.#said(kind, values)
+    this.#retained.onTopic = (topic, isThere) => this.#append('r', [topic, isThere ? 1 : 0])
+    if (this.#lanes.link.ready) await this.join()
+  }
+
+  /** Joins, now that Redis is there. */
+  join(): Promise<void> {
+    if (this.#joined || this.#events === null || this.#stopped) return Promise.resolve()
+    this.#joining ??= this.#join().finally(() => {
+      this.#joining = null
+    })
+    return this.#joining
+  }
+
+  async #join(): Promise<void> {
+    const members = this.#members!
+    const { link, keys } = this.#lanes
+    const { last } = await bounds(async ([name, ...parts]) => {
+      const [reply] = await link.send(keys.log, [[name, ...parts]], false)
+      if (reply instanceof Error) throw reply
+      return reply
+    }, keys.log)
+    this.#start = last
+    try {
+      this.#dead = await members.join()
+    } catch (error) {
+      if (error instanceof OperatorError) throw error
+      throw new StoreAwayError(`this node could not join its cluster: ${(error as Error).message}`)
+    }
+    this.#joined = true
+    this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
+    this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => {
+      for (const table of this.#tables) this.#keep(table).catch(() => {})
+    })
+    this.#openInbox()
+    if (this.#running) this.#begin()
+  }
+
+  run(): void {
+    this.#running = true
+    if (this.#joined) this.#begin()
+  }
+
+  #begin(): void {
+    if (this.#reader !== null) return
+    for (const node of this.#members!.nodes) this.#arrived(node)
+    if (this.#dead !== null) this.#inherit(this.#dead)
+    this.#dead = null
+    this.#reader = new StreamReader(this.#options, this.#lanes.keys.log, false, {
+      entries: entries => {
+        for (const entry of entries) this.#guard(() => this.#logged(entry))
+      },
+      missed: () => void this.#missed(),
+      resumed: () => {},
+    })
+    this.#reader.start(this.#start)
+    const wire = createClient(this.#options)
+    this.#wire = wire
+    wire.on('error', () => {})
+    wire.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#guard(() => this.#told(frame)))
+    let first = true
+    wire.on('ready', () => {
+      wire.subscribe(`${this.#lanes.keys.wirePrefix}${this.node}`).then(
+        () => {
+          if (!first) this.#interrupted()
+          first = false
+        },
+        () => {},
+      )
+    })
+    wire.connect().catch(() => {})
+  }
+
+  #openInbox(): void {
+    this.#inbox?.stop()
+    this.#inbox = new StreamReader(this.#options, this.#lanes.keys.inbox(this.node, this.#members!.boot), true, {
+      entries: entries => {
+        for (const entry of entries) this.#guard(() => this.#received(entry.get('d')!))
+      },
+      missed: () => this.#log.warn('what other nodes posted to this one was lost by a fail-over of Redis; see redis.waitReplicas'),
+      resumed: () => {},
+    })
+    this.#inbox.start('0-0')
+  }
+
+  // Whoever listens must not end the reading.
+  #guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#log.error({ err: error as Error }, `the bus: ${(error as Error).message}`)
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#timer?.cancel()
+    this.#keeping?.cancel()
+    this.#reader?.stop()
+    this.#inbox?.stop()
+    this.#wire?.disconnect()
+    if (!this.#joined || !this.#lanes.link.up) return
+    await this.#members!.leave().catch(() => {})
+    await this.#clear({ name: this.node, boot: this.#members!.boot, facts: {} }).catch(() => {})
+  }
+
+  // ---- signs of life
+
+  async #beat(): Promise<void> {
+    const { link } = this.#lanes
+    if (this.#signing || !this.#joined || this.#stopped) return
+    this.#signing = true
+    const began = this.#clock.now()
+    try {
+      if (!link.ready) throw new Error('away')
+      if (!(await this.#members!.sign())) return void (await this.#expelled())
+      // After a while without answers nobody knows who has been silent, and who was not heard.
+      if (this.#clock.now() - began > this.#terms!.heartbeatMs) this.#members!.forgive()
+      else await this.#members!.removeDead()
+      this.#sessions.sweeps = this.#members!.isFirst
+      if (this.#sessions.sweeps && this.#running && this.#reader?.connected === true) {
+        const living = new Set(this.#members!.nodes.map(({ name }) => name))
+        await this.#sessions.parkOrphans(node => living.has(node))
+      }
+    } catch {
+      this.#members!.forgive()
+    } finally {
+      this.#signing = false
+    }
+    this.#tryWire()
+  }
+
+  // A connection that only listens would not notice that the other end is gone.
+  #tryWire(): void {
+    const wire = this.#wire
+    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => wire.disconnect(true))
+  }
+
+  async #expelled(): Promise<void> {
+    if (this.#stopped) return
+    this.#log.warn(`the other nodes took this one (${this.node}) for dead, because it gave no sign of life for too long; it joins again`)
+    await this.#members!.join()
+    this.#openInbox()
+    this.#events!.expelled()
+    await this.#missed()
+  }
+
+  // ---- what comes in
+
+  #logged(entry: StreamEntry): void {
+    const from = entry.get('n')!.toString()
+    const said = entry.get('d')!.toString()
+    switch (entry.get('k')!.toString()) {
+      case 's':
+        return this.#sessions.noted(from, said)
+      case 'r': {
+        if (from === this.node) return
+        for (const [topic, isThere] of JSON.parse(said) as [string, number][]) this.#retained.noted(topic, isThere === 1)
+        return
+      }
+      case 'b': {
+        const { b, r } = JSON.parse(said) as { b: string; r: unknown[] }
+        if (from !== this.node && this.#peers.get(from)?.boot !== b) return
+        for (const record of r) this.#events!.announced(from, record)
+        return
+      }
+      case 'j':
+        return this.#arrived(nodeOf(from, said))
+      case 'x': {
+        const { b, by } = JSON.parse(said) as { b: string; by: string }
+        const gone = this.#peers.get(from) ?? { name: from, boot: b, facts: {} }
+        if (from !== this.node && gone.boot === b) {
+          this.#peers.delete(from)
+          this.#events!.left(gone)
+        }
+        if (by === this.#members!.boot && from !== this.node) this.#inherit({ ...gone, boot: b })
+      }
+    }
+  }
+
+  #arrived(node: Node): void {
+    if (node.name === this.node) return
+    const before = this.#peers.get(node.name)
+    if (before?.boot === node.boot) return
+    if (before !== undefined) this.#events!.left(before)
+    this.#peers.set(node.name, node)
+    this.#events!.joined(node)
+  }
+
+  #inherit(node: Node): void {
+    Promise.resolve(this.#events!.inherited(node))
+      .then(() => this.#clear(node))
+      .catch(error => this.#log.error({ err: error as Error }, `what node ${node.name} has left could not be dealt with`))
+  }
+
+  async #missed(): Promise<void> {
+    this.#log.warn('the log of the cluster has gone on without this node, which reads all sessions and routes anew')
+    const living = new Map(this.#members!.nodes.map(node => [node.name, node]))
+    for (const [name, node] of this.#peers) {
+      if (living.get(name)?.boot === node.boot) continue
+      this.#peers.delete(name)
+      this.#events!.left(node)
+    }
+    for (const node of living.values()) this.#arrived(node)
+    try {
+      await Promise.all([this.#retained.reload(), this.#events!.missed()])
+    } catch (error) {
+      this.#log.warn({ err: error as Error }, 'that was interrupted; it is tried again')
+      this.#clock.after(this.#terms!.heartbeatMs, () => void this.#missed())
+    }
+    this.#interrupted()
+  }
+
+  #interrupted(): void {
+    this.#sessions.woken(null)
+    this.#events!.interrupted()
+  }
+
+  #told(frame: Buffer): void {
+    if (frame[0] === 0x77) this.#sessions.woken(JSON.parse(frame.toString('utf8', 1)) as string[])
+    else this.#received(frame)
+  }
+
+  // 'm', the length of the sender's name, the name, then what it sends.
+  #received(frame: Buffer): void {
+    const end = 2 + frame[1]!
+    this.#events!.received(frame.toString('utf8', 2, end), frame.subarray(end))
+  }
+
+  // ---- what goes out
+
+  announce(record: unknown): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#announcing.length === 0) setImmediate(() => this.#flushAnnouncements())
+      this.#announcing.push(record)
+      this.#announced.push({ resolve, reject })
+    })
+  }
+
+  #flushAnnouncements(): void {
+    const records = this.#announcing
+    const waiting = this.#announced
+    this.#announcing = []
+    this.#announced = []
+    this.#append('b', { b: this.#members!.boot, r: records }, true).then(
+      () => {
+        for (const { resolve } of waiting) resolve()
+      },
+      error => {
+        for (const { reject } of waiting) reject(error)
+      },
+    )
+  }
+
+  // One topic that changes, or many announcements of one turn.
+  #append(kind: 'r' | 'b', said: unknown, whole = false): Promise<void> {
+    const text = JSON.stringify(whole ? said : [said])
+    const parts = ['MAXLEN', '~', 50_000, '*', 'n', this.node, 'k', kind, 'd', text]
+    return this.#sessions.writes.command('xadd', this.#lanes.keys.log, parts, { bytes: 200 + text.length }).then(() => {})
+  }
+
+  // Only where a script cannot reach these itself.
+  #said(kind: string, values: readonly unknown[]): void {
+    if (kind === 'notes') {
+      const parts = ['MAXLEN', '~', 50_000, '*', 'n', this.node, 'k', 's', 'd', String(values[0])]
+      this.#sessions.writes.command('xadd', this.#lanes.keys.log, parts).catch(() => {})
+    } else if (kind === 'wake') {
+      this.#publish(`${this.#lanes.keys.wirePrefix}${values[0]}`, Buffer.from(`w${values[1]}`))
+    }
+  }
+
+  tell(node: string, frame: Buffer): void {
+    this.#publish(`${this.#lanes.keys.wirePrefix}${node}`, this.#wrap(frame))
+  }
+
+  #publish(channel: string, frame: Buffer): void {
+    if (this.#tellingBytes > tellingBytesMax) {
+      this.lost += 1
+      return
+    }
+    if (this.#telling.length === 0) setImmediate(() => this.#flushTold())
+    this.#telling.push([channel, frame])
+    this.#tellingBytes += frame.length
+  }
+
+  #flushTold(): void {
+    const told = this.#telling
+    this.#telling = []
+    const { link, keys } = this.#lanes
+    const bytes = told.reduce((sum, [, frame]) => sum + frame.length, 0)
+    if (!link.ready) {
+      this.lost += told.length
+      this.#tellingBytes -= bytes
+      return
+    }
+    void link
+      .send(
+        keys.log,
+        told.map(([channel, frame]) => ['publish', channel, frame] as const),
+        false,
+      )
+      .then(replies => {
+        this.#tellingBytes -= bytes
+        for (const reply of replies) if (reply instanceof Error) this.lost += 1
+      })
+  }
+
+  post(node: string, frame: Buffer): Promise<void> {
+    const peer = this.#peers.get(node)
+    // It has gone, and those with it for whom this was.
+    if (peer === undefined) return Promise.resolve()
+    const key = this.#lanes.keys.inbox(node, peer.boot)
+    const wrapped = this.#wrap(frame)
+    return this.#sessions.writes.write(
+      key,
+      Code.Post,
+      out => {
+        out.key(key)
+        out.fourBytes(inboxMax)
+        out.binary(wrapped)
+      },
+      rows => {
+        if (rows?.[0]?.kind === 'full') throw new StoreFullError(`node ${node} does not keep up: its inbox holds ${inboxMax} batches`)
+      },
+      { bytes: wrapped.length + 200, refusable: true },
+    )
+  }
+
+  #wrap(frame: Buffer): Buffer {
+    const name = Buffer.from(this.node)
+    return Buffer.concat([Buffer.from([0x6d, name.length]), name, frame])
+  }
+
+  // ---- tables
+
+  async setRow(table: string, key: string, value: Buffer | null): Promise<void> {
+    const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
+    if (value === null) {
+      await this.#sessions.writes.command('hdel', hash, [key])
+      return
+    }
+    await this.#sessions.writes.command('hset', hash, [key, value], { bytes: 200 + key.length + value.length })
+    if (this.#tables.has(table)) return
+    this.#tables.add(table)
+    await this.#keep(table)
+  }
+
+  // A table is deleted with its node; should nobody ever see that node's end, Redis itself clears it away.
+  async #keep(table: string): Promise<void> {
+    const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
+    await this.#sessions.writes.command('pexpire', hash, [tableLifeMs])
+  }
+
+  async #clear({ name, boot }: Node): Promise<void> {
+    const { keys } = this.#lanes
+    const left = [keys.inbox(name, boot), ...[...this.#tables].map(table => keys.table(name, boot, table))]
+    await Promise.all(left.map(key => this.#sessions.writes.command('del', key, [])))
+  }
+
+  async agree(name: string, value: string): Promise<string> {
+    const { link } = this.#lanes
+    const [, held] = await link.send(
+      name,
+      [
+        ['set', name, value, 'NX'],
+        ['get', name],
+      ],
+      false,
+    )
+    if (held instanceof Error) throw held
+    return String(held)
+  }
+
+  async *rows(node: Node, table: string): AsyncIterable<readonly [key: string, value: Buffer]> {
+    const { link, keys } = this.#lanes
+    const hash = keys.table(node.name, node.boot, table)
+    let cursor = '0'
+    do {
+      const [reply] = await link.send(hash, [['hscan', hash, cursor, 'count', rowsPerPage]], false)
+      if (reply instanceof Error) throw reply
+      const [next, list] = reply as [Buffer, Buffer[]]
+      cursor = next.toString()
+      for (let i = 0; i < list.length; i += 2) yield [list[i]!.toString(), list[i + 1]!]
+    } while (cursor !== '0')
+  }
+
+  async takeRow(node: Node, table: string, key: string): Promise<boolean> {
+    return (await this.#sessions.writes.command('hdel', this.#lanes.keys.table(node.name, node.boot, table), [key])) === 1
+  }
+}
