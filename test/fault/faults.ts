@@ -66,7 +66,7 @@ export async function killRounds(
         await store.disturb!(what)
       }
     }
-    return await finished(history, publishers, readers, broker)
+    return await finished(history, publishers, readers, [broker])
   } finally {
     await Promise.all(clients.map(one => one.close()))
     await broker.kill()
@@ -98,7 +98,7 @@ export async function killPoint({ program, store }: FaultRun, at: number): Promi
     await Promise.all([publisher.gone, reader.gone])
     broker = await FaultBroker.start(program, folder, store.args)
     await Promise.all([reader.connect(broker.port), publisher.connect(broker.port)])
-    return await finished(history, [publisher], [reader], broker)
+    return await finished(history, [publisher], [reader], [broker])
   } finally {
     await Promise.all([publisher.close(), reader.close()])
     await broker.kill()
@@ -107,11 +107,11 @@ export async function killPoint({ program, store }: FaultRun, at: number): Promi
 }
 
 /** Lets everything come to its end, and compares. */
-async function finished(
+export async function finished(
   history: History,
   publishers: readonly FaultPublisher[],
   readers: readonly FaultReader[],
-  broker: FaultBroker,
+  brokers: readonly FaultBroker[],
 ): Promise<FaultOutcome> {
   for (const one of readers) one.finish()
   // Behind everything, in each topic: when this has come, nothing before it can still come.
@@ -120,12 +120,12 @@ async function finished(
   const isLost = () =>
     history.events.some((event, at) => event.kind === 'connected' && !event.sessionPresent && wasThere(history, event.client, at))
   const done = history.until(() => isLost() || publishers.every(one => one.idle && readers.every(reader => reader.hasAll(one))))
-  const died = await Promise.race([done, broker.ended])
+  const died = await Promise.race([done, ...brokers.map(broker => broker.ended)])
   const wrong = check(
     history.events,
     readers.map(({ name }) => name),
   )
-  if (died !== undefined) wrong.push(`the broker ended with ${died}:\n${broker.lines.join('\n')}`)
+  if (died !== undefined) wrong.push(`a broker ended with ${died}:\n${brokers.flatMap(({ lines }) => lines).join('\n')}`)
   return { acknowledged: history.count('acknowledged'), received: history.count('received'), wrong }
 }
 
