@@ -11,11 +11,17 @@ const nodeCount = 3
 const window = 50
 const perRound = 300
 
+/** What goes wrong: a broker is killed and started again; one is frozen for a while; all connections to Redis are cut. */
+export type ClusterFault = 'kill' | 'freeze' | 'connections'
+
 /**
- * Rounds of traffic over three brokers on one Redis, in the midst of each of which one broker is killed: its clients connect to another
- * one at once, and it is started again.
+ * Rounds of traffic over three brokers on one Redis, in the midst of each of which something goes wrong. The clients of a broker that is
+ * killed or frozen connect to another one at once.
  */
-export async function killNodes(program: string, { rounds, random }: { rounds: number; random: () => number }): Promise<FaultOutcome> {
+export async function clusterRounds(
+  program: string,
+  { rounds, random, what, frozenMs = 10_000 }: { rounds: number; random: () => number; what: ClusterFault; frozenMs?: number },
+): Promise<FaultOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-cluster-fault-'))
   const redis = await RedisServer.start()
   const start = (node: number): Promise<FaultBroker> => {
@@ -36,17 +42,33 @@ export async function killNodes(program: string, { rounds, random }: { rounds: n
       await reader.subscribe()
     }
     await Promise.all(publishers.map(one => one.connect(nodes[at.get(one)!]!.port)))
+    // A broker may send away whom it can promise nothing.
+    if (what === 'connections') for (const [client, node] of at) client.returnsTo = nodes[node]!.port
     for (let round = 0; round < rounds; round++) {
       for (const one of publishers) one.allow(perRound)
       const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
       await history.until(() => history.count('acknowledged') >= due)
+      if (what === 'connections') {
+        for (const type of ['normal', 'pubsub']) await redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+        continue
+      }
       const victim = Math.floor(random() * nodeCount)
-      await nodes[victim]!.kill()
       const homeless = clients.filter(client => at.get(client) === victim)
-      await Promise.all(homeless.map(one => one.gone))
+      if (what === 'kill') {
+        await nodes[victim]!.kill()
+        await Promise.all(homeless.map(one => one.gone))
+      } else {
+        nodes[victim]!.freeze()
+        await Promise.all(homeless.map(one => one.close()))
+      }
       for (const one of homeless) at.set(one, (victim + 1 + Math.floor(random() * (nodeCount - 1))) % nodeCount)
       await Promise.all(homeless.map(one => one.connect(nodes[at.get(one)!]!.port)))
-      nodes[victim] = await start(victim)
+      if (what === 'kill') {
+        nodes[victim] = await start(victim)
+      } else {
+        await new Promise(resolve => setTimeout(resolve, frozenMs))
+        nodes[victim]!.thaw()
+      }
     }
     return await finished(history, publishers, readers, nodes)
   } finally {

@@ -1,12 +1,23 @@
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { killNodes } from './cluster-faults.ts'
+import { clusterRounds } from './cluster-faults.ts'
 import { randomFrom } from './faults.ts'
 
 const built = beforeAllBuilt()
 
-test('kill -9 of one broker of three in the midst of traffic loses nothing that was acknowledged, and repeats no QoS 2', async () => {
-  const { acknowledged, wrong } = await killNodes(built.path('presets/bin.js'), { rounds: 3, random: randomFrom(20_261_126) })
-  expect(wrong).toEqual([])
-  expect(acknowledged).toBeGreaterThanOrEqual(3 * 300 * 8)
-}, 120_000)
+const faults = [
+  ['kill -9 of one', 'kill', 3],
+  ['one that freezes until the others took it for dead, and goes on', 'freeze', 1],
+  ['all connections to Redis cut', 'connections', 3],
+] as const
+
+test.each(faults)(
+  'three brokers in the midst of traffic lose nothing that was acknowledged, and repeat no QoS 2: %s',
+  async (_name, what, rounds) => {
+    const random = randomFrom(20_261_126)
+    const { acknowledged, wrong } = await clusterRounds(built.path('presets/bin.js'), { rounds, random, what, frozenMs: 3000 })
+    expect(wrong).toEqual([])
+    expect(acknowledged).toBeGreaterThanOrEqual(rounds * 300 * 8)
+  },
+  120_000,
+)

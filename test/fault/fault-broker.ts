@@ -52,6 +52,15 @@ export class FaultBroker {
     return new FaultBroker(child, port, ended, lines)
   }
 
+  /** It hangs: connections stay, nothing is answered. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT')
+  }
+
   /** kill -9. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')

@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { type ClusterFault, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
   --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
+  --cluster NAME    three brokers on one Redis in place of one: kill, freeze (10 s) or connections
   --rounds N        rounds of kill -9 (default 50)
   --seed N          when it is killed; printed, so that a run can be repeated
   --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
@@ -17,6 +19,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '50' },
     seed: { type: 'string' },
     what: { type: 'string', default: 'broker' },
+    cluster: { type: 'string' },
     points: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -30,7 +33,8 @@ else {
   if (create === undefined) throw new Error(`--store: ${values.store} is not known; it is one of ${Object.keys(stores).join(', ')}`)
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
-  if (values.points) await points(program, create)
+  if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
+  else if (values.points) await points(program, create)
   else await rounds(program, create)
 }
 
@@ -50,6 +54,17 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   } finally {
     await store.stop()
   }
+}
+
+async function overNodes(program: string, what: ClusterFault): Promise<void> {
+  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  const began = performance.now()
+  console.log(`three brokers on one Redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
+  const { acknowledged, received, wrong } = await clusterRounds(program, { rounds: Number(values.rounds), random: randomFrom(seed), what })
+  for (const line of wrong) console.log(line)
+  const seconds = ((performance.now() - began) / 1000).toFixed(0)
+  console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
+  if (wrong.length > 0) process.exitCode = 1
 }
 
 async function points(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {
