@@ -455,6 +455,9 @@ export class Lane {
   #abandon(): void {
     this.#abandoned = true
     this.#wake?.()
+    // A send may never end; who waits for the lane does not wait for that.
+    this.#idle?.()
+    this.#idle = null
   }
 
   /** What is in memory alone goes where it is found again. */

@@ -50,7 +50,9 @@ export function decodeParcel(row: Buffer): Parcel {
 /** What the system gets. */
 export function recordOf({ message, topic, key, json, headers }: Parcel): BridgeRecord {
   const { payload, receivedAt } = message
-  return { topic, key, value: json ? envelope(message) : payload, headers: headers ? headersOf(message) : {}, timestamp: receivedAt }
+  const value = json ? envelope(message) : payload
+  // The clock counts in parts of a millisecond.
+  return { topic, key, value, headers: headers ? headersOf(message) : {}, timestamp: Math.trunc(receivedAt) }
 }
 
 function headersOf({ topic, clientId, qos, retain, properties }: Message): Record<string, BridgeHeader> {
@@ -83,7 +85,7 @@ function envelope({ topic, clientId, qos, retain, payload, receivedAt, propertie
     clientId,
     qos,
     retain,
-    timestamp: receivedAt,
+    timestamp: Math.trunc(receivedAt),
     encoding: text ? 'utf8' : 'base64',
     payload: payload.toString(text ? 'utf8' : 'base64'),
     ...(properties === undefined ? {} : { properties: { ...properties, correlationData: properties.correlationData?.toString('base64') } }),
