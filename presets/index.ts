@@ -58,6 +58,7 @@ export type { Meter } from '../core/connection/meter.ts'
 export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
+export type { Figure, Figures, Sample } from '../core/figures.ts'
 export {
   type Admission,
   type AuthStep,

@@ -1,6 +1,7 @@
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { Bridge } from './bridge.ts'
+import { offerFigures } from './figures.ts'
 import { messageBridgeOptions } from './options.ts'
 import { readRules } from './rules.ts'
 
@@ -32,6 +33,7 @@ export const messageBridge = definePlugin({
         if (rules.length === 0) log.warn('messageBridge: no topics are named, so nothing is bridged; set messageBridge.topics')
         await addKafka()
         bridge.start(services.find('queue'))
+        offerFigures(broker.figures, bridge)
       },
       async probe() {
         await addKafka()
