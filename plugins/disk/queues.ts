@@ -11,9 +11,14 @@ import type { diskQueueOptions } from './queue-options.ts'
 /** The kinds of rows: names of queues, and what lies in them. */
 const Kind = { Name: 0x4e, Row: 0x51 } as const
 
-// Rows that come in front of all others need positions too: counting begins far from zero.
-const firstPosition = 2 ** 40
-// What a row costs on disk besides its bytes: its key and its place in the page.
+// A position is its segment's number times this, and its place in it.
+const rowsMax = 4096
+const segmentBytes = 128 * 1024
+const segmentHead = 2
+const rowHead = 4
+// What comes in front of everything needs positions too: counting begins far from zero.
+const firstSegment = 2 ** 28
+// What a row counts for besides its bytes.
 const rowOverhead = 24
 
 /** Named queues in one database; all writes of a turn of the event loop are one synced commit. */
@@ -70,12 +75,28 @@ export class DiskQueues implements Queues {
   }
 }
 
+/** Rows that were appended in one turn lie in one row of the database: a put and a removal for each would cost ten times as much. */
+interface Segment {
+  rows: number
+  /** Rows that were not taken out yet. */
+  left: number
+  /** It is in the database, or on its way there. */
+  written: boolean
+}
+
 class DiskQueue implements DurableQueue {
   readonly #database: Database
   readonly #commit: GroupCommit
   readonly #number: number
   readonly #bytesMax: number
+  readonly #segments: Map<number, Segment>
+  // The segment that gathers, and what is in it.
+  #open: Segment | null
+  #openNumber: number
+  #rows: Buffer[]
+  #rowBytes: number
   #first: number
+  #lastSegment: number
   last: number
   length: number
   bytes: number
@@ -85,17 +106,27 @@ class DiskQueue implements DurableQueue {
     this.#commit = commit
     this.#number = number
     this.#bytesMax = bytesMax
-    this.#first = firstPosition
+    this.#segments = new Map()
+    this.#open = null
+    this.#openNumber = 0
+    this.#rows = []
+    this.#rowBytes = 0
+    this.#first = firstSegment
+    this.#lastSegment = firstSegment
     this.last = 0
     this.length = 0
     this.bytes = 0
-    // 1 µs a row, once a start: a count that is kept beside the rows would have to be written with each of them.
     for (const { key, value } of database.range(this.#key(0), this.#end())) {
-      this.last = readNumber(key, 5)
-      if (this.length === 0) this.#first = this.last
-      this.length += 1
-      this.bytes += value.length + rowOverhead
+      const segment = readNumber(key, 5)
+      const rows = value.readUInt16BE(0)
+      this.#segments.set(segment, { rows, left: rows, written: true })
+      if (this.length === 0) this.#first = segment
+      this.#lastSegment = segment
+      this.last = segment * rowsMax + rows - 1
+      this.length += rows
+      this.bytes += value.length - segmentHead + rows * (rowOverhead - rowHead)
     }
+    commit.beforeBatch(() => this.#close())
   }
 
   fits(bytes: number): boolean {
@@ -104,17 +135,32 @@ class DiskQueue implements DurableQueue {
 
   append(row: Buffer): number {
     this.#admit(row)
-    this.last = Math.max(this.last, firstPosition) + 1
-    this.#put(this.last, row)
+    if (this.#open === null) {
+      this.#lastSegment += 1
+      this.#openNumber = this.#lastSegment
+      this.#open = { rows: 0, left: 0, written: false }
+      this.#segments.set(this.#openNumber, this.#open)
+    }
+    const open = this.#open
+    this.last = this.#openNumber * rowsMax + open.rows
+    open.rows += 1
+    open.left += 1
+    this.#count(row)
+    this.#rows.push(row)
+    this.#rowBytes += row.length
+    if (open.rows === rowsMax || this.#rowBytes > segmentBytes) this.#close()
     return this.last
   }
 
   prepend(row: Buffer): number {
     this.#admit(row)
     this.#first -= 1
-    if (this.last === 0) this.last = this.#first
-    this.#put(this.#first, row)
-    return this.#first
+    const position = this.#first * rowsMax
+    if (this.last === 0) this.last = position
+    this.#segments.set(this.#first, { rows: 1, left: 1, written: true })
+    this.#count(row)
+    this.#commit.put(this.#key(this.#first), encodeSegment([row], row.length))
+    return position
   }
 
   kept(): Promise<void> {
@@ -122,20 +168,48 @@ class DiskQueue implements DurableQueue {
   }
 
   page(after: number, limit: number, bytesMax: number): QueuedRow[] {
-    const rows: QueuedRow[] = []
+    const found: QueuedRow[] = []
     let bytes = 0
-    for (const { key, value } of this.#database.range(this.#key(after + 1), this.#end(), limit)) {
-      bytes += value.length
-      if (rows.length > 0 && bytes > bytesMax) break
-      rows.push({ position: readNumber(key, 5), row: value })
+    for (const { key, value } of this.#database.range(this.#key(Math.floor((after + 1) / rowsMax)), this.#end())) {
+      const segment = readNumber(key, 5)
+      const rows = value.readUInt16BE(0)
+      let at = segmentHead
+      for (let index = 0; index < rows; index++) {
+        const start = at + rowHead
+        at = start + value.readUInt32BE(at)
+        const position = segment * rowsMax + index
+        if (position <= after) continue
+        bytes += at - start
+        if (found.length === limit || (found.length > 0 && bytes > bytesMax)) return found
+        found.push({ position, row: value.subarray(start, at) })
+      }
     }
-    return rows
+    return found
   }
 
   remove(position: number, bytes: number): void {
-    this.#commit.remove(this.#key(position))
     this.length -= 1
     this.bytes -= bytes + rowOverhead
+    const number = Math.floor(position / rowsMax)
+    const segment = this.#segments.get(number)!
+    segment.left -= 1
+    if (segment.left > 0 || segment === this.#open) return
+    this.#segments.delete(number)
+    if (segment.written) this.#commit.remove(this.#key(number))
+  }
+
+  /** Hands what has gathered to the commit. */
+  #close(): void {
+    const open = this.#open
+    if (open === null) return
+    // What nobody waits for any more need not be written.
+    if (open.left > 0) {
+      this.#commit.put(this.#key(this.#openNumber), encodeSegment(this.#rows, this.#rowBytes))
+      open.written = true
+    } else this.#segments.delete(this.#openNumber)
+    this.#open = null
+    this.#rows = []
+    this.#rowBytes = 0
   }
 
   #admit(row: Buffer): void {
@@ -144,17 +218,16 @@ class DiskQueue implements DurableQueue {
     if (!this.fits(row.length)) throw new StoreFullError('the queue on disk is full')
   }
 
-  #put(position: number, row: Buffer): void {
-    this.#commit.put(this.#key(position), row)
+  #count(row: Buffer): void {
     this.length += 1
     this.bytes += row.length + rowOverhead
   }
 
-  #key(position: number): Buffer {
+  #key(segment: number): Buffer {
     const key = Buffer.allocUnsafe(11)
     key[0] = Kind.Row
     key.writeUInt32BE(this.#number, 1)
-    writeNumber(key, position, 5)
+    writeNumber(key, segment, 5)
     return key
   }
 
@@ -164,4 +237,17 @@ class DiskQueue implements DurableQueue {
     key.writeUInt32BE(this.#number + 1, 1)
     return key
   }
+}
+
+/** How many rows, then each behind its length. */
+function encodeSegment(rows: readonly Buffer[], bytes: number): Buffer {
+  const value = Buffer.allocUnsafeSlow(segmentHead + rows.length * rowHead + bytes)
+  value.writeUInt16BE(rows.length)
+  let at = segmentHead
+  for (const row of rows) {
+    at = value.writeUInt32BE(row.length, at)
+    value.set(row, at)
+    at += row.length
+  }
+  return value
 }

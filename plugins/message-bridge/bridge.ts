@@ -31,6 +31,7 @@ export class Bridge implements BridgeTargets {
   readonly #targets: Map<string, BridgeTarget>
   // By target, ack mode and number; those that only an earlier config used among them, until they are empty.
   readonly #lanes: Map<string, Lane>
+  readonly #lanesOf: Map<Rule, readonly Lane[]>
   readonly #logs: Map<string, OutageLog>
   #queues: Queues | undefined
   #ways: Ways | null
@@ -41,6 +42,7 @@ export class Bridge implements BridgeTargets {
     this.#rules = rules
     this.#targets = new Map()
     this.#lanes = new Map()
+    this.#lanesOf = new Map()
     this.#logs = new Map()
     this.#ways = null
   }
@@ -73,8 +75,11 @@ export class Bridge implements BridgeTargets {
     }
     this.#queues = queues
     this.#ways = new Ways(this.#rules, this.#targets, this.#broker.log)
-    for (const { target, ack } of this.#rules) {
-      for (let number = 0; number < this.#options.lanes; number++) this.#lane(target, ack, number)
+    for (const rule of this.#rules) {
+      this.#lanesOf.set(
+        rule,
+        Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number)),
+      )
     }
     for (const name of queues?.names() ?? []) {
       const [kind, target, ack, number] = name.split(' ')
@@ -88,12 +93,13 @@ export class Bridge implements BridgeTargets {
   take(message: Message, receipt: Receipt): void {
     const { topic, clientId } = message
     for (const { rule, topic: fixed } of this.#ways!.of(topic)) {
-      const { target, ack, json, headers } = rule
+      const { json, headers } = rule
+      const lanes = this.#lanesOf.get(rule)!
       const name = fixed ?? this.#ways!.name(rule, topic, clientId)
       const key = rule.key.fill(topic, clientId) || topic
       const parcel: Parcel = { message, topic: name, key, json, headers }
       if (name === '') this.#nameless(rule, parcel, receipt)
-      else this.#lane(target, ack, this.#options.lanes === 1 ? 0 : hashOf(key) % this.#options.lanes).offer(parcel, receipt)
+      else lanes[lanes.length === 1 ? 0 : hashOf(key) % lanes.length]!.offer(parcel, receipt)
     }
   }
 

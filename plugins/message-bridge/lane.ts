@@ -71,6 +71,9 @@ export class Lane {
   #abandoned: boolean
   #closed: boolean
   #wake: (() => void) | null
+  // Publishers that wait for one commit of the queue.
+  #kept: Promise<void> | null
+  #keptReceipts: Receipt[]
   #idle: (() => void) | null
   /** Messages that the system has taken. */
   sent: number
@@ -100,6 +103,8 @@ export class Lane {
     this.#abandoned = false
     this.#closed = false
     this.#wake = null
+    this.#kept = null
+    this.#keptReceipts = []
     this.#idle = null
     this.sent = 0
     this.repeated = 0
@@ -156,10 +161,7 @@ export class Lane {
     if (position === 0) return
     if (receipt !== null) {
       receipt.hold()
-      queue.kept().then(
-        () => receipt.release(),
-        error => receipt.release(error as Error),
-      )
+      this.#await(queue, receipt)
     }
     const bytes = parcelBytes(parcel)
     if (!this.#spilled && this.#fits(bytes)) {
@@ -167,6 +169,22 @@ export class Lane {
       this.#readTo = position
     } else this.#spilled = true
     this.#start()
+  }
+
+  /** All that come in one turn wait for the same commit. */
+  #await(queue: DurableQueue, receipt: Receipt): void {
+    const kept = queue.kept()
+    if (kept === this.#kept) {
+      this.#keptReceipts.push(receipt)
+      return
+    }
+    const receipts = [receipt]
+    this.#kept = kept
+    this.#keptReceipts = receipts
+    const release = (error?: Error): void => {
+      for (const one of receipts) one.release(error)
+    }
+    kept.then(() => release(), release)
   }
 
   #hold(parcel: Parcel, receipt: Receipt | null): void {

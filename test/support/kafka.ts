@@ -68,6 +68,10 @@ export class KafkaServer {
   /** Where one has to log in. */
   loginAddress = ''
 
+  get pid(): number {
+    return this.#child!.pid!
+  }
+
   get address(): string {
     return `127.0.0.1:${this.port}`
   }
