@@ -21,12 +21,12 @@ export function parcelBytes({ message, topic, key }: Parcel): number {
   return queuedBytes(message) + topic.length + key.length
 }
 
-/** A parcel as a queue on disk keeps it. */
+/** A parcel as a queue on disk keeps it, which copies it. */
 export function encodeParcel({ message, topic, key, json, headers }: Parcel): Buffer {
   const topicBytes = Buffer.byteLength(topic)
   const keyBytes = Buffer.byteLength(key)
   const before = 6 + topicBytes + keyBytes
-  const row = encodeMessage(message, before)
+  const row = encodeMessage(message, before, true)
   row[0] = format
   row[1] = (json ? 1 : 0) | (headers ? 2 : 0)
   row.writeUInt16BE(topicBytes, 2)
