@@ -119,8 +119,10 @@ function rows(options, above, problems, file) {
     const path = above === '' ? name : `${above}.${name}`
     if (doc === undefined || doc === '') problems.push(`${path}: no text; write a JSDoc comment above it in ${file}`)
     const nested = option.properties?.value
-    const element = option.items?.value?.properties?.value
-    const type = nested === undefined ? (element === undefined ? typeText(option) : 'list of objects') : 'object'
+    const forms = option.items?.value?.oneOf?.value
+    const element =
+      option.items?.value?.properties?.value ?? (Array.isArray(forms) ? forms.find(form => form.properties)?.properties.value : undefined)
+    const type = nested === undefined ? (element === undefined || forms !== undefined ? typeText(option) : 'list of objects') : 'object'
     lines.push(`| \`${path}\` | ${cell(type)} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
     if (nested !== undefined) lines.push(...rows(nested, path, problems, file))
     if (element !== undefined) lines.push(...rows(element, `${path}[]`, problems, file))

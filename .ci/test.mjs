@@ -1,10 +1,17 @@
-// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server), then runs them.
+// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, Java and Maven for Kafka), then runs them.
 import { spawnSync } from 'node:child_process'
 
 const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status ?? 1
 
-const needed = { mosquitto_pub: 'mosquitto-clients', openssl: 'openssl', chromium: 'chromium', 'redis-server': 'redis-server' }
+const needed = {
+  mosquitto_pub: 'mosquitto-clients',
+  openssl: 'openssl',
+  chromium: 'chromium',
+  'redis-server': 'redis-server',
+  java: 'openjdk-17-jre-headless',
+  mvn: 'maven',
+}
 const missing = [
   ...new Set(
     Object.keys(needed)

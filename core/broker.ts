@@ -7,6 +7,7 @@ import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
+import { Figures } from './figures.ts'
 import { toRefusal } from './handlers/refusal.ts'
 import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
@@ -84,6 +85,8 @@ export class Broker {
   /** Where CONNECT packets wait for one another. */
   readonly door: Gate
   readonly counters: Counters
+  /** Numbers that plugins offer. */
+  readonly figures: Figures
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
@@ -145,6 +148,7 @@ export class Broker {
     this.turns = new Turns()
     this.door = new Gate(connectsPerTurn)
     this.counters = new Counters()
+    this.figures = new Figures()
     this.queueLimits = {
       messagesMax: mqtt.queueMessagesMax,
       bytesMax: mqtt.queueBytesMax,

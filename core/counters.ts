@@ -53,6 +53,8 @@ export class Counters {
     sessionEnded: 0,
     storeFailed: 0,
     notAuthorized: 0,
+    bridgeFull: 0,
+    bridgeRefused: 0,
   }
   /** How often a limit took effect. */
   readonly limited: Record<LimitName, number> = {

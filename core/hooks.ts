@@ -177,6 +177,8 @@ export function createHooks(options: TapGuardOptions) {
     onAcked: guard('onAcked', new SyncHook<[Client, Message]>(['client', 'message']), observe),
     /** A message did not reach a subscriber, and why. Every drop is counted too. */
     onDrop: guard('onDrop', new SyncHook<[string, Message, DropReason]>(['clientId', 'message', 'reason']), observe),
+    /** A bridge has sent messages to another system, or failed to: once for each batch. */
+    onBridged: guard('onBridged', new SyncHook<[BridgeReport]>(['report']), observe),
     /** A will is due, before it goes the way of a publish. `false` withholds it. */
     onWill: guard('onWill', new SyncBailHook<[Publisher, Message], Opinion<false>>(['publisher', 'message']), {
       kind: 'decide',
@@ -225,6 +227,26 @@ export type DropReason =
   | 'storeFailed'
   /** It waited for a client that may no longer have it. */
   | 'notAuthorized'
+  /** A bridge has no room for it; the client id is `bridge:` and the target's name. */
+  | 'bridgeFull'
+  /** The system behind a bridge will never take it; the client id is the same. */
+  | 'bridgeRefused'
+
+/** What became of a batch that a bridge sent. */
+export interface BridgeReport {
+  /** The system: `kafka`. */
+  readonly target: string
+  /** Messages that it took. */
+  readonly sent: number
+  /** Messages that it will never take; each was told by `onDrop` too. */
+  readonly refused: number
+  /** Why it takes none just now; null where it did. They are sent again. */
+  readonly error: Error | null
+  /** Messages that wait for it in this lane. */
+  readonly waiting: number
+  /** Milliseconds since the oldest of the batch was received. */
+  readonly lagMs: number
+}
 
 /** How a connection ended. */
 export interface DisconnectReason {

@@ -28,6 +28,8 @@ export interface RunningPlugin<Options = unknown> {
   stop?(): void | Promise<void>
   /** Reads the files again that its options name: certificates, rules. On SIGHUP. Reports by itself what is wrong with them. */
   reread?(): void | Promise<void>
+  /** Looks whether what it depends on can be reached, for `check --connect`; nothing has started. Resolves to lines about it, rejects with the cure. */
+  probe?(): Promise<readonly string[]>
   /** Takes what can change while running: checked options, with defaults filled in. */
   reload?(options: Options): void
 }

@@ -1,3 +1,5 @@
+import type { BridgeTargets } from './bridging/bridge-target.ts'
+import type { Queues } from './bridging/queues.ts'
 import type { Bus } from './cluster/bus.ts'
 import type { HttpRoutes } from './listening/http-routes.ts'
 import type { Log } from './log.ts'
@@ -13,6 +15,10 @@ export interface ServiceMap {
   retained: RetainedStore
   /** How the nodes of a cluster speak with one another: `redis` owns it. */
   bus: Bus
+  /** Queues on disk for what waits outside of sessions, such as messages for Kafka: `diskQueue` owns it. */
+  queue: Queues
+  /** Where messages are bridged to other systems: `messageBridge` owns it. */
+  bridge: BridgeTargets
   /** Where log lines go. */
   log: Log
   /** The certificates of the section `ssl`, for every listener that does not say otherwise. */

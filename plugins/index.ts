@@ -4,9 +4,11 @@ import { authFileOptions } from './auth-file/options.ts'
 import { authHttpOptions } from './auth-http/options.ts'
 import { clusterOptions } from './cluster/options.ts'
 import { diskOptions } from './disk/options.ts'
+import { diskQueueOptions } from './disk/queue-options.ts'
 import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
+import { messageBridgeOptions } from './message-bridge/options.ts'
 import { redisOptions } from './redis/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
@@ -33,6 +35,7 @@ export const plugins = defineCatalogue({
       load: async () => (await import('./redis/plugin.ts')).redis,
     },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
+    diskQueue: { options: diskQueueOptions, provides: ['queue'], load: async () => (await import('./disk/queue-plugin.ts')).diskQueue },
     cluster: {
       options: clusterOptions,
       requires: ['bus'],
@@ -51,6 +54,11 @@ export const plugins = defineCatalogue({
       load: async () => (await import('./topic-security/plugin.ts')).topicSecurity,
     },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
+    messageBridge: {
+      options: messageBridgeOptions,
+      provides: ['bridge'],
+      load: async () => (await import('./message-bridge/plugin.ts')).messageBridge,
+    },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
     ssl: { options: sslOptions, provides: ['tls'], load: async () => (await import('./ssl/plugin.ts')).ssl },

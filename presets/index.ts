@@ -42,6 +42,15 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
   return { start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), options) }
 }
 
+export {
+  type BridgeHeader,
+  type BridgeRecord,
+  type BridgeSender,
+  type BridgeTarget,
+  type BridgeTargets,
+  RecordsRefusedError,
+} from '../core/bridging/bridge-target.ts'
+export type { DurableQueue, QueuedRow, Queues } from '../core/bridging/queues.ts'
 export type { Broker, ServerMessage } from '../core/broker.ts'
 export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
@@ -49,9 +58,11 @@ export type { Meter } from '../core/connection/meter.ts'
 export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
+export type { Figure, Figures, Sample } from '../core/figures.ts'
 export {
   type Admission,
   type AuthStep,
+  type BridgeReport,
   type ConnectRefusal,
   type DisconnectReason,
   type DropReason,

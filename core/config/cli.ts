@@ -110,12 +110,20 @@ async function check(catalogue: Catalogue, command: RunCommand, env: Environment
     const config = await resolved(catalogue, command, env, io)
     const { configReport } = await import('./config-report.ts')
     for (const line of configReport(catalogue, config)) io.out(line)
-    return 0
+    return command.connect ? await connect(catalogue, config, io) : 0
   } catch (error) {
     if (!(error instanceof OperatorError) || command.verbose) throw error
     for (const problem of error.problems) io.error(`error: ${problem}`)
     return 1
   }
+}
+
+async function connect(catalogue: Catalogue, config: ResolvedConfig, io: CliIo): Promise<number> {
+  const { probeAll } = await import('./probe.ts')
+  const { lines, problems } = await probeAll(catalogue, config)
+  for (const line of lines) io.out(line)
+  for (const problem of problems) io.error(`error: ${problem}`)
+  return problems.length > 0 ? 1 : 0
 }
 
 // One clear line, however much is wrong: what an operator greps for, and what a service manager keeps.

@@ -6,6 +6,7 @@ import { suggest, unknownName } from './suggestion.ts'
 
 export const help = `Usage: mqttx-broker [start] [options]   run a broker
        mqttx-broker check [options]     print the merged config and who set each value; list every problem
+       mqttx-broker check --connect     the same, and try Redis, Kafka and whatever else the plugins depend on
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
        mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/
 
@@ -26,6 +27,8 @@ export interface RunCommand {
   readonly configFile?: string
   readonly assignments: readonly Assignment[]
   readonly verbose: boolean
+  /** `check` tries what the plugins depend on. */
+  readonly connect: boolean
 }
 
 export type Command = RunCommand | { readonly name: 'init'; readonly tls: boolean } | { readonly name: 'help' | 'version' }
@@ -39,6 +42,7 @@ const options = {
   port: { type: 'string' },
   set: { type: 'string', multiple: true },
   tls: { type: 'boolean' },
+  connect: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -83,11 +87,15 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
   if (values.tls === true)
     throw new OperatorError('ERR_ARGUMENTS', `--tls: belongs to init; TLS is turned on by --set ssl.cert=… and ssl.key=…`)
 
+  if (values.connect === true && name !== 'check')
+    throw new OperatorError('ERR_ARGUMENTS', '--connect: belongs to check; start connects by itself')
+
   const configFile = values.config
   return {
     name,
     assignments: assignmentsOf(values),
     verbose: values.verbose === true,
+    connect: values.connect === true,
     ...(typeof configFile === 'string' ? { configFile } : {}),
   }
 }

@@ -96,6 +96,26 @@ export class PluginHost {
     return errors
   }
 
+  /** Has all plugins look, side by side, whether what they depend on can be reached. Nothing has started. */
+  async probe(): Promise<{ lines: string[]; errors: Error[] }> {
+    const answers = await Promise.allSettled(
+      this.#hosted.map(async ({ plugin, running }) => {
+        try {
+          return (await running.probe?.()) ?? []
+        } catch (cause) {
+          throw named(plugin, 'probe', cause)
+        }
+      }),
+    )
+    const lines: string[] = []
+    const errors: Error[] = []
+    for (const answer of answers) {
+      if (answer.status === 'fulfilled') lines.push(...answer.value)
+      else errors.push(answer.reason as Error)
+    }
+    return { lines, errors }
+  }
+
   /** Whether any plugin has files to read again. */
   get rereads(): boolean {
     return this.#hosted.some(({ running }) => running.reread !== undefined)

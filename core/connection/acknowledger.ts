@@ -5,7 +5,7 @@ import { PacketType, type QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
-import { StoreFullError } from '../sessions/session-store.ts'
+import { MessageRefusedError, StoreFullError } from '../sessions/session-store.ts'
 import { AckQueue } from './ack-queue.ts'
 import type { Client } from './client.ts'
 
@@ -149,15 +149,26 @@ export class Acknowledger {
    */
   unkept(qos: 1 | 2, packetId: number, error: Error): ReasonCode | null {
     const client = this.#client
+    const { broker } = client
     const full = error instanceof StoreFullError
     if (full && client.version === 5 && !client.closed) {
       if (qos === 2) this.#forgetKept(packetId)
       return ReasonCode.QuotaExceeded
     }
+    if (
+      error instanceof MessageRefusedError &&
+      !client.closed &&
+      (client.version === 5 || broker.settings.mqtt.deniedPublish !== 'close')
+    ) {
+      // Before MQTT 5 an acknowledgement cannot say no, and without one it would come again and again.
+      if (client.version !== 5) return ReasonCode.Success
+      if (qos === 2) this.#forgetKept(packetId)
+      return ReasonCode.ImplementationSpecificError
+    }
     if (qos === 2) this.abandon(packetId)
     // The first of many that were on their way says it for all of them.
     if (client.closed) return null
-    client.broker.log.warn(
+    broker.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
     )

@@ -21,9 +21,9 @@ export class StoredFormatError extends Error {
 
 /**
  * A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. `before`: bytes left free in front,
- * for what a store puts there, so that a body is copied once.
+ * for what a store puts there, so that a body is copied once. `brief`: it is copied again soon, so it may share a buffer with others.
  */
-export function encodeMessage(message: Message, before = 0): Buffer {
+export function encodeMessage(message: Message, before = 0, brief = false): Buffer {
   const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
   const clientIdBytes = Buffer.byteLength(clientId)
   const topicBytes = Buffer.byteLength(topic)
@@ -33,7 +33,7 @@ export function encodeMessage(message: Message, before = 0): Buffer {
     writeProperties(fields, properties)
   }
   const size = fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length
-  const bytes = Buffer.allocUnsafeSlow(before + size)
+  const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
   bytes[before] = format
   bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
   let at = bytes.writeDoubleBE(receivedAt, before + 2)

@@ -31,6 +31,12 @@ export class StoreFullError extends Error {
   readonly code = 'ERR_STORE_FULL'
 }
 
+/** Somebody who has to keep a message will never take it: sending it again would not help. Said through a receipt. */
+export class MessageRefusedError extends Error {
+  override readonly name = 'MessageRefusedError'
+  readonly code = 'ERR_MESSAGE_REFUSED'
+}
+
 export interface ClaimRequest {
   readonly clientId: string
   /** The broker that claims. */

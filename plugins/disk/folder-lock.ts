@@ -27,8 +27,8 @@ export class FolderLock {
     this.#handle = handle
   }
 
-  /** Throws an `OperatorError` where another broker has the folder. */
-  static async take(path: string): Promise<FolderLock> {
+  /** Throws an `OperatorError` where another broker has the folder. `option`: what names it. */
+  static async take(path: string, option = 'disk.path'): Promise<FolderLock> {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     // The address of a socket is at most 107 bytes long, the path of a folder is not: on Linux it is reached through its open handle.
     const handle = process.platform === 'linux' ? openSync(path, 'r') : null
@@ -42,7 +42,7 @@ export class FolderLock {
     try {
       const name = `${prefix}${randomBytes(8).toString('hex')}`
       await listen(server, join(folder, name))
-      await alone(folder, name, path)
+      await alone(folder, name, path, option)
       says = 'owner'
     } catch (error) {
       await lock.release()
@@ -70,14 +70,14 @@ function listen(server: Server, address: string): Promise<void> {
 }
 
 /** Waits until nobody else is left. */
-async function alone(folder: string, own: string, path: string): Promise<void> {
+async function alone(folder: string, own: string, path: string, option: string): Promise<void> {
   for (;;) {
     let others = 0
     for (const name of readdirSync(folder)) {
       if (!name.startsWith(prefix) || name === own) continue
       const answer = await ask(join(folder, name))
       if (answer === 'owner' || (answer === 'starting' && name < own))
-        throw new OperatorError('ERR_DISK_IN_USE', `disk.path: another broker uses ${path}; stop it, or name another folder`)
+        throw new OperatorError('ERR_DISK_IN_USE', `${option}: another broker uses ${path}; stop it, or name another folder`)
       if (answer === 'gone') rmSync(join(folder, name), { force: true })
       else others += 1
     }

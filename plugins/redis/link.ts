@@ -73,7 +73,7 @@ export class Link {
     await settled
     if (this.ready || this.#options.startup === 'retry') return
     const { key, text } = placeOf(this.#options)
-    throw new OperatorError('ERR_REDIS_AWAY', `${key}: Redis at ${text} is away: ${this.#reason(this.#lastError)}`)
+    throw new OperatorError('ERR_REDIS_AWAY', `${key}: Redis at ${text} is away: ${reasonOf(this.#lastError, this.#options)}`)
   }
 
   stop(): void {
@@ -151,7 +151,7 @@ export class Link {
       this.#awaySince = performance.now()
       const { text } = placeOf(this.#options)
       this.#log.warn(
-        `redis at ${text} is away: ${this.#reason(error)}; until it is back, acknowledgements of what it must keep wait and sessions that outlive their connection are refused`,
+        `redis at ${text} is away: ${reasonOf(error, this.#options)}; until it is back, acknowledgements of what it must keep wait and sessions that outlive their connection are refused`,
       )
     }
     this.#failing.add(who)
@@ -211,18 +211,19 @@ export class Link {
       )
     }
   }
+}
 
-  #reason(error: Error | null): string {
-    if (error === null) return 'no connection'
-    const { message } = error
-    const { key, text } = placeOf(this.#options)
-    if (/WRONGPASS|NOAUTH|invalid password|without any password configured/.test(message))
-      return `it does not take the user name or password (${message}); set redis.username and redis.password`
-    if (message === 'Command timed out') return `no answer within ${this.#options.commandTimeout} ms`
-    if (message.startsWith('OOM')) return 'it is out of memory; raise its maxmemory or make room'
-    if (message.startsWith('READONLY')) return 'it is a read-only replica; name its master, or the sentinels'
-    if (message.startsWith('NOREPLICAS')) return `${message.slice(11)}; see redis.waitReplicas`
-    if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH/.test(message)) return `${message}; start Redis at ${text}, or set ${key}`
-    return message
-  }
+/** Why Redis does not do its work, with the cure. */
+export function reasonOf(error: Error | null, options: Options): string {
+  if (error === null) return 'no connection'
+  const { message } = error
+  const { key, text } = placeOf(options)
+  if (/WRONGPASS|NOAUTH|invalid password|without any password configured/.test(message))
+    return `it does not take the user name or password (${message}); set redis.username and redis.password`
+  if (message === 'Command timed out') return `no answer within ${options.commandTimeout} ms`
+  if (message.startsWith('OOM')) return 'it is out of memory; raise its maxmemory or make room'
+  if (message.startsWith('READONLY')) return 'it is a read-only replica; name its master, or the sentinels'
+  if (message.startsWith('NOREPLICAS')) return `${message.slice(11)}; see redis.waitReplicas`
+  if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH/.test(message)) return `${message}; start Redis at ${text}, or set ${key}`
+  return message
 }

@@ -6,6 +6,7 @@ import { Keys } from './keys.ts'
 import { Lanes } from './lanes.ts'
 import { Link } from './link.ts'
 import { redisOptions } from './options.ts'
+import { probeRedis } from './probe.ts'
 import { RedisRetained } from './retained.ts'
 import { RedisSessions } from './sessions.ts'
 
@@ -48,6 +49,7 @@ export const redis = definePlugin({
       clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
     ]
     return {
+      probe: async () => [await probeRedis(options)],
       async start() {
         await link.start()
         if (link.ready) await retained.load()

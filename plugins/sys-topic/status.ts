@@ -38,7 +38,7 @@ export const oneShots: ReadonlyMap<string, keyof Status> = new Map([
   ['$SYS/broker/uptime', 'uptime'],
 ])
 
-/** mosquitto's names, as its dashboards know them: topic under `$SYS/broker/`, and text. */
+/** mosquitto's names, as its dashboards know them, and what plugins offer: topic under `$SYS/broker/`, and text. */
 export function dashboard(broker: Broker, startedAt: number): [topic: string, text: string][] {
   const { counters, router, services, version } = broker
   const { activeConnectCount, maxActiveConnectCount, uptime } = statusOf(broker, startedAt)
@@ -61,6 +61,7 @@ export function dashboard(broker: Broker, startedAt: number): [topic: string, te
     ['retained messages/count', services.find('retained')?.size ?? 0],
     ['heap/current', process.memoryUsage().heapUsed],
   ]
+  for (const figure of broker.figures) for (const { sys, value } of figure.read()) if (sys !== undefined) values.push([sys, value])
   return values.map(([topic, value]) => [`$SYS/broker/${topic}`, String(value)])
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { runBridge } from './bridge/run.ts'
 import { type BrokerKind, brokerKinds, startBroker } from './brokers.ts'
 import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
@@ -20,7 +21,8 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
 npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
-npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's`
+npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's
+npm run bench -- bridge         bridging to a real Kafka, beside kafkajs that sends the same by itself`
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,6 +42,7 @@ else if (values.list) for (const { id, title } of scenarios) console.log(`${id.p
 else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
+  else if (positionals[0] === 'bridge') await runBridge({ rounds: Number(values.rounds), write: values.write })
   else if (positionals[0] === 'transports')
     await runTransports({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
   else await compare()

@@ -1,0 +1,186 @@
+import type { BridgeTarget, BridgeTargets } from '../../core/bridging/bridge-target.ts'
+import type { DurableQueue, Queues } from '../../core/bridging/queues.ts'
+import type { Broker } from '../../core/broker.ts'
+import { OperatorError } from '../../core/errors.ts'
+import type { Message } from '../../core/messages/message.ts'
+import type { Receipt } from '../../core/messages/receipt.ts'
+import { MessageRefusedError } from '../../core/sessions/session-store.ts'
+import { Lane } from './lane.ts'
+import { OutageLog } from './outage-log.ts'
+import type { Parcel } from './parcel.ts'
+import { type AckMode, type BridgeOptions, checkNames, type Rule, Ways } from './rules.ts'
+
+/** What is known of one target's lanes together. */
+export interface BridgeFigures {
+  readonly sent: number
+  readonly waiting: number
+  /** Bytes. */
+  readonly waitingBytes: number
+  readonly repeated: number
+  readonly droppedFull: number
+  readonly droppedRefused: number
+  /** Milliseconds since the oldest message that waits was received; 0 where none does. */
+  readonly lagMs: number
+}
+
+/** Rules on one side, lanes on the other. */
+export class Bridge implements BridgeTargets {
+  readonly #broker: Broker
+  readonly #options: BridgeOptions
+  readonly #rules: readonly Rule[]
+  readonly #targets: Map<string, BridgeTarget>
+  // By target, ack mode and number; those that only an earlier config used among them, until they are empty.
+  readonly #lanes: Map<string, Lane>
+  readonly #lanesOf: Map<Rule, readonly Lane[]>
+  readonly #logs: Map<string, OutageLog>
+  #queues: Queues | undefined
+  #ways: Ways | null
+
+  constructor(broker: Broker, options: BridgeOptions, rules: readonly Rule[]) {
+    this.#broker = broker
+    this.#options = options
+    this.#rules = rules
+    this.#targets = new Map()
+    this.#lanes = new Map()
+    this.#lanesOf = new Map()
+    this.#logs = new Map()
+    this.#ways = null
+  }
+
+  add(target: BridgeTarget): void {
+    if (this.#targets.has(target.name)) {
+      throw new OperatorError('ERR_BRIDGE_TWICE', `messageBridge: two plugins bring a target ${target.name}; turn one of them off`)
+    }
+    this.#targets.set(target.name, target)
+  }
+
+  get targets(): Iterable<BridgeTarget> {
+    return this.#targets.values()
+  }
+
+  /** Makes the lanes and takes up what an earlier run has left on disk. All targets are there. */
+  start(queues: Queues | undefined): void {
+    const unknown = this.#rules.filter(({ target }) => !this.#targets.has(target))
+    if (unknown.length > 0) {
+      const names = [...this.#targets.keys()].join(', ')
+      throw new OperatorError(
+        'ERR_CONFIG',
+        unknown.map(({ at, target }) => `${at}.target: there is no ${target}; there are ${names}; add the plugin that brings it`),
+      )
+    }
+    checkNames(this.#rules, name => this.#targets.get(name))
+    const local = this.#rules.find(({ ack }) => ack === 'local')
+    if (local !== undefined && queues === undefined) {
+      throw new OperatorError('ERR_CONFIG', `${local.at}: ack local needs a queue on disk; add the section diskQueue, or set ack: kafka`)
+    }
+    this.#queues = queues
+    this.#ways = new Ways(this.#rules, this.#targets, this.#broker.log)
+    for (const rule of this.#rules) {
+      this.#lanesOf.set(
+        rule,
+        Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number)),
+      )
+    }
+    for (const name of queues?.names() ?? []) {
+      const [kind, target, ack, number] = name.split(' ')
+      if (kind !== 'bridge' || this.#lanes.has(`${target} ${ack} ${number}`)) continue
+      if (this.#targets.has(target!)) this.#lane(target!, ack as AckMode, Number(number))
+      else this.#leftOver(name, target!)
+    }
+  }
+
+  /** A message that is being routed. */
+  take(message: Message, receipt: Receipt): void {
+    const { topic, clientId } = message
+    for (const { rule, topic: fixed } of this.#ways!.of(topic)) {
+      const { json, headers } = rule
+      const lanes = this.#lanesOf.get(rule)!
+      const name = fixed ?? this.#ways!.name(rule, topic, clientId)
+      const key = rule.key.fill(topic, clientId) || topic
+      const parcel: Parcel = { message, topic: name, key, json, headers }
+      if (name === '') this.#nameless(rule, parcel, receipt)
+      else lanes[lanes.length === 1 ? 0 : hashOf(key) % lanes.length]!.offer(parcel, receipt)
+    }
+  }
+
+  #nameless({ at, target, ack }: Rule, parcel: Parcel, receipt: Receipt): void {
+    const why = `${at}.to comes to no name that ${target} takes; choose another`
+    this.#dropped(target, parcel, 'bridgeRefused', why)
+    if (ack !== 'kafka' || parcel.message.qos === 0) return
+    receipt.hold()
+    receipt.release(new MessageRefusedError(why))
+  }
+
+  figures(target: string): BridgeFigures {
+    const figures = { sent: 0, waiting: 0, waitingBytes: 0, repeated: 0, droppedFull: 0, droppedRefused: 0, lagMs: 0 }
+    const now = this.#broker.clock.now()
+    for (const [name, lane] of this.#lanes) {
+      if (!name.startsWith(`${target} `)) continue
+      figures.sent += lane.sent
+      figures.waiting += lane.waiting
+      figures.waitingBytes += lane.bytes
+      figures.repeated += lane.repeated
+      figures.droppedFull += lane.full
+      figures.droppedRefused += lane.refused
+      if (lane.oldest > 0) figures.lagMs = Math.max(figures.lagMs, now - lane.oldest)
+    }
+    return figures
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#lanes.values()].map(lane => lane.stop(this.#options.stopTimeout)))
+    for (const log of this.#logs.values()) log.stop()
+    for (const target of this.#targets.values()) await target.close?.()
+  }
+
+  #lane(target: string, mode: AckMode, number: number): Lane {
+    const name = `${target} ${mode} ${number}`
+    const known = this.#lanes.get(name)
+    if (known !== undefined) return known
+    const { queueBytes } = this.#options
+    // What waits for Kafka's own acknowledgement its publisher has.
+    const queue: DurableQueue | null = mode === 'kafka' ? null : (this.#queues?.open(`bridge ${name}`, queueBytes) ?? null)
+    const system = this.#targets.get(target)!
+    const log = this.#logOf(system)
+    const lane = new Lane({ ...this.#options, mode }, this.#broker.clock, system.createSender(), queue, {
+      dropped: (parcel, reason, why) => this.#dropped(target, parcel, reason, why),
+      reported: report => {
+        log.reported(name, report)
+        this.#broker.hooks.onBridged.call({ target, ...report })
+      },
+      failed: error => this.#broker.troubles.say(error),
+    })
+    this.#lanes.set(name, lane)
+    return lane
+  }
+
+  #logOf(target: BridgeTarget): OutageLog {
+    let log = this.#logs.get(target.name)
+    if (log === undefined) {
+      log = new OutageLog(target, this.#broker.clock, this.#broker.log)
+      this.#logs.set(target.name, log)
+    }
+    return log
+  }
+
+  #dropped(target: string, { message }: Parcel, reason: 'bridgeFull' | 'bridgeRefused', why: string): void {
+    this.#broker.drop(`bridge:${target}`, message, reason)
+    this.#logOf(this.#targets.get(target)!).dropped(reason, why)
+  }
+
+  #leftOver(name: string, target: string): void {
+    const { length } = this.#queues!.open(name, this.#options.queueBytes)
+    if (length === 0) return
+    this.#broker.log.warn(
+      { target, waiting: length },
+      `messageBridge: ${length} messages wait on disk for ${target}, which is not there; add the plugin that brings it`,
+    )
+  }
+}
+
+/** Spreads keys over lanes. */
+function hashOf(key: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}

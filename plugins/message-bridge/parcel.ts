@@ -1,0 +1,94 @@
+import type { BridgeHeader, BridgeRecord } from '../../core/bridging/bridge-target.ts'
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
+import { isUtf8 } from '../../core/protocol/utf8.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
+
+/** A message on its way to another system: all that its rule had to say about it. */
+export interface Parcel {
+  readonly message: Message
+  /** The topic there. */
+  readonly topic: string
+  readonly key: string
+  readonly json: boolean
+  readonly headers: boolean
+}
+
+const format = 1
+
+/** What a parcel takes in memory. */
+export function parcelBytes({ message, topic, key }: Parcel): number {
+  return queuedBytes(message) + topic.length + key.length
+}
+
+/** A parcel as a queue on disk keeps it, which copies it. */
+export function encodeParcel({ message, topic, key, json, headers }: Parcel): Buffer {
+  const topicBytes = Buffer.byteLength(topic)
+  const keyBytes = Buffer.byteLength(key)
+  const before = 6 + topicBytes + keyBytes
+  const row = encodeMessage(message, before, true)
+  row[0] = format
+  row[1] = (json ? 1 : 0) | (headers ? 2 : 0)
+  row.writeUInt16BE(topicBytes, 2)
+  row.write(topic, 4)
+  row.writeUInt16BE(keyBytes, 4 + topicBytes)
+  row.write(key, 6 + topicBytes)
+  return row
+}
+
+/** Reads what `encodeParcel` wrote; throws `StoredFormatError` where a newer version did. Nobody may change `row` afterwards. */
+export function decodeParcel(row: Buffer): Parcel {
+  if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of the bridge')
+  const flags = row[1]!
+  const topicEnd = 4 + row.readUInt16BE(2)
+  const keyEnd = topicEnd + 2 + row.readUInt16BE(topicEnd)
+  const topic = row.toString('utf8', 4, topicEnd)
+  const key = row.toString('utf8', topicEnd + 2, keyEnd)
+  return { message: decodeMessage(row.subarray(keyEnd)), topic, key, json: (flags & 1) !== 0, headers: (flags & 2) !== 0 }
+}
+
+/** What the system gets. */
+export function recordOf({ message, topic, key, json, headers }: Parcel): BridgeRecord {
+  const { payload, receivedAt } = message
+  const value = json ? envelope(message) : payload
+  // The clock counts in parts of a millisecond.
+  return { topic, key, value, headers: headers ? headersOf(message) : {}, timestamp: Math.trunc(receivedAt) }
+}
+
+function headersOf({ topic, clientId, qos, retain, properties }: Message): Record<string, BridgeHeader> {
+  const headers: Record<string, BridgeHeader> = {
+    'mqtt.topic': topic,
+    'mqtt.clientId': clientId,
+    'mqtt.qos': String(qos),
+    'mqtt.retain': String(retain),
+  }
+  if (properties === undefined) return headers
+  const { contentType, responseTopic, correlationData, payloadFormat, messageExpiry, userProperties } = properties
+  if (contentType !== undefined) headers['mqtt.contentType'] = contentType
+  if (responseTopic !== undefined) headers['mqtt.responseTopic'] = responseTopic
+  if (correlationData !== undefined) headers['mqtt.correlationData'] = correlationData
+  if (payloadFormat !== undefined) headers['mqtt.payloadFormat'] = String(payloadFormat)
+  if (messageExpiry !== undefined) headers['mqtt.messageExpiry'] = String(messageExpiry)
+  for (const [name, value] of userProperties ?? []) {
+    // A client must not be able to pass its own for the broker's.
+    const own = name.startsWith('mqtt.') || name === '__proto__' ? `mqtt.user.${name}` : name
+    const before = headers[own] as string | string[] | undefined
+    headers[own] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+  }
+  return headers
+}
+
+function envelope({ topic, clientId, qos, retain, payload, receivedAt, properties }: Message): Buffer {
+  const text = isUtf8(payload)
+  const body = {
+    topic,
+    clientId,
+    qos,
+    retain,
+    timestamp: Math.trunc(receivedAt),
+    encoding: text ? 'utf8' : 'base64',
+    payload: payload.toString(text ? 'utf8' : 'base64'),
+    ...(properties === undefined ? {} : { properties: { ...properties, correlationData: properties.correlationData?.toString('base64') } }),
+  }
+  return Buffer.from(JSON.stringify(body))
+}

@@ -1,0 +1,47 @@
+import { Stage } from '../../core/hooks.ts'
+import { definePlugin } from '../../core/plugin.ts'
+import { Bridge } from './bridge.ts'
+import { offerFigures } from './figures.ts'
+import { messageBridgeOptions } from './options.ts'
+import { readRules } from './rules.ts'
+
+/** Sends messages on to Kafka, or to a system that a plugin adds through the service `bridge`. */
+export const messageBridge = definePlugin({
+  name: 'messageBridge',
+  provides: ['bridge'],
+  options: messageBridgeOptions,
+  apply({ hooks, services, broker, clock, log }, options) {
+    const rules = readRules(options.topics, options.ack ?? (services.has('queue') ? 'local' : 'kafka'))
+    const bridge = new Bridge(broker, options, rules)
+    services.provide('bridge', bridge, 'messageBridge')
+
+    hooks.onRoute.tap({ name: 'messageBridge', stage: Stage.Record }, (message, _route, receipt) => {
+      // What comes from another node was bridged there.
+      if (message.origin !== 'peer') bridge.take(message, receipt)
+    })
+
+    const addKafka = async (): Promise<void> => {
+      if (!rules.some(({ target }) => target === 'kafka')) return
+      // Loaded here, so that who does not bridge does not load it.
+      const { KafkaTarget } = await import('./kafka-target.ts')
+      const kafka = new KafkaTarget(options, broker.folder, clock, log)
+      await kafka.check()
+      bridge.add(kafka)
+    }
+    return {
+      async start() {
+        if (rules.length === 0) log.warn('messageBridge: no topics are named, so nothing is bridged; set messageBridge.topics')
+        await addKafka()
+        bridge.start(services.find('queue'))
+        offerFigures(broker.figures, bridge)
+      },
+      async probe() {
+        await addKafka()
+        const lines: string[] = []
+        for (const target of bridge.targets) if (target.probe !== undefined) lines.push(await target.probe())
+        return lines
+      },
+      stop: () => bridge.stop(),
+    }
+  },
+})

@@ -1,0 +1,229 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { type BridgeRecord, type BridgeTarget, definePlugin, RecordsRefusedError } from '../../presets/index.ts'
+import { bridgingBroker } from '../support/bridge.ts'
+import { eventually } from '../support/eventually.ts'
+
+/** A system that a plugin of one's own speaks with: here a list, which takes nothing while it is `away`. */
+function listTarget(): {
+  readonly plugin: ReturnType<ReturnType<typeof definePlugin>>
+  readonly taken: BridgeRecord[]
+  away: boolean
+  stuck: boolean
+} {
+  const system = {
+    taken: [] as BridgeRecord[],
+    away: false,
+    stuck: false,
+    plugin: definePlugin({
+      name: 'listBridge',
+      requires: ['bridge'],
+      apply({ services }) {
+        const target: BridgeTarget = {
+          name: 'list',
+          place: 'memory',
+          legalName: text => text,
+          createSender: () => ({
+            async send(records) {
+              if (system.stuck) await new Promise(() => {})
+              if (system.away) throw new Error('it is away')
+              const bad = records.findIndex(({ value }) => String(value) === 'bad')
+              if (bad !== -1) throw new RecordsRefusedError(records.length > 4 ? [] : [bad], 'bad is not taken')
+              system.taken.push(...records)
+            },
+            close: async () => {},
+          }),
+        }
+        services.get('bridge').add(target)
+      },
+    })(),
+  }
+  return system
+}
+
+const values = (records: readonly BridgeRecord[]) => records.map(({ value }) => String(value))
+
+function folder(): string {
+  const made = mkdtempSync(path.join(tmpdir(), 'mqttx-queue-'))
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+test('a target of a plugin gets what the rules name it for, in order, around what it refuses', async () => {
+  const list = listTarget()
+  const { connect, drops } = await bridgingBroker({ topics: [{ filter: 'a', target: 'list', ack: 'kafka' }] }, { plugins: [list.plugin] })
+  const client = await connect()
+  const sent = ['1', '2', 'bad', '3', '4', '5', 'bad', '6']
+  const results = await Promise.allSettled(sent.map(text => client.publishAsync('a', text, { qos: 1 })))
+  expect(values(list.taken)).toEqual(['1', '2', '3', '4', '5', '6'])
+  expect(results.map(({ status }) => status === 'fulfilled')).toEqual(sent.map(text => text !== 'bad'))
+  expect(drops.map(({ clientId, reason }) => `${clientId} ${reason}`)).toEqual(['bridge:list bridgeRefused', 'bridge:list bridgeRefused'])
+})
+
+test('a target that nobody brings, and a name that can never be one, end the start with their cure', async () => {
+  await expect(bridgingBroker({ topics: [{ filter: 'a', target: 'nats' }] })).rejects.toThrow(/topics\[0\]\.target: there is no nats/)
+  await expect(bridgingBroker({ topics: [{ filter: 'a', to: 'a b' }] })).rejects.toThrow(/topics\[0\]\.to: kafka takes no name with "a b"/)
+  await expect(bridgingBroker({ topics: [{ filter: 'a', to: '..' }] })).rejects.toThrow(/topics\[0\]\.to/)
+  await expect(bridgingBroker({ topics: [{ filter: 'a/b', to: '{topic[2]}' }] })).rejects.toThrow(/a\/b have 2 levels/)
+  await expect(bridgingBroker({ topics: [{ filter: 'a', to: '{toppic}' }, 'a/#/b'] })).rejects.toThrow(
+    /toppic[\s\S]*topics\[1\]: "a\/#\/b" is no topic filter/,
+  )
+  await expect(bridgingBroker({ topics: [{ filter: 'a', ack: 'local' }] })).rejects.toThrow(/diskQueue/)
+  await expect(bridgingBroker({ topics: ['a'], acks: 'leader' })).rejects.toThrow(/idempotent/)
+  await expect(bridgingBroker({ topics: ['a'], compression: 'zstd' })).rejects.toThrow(/npm install @kafkajs\/zstd/)
+  await expect(bridgingBroker({ topics: ['a'], sasl: { mechanism: 'plain' } })).rejects.toThrow(/username and password/)
+})
+
+test('ack none: what found no room while the target was away is counted, to the message', async () => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops, running } = await bridgingBroker(
+    { memoryMessages: 10, batchMessages: 5, topics: [{ filter: 'a', target: 'list', ack: 'none' }] },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect()
+  for (let number = 0; number < 25; number++) await client.publishAsync('a', String(number), { qos: 1 })
+  expect(drops.map(({ payload }) => payload)).toEqual(Array.from({ length: 15 }, (_, index) => String(index + 10)))
+  expect(running.broker.counters.dropped.bridgeFull).toBe(15)
+  list.away = false
+  await eventually(() => list.taken.length === 10)
+  expect(values(list.taken)).toEqual(Array.from({ length: 10 }, (_, index) => String(index)))
+})
+
+test('ack none, whenFull dropOldest: the newest stay', async () => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops } = await bridgingBroker(
+    { memoryMessages: 10, batchMessages: 1, linger: 0, whenFull: 'dropOldest', topics: [{ filter: 'a', target: 'list', ack: 'none' }] },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect()
+  for (let number = 0; number < 25; number++) await client.publishAsync('a', String(number), { qos: 1 })
+  expect(drops.length).toBe(15)
+  list.away = false
+  await eventually(() => list.taken.length === 10)
+  // The first is on its way, and stays there.
+  expect(values(list.taken)).toEqual(['0', ...Array.from({ length: 9 }, (_, index) => String(index + 16))])
+})
+
+test('ack kafka: a full bridge refuses with 0x97, and a publisher of MQTT 3.1.1 is disconnected so that it sends again', async () => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops } = await bridgingBroker(
+    { memoryMessages: 2, topics: [{ filter: 'a', target: 'list', ack: 'kafka' }] },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect()
+  const held = [client.publishAsync('a', '0', { qos: 1 }), client.publishAsync('a', '1', { qos: 1 })]
+  // Acknowledgements keep their order, so whoever has some waiting would hear of it behind them.
+  const other = await connect()
+  await expect(other.publishAsync('a', '2', { qos: 1 })).rejects.toMatchObject({ code: 0x97 })
+  const old = await connect({ protocolVersion: 4 })
+  const closed = new Promise<void>(resolve => old.once('close', () => resolve()))
+  old.publish('a', '3', { qos: 1 }, () => {})
+  await closed
+  // Nothing is dropped: who published it has it.
+  expect(drops).toEqual([])
+  list.away = false
+  await Promise.all(held)
+  expect(values(list.taken)).toEqual(['0', '1'])
+})
+
+test('ack local: acknowledged means on disk, whatever the target does; more than memory holds waits there, in order', async () => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops } = await bridgingBroker(
+    { memoryMessages: 10, batchMessages: 7, topics: [{ filter: 'a', target: 'list' }] },
+    { plugins: [list.plugin], diskQueue: { path: folder() } },
+  )
+  const client = await connect()
+  for (let number = 0; number < 100; number++) await client.publishAsync('a', String(number), { qos: number % 3 === 0 ? 2 : 1 })
+  list.away = false
+  const more = Promise.all(Array.from({ length: 100 }, (_, index) => client.publishAsync('a', String(index + 100), { qos: 1 })))
+  await more
+  await eventually(() => list.taken.length === 200)
+  expect(values(list.taken)).toEqual(Array.from({ length: 200 }, (_, index) => String(index)))
+  expect(drops).toEqual([])
+})
+
+test('ack local: a full queue refuses with 0x97, or drops its oldest', async () => {
+  for (const whenFull of ['refuse', 'dropOldest'] as const) {
+    const list = listTarget()
+    list.away = true
+    const { connect, drops, running } = await bridgingBroker(
+      { queueBytes: 20_000, memoryMessages: 3, batchMessages: 2, whenFull, topics: [{ filter: 'a', target: 'list' }] },
+      { plugins: [list.plugin], diskQueue: { path: folder() } },
+    )
+    const client = await connect()
+    const outcomes: boolean[] = []
+    for (let number = 0; number < 30; number++) {
+      const payload = String(number).padEnd(1000, ' ')
+      outcomes.push(
+        await client.publishAsync('a', payload, { qos: 1 }).then(
+          () => true,
+          error => {
+            expect(error.code).toBe(0x97)
+            return false
+          },
+        ),
+      )
+    }
+    const kept = outcomes.filter(Boolean).length
+    list.away = false
+    if (whenFull === 'refuse') {
+      expect(kept).toBeLessThan(30)
+      await eventually(() => list.taken.length === kept)
+      expect(drops).toEqual([])
+      expect(values(list.taken).map(Number)).toEqual(Array.from({ length: kept }, (_, index) => index))
+    } else {
+      expect(kept).toBe(30)
+      await eventually(() => list.taken.length + drops.length === 30)
+      expect(drops.length).toBeGreaterThan(0)
+      expect(drops.every(({ reason }) => reason === 'bridgeFull')).toBe(true)
+      // The newest are all there, and those that are there are in order.
+      const numbers = values(list.taken).map(Number)
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b))
+      expect(numbers.at(-1)).toBe(29)
+    }
+    await running.stop()
+  }
+})
+
+test('what waits in memory when the broker stops goes to the disk, in front of what is there', async () => {
+  const list = listTarget()
+  list.away = true
+  const home = folder()
+  const bridge = { memoryMessages: 10, batchMessages: 3, stopTimeout: 0, topics: [{ filter: 'a', target: 'list', ack: 'none' as const }] }
+  const first = await bridgingBroker(bridge, { plugins: [list.plugin], diskQueue: { path: home } })
+  const client = await first.connect()
+  for (let number = 0; number < 30; number++) await client.publishAsync('a', String(number), { qos: 1 })
+  await first.running.stop()
+  expect(first.drops).toEqual([])
+  const again = listTarget()
+  await bridgingBroker(bridge, { plugins: [again.plugin], diskQueue: { path: home } })
+  await eventually(() => again.taken.length === 30)
+  expect(values(again.taken)).toEqual(Array.from({ length: 30 }, (_, index) => String(index)))
+})
+
+test('a target that never answers does not keep the broker from stopping, and what was with it is kept', async () => {
+  const list = listTarget()
+  list.stuck = true
+  const home = folder()
+  const bridge = { linger: 0, stopTimeout: 0, topics: [{ filter: 'a', target: 'list', ack: 'none' as const }] }
+  const first = await bridgingBroker(bridge, { plugins: [list.plugin], diskQueue: { path: home } })
+  const client = await first.connect()
+  await client.publishAsync('a', 'with it', { qos: 1 })
+  await first.running.stop()
+  const again = listTarget()
+  await bridgingBroker(bridge, { plugins: [again.plugin], diskQueue: { path: home } })
+  await eventually(() => again.taken.length === 1)
+})
+
+test('two names that fall together are said once', async () => {
+  const { connect, lines } = await bridgingBroker({ brokers: ['127.0.0.1:1'], topics: [{ filter: '#', ack: 'none' }], stopTimeout: 0 })
+  const client = await connect()
+  for (const topic of ['a/b', 'a.b', 'a/b', 'a.b']) await client.publishAsync(topic, '', { qos: 1 })
+  expect(lines.filter(({ message }) => message.includes('both go to a.b')).length).toBe(1)
+})

@@ -1,0 +1,217 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import type { Config } from '../../presets/index.ts'
+import { bridgingBroker, judgeNumbers, publishNumbers } from '../support/bridge.ts'
+import { eventually } from '../support/eventually.ts'
+import { KafkaServer } from '../support/kafka.ts'
+import { KafkaReader } from '../support/kafka-reader.ts'
+
+const user = { user: 'bridge', password: 'right' }
+let server: KafkaServer | undefined
+let brokers: string[]
+let reader: KafkaReader
+
+beforeAll(async () => {
+  // One of the user's own will do for all that does not have to stop it or log in to it.
+  const given = process.env.KAFKA_BROKERS
+  server = await KafkaServer.start({ scram: user })
+  brokers = given === undefined ? [server.address] : given.split(',')
+  reader = new KafkaReader(brokers.join(','))
+}, 300_000)
+afterAll(async () => {
+  await server?.stop()
+})
+
+let topics = 0
+/** A topic that no other test, and no other run, has. */
+const newTopic = (): string => `t${process.pid}.${Date.now()}.${topics++}`
+
+function folder(): string {
+  const made = mkdtempSync(path.join(tmpdir(), 'mqttx-queue-'))
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+test('a message arrives byte for byte, with key, time and headers', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 3 })
+  const { connect } = await bridgingBroker({ brokers, topics: [{ filter: 'sensors/+/temp', to: topic, key: '{topic[1]}' }] })
+  const client = await connect({ clientId: 'device-1' })
+  const payload = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte))
+  const before = Date.now()
+  await client.publishAsync('sensors/kitchen/temp', payload, {
+    qos: 1,
+    retain: true,
+    properties: {
+      contentType: 'application/x-raw',
+      correlationData: Buffer.from([0, 255]),
+      responseTopic: 'answers',
+      userProperties: { room: ['a', 'b'], 'mqtt.topic': 'forged' },
+    },
+  })
+  const [message] = await reader.read(topic, 1)
+  expect(message!.value.equals(payload)).toBe(true)
+  expect(message!.key).toBe('kitchen')
+  expect(message!.timestamp).toBeGreaterThan(before - 2000)
+  const texts = Object.fromEntries(Object.entries(message!.headers).map(([name, value]) => [name, [value].flat().map(String)]))
+  expect(texts).toEqual({
+    'mqtt.topic': ['sensors/kitchen/temp'],
+    'mqtt.clientId': ['device-1'],
+    'mqtt.qos': ['1'],
+    'mqtt.retain': ['true'],
+    'mqtt.contentType': ['application/x-raw'],
+    'mqtt.correlationData': [String(Buffer.from([0, 255]))],
+    'mqtt.responseTopic': ['answers'],
+    'mqtt.user.mqtt.topic': ['forged'],
+    room: ['a', 'b'],
+  })
+})
+
+test('a plain filter goes to the topic of the same name with dots, as raw payload, keyed by client id', async () => {
+  const name = newTopic()
+  await reader.createTopics({ [name]: 1 })
+  const { connect } = await bridgingBroker({ brokers, topics: [`${name.replaceAll('.', '/')}/#`] })
+  const client = await connect({ clientId: 'java', protocolVersion: 4 })
+  await client.publishAsync(name.replaceAll('.', '/'), 'raw', { qos: 1 })
+  const [message] = await reader.read(name, 1)
+  expect(String(message!.value)).toBe('raw')
+  expect(message!.key).toBe('java')
+})
+
+test('a JSON value tells all of a message, and compression changes nothing', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 1 })
+  const { connect, running } = await bridgingBroker({
+    brokers,
+    compression: 'gzip',
+    topics: [{ filter: '#', to: topic, value: 'json', headers: false }],
+  })
+  const client = await connect({ clientId: 'json' })
+  await client.publishAsync('a', 'text', { qos: 1, properties: { correlationData: Buffer.from([1]) } })
+  await client.publishAsync('a', Buffer.from([255]), { qos: 1 })
+  await running.publish({ topic: 'own', payload: 'of the broker' })
+  const [first, second, third] = (await reader.read(topic, 3)).map(({ key, value, headers }) => ({
+    key,
+    headers,
+    ...JSON.parse(String(value)),
+  }))
+  expect(first).toMatchObject({
+    key: 'json',
+    headers: {},
+    topic: 'a',
+    clientId: 'json',
+    qos: 1,
+    retain: false,
+    encoding: 'utf8',
+    payload: 'text',
+  })
+  expect(first.properties.correlationData).toBe('AQ==')
+  expect(second).toMatchObject({ encoding: 'base64', payload: '/w==' })
+  expect(third).toMatchObject({ key: 'own', topic: 'own', clientId: '', payload: 'of the broker' })
+})
+
+test('messages of one key keep their order over partitions and lanes', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 3 })
+  const { running } = await bridgingBroker({ brokers, lanes: 3, linger: '1ms', batchMessages: 50, topics: [{ filter: 'n/+', to: topic }] })
+  const clients = Array.from({ length: 20 }, (_, index) => `device-${index}`)
+  await Promise.all(clients.map(client => publishNumbers(running.port, client, `n/${client}`, 200)))
+  const messages = await reader.read(topic, 4000)
+  expect(judgeNumbers(messages, clients, 200)).toEqual({ lost: 0, disordered: 0, repeated: 0 })
+  expect(new Set(messages.map(({ partition }) => partition)).size).toBe(3)
+})
+
+test('a topic that is not there costs its own messages only, and says so', async () => {
+  const [there, missing] = [newTopic(), newTopic()]
+  await reader.createTopics({ [there]: 1 })
+  const { connect, drops, lines, running } = await bridgingBroker({
+    brokers,
+    topics: [
+      { filter: 'there', to: there },
+      { filter: 'missing', to: missing },
+    ],
+  })
+  const client = await connect()
+  const [good, bad] = await Promise.allSettled([
+    client.publishAsync('there', 'good', { qos: 1 }),
+    client.publishAsync('missing', 'bad', { qos: 1 }),
+    client.publishAsync('there', 'good too', { qos: 1 }),
+  ])
+  expect(good.status).toBe('fulfilled')
+  // 0x83: Kafka's own acknowledgement was asked for, and there will be none.
+  expect(bad).toMatchObject({ status: 'rejected', reason: { code: 0x83 } })
+  expect((await reader.read(there, 2)).map(({ value }) => String(value))).toEqual(['good', 'good too'])
+  expect(drops).toEqual([{ clientId: 'bridge:kafka', reason: 'bridgeRefused', payload: 'bad' }])
+  expect(running.broker.counters.dropped.bridgeRefused).toBe(1)
+  expect(lines.find(({ message }) => message.includes(`no topic ${missing}`))?.message).toContain('createTopics')
+})
+
+test('a topic that is not there is made where that is wanted', async () => {
+  const topic = newTopic()
+  const { connect } = await bridgingBroker({ brokers, createTopics: true, topics: [{ filter: 'x', to: topic }] })
+  const client = await connect()
+  await client.publishAsync('x', 'made', { qos: 1 })
+  expect(String((await reader.read(topic, 1))[0]!.value)).toBe('made')
+})
+
+test('a message that is too large for its topic is refused alone, and before MQTT 5 acknowledged', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 1 }, [{ name: 'max.message.bytes', value: '20000' }])
+  const { connect, drops } = await bridgingBroker({ brokers, linger: '50ms', topics: [{ filter: 'x', to: topic }] })
+  const client = await connect({ clientId: 'mixed' })
+  const results = await Promise.allSettled(
+    Array.from({ length: 31 }, (_, index) => client.publishAsync('x', index === 17 ? 'L'.repeat(50_000) : `m${index}`, { qos: 1 })),
+  )
+  expect(results.flatMap(({ status }, index) => (status === 'rejected' ? [index] : []))).toEqual([17])
+  const old = await connect({ clientId: 'old', protocolVersion: 4 })
+  await old.publishAsync('x', 'L'.repeat(50_000), { qos: 1 })
+  await client.publishAsync('x', 'after', { qos: 1 })
+  expect(drops.map(({ reason }) => reason)).toEqual(['bridgeRefused', 'bridgeRefused'])
+  const values = (await reader.read(topic, 31)).map(({ value }) => String(value))
+  // What was halved may have come twice: a new producer is not known by its number.
+  const firsts = [...new Set(values)]
+  expect(firsts).toEqual([...Array.from({ length: 31 }, (_, index) => `m${index}`).filter((_, index) => index !== 17), 'after'])
+})
+
+test('a wrong password is said, and what waits is sent when it is right', async () => {
+  const topic = newTopic()
+  await new KafkaReader(server!.address).createTopics({ [topic]: 1 })
+  const queue = folder()
+  const sasl = { mechanism: 'scram-sha-256', username: user.user, password: 'wrong' } as const
+  const config = (password: string): [Config['messageBridge'] & object, Config] => [
+    { brokers: [server!.loginAddress], sasl: { ...sasl, password }, topics: [{ filter: 'x', to: topic }] },
+    { diskQueue: { path: queue } },
+  ]
+  const wrong = await bridgingBroker(...config('wrong'))
+  const client = await wrong.connect()
+  await client.publishAsync('x', 'kept', { qos: 1 })
+  await eventually(() => wrong.lines.some(({ level, message }) => level === 'error' && message.includes('messageBridge.sasl')))
+  // The broker serves all the same.
+  await client.subscribeAsync('y')
+  expect(JSON.stringify(wrong.lines)).not.toContain('password":"wrong')
+  await wrong.running.stop()
+
+  await bridgingBroker(...config(user.password))
+  expect((await new KafkaReader(server!.address).read(topic, 1)).map(({ value }) => String(value))).toEqual(['kept'])
+})
+
+test('every message is bridged once, also a will and a retained one, and what Kafka says goes by hook', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 1 })
+  const { connect, running } = await bridgingBroker({ brokers, topics: [{ filter: '#', to: topic }] })
+  const reports: number[] = []
+  running.hooks.onBridged.tap('test', ({ sent, lagMs }) => {
+    expect(lagMs).toBeGreaterThanOrEqual(0)
+    reports.push(sent)
+  })
+  const doomed = await connect({ clientId: 'doomed', will: { topic: 'will', payload: Buffer.from('died'), qos: 1 } })
+  const client = await connect()
+  await client.subscribeAsync('#', { qos: 1 })
+  await client.publishAsync('r', 'retained', { qos: 1, retain: true })
+  await client.publishAsync('$SYS/x', 'not for #').catch(() => {})
+  doomed.stream.destroy()
+  expect((await reader.read(topic, 2)).map(({ value }) => String(value))).toEqual(['retained', 'died'])
+  await eventually(() => reports.reduce((sum, sent) => sum + sent, 0) === 2)
+})

@@ -1,0 +1,175 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import path from 'node:path'
+import { freePort } from './redis.ts'
+
+const version = '4.4.0'
+
+// Small and quick: one node, no waiting for others, taken up again a second after a kill -9.
+const settings = (port: number, controller: number, folder: string, extra: readonly string[]): string =>
+  [
+    'process.roles=broker,controller',
+    'node.id=1',
+    `controller.quorum.voters=1@127.0.0.1:${controller}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+    'controller.listener.names=CONTROLLER',
+    'inter.broker.listener.name=PLAINTEXT',
+    `log.dirs=${folder}/data`,
+    'num.network.threads=2',
+    'num.io.threads=2',
+    'offsets.topic.num.partitions=1',
+    'offsets.topic.replication.factor=1',
+    'transaction.state.log.num.partitions=1',
+    'transaction.state.log.replication.factor=1',
+    'transaction.state.log.min.isr=1',
+    'group.initial.rebalance.delay.ms=0',
+    'auto.create.topics.enable=false',
+    'log.cleaner.dedupe.buffer.size=2097152',
+    'broker.session.timeout.ms=1000',
+    'broker.heartbeat.interval.ms=250',
+    // A later line wins.
+    ...extra,
+    '',
+  ].join('\n')
+
+/** A real Apache Kafka of one node, on loopback, in a folder of its own. Its jars come from Maven Central once, and stay in Maven's cache. */
+export class KafkaServer {
+  readonly port: number
+  readonly #folder: string
+  readonly #classPath: string
+  #child: ChildProcess | null = null
+
+  private constructor(port: number, folder: string, classPath: string) {
+    this.port = port
+    this.#folder = folder
+    this.#classPath = classPath
+  }
+
+  /** `scram`: a user that may log in on a second listener, see `loginAddress`. */
+  static async start({ scram }: { scram?: { user: string; password: string } } = {}): Promise<KafkaServer> {
+    const classPath = kafkaClassPath()
+    const [port, controller, login] = [await freePort(), await freePort(), await freePort()]
+    const folder = mkdtempSync(path.join(tmpdir(), 'mqttx-kafka-'))
+    const server = new KafkaServer(port, folder, classPath)
+    server.loginAddress = `127.0.0.1:${login}`
+    const extra = scram === undefined ? [] : loginSettings(port, controller, login)
+    writeFileSync(server.#settings, settings(port, controller, folder, extra))
+    const user = scram === undefined ? [] : ['--add-scram', `SCRAM-SHA-256=[name=${scram.user},password=${scram.password}]`]
+    const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', server.#settings, ...user]
+    const { status, stderr, stdout } = spawnSync('java', ['-Xmx64m', '-cp', classPath, ...format], { encoding: 'utf8' })
+    if (status !== 0) throw new Error(`Kafka's folder cannot be formatted: ${stderr}${stdout}`)
+    await server.start()
+    return server
+  }
+
+  /** Where one has to log in. */
+  loginAddress = ''
+
+  get pid(): number {
+    return this.#child!.pid!
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`
+  }
+
+  get #settings(): string {
+    return path.join(this.#folder, 'server.properties')
+  }
+
+  /** Starts it, or starts it again on the same ports and data, and waits until it serves. */
+  async start(): Promise<void> {
+    const memory = ['-Xms32m', '-Xmx192m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError']
+    const child = spawn('java', [...memory, '-cp', this.#classPath, 'kafka.Kafka', this.#settings], { stdio: ['ignore', 'ignore', 'pipe'] })
+    this.#child = child
+    let said = ''
+    await new Promise<void>((resolve, reject) => {
+      child.stderr!.on('data', (bytes: Buffer) => {
+        said = `${said}${bytes}`.slice(-20_000)
+        if (said.includes('Kafka Server started')) resolve()
+      })
+      child.once('exit', code =>
+        reject(
+          new Error(
+            `Kafka ended with ${code}: ${said
+              .split('\n')
+              .filter(line => /ERROR|Exception/.test(line))
+              .slice(0, 5)}`,
+          ),
+        ),
+      )
+    })
+  }
+
+  /** It hangs: connections stay, nothing is answered. */
+  freeze(): void {
+    this.#child!.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child!.kill('SIGCONT')
+  }
+
+  /** Dies at once; its folder stays. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    this.#child = null
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    const gone = new Promise(resolve => child.once('exit', resolve))
+    child.kill('SIGKILL')
+    await gone
+  }
+
+  /** Dies, and its folder goes too. */
+  async stop(): Promise<void> {
+    await this.kill()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+}
+
+function loginSettings(port: number, controller: number, login: number): string[] {
+  return [
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller},LOGIN://127.0.0.1:${login}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port},LOGIN://127.0.0.1:${login}`,
+    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT',
+    'listener.name.login.sasl.enabled.mechanisms=SCRAM-SHA-256',
+    'listener.name.login.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;',
+  ]
+}
+
+/** The class path of Kafka's jars: fetched by Maven where they are not there yet. */
+function kafkaClassPath(): string {
+  const cache = path.join(process.env.XDG_CACHE_HOME ?? path.join(homedir(), '.cache'), 'mqttx-broker')
+  const known = path.join(cache, `kafka-${version}.classpath`)
+  if (existsSync(known)) {
+    const classPath = readFileSync(known, 'utf8').trim()
+    if (classPath.length > 0 && classPath.split(':').every(jar => existsSync(jar))) return classPath
+  }
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(path.join(cache, 'maven-'))
+  try {
+    const dependency = (group: string, artifact: string, wanted: string) =>
+      `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${wanted}</version></dependency>`
+    const pom = path.join(folder, 'pom.xml')
+    writeFileSync(
+      pom,
+      `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>local</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging><dependencies>${dependency('org.apache.kafka', 'kafka_2.13', version)}${dependency('org.slf4j', 'slf4j-simple', '1.7.36')}</dependencies></project>`,
+    )
+    const output = path.join(folder, 'classpath')
+    const args = ['-B', '-ntp', '-q', '-f', pom, 'dependency:build-classpath', `-Dmdep.outputFile=${output}`]
+    let said = ''
+    // A registry may be busy for a moment.
+    for (let attempt = 0; attempt < 3 && !existsSync(output); attempt++) {
+      const { error, stdout, stderr } = spawnSync('mvn', args, { encoding: 'utf8', timeout: 240_000 })
+      said = error?.message ?? `${stdout}${stderr}`
+    }
+    if (!existsSync(output)) throw new Error(`Kafka's jars cannot be fetched by mvn, which the tests of the bridge need: ${said}`)
+    renameSync(output, known)
+    return readFileSync(known, 'utf8').trim()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
