@@ -3,6 +3,12 @@ import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { coreFigures } from './core-figures.ts'
 
+// These walk over every connection: with 10,000 of them a scrape took 27 ms of the broker's own time, without them 2 ms.
+const heavy = [
+  'process_open_fds',
+  ...['handles', 'resources', 'requests'].flatMap(kind => [`nodejs_active_${kind}`, `nodejs_active_${kind}_total`]),
+]
+
 /**
  * What Prometheus reads. Nothing is counted here: at each scrape the broker's own counters, and what plugins offer, are read and written down, so that the
  * hot path does not know whether anybody looks.
@@ -16,7 +22,9 @@ export class Exposition {
     this.#broker = broker
     this.#own = coreFigures(broker)
     this.#node = node ? new Registry() : null
-    if (this.#node !== null) collectDefaultMetrics({ register: this.#node })
+    if (this.#node === null) return
+    collectDefaultMetrics({ register: this.#node })
+    for (const name of heavy) this.#node.removeSingleMetric(name)
   }
 
   get contentType(): string {
