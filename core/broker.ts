@@ -187,6 +187,11 @@ export class Broker {
     return this.#store
   }
 
+  /** `stop` has been called. */
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
   /** Connected clients. */
   get clients(): ReadonlySet<Client> {
     return this.#clients

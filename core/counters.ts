@@ -38,8 +38,9 @@ export class Counters {
   packetsSent = 0
   bytesReceived = 0
   bytesSent = 0
-  publishReceived = 0
-  publishSent = 0
+  /** PUBLISH packets, by QoS. */
+  readonly receivedByQoS: [number, number, number] = [0, 0, 0]
+  readonly sentByQoS: [number, number, number] = [0, 0, 0]
   /** Messages that did not reach a subscriber, by reason. */
   readonly dropped: Record<DropReason, number> = {
     slowReader: 0,
@@ -88,6 +89,16 @@ export class Counters {
   protocolErrors = 0
   /** Taps that failed. */
   tapErrors = 0
+
+  get publishReceived(): number {
+    const [zero, one, two] = this.receivedByQoS
+    return zero + one + two
+  }
+
+  get publishSent(): number {
+    const [zero, one, two] = this.sentByQoS
+    return zero + one + two
+  }
 
   get droppedTotal(): number {
     let total = 0

@@ -9,6 +9,7 @@ import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
 import { messageBridgeOptions } from './message-bridge/options.ts'
+import { metricsOptions } from './metrics/options.ts'
 import { redisOptions } from './redis/options.ts'
 import { retainOptions } from './retain/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
@@ -61,6 +62,7 @@ export const plugins = defineCatalogue({
     },
     shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
     sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
+    metrics: { options: metricsOptions, load: async () => (await import('./metrics/plugin.ts')).metrics },
     ssl: { options: sslOptions, provides: ['tls'], load: async () => (await import('./ssl/plugin.ts')).ssl },
     socket: { options: socketOptions, listener: true, load: async () => (await import('./socket/plugin.ts')).socket },
     websocket: {

@@ -28,7 +28,17 @@ const prodLimits = {
 /** For production: sessions in Redis, logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {
   settings: { requireAuthentication: true, mqtt: { subscriptionsMax: 1000, topicLengthMax: 1024 } },
-  plugins: () => [['log', { format: 'json' }], ['limits', prodLimits], 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket', 'websocket'],
+  plugins: () => [
+    ['log', { format: 'json' }],
+    ['limits', prodLimits],
+    'redis',
+    'retain',
+    'shareTopic',
+    'sysTopic',
+    'metrics',
+    'socket',
+    'websocket',
+  ],
 }
 
 export const presets = { test, standalone, dev, prod }

@@ -159,7 +159,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.#state !== 'connected' && !this.#mayCome(publish)) return
     const { counters } = this.broker
     counters.packetsReceived += 1
-    counters.publishReceived += 1
+    counters.receivedByQoS[publish.qos] += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, publish.clone().packet())
     const { lane } = this
     if (lane.judging) {

@@ -156,7 +156,7 @@ export class Sender {
     if (frame.length > this.maximumPacketSize) return this.#left(message, 'tooLarge') // [MQTT-3.1.2-25]
     client.outbox.publish(frame, packetId, dup)
     const { counters } = broker
-    counters.publishSent += 1
+    counters.sentByQoS[qos] += 1
     counters.packetsSent += 1
     counters.bytesSent += frame.length
     if (client.traced) {

@@ -37,7 +37,7 @@ export async function openListener(broker: Broker, place: Place, protocol: strin
     for (const address of addresses) {
       const server = create()
       // Of the two addresses of loopback a machine may lack one.
-      if (!(await listen(broker, server, address, port, place.at, servers.length > 0))) continue
+      if (!(await listenOn(broker, server, address, port, place.at, servers.length > 0))) continue
       servers.push(server)
       opened.push(address.includes(':') ? `[${address}]` : address)
       // With port 0 the second address gets the port that the first was given.
@@ -61,7 +61,8 @@ export function closeServer(server: Server): Promise<void> {
   })
 }
 
-async function listen(broker: Broker, server: Server, host: string, port: number, at: string, optional: boolean): Promise<boolean> {
+/** Has a server listen; what hinders it is an `OperatorError` with its cure. `at`: where its options stand. `false`: the address is not there, which was allowed. */
+export async function listenOn(broker: Broker, server: Server, host: string, port: number, at: string, optional = false): Promise<boolean> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)

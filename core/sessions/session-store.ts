@@ -167,6 +167,8 @@ export type Done = void | Promise<void>
 export interface SessionStore {
   /** Called once before anything else. */
   open(events: SessionStoreEvents, limits: QueueLimits): Done
+  /** Why it would keep nothing just now; null, or no such method, where it would. Asked by health checks, so it answers at once. */
+  trouble?(): Error | null
   /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */

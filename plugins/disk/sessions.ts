@@ -263,6 +263,10 @@ export class DiskSessions implements SessionStore {
     return session instanceof Promise ? session : this.#end(session).then(handOn)
   }
 
+  trouble(): Error | null {
+    return this.#rows.commit.refusalOfClaim
+  }
+
   expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]> {
     if (this.#rows.commit.refusalOfClaim !== null) return []
     const found: Promise<Found>[] = []

@@ -105,6 +105,10 @@ export class RedisSessions implements SessionStore {
     return this.#loaded
   }
 
+  trouble(): Error | null {
+    return this.#lanes.link.up ? null : new StoreAwayError('Redis is away; the log says why')
+  }
+
   open(events: SessionStoreEvents, limits: QueueLimits): void {
     this.#events = events
     this.#lanes.limits = limits

@@ -61,6 +61,13 @@ const secured: BrokerKind = {
   command: port => [...ours.command(port), '--set', `topicSecurity.rules=${JSON.stringify(rules)}`],
 }
 
+const watched: BrokerKind = {
+  name: 'mqttx-broker+metrics',
+  optional: true,
+  version: ours.version,
+  command: port => [...ours.command(port), '--set', 'metrics.port=0'],
+}
+
 const mosquitto: BrokerKind = {
   name: 'mosquitto',
   version() {
@@ -90,7 +97,7 @@ const aedes: BrokerKind = {
   command: port => [process.execPath, path.join(here, 'aedes-broker.mjs'), String(port)],
 }
 
-export const brokerKinds: readonly BrokerKind[] = [ours, secured, mosquitto, aedes]
+export const brokerKinds: readonly BrokerKind[] = [ours, secured, watched, mosquitto, aedes]
 
 function mosquittoBinary(): string | undefined {
   return [process.env.MOSQUITTO_BIN, '/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/homebrew/sbin/mosquitto'].find(

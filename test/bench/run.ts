@@ -16,7 +16,7 @@ import { cpuSeconds, memory } from './usage.ts'
 
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
-  --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity only if it is named
+  --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity and +metrics only if they are named
   --rounds N        alternating runs of each; medians are printed (default 5)
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md

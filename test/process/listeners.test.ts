@@ -71,7 +71,18 @@ test('prints one line for each listener', async () => {
 test('preset prod starts once it is said that anybody may connect, and logs for machines', async () => {
   const server = await RedisServer.start()
   onTestFinished(() => server.stop())
-  const broker = await start('--preset', 'prod', '--port', '0', '--set', 'allowAnonymous=true', '--set', `redis.url=${server.url}`)
+  const broker = await start(
+    '--preset',
+    'prod',
+    '--port',
+    '0',
+    '--set',
+    'metrics.port=0',
+    '--set',
+    'allowAnonymous=true',
+    '--set',
+    `redis.url=${server.url}`,
+  )
   const port = await broker.ready()
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0 })
   await client.endAsync()

@@ -125,7 +125,7 @@ test('lists every problem of a config, each with its cure; start says them in on
 })
 
 test('refuses to start preset prod while anybody may connect', async () => {
-  const broker = start(await folderWith(), ['--preset', 'prod', '--port', '0'])
+  const broker = start(await folderWith(), ['--preset', 'prod', '--port', '0', '--set', 'metrics.port=0'])
   expect(await broker.ended()).toBe(1)
   expect(broker.errors).toEqual([expect.stringMatching(/^error: allowAnonymous: anybody could connect.*allowAnonymous: true$/)])
 })

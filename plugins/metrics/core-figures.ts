@@ -1,0 +1,73 @@
+import type { Broker } from '../../core/broker.ts'
+import type { Figure, Sample } from '../../core/figures.ts'
+
+const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
+
+/** What core counts, and what can be read off it. */
+export function coreFigures(broker: Broker): Figure[] {
+  const { counters } = broker
+  const counter = (name: string, help: string, read: () => number): Figure => ({
+    name,
+    help,
+    type: 'counter',
+    read: () => [{ value: read() }],
+  })
+  const gauge = (name: string, help: string, read: () => number): Figure => ({ name, help, type: 'gauge', read: () => [{ value: read() }] })
+  const byKey = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>> | readonly number[]): Figure => ({
+    name,
+    help,
+    type: 'counter',
+    read: () => Object.entries(read()).map(([key, value]) => ({ value, labels: { [label]: key } })),
+  })
+  return [
+    {
+      name: 'info',
+      help: 'The broker: its version and id.',
+      type: 'gauge',
+      read: () => [{ value: 1, labels: { version: broker.version, broker_id: String(broker.settings.brokerId) } }],
+    },
+    {
+      name: 'connections',
+      help: 'Clients that are connected, by version of MQTT and transport.',
+      type: 'gauge',
+      read: () => connections(broker),
+    },
+    gauge('connections_max', 'The most clients that were connected at a time.', () => counters.connectedMax),
+    counter('connections_opened_total', 'Connections that were opened, admitted or not.', () => counters.connections),
+    counter('connections_refused_total', 'Connections that were not let in before CONNECT.', () => counters.connectionsRefused),
+    counter('tls_handshakes_failed_total', 'TLS handshakes that failed.', () => counters.handshakesFailed),
+    counter('auth_failed_total', 'Attempts to connect that authentication refused.', () => counters.authFailed),
+    counter('auth_slowed_total', 'Attempts to connect that had to wait after failures from their address.', () => counters.authSlowed),
+    counter('protocol_errors_total', 'Connections closed for breaking the protocol.', () => counters.protocolErrors),
+    counter('plugin_errors_total', 'Taps of plugins that failed.', () => counters.tapErrors),
+    byKey('received_messages_total', 'PUBLISH packets received, by QoS.', 'qos', () => counters.receivedByQoS),
+    byKey('sent_messages_total', 'PUBLISH packets sent, by QoS.', 'qos', () => counters.sentByQoS),
+    counter('received_packets_total', 'Packets received.', () => counters.packetsReceived),
+    counter('sent_packets_total', 'Packets sent.', () => counters.packetsSent),
+    counter('received_bytes_total', 'Bytes received.', () => counters.bytesReceived),
+    counter('sent_bytes_total', 'Bytes sent.', () => counters.bytesSent),
+    byKey('dropped_messages_total', 'Messages that did not reach a subscriber, by reason.', 'reason', () => counters.dropped),
+    byKey('limited_total', 'How often a limit took effect.', 'limit', () => counters.limited),
+    gauge('sessions', 'Sessions, connected or not.', () => Math.max(broker.roster.size, counters.connected)),
+    gauge('subscriptions', 'Subscriptions.', () => broker.router.size),
+    gauge('retained_messages', 'Retained messages.', () => broker.services.find('retained')?.size ?? 0),
+    gauge('slowed_sessions', 'Sessions whose publishers are being slowed, because they do not keep up.', () => broker.slowed.size),
+    gauge(
+      'withholding_clients',
+      'Clients whose acknowledgements are kept back, because something is not kept yet.',
+      () => broker.withheld.size,
+    ),
+    gauge('store_up', 'Whether the store answers.', () => ((broker.services.find('sessions')?.trouble?.() ?? null) === null ? 1 : 0)),
+  ]
+}
+
+function connections(broker: Broker): Sample[] {
+  const counts = new Map<string, { labels: Record<string, string>; value: number }>()
+  for (const { version, transport } of broker.clients) {
+    const key = `${version} ${transport.protocol}`
+    const known = counts.get(key)
+    if (known !== undefined) known.value += 1
+    else counts.set(key, { labels: { version: versions[version] ?? String(version), transport: transport.protocol }, value: 1 })
+  }
+  return counts.size === 0 ? [{ value: 0 }] : [...counts.values()]
+}

@@ -1,0 +1,61 @@
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Broker } from '../../core/broker.ts'
+import type { Figure, Sample } from '../../core/figures.ts'
+import { coreFigures } from './core-figures.ts'
+
+// These walk over every connection: with 10,000 of them a scrape took 27 ms of the broker's own time, without them 3.5 ms.
+const heavy = [
+  'process_open_fds',
+  ...['handles', 'resources', 'requests'].flatMap(kind => [`nodejs_active_${kind}`, `nodejs_active_${kind}_total`]),
+]
+
+/**
+ * What Prometheus reads. Nothing is counted here: at each scrape the broker's own counters, and what plugins offer, are read and written down, so that the
+ * hot path does not know whether anybody looks.
+ */
+export class Exposition {
+  readonly #broker: Broker
+  readonly #node: Registry | null
+  readonly #own: readonly Figure[]
+
+  constructor(broker: Broker, node: boolean) {
+    this.#broker = broker
+    this.#own = coreFigures(broker)
+    this.#node = node ? new Registry() : null
+    if (this.#node === null) return
+    collectDefaultMetrics({ register: this.#node })
+    for (const name of heavy) this.#node.removeSingleMetric(name)
+  }
+
+  get contentType(): string {
+    return Registry.PROMETHEUS_CONTENT_TYPE
+  }
+
+  async text(): Promise<string> {
+    // Plugins may offer figures at any time, so what there is is looked up each time.
+    const registry = new Registry()
+    for (const figure of this.#own) register(registry, figure)
+    for (const figure of this.#broker.figures) register(registry, figure)
+    const own = await registry.metrics()
+    return this.#node === null ? own : `${own}${await this.#node.metrics()}`
+  }
+
+  stop(): void {
+    this.#node?.clear()
+  }
+}
+
+function register(registry: Registry, { name, help, type, read }: Figure): void {
+  const samples = read()
+  const labelNames = [...new Set(samples.flatMap(({ labels }) => (labels === undefined ? [] : Object.keys(labels))))]
+  const config = { name: `mqttx_${name}`, help, labelNames, registers: [registry] }
+  if (type === 'counter') {
+    const counter = new Counter(config)
+    for (const { value, labels } of samples) counter.inc(labelsOf(labels), value)
+  } else {
+    const gauge = new Gauge(config)
+    for (const { value, labels } of samples) gauge.set(labelsOf(labels), value)
+  }
+}
+
+const labelsOf = (labels: Sample['labels']): Record<string, string> => ({ ...labels })

@@ -1,0 +1,132 @@
+import mqtt from 'mqtt'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Config, createBroker, type RunningBroker } from '../../presets/index.ts'
+import { eventually } from '../support/eventually.ts'
+import { keptLog } from '../support/log.ts'
+import { parseExposition } from '../support/prometheus.ts'
+import { freePort, RedisServer } from '../support/redis.ts'
+
+interface Measured {
+  readonly running: RunningBroker
+  readonly url: string
+  scrape(): Promise<(name: string, labels?: Record<string, string>) => number | undefined>
+}
+
+async function measured(config: Config = {}): Promise<Measured> {
+  const port = await freePort()
+  const running = await createBroker({
+    preset: 'test',
+    log: { level: 'silent' },
+    socket: { port: 0 },
+    metrics: { port },
+    ...config,
+  }).start()
+  onTestFinished(() => running.stop())
+  const url = `http://127.0.0.1:${port}`
+  return {
+    running,
+    url,
+    async scrape() {
+      const response = await fetch(`${url}/metrics`)
+      expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
+      const { samples } = parseExposition(await response.text())
+      return (name, labels = {}) =>
+        samples.find(sample => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value))?.value
+    },
+  }
+}
+
+async function connect({ port }: RunningBroker, options: mqtt.IClientOptions = {}): Promise<mqtt.MqttClient> {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...options })
+  onTestFinished(() => void client.end(true))
+  return client
+}
+
+test('what happened is what a scraper reads', async () => {
+  const { running, scrape } = await measured({ sysTopic: {} })
+  const [five, four] = [await connect(running, { protocolVersion: 5 }), await connect(running, { protocolVersion: 4 })]
+  await five.subscribeAsync('a/#', { qos: 1 })
+  const arrived = new Promise<void>(resolve => {
+    let count = 0
+    five.on('message', () => ++count === 3 && resolve())
+  })
+  await four.publishAsync('a/1', 'x', { qos: 1, retain: true })
+  await four.publishAsync('a/2', 'y', { qos: 2 })
+  four.publish('a/3', 'z')
+  await arrived
+  const value = await scrape()
+  expect(value('mqttx_info', { version: running.broker.version })).toBe(1)
+  expect(value('mqttx_connections', { version: '5', transport: 'tcp' })).toBe(1)
+  expect(value('mqttx_connections', { version: '3.1.1', transport: 'tcp' })).toBe(1)
+  expect([0, 1, 2].map(qos => value('mqttx_received_messages_total', { qos: String(qos) }))).toEqual([1, 1, 1])
+  expect([0, 1, 2].map(qos => value('mqttx_sent_messages_total', { qos: String(qos) }))).toEqual([1, 2, 0])
+  expect(value('mqttx_subscriptions')).toBe(1)
+  expect(value('mqttx_retained_messages')).toBe(1)
+  expect(value('mqttx_dropped_messages_total', { reason: 'offline' })).toBe(0)
+  expect(value('mqttx_store_up')).toBe(1)
+  expect(value('mqttx_received_bytes_total')).toBeGreaterThan(50)
+  expect(value('process_resident_memory_bytes')).toBeGreaterThan(0)
+  expect(value('nodejs_eventloop_lag_p99_seconds')).toBeDefined()
+})
+
+test('what a plugin offers is there too, and in $SYS; names and labels are written so that they can be read', async () => {
+  const { running, scrape } = await measured({ sysTopic: {} })
+  const { figures } = running.broker
+  let eggs = 3
+  const takeAway = figures.add({
+    name: 'nest_eggs',
+    help: 'Eggs in the nest,\nby \\ nest.',
+    type: 'gauge',
+    read: () => [{ value: eggs, labels: { nest: 'a "quoted" \\ name\n' }, sys: 'nest/eggs' }],
+  })
+  expect((await scrape())('mqttx_nest_eggs', { nest: 'a "quoted" \\ name\n' })).toBe(3)
+  eggs = 4
+  expect((await scrape())('mqttx_nest_eggs')).toBe(4)
+  const client = await connect(running)
+  const shown = new Promise(resolve => client.on('message', (_topic, payload) => resolve(String(payload))))
+  await client.subscribeAsync('$SYS/broker/nest/eggs')
+  expect(await shown).toBe('4')
+  expect(() => figures.add({ name: 'nest_eggs', help: '', type: 'gauge', read: () => [] })).toThrow(/already/)
+  takeAway()
+  expect((await scrape())('mqttx_nest_eggs')).toBeUndefined()
+})
+
+test('health: alive always, ready only while the store answers', async () => {
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const { url, scrape } = await measured({
+    preset: 'dev',
+    redis: { url: redis.url, commandTimeout: '300ms', connectTimeout: '300ms' },
+    allowAnonymous: true,
+  })
+  const ready = async () => (await fetch(`${url}/readyz`)).status
+  expect(await (await fetch(`${url}/livez`)).text()).toBe('alive\n')
+  expect(await ready()).toBe(200)
+  await redis.kill()
+  await eventually(async () => (await ready()) === 503)
+  expect(await (await fetch(`${url}/readyz`)).text()).toMatch(/^the store does not answer: /)
+  expect((await fetch(`${url}/livez`)).status).toBe(200)
+  expect((await scrape())('mqttx_store_up')).toBe(0)
+  await redis.start()
+  await eventually(async () => (await ready()) === 200)
+})
+
+test('a path that is not there, and another method, are told so', async () => {
+  const { url } = await measured()
+  const response = await fetch(`${url}/nothing`)
+  expect([response.status, await response.text()]).toEqual([404, 'there are /metrics, /livez and /readyz\n'])
+  expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(405)
+})
+
+test('a port in use ends the start with its cure', async () => {
+  const { url } = await measured()
+  const { plugin } = keptLog()
+  const second = createBroker({
+    preset: 'test',
+    log: false,
+    socket: { port: 0 },
+    metrics: { port: Number(new URL(url).port) },
+    plugins: [plugin],
+  }).start()
+  await expect(second).rejects.toThrow(/^metrics\.port: \d+ is in use on 127\.0\.0\.1; stop the program that has it, or choose another/)
+})
