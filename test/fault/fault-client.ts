@@ -43,6 +43,8 @@ export abstract class FaultClient {
             this.history.add({ kind: 'connected', client: this.name, sessionPresent })
             this.onConnected()
             answered()
+          } else if (packet.type === PacketType.Disconnect) {
+            this.history.add({ kind: 'dismissed', client: this.name, reasonCode: packet.reasonCode })
           } else this.onPacket(packet)
         },
       },
