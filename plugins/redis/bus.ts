@@ -6,7 +6,7 @@ import { StoreAwayError, StoreFullError } from '../../core/sessions/session-stor
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { Barrier } from './barrier.ts'
 import { Code } from './batch-script.ts'
-import { createClient, type Options } from './client-options.ts'
+import { createClient, type Options, renew } from './client-options.ts'
 import type { Lanes } from './lanes.ts'
 import { Members, nodeOf } from './members.ts'
 import type { RedisRetained } from './retained.ts'
@@ -230,7 +230,7 @@ export class RedisBus implements Bus {
   // A connection that only listens would not notice that the other end is gone.
   #tryWire(): void {
     const wire = this.#wire
-    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => wire.disconnect(true))
+    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => renew(wire))
   }
 
   async #expelled(): Promise<void> {

@@ -1,87 +1,83 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** How a proxy is cut: connections are reset and new ones refused, or nothing passes any more and nobody is told. */
-export type Cut = 'refused' | 'silent'
-
-/** Stands between a client and a server on loopback, so that one of many clients can be cut off. */
+/** Stands between one program and a server on loopback, so that the two can be cut apart. */
 export class TcpProxy {
-  readonly port: number
-  readonly #targetPort: number
-  #server: Server
-  readonly #sockets = new Set<Socket>()
-  #silent = false
+  readonly #server: Server
+  readonly #target: number
+  readonly #pairs = new Set<readonly [Socket, Socket]>()
+  #cut: 'refused' | 'silent' | null = null
 
-  private constructor(server: Server, targetPort: number) {
+  private constructor(server: Server, target: number) {
     this.#server = server
-    this.#targetPort = targetPort
-    this.port = (server.address() as { port: number }).port
-    server.on('connection', socket => this.#accept(socket))
+    this.#target = target
   }
 
-  static async start(targetPort: number): Promise<TcpProxy> {
-    return new TcpProxy(await listening(0), targetPort)
+  static async start(target: number): Promise<TcpProxy> {
+    const server = createServer({ allowHalfOpen: false })
+    const proxy = new TcpProxy(server, target)
+    server.on('connection', socket => proxy.#accept(socket))
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    return proxy
   }
 
-  get url(): string {
-    return `redis://127.0.0.1:${this.port}`
+  get port(): number {
+    return (this.#server.address() as { port: number }).port
   }
 
-  /** Cuts all connections, and those to come. What is on its way in a silent cut arrives late, as on a line that comes back. */
-  async cut(how: Cut): Promise<void> {
-    if (how === 'silent') {
-      this.#silent = true
-      for (const socket of this.#sockets) socket.pause()
-      return
+  /** `refused`: connections break and new ones do. `silent`: they stay open, and nothing passes, as when a cable is pulled. */
+  cut(how: 'refused' | 'silent'): void {
+    this.#cut = how
+    for (const [ours, theirs] of this.#pairs) {
+      if (how === 'refused') ours.destroy()
+      else {
+        ours.pause()
+        theirs.pause()
+      }
     }
-    const closed = new Promise(resolve => this.#server.close(resolve))
-    for (const socket of this.#sockets) socket.resetAndDestroy()
-    await closed
   }
 
-  /** The line is there again. */
-  async heal(): Promise<void> {
-    this.#silent = false
-    for (const socket of this.#sockets) socket.resume()
-    if (this.#server.listening) return
-    this.#server = await listening(this.port)
-    this.#server.on('connection', socket => this.#accept(socket))
+  /** What was held back passes on now. */
+  heal(): void {
+    this.#cut = null
+    for (const [ours, theirs] of this.#pairs) {
+      ours.resume()
+      theirs.resume()
+    }
   }
 
   async stop(): Promise<void> {
-    if (this.#server.listening) await this.cut('refused')
+    for (const [ours, theirs] of this.#pairs) {
+      ours.destroy()
+      theirs.destroy()
+    }
+    await new Promise(resolve => this.#server.close(resolve))
   }
 
-  #accept(near: Socket): void {
-    const far = connect(this.#targetPort, '127.0.0.1')
-    this.#pass(near, far)
-    this.#pass(far, near)
+  #accept(ours: Socket): void {
+    if (this.#cut === 'refused') {
+      ours.destroy()
+      return
+    }
+    const theirs = connect(this.#target, '127.0.0.1')
+    const pair = [ours, theirs] as const
+    this.#pairs.add(pair)
+    for (const [from, to] of [pair, [theirs, ours] as const]) {
+      from.setNoDelay(true)
+      from.on('error', () => {})
+      from.on('data', chunk => {
+        if (!to.write(chunk)) from.pause()
+      })
+      to.on('drain', () => {
+        if (this.#cut === null) from.resume()
+      })
+      from.on('close', () => {
+        this.#pairs.delete(pair)
+        to.destroy()
+      })
+    }
+    if (this.#cut === 'silent') {
+      ours.pause()
+      theirs.pause()
+    }
   }
-
-  #pass(from: Socket, to: Socket): void {
-    this.#sockets.add(from)
-    from.setNoDelay(true)
-    from.on('data', (chunk: Buffer) => {
-      if (!to.write(chunk)) from.pause()
-    })
-    to.on('drain', () => {
-      if (!this.#silent) from.resume()
-    })
-    from.on('end', () => to.end())
-    from.on('error', () => to.destroy())
-    from.on('close', () => {
-      this.#sockets.delete(from)
-      to.destroy()
-    })
-    if (this.#silent) from.pause()
-  }
-}
-
-async function listening(port: number): Promise<Server> {
-  // Half-open connections are passed on as such: what the other side still has to say may come.
-  const server = createServer({ allowHalfOpen: true })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
-  })
-  return server
 }
