@@ -149,8 +149,8 @@ export async function clusterRounds(
       }
       for (const one of homeless) {
         at.set(one, (victim + 1 + Math.floor(random() * (nodeCount - 1))) % nodeCount)
-        // One that was cut off in the round before may have to be asked again.
-        if (what === 'cut') one.returnsTo = nodes[at.get(one)!]!.port
+        // One that was away in the round before may have to be asked again.
+        if (what !== 'kill') one.returnsTo = nodes[at.get(one)!]!.port
       }
       await Promise.all(homeless.map(one => one.connect(nodes[at.get(one)!]!.port)))
       if (what === 'kill') {
