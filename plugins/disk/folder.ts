@@ -64,11 +64,18 @@ function checkFormat(database: Database, commit: GroupCommit, { plugin, path, fo
   const found = database.get(formatKey)?.toString()
   if (found === format) return
   if (found !== undefined || database.first() !== undefined) {
-    const what = found?.startsWith('mqttx-broker') ? `belongs to another plugin or version (${found})` : "holds another program's database"
+    const what = !found?.startsWith('mqttx-broker')
+      ? "holds another program's database"
+      : kindOf(found) === kindOf(format)
+        ? `was written by another version (${found})`
+        : `holds what another plugin keeps (${found})`
     throw new OperatorError('ERR_DISK_FOREIGN', `${plugin}.path: ${path} ${what}; name another folder`)
   }
   commit.put(formatKey, Buffer.from(format))
 }
+
+/** A format without its version. */
+const kindOf = (format: string): string => format.replace(/ ?\d+$/, '')
 
 // Whatever stands in the way of opening, in one line with its cure.
 function unusable(plugin: string, path: string, error: unknown): Error {

@@ -4,8 +4,9 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import { Barrier } from './barrier.ts'
 import { Code } from './batch-script.ts'
-import { createClient, type Options } from './client-options.ts'
+import { createClient, type Options, renew } from './client-options.ts'
 import type { Lanes } from './lanes.ts'
 import { Members, nodeOf } from './members.ts'
 import type { RedisRetained } from './retained.ts'
@@ -35,6 +36,7 @@ export class RedisBus implements Bus {
   #terms: BusTerms | null = null
   #members: Members | null = null
   #reader: StreamReader | null = null
+  readonly #barrier: Barrier
   #inbox: StreamReader | null = null
   #wire: Redis | Cluster | null = null
   /** Those that the log has said are there. */
@@ -65,6 +67,7 @@ export class RedisBus implements Bus {
     this.#options = options
     this.#clock = clock
     this.#log = log
+    this.#barrier = new Barrier(clock, number => this.#tellSelf(number))
     this.node = node
   }
 
@@ -119,6 +122,7 @@ export class RedisBus implements Bus {
       throw new StoreAwayError(`this node could not join its cluster: ${(error as Error).message}`)
     }
     this.#joined = true
+    this.#sessions.catchUp = () => this.#barrier.pass()
     this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
     this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => {
       for (const table of this.#tables) this.#keep(table).catch(() => {})
@@ -191,6 +195,7 @@ export class RedisBus implements Bus {
     this.#reader?.stop()
     this.#inbox?.stop()
     this.#wire?.disconnect()
+    this.#barrier.stop()
     if (!this.#joined || !this.#lanes.link.up) return
     await this.#members!.leave().catch(() => {})
     await this.#clear({ name: this.node, boot: this.#members!.boot, facts: {} }).catch(() => {})
@@ -225,7 +230,7 @@ export class RedisBus implements Bus {
   // A connection that only listens would not notice that the other end is gone.
   #tryWire(): void {
     const wire = this.#wire
-    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => wire.disconnect(true))
+    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => renew(wire))
   }
 
   async #expelled(): Promise<void> {
@@ -305,11 +310,13 @@ export class RedisBus implements Bus {
 
   #interrupted(): void {
     this.#sessions.woken(null)
+    this.#barrier.interrupted()
     this.#events!.interrupted()
   }
 
   #told(frame: Buffer): void {
     if (frame[0] === 0x77) this.#sessions.woken(JSON.parse(frame.toString('utf8', 1)) as string[])
+    else if (frame[0] === 0x62) this.#barrier.arrived(Number(frame.toString('utf8', 1)))
     else this.#received(frame)
   }
 
@@ -359,6 +366,13 @@ export class RedisBus implements Bus {
     } else if (kind === 'wake') {
       this.#publish(`${this.#lanes.keys.wirePrefix}${values[0]}`, Buffer.from(`w${values[1]}`))
     }
+  }
+
+  async #tellSelf(number: number): Promise<void> {
+    const { link, keys } = this.#lanes
+    if (!link.ready) throw new Error('away')
+    const [reply] = await link.send(keys.log, [['publish', `${keys.wirePrefix}${this.node}`, `b${number}`]], false)
+    if (reply instanceof Error) throw reply
   }
 
   tell(node: string, frame: Buffer): void {

@@ -59,6 +59,14 @@ export function createClient(options: Options, use: 'commands' | 'blocking' = 'c
   return new Redis(common)
 }
 
+/**
+ * Gives a connection up that gives no answers, for another one. Only one that is open: while ioredis asks the sentinels for the master, a `disconnect` ends the client for
+ * good, and a connection that is being opened needs no other.
+ */
+export function renew(client: Redis | Cluster): void {
+  if (client.status === 'ready' || client.status === 'connect') client.disconnect(true)
+}
+
 /** Where the options say that Redis is, for people; without its password. */
 export function placeOf({ url, sentinels, sentinelName, nodes }: Options): { readonly key: string; readonly text: string } {
   if (nodes.length > 0) return { key: 'redis.nodes', text: nodes.join(', ') }

@@ -3,7 +3,7 @@ import { Cluster, type Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { batchScript } from './batch-script.ts'
-import { createClient, type Options, placeOf } from './client-options.ts'
+import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
 import { slotOf } from './slots.ts'
 
@@ -127,7 +127,7 @@ export class Link {
       // Hung, or no master any more: a new connection may find a better one.
       if (reply.message === 'Command timed out' || reply.message.startsWith('READONLY')) {
         this.#lastError = reply
-        this.#client.disconnect(true)
+        renew(this.#client)
         return
       }
     }

@@ -74,6 +74,8 @@ export class RedisSessions implements SessionStore {
   #loading = false
   #loaded = false
   #localEpoch = 0
+  /** Waits until everything that the other nodes have done is known here; null: there are none. */
+  catchUp: (() => Promise<void>) | null = null
   /** Of the nodes of a cluster one looks for what has come due. */
   sweeps = true
   /** Called when all stored sessions have been handed over after all. */
@@ -266,6 +268,9 @@ export class RedisSessions implements SessionStore {
         late: rows => this.#claimedLate(request, claimedOf(rows)),
       },
     )
+    // What this client has published through another node may lie in the queues of sessions that are connected here; they must know before it
+    // publishes more, or the later message would go out before the earlier one.
+    if (present && this.catchUp !== null) await this.catchUp().catch(() => {})
     return {
       epoch,
       present,

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis'
-import { createClient, type Options } from './client-options.ts'
+import { createClient, type Options, renew } from './client-options.ts'
 
 /** One entry of a stream: its fields by name. */
 export type StreamEntry = ReadonlyMap<string, Buffer>
@@ -106,7 +106,7 @@ export class StreamReader {
         done()
         reject(new Error('the connection has broken'))
       }
-      const timer = setTimeout(() => client.disconnect(true), blockMs + this.#options.commandTimeout)
+      const timer = setTimeout(() => renew(client), blockMs + this.#options.commandTimeout)
       client.once('close', broken)
       client
         .callBuffer(name, ...parts)

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RedisServer } from '../support/redis.ts'
+import { RedisServer, startSentinel } from '../support/redis.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, finished } from './faults.ts'
@@ -11,21 +12,97 @@ const nodeCount = 3
 const window = 50
 const perRound = 300
 
-/** What goes wrong: a broker is killed and started again; one is frozen for a while; all connections to Redis are cut. */
-export type ClusterFault = 'kill' | 'freeze' | 'connections'
+export const clusterFaults = ['kill', 'freeze', 'cut', 'connections', 'failover'] as const
+/**
+ * What goes wrong: a broker is killed and started again; one is frozen for a while; one is cut off from Redis for a while, by turns so that it is told and so that it
+ * is not; all connections to Redis are cut; Redis itself is killed, and its replica takes over.
+ */
+export type ClusterFault = (typeof clusterFaults)[number]
+
+export interface ClusterOptions {
+  readonly rounds: number
+  readonly random: () => number
+  readonly what: ClusterFault
+  /** Milliseconds for which a broker is frozen, or cut off. */
+  readonly awayMs?: number
+}
+
+/** The Redis of a run, and what stands between it and each broker. */
+interface Engine {
+  /** What a broker is told of it. */
+  options(node: number): string[]
+  readonly redis: RedisServer
+  readonly proxies: readonly TcpProxy[]
+  /** The master dies; resolves when another one is. What has died comes back as a replica. */
+  failOver(): Promise<void>
+  stop(): Promise<void>
+}
+
+async function plain(isCut: boolean): Promise<Engine> {
+  const redis = await RedisServer.start()
+  const proxies = isCut ? await Promise.all(Array.from({ length: nodeCount }, () => TcpProxy.start(redis.port))) : []
+  return {
+    redis,
+    proxies,
+    options: node => [`redis.url=redis://127.0.0.1:${proxies[node]?.port ?? redis.port}`, 'redis.commandTimeout=1000'],
+    failOver: () => Promise.reject(new Error('there is no replica')),
+    async stop() {
+      await Promise.all(proxies.map(proxy => proxy.stop()))
+      await redis.stop()
+    },
+  }
+}
+
+async function watchedOver(): Promise<Engine> {
+  const first = await RedisServer.start()
+  const second = await RedisServer.start('--replicaof', '127.0.0.1', String(first.port))
+  const sentinel = await startSentinel(first.port)
+  const servers = [first, second]
+  const masterPort = async () => Number(((await sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'mymaster')) as string[])[1])
+  const replicas = async (): Promise<number> => {
+    const info = String(await sentinel.call('SENTINEL', 'MASTER', 'mymaster'))
+    return Number(/num-slaves,(\d+)/.exec(info)?.[1] ?? 0)
+  }
+  const synced = async (port: number): Promise<boolean> => {
+    const info = String(await servers.find(server => server.port === port)!.call('INFO', 'replication'))
+    return /connected_slaves:1/.test(info) && /state=online/.test(info)
+  }
+  const until = async (isTrue: () => Promise<boolean>): Promise<void> => {
+    while (!(await isTrue().catch(() => false))) await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  await until(async () => (await replicas()) === 1 && (await synced(first.port)))
+  return {
+    redis: first,
+    proxies: [],
+    options: () => [`redis.sentinels=["127.0.0.1:${sentinel.port}"]`, 'redis.waitReplicas=1', 'redis.commandTimeout=1000'],
+    async failOver() {
+      const old = await masterPort()
+      const dying = servers.find(({ port }) => port === old)!
+      await dying.kill()
+      await until(async () => (await masterPort()) !== old)
+      // By itself it would come back as a master, until Sentinel tells it otherwise.
+      await dying.start()
+      await until(async () => synced(await masterPort()))
+    },
+    async stop() {
+      await sentinel.stop()
+      await Promise.all(servers.map(server => server.stop()))
+    },
+  }
+}
 
 /**
  * Rounds of traffic over three brokers on one Redis, in the midst of each of which something goes wrong. The clients of a broker that is
- * killed or frozen connect to another one at once.
+ * killed, frozen or cut off connect to another one at once.
  */
 export async function clusterRounds(
   program: string,
-  { rounds, random, what, frozenMs = 10_000 }: { rounds: number; random: () => number; what: ClusterFault; frozenMs?: number },
-): Promise<FaultOutcome> {
+  { rounds, random, what, awayMs = 10_000 }: ClusterOptions,
+): Promise<FaultOutcome & { readonly history: History }> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-cluster-fault-'))
-  const redis = await RedisServer.start()
+  const engine = await (what === 'failover' ? watchedOver() : plain(what === 'cut'))
   const start = (node: number): Promise<FaultBroker> => {
-    const options = [`brokerId=n${node}`, `redis.url=${redis.url}`, 'cluster.enable=true', 'cluster.heartbeat=200', 'cluster.expiry=1000']
+    const options = [`brokerId=n${node}`, ...engine.options(node), 'cluster.enable=true', 'cluster.heartbeat=200', 'cluster.expiry=1000']
     return FaultBroker.start(program, folder, ['--preset', 'dev', ...options.flatMap(option => ['--set', option])])
   }
   const history = new History()
@@ -33,6 +110,7 @@ export async function clusterRounds(
   const readers = [new FaultReader('reader-5', history, 5, 30), new FaultReader('reader-4', history, 4, 30)]
   const clients: FaultClient[] = [...readers, ...publishers]
   const nodes: FaultBroker[] = []
+  const away = () => new Promise(resolve => setTimeout(resolve, awayMs))
   try {
     for (let i = 0; i < nodeCount; i++) nodes.push(await start(i))
     /** Which node each client is connected to. */
@@ -43,13 +121,18 @@ export async function clusterRounds(
     }
     await Promise.all(publishers.map(one => one.connect(nodes[at.get(one)!]!.port)))
     // A broker may send away whom it can promise nothing.
-    if (what === 'connections') for (const [client, node] of at) client.returnsTo = nodes[node]!.port
+    const staying = what === 'connections' || what === 'failover'
+    if (staying) for (const [client, node] of at) client.returnsTo = nodes[node]!.port
     for (let round = 0; round < rounds; round++) {
       for (const one of publishers) one.allow(perRound)
       const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
       await history.until(() => history.count('acknowledged') >= due)
       if (what === 'connections') {
-        for (const type of ['normal', 'pubsub']) await redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+        for (const type of ['normal', 'pubsub']) await engine.redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
+        continue
+      }
+      if (what === 'failover') {
+        await engine.failOver()
         continue
       }
       const victim = Math.floor(random() * nodeCount)
@@ -58,23 +141,31 @@ export async function clusterRounds(
         await nodes[victim]!.kill()
         await Promise.all(homeless.map(one => one.gone))
       } else {
-        nodes[victim]!.freeze()
+        if (what === 'freeze') nodes[victim]!.freeze()
+        else engine.proxies[victim]!.cut(random() < 0.5 ? 'refused' : 'silent')
+        // What it still has of theirs may get through as long as they are there.
+        if (what === 'cut') await new Promise(resolve => setTimeout(resolve, random() * 200))
         await Promise.all(homeless.map(one => one.close()))
       }
-      for (const one of homeless) at.set(one, (victim + 1 + Math.floor(random() * (nodeCount - 1))) % nodeCount)
+      for (const one of homeless) {
+        at.set(one, (victim + 1 + Math.floor(random() * (nodeCount - 1))) % nodeCount)
+        // One that was away in the round before may have to be asked again.
+        if (what !== 'kill') one.returnsTo = nodes[at.get(one)!]!.port
+      }
       await Promise.all(homeless.map(one => one.connect(nodes[at.get(one)!]!.port)))
       if (what === 'kill') {
         nodes[victim] = await start(victim)
       } else {
-        await new Promise(resolve => setTimeout(resolve, frozenMs))
-        nodes[victim]!.thaw()
+        await away()
+        if (what === 'freeze') nodes[victim]!.thaw()
+        else engine.proxies[victim]!.heal()
       }
     }
-    return await finished(history, publishers, readers, nodes)
+    return { ...(await finished(history, publishers, readers, nodes)), history }
   } finally {
     await Promise.all(clients.map(one => one.close()))
     await Promise.all(nodes.map(node => node.kill()))
-    await redis.stop()
+    await engine.stop()
     rmSync(folder, { recursive: true, force: true })
   }
 }

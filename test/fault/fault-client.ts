@@ -38,11 +38,18 @@ export abstract class FaultClient {
         onPacket: packet => {
           if (packet.type === PacketType.Connack) {
             const { reasonCode, sessionPresent } = packet as ConnackPacket
-            if (reasonCode !== 0) this.history.fail(new Error(`${this.name}: refused with ${reasonCode}`))
+            if (reasonCode !== 0) {
+              // It is told to come again later; unless it was not to come again.
+              if (this.returnsTo === null) this.history.fail(new Error(`${this.name}: refused with ${reasonCode}`))
+              this.history.add({ kind: 'dismissed', client: this.name, reasonCode })
+              return
+            }
             connected = true
             this.history.add({ kind: 'connected', client: this.name, sessionPresent })
             this.onConnected()
             answered()
+          } else if (packet.type === PacketType.Disconnect) {
+            this.history.add({ kind: 'dismissed', client: this.name, reasonCode: packet.reasonCode })
           } else this.onPacket(packet)
         },
       },
@@ -60,7 +67,7 @@ export abstract class FaultClient {
         if (connected) this.history.add({ kind: 'broken', client: this.name })
         answered()
         resolve()
-        if (this.returnsTo !== null) void this.connect(this.returnsTo)
+        if (this.returnsTo !== null) setTimeout(() => this.returnsTo !== null && void this.connect(this.returnsTo), connected ? 0 : 50)
       })
     })
     this.send({

@@ -4,6 +4,8 @@ import type { QoS } from '../../core/protocol/constants.ts'
 export type FaultEvent =
   /** CONNACK was read. */
   | { readonly kind: 'connected'; readonly client: string; readonly sessionPresent: boolean }
+  /** DISCONNECT was read: the broker sends away whom it can promise nothing. */
+  | { readonly kind: 'dismissed'; readonly client: string; readonly reasonCode: number }
   /** The connection broke. */
   | { readonly kind: 'broken'; readonly client: string }
   /** PUBACK, or PUBREC, was read: from here on the broker must not lose it. */

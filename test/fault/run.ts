@@ -1,14 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { type ClusterFault, clusterRounds } from './cluster-faults.ts'
+import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
   --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
-  --cluster NAME    three brokers on one Redis in place of one: kill, freeze (10 s) or connections
+  --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), connections or failover
+  --away MS         how long one is frozen or cut off (default 10000)
   --rounds N        rounds of kill -9 (default 50)
   --seed N          when it is killed; printed, so that a run can be repeated
   --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     what: { type: 'string', default: 'broker' },
     cluster: { type: 'string' },
+    away: { type: 'string', default: '10000' },
     points: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -58,9 +60,15 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
 
 async function overNodes(program: string, what: ClusterFault): Promise<void> {
   const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  if (!clusterFaults.includes(what)) throw new Error(`--cluster: ${what} is not known; it is one of ${clusterFaults.join(', ')}`)
   const began = performance.now()
   console.log(`three brokers on one Redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
-  const { acknowledged, received, wrong } = await clusterRounds(program, { rounds: Number(values.rounds), random: randomFrom(seed), what })
+  const { acknowledged, received, wrong } = await clusterRounds(program, {
+    rounds: Number(values.rounds),
+    random: randomFrom(seed),
+    what,
+    awayMs: Number(values.away),
+  })
   for (const line of wrong) console.log(line)
   const seconds = ((performance.now() - began) / 1000).toFixed(0)
   console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)

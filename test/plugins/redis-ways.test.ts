@@ -37,9 +37,10 @@ test('sentinels say who is the master, and after a fail-over who is it now', asy
   const store = await storeOn({
     sentinels: [`127.0.0.1:${sentinel.port}`],
     waitReplicas: 1,
-    commandTimeout: '500ms',
+    commandTimeout: '4s',
     connectTimeout: '500ms',
-    waitTimeout: '200ms',
+    // A machine that is busy with other tests is slow to copy.
+    waitTimeout: '3s',
   })
   const { epoch } = (await store.sessions.claim(request))!
   await store.sessions.append(messageOf('before'), [target], null)

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { PacketType } from '../../core/protocol/constants.ts'
+import type { PublishPacket } from '../../core/protocol/packets.ts'
+import { startOnRedis } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
+import type { RedisServer } from '../support/redis.ts'
+
+const durable = { cleanStart: false, properties: { sessionExpiry: 3600 } }
+
+/** Breaks the connections on which nodes hear of one another, again and again, until it is stopped. */
+function deafen(redis: RedisServer): () => Promise<void> {
+  const client = redis.client()
+  let over = false
+  const cutting = (async () => {
+    while (!over) {
+      const clients = String(await client.call('CLIENT', 'LIST'))
+      for (const [, id] of clients.matchAll(/^id=(\d+) .* cmd=(?:xread|subscribe|ping) /gm)) await client.call('CLIENT', 'KILL', 'ID', id!)
+    }
+    client.disconnect()
+  })()
+  return () => {
+    over = true
+    return cutting
+  }
+}
+
+test.each([1, 2] as const)(
+  'QoS %i: a publisher that goes on at the node of its reader does not overtake what it has sent elsewhere',
+  async qos => {
+    const { redis, nodes } = await startOnRedis(2)
+    const [a, b] = [nodes[0]!, nodes[1]!]
+    const reader = await b.connect({ clientId: 'reader', ...durable })
+    await reader.subscribe('t', qos)
+    await eventually(() => a.broker.router.route('t').targets.length === 1)
+    const here = await a.connect({ clientId: 'publisher', ...durable })
+    const hear = deafen(redis)
+    for (let i = 0; i < 10; i++) await here.publish('t', `here ${i}`, { qos })
+    const going = b.connect({ clientId: 'publisher', ...durable })
+    // It hears again when the client is in, or cannot come in before.
+    await Promise.race([going, new Promise(resolve => setTimeout(resolve, 500))])
+    const there = going.then(client => client.publish('t', 'there', { qos }))
+    await Promise.race([there, new Promise(resolve => setTimeout(resolve, 500))])
+    await hear()
+    await there
+    const payloads: string[] = []
+    // Nothing is acknowledged: the order is that of the first sending.
+    while (payloads.length < 11) payloads.push((await reader.next<PublishPacket>(PacketType.Publish)).payload.toString())
+    expect(payloads).toEqual([...Array.from({ length: 10 }, (_, i) => `here ${i}`), 'there'])
+  },
+)
