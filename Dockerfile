@@ -1,0 +1,23 @@
+# Two stages: the first builds, the second holds what runs and nothing else.
+FROM node:22-bookworm-slim AS build
+WORKDIR /app
+COPY . .
+# `npm ci` builds dist/ (its prepare script); then the tools go.
+RUN npm ci && npm prune --omit=dev
+
+FROM node:22-bookworm-slim
+ENV NODE_ENV=production
+# Health is asked of the plugin metrics, on loopback within the container.
+ENV MQTTX_METRICS__PORT=9464
+COPY --from=build /app/package.json /app/
+COPY --from=build /app/node_modules /app/node_modules
+COPY --from=build /app/dist /app/dist
+# The config is found in the current folder, and what is kept on disk lies there: mount it.
+WORKDIR /mqttx
+RUN chown node:node /mqttx
+USER node
+VOLUME /mqttx
+EXPOSE 1883 8083
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "-e", "fetch('http://127.0.0.1:9464/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
+# SIGTERM drains and stops.
+ENTRYPOINT ["node", "/app/dist/presets/bin.js"]
