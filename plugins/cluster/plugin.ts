@@ -4,6 +4,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Member, ShareGroup } from '../../core/routing/router.ts'
 import type { Session } from '../../core/sessions/session.ts'
+import { offerFigures } from './figures.ts'
 import { ClusterNode } from './node.ts'
 import { clusterOptions } from './options.ts'
 import { Wants } from './route-rows.ts'
@@ -64,6 +65,7 @@ export const cluster = definePlugin({
     return {
       async start() {
         await bus.open(node.events, { heartbeatMs: heartbeat, expiryMs: expiry, facts: () => node.facts() })
+        offerFigures(broker.figures, bus, node.outgoing, () => node.received)
         if (bus.nodes().length === 0) return
         const key = options.innerCacheConsistancyKey ?? options.innerCacheConsistencyKey
         const agreed = await bus.agree(key, String(enableInnerCache))

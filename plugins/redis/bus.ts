@@ -83,7 +83,13 @@ export class RedisBus implements Bus {
   nodes(): readonly Node[] {
     // Once it runs, the log says it before the next sign of life does.
     if (this.#reader === null) return this.#members?.nodes ?? []
-    return [{ name: this.node, boot: this.#members!.boot, facts: this.#terms!.facts() }, ...this.#peers.values()]
+    // What they say of themselves stands in the last sign of life of each.
+    const signs = new Map(this.#members!.nodes.map(node => [node.name, node]))
+    const others = [...this.#peers.values()].map(peer => {
+      const sign = signs.get(peer.name)
+      return sign?.boot === peer.boot ? sign : peer
+    })
+    return [{ name: this.node, boot: this.#members!.boot, facts: this.#terms!.facts() }, ...others]
   }
 
   async open(events: BusEvents, terms: BusTerms): Promise<void> {

@@ -91,3 +91,23 @@ test('a node that is cut off from Redis serves clean sessions, where nothing els
   await (await a.connect()).publish('t', 'm', { qos: 0 })
   expect((await reader.receive()).payload.toString()).toBe('m')
 })
+
+test('$SYS and figures show every node as of its last sign of life, and all together', async () => {
+  const { nodes } = await startOnRedis(2, { sysTopic: { interval: '200ms' } })
+  const [a, b] = nodes as [TestNode, TestNode]
+  const watcher = await a.connect()
+  await b.connect()
+  await b.connect()
+  const value = (name: string, node?: string) =>
+    [...a.broker.figures]
+      .find(figure => figure.name === name)
+      ?.read()
+      .find(({ labels }) => node === undefined || labels?.node === node)?.value
+  await eventually(() => value('cluster_node_connections', 'n2') === 2)
+  expect(value('cluster_node_connections', 'n1')).toBe(1)
+  expect(value('cluster_all_connections')).toBe(3)
+  expect(value('cluster_nodes')).toBe(2)
+  await watcher.subscribe(['$SYS/broker/nodes/n2/clients/connected', '$SYS/broker/cluster/clients/connected'])
+  const shown = [await watcher.receive(), await watcher.receive()].map(({ topic, payload }) => `${topic} ${payload}`)
+  expect(shown.sort()).toEqual(['$SYS/broker/cluster/clients/connected 3', '$SYS/broker/nodes/n2/clients/connected 2'])
+})

@@ -1,0 +1,45 @@
+import type { Bus } from '../../core/cluster/bus.ts'
+import type { Figure, Figures, Sample } from '../../core/figures.ts'
+import type { Outgoing } from './outgoing.ts'
+
+/** A name as one level of a topic. */
+const level = (name: string): string => name.replace(/[%+#/]/g, encodeURIComponent)
+
+// What each node says of itself at its signs of life, and how it is shown: by node, and summed.
+const facts = [
+  ['uptime', 'uptime_seconds', 'gauge', 'Seconds since the node started.', 'uptime'],
+  ['connections', 'connections', 'gauge', 'Clients that are connected to the node.', 'clients/connected'],
+  [
+    'received',
+    'received_messages_total',
+    'counter',
+    'PUBLISH packets that the node has received from clients.',
+    'publish/messages/received',
+  ],
+  ['sent', 'sent_messages_total', 'counter', 'PUBLISH packets that the node has sent to clients.', 'publish/messages/sent'],
+  ['routes', 'routes', 'gauge', 'Filters of which the other nodes know that this one wants their messages.', 'routes'],
+  ['forwarded', 'forwarded_messages_total', 'counter', 'Messages that the node has sent to others.', 'publish/messages/forwarded'],
+] as const
+
+/** Offers what is known of all nodes, each apart and, for `$SYS`, summed: as fresh as their last signs of life. */
+export function offerFigures(figures: Figures, bus: Bus, outgoing: Outgoing, received: () => number): void {
+  const add = (name: string, type: Figure['type'], help: string, read: () => Sample[]) =>
+    figures.add({ name: `cluster_${name}`, type, help, read })
+  add('nodes', 'gauge', 'Nodes that are alive.', () => [{ value: bus.nodes().length, sys: 'cluster/nodes' }])
+  add('forwarded_total', 'counter', 'Messages that this node has sent to others, by way.', () => [
+    { value: outgoing.posted, labels: { way: 'kept' } },
+    { value: outgoing.told, labels: { way: 'qos0' } },
+  ])
+  add('arrived_total', 'counter', 'Messages that other nodes have sent to this one.', () => [{ value: received() }])
+  for (const [fact, name, type, help, topic] of facts) {
+    const of = (value: number | string | undefined): number => Number(value ?? 0)
+    add(`node_${name}`, type, help, () =>
+      bus.nodes().map(node => ({ value: of(node.facts[fact]), labels: { node: node.name }, sys: `nodes/${level(node.name)}/${topic}` })),
+    )
+    // A sum of times says nothing, and Prometheus sums by itself.
+    if (fact === 'uptime') continue
+    add(`all_${name}`, 'gauge', `The same of all nodes together. ${help}`, () => [
+      { value: bus.nodes().reduce((sum, node) => sum + of(node.facts[fact]), 0), sys: `cluster/${topic}` },
+    ])
+  }
+}
