@@ -19,6 +19,7 @@ export class KafkaTarget implements BridgeTarget {
   readonly #options: BridgeOptions
   readonly #kafka: () => Promise<Kafka>
   readonly #topics: KafkaTopics
+  readonly #clock: Clock
 
   constructor(options: BridgeOptions, folder: string, clock: Clock, log: Log) {
     if (options.idempotent && options.acks !== 'all') {
@@ -29,6 +30,7 @@ export class KafkaTarget implements BridgeTarget {
     }
     this.place = options.brokers.join(', ')
     this.#options = options
+    this.#clock = clock
     let kafka: Promise<Kafka> | undefined
     this.#kafka = () => (kafka ??= createKafka(options, folder, log))
     this.#topics = new KafkaTopics(this.#kafka, clock, options.createTopics)
@@ -50,14 +52,16 @@ export class KafkaTarget implements BridgeTarget {
   }
 
   async probe(): Promise<string> {
+    // With a connection of its own: that of the lanes goes on.
+    const own = new KafkaTopics(this.#kafka, this.#clock, false)
     try {
-      const topics = await this.#topics.all()
+      const topics = await own.all()
       return `Kafka at ${this.place} answers and has ${topics.filter(name => !name.startsWith('__')).length} topics`
     } catch (error) {
       if (error instanceof OperatorError) throw error
       throw new OperatorError('ERR_KAFKA', `messageBridge.brokers: Kafka at ${this.place}: ${explain(rootOf(error))}`, { cause: error })
     } finally {
-      await this.#topics.close()
+      await own.close()
     }
   }
 

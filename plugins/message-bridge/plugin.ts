@@ -35,6 +35,15 @@ export const messageBridge = definePlugin({
         bridge.start(services.find('queue'))
         offerFigures(broker.figures, bridge)
       },
+      // Nobody waits for it: what comes meanwhile waits in the lanes.
+      listen() {
+        for (const target of bridge.targets) {
+          target.probe?.().then(
+            line => log.info(`messageBridge: ${line}`),
+            (error: Error) => log.warn(`${error.message}; messages wait for it`),
+          )
+        }
+      },
       async probe() {
         await addKafka()
         const lines: string[] = []

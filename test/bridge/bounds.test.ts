@@ -227,3 +227,12 @@ test('two names that fall together are said once', async () => {
   for (const topic of ['a/b', 'a.b', 'a/b', 'a.b']) await client.publishAsync(topic, '', { qos: 1 })
   expect(lines.filter(({ message }) => message.includes('both go to a.b')).length).toBe(1)
 })
+
+test('a Kafka that is away at start is said at once, and the broker starts', async () => {
+  const { lines } = await bridgingBroker({ brokers: ['127.0.0.1:1'], topics: ['a'], stopTimeout: 0 })
+  const said = () => lines.find(({ level, message }) => level === 'warn' && message.includes('nothing answers there'))
+  await eventually(() => said() !== undefined)
+  expect(said()!.message).toMatch(
+    /^messageBridge\.brokers: Kafka at 127\.0\.0\.1:1: .*correct messageBridge\.brokers; messages wait for it$/,
+  )
+})
