@@ -41,6 +41,7 @@ export const plugins = defineCatalogue({
       options: clusterOptions,
       requires: ['bus'],
       offInTestMode: true,
+      goesWithItsServices: true,
       load: async () => (await import('./cluster/plugin.ts')).cluster,
     },
     authCertificate: {

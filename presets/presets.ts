@@ -32,6 +32,7 @@ const prod: Preset = {
     ['log', { format: 'json' }],
     ['limits', prodLimits],
     'redis',
+    'cluster',
     'retain',
     'shareTopic',
     'sysTopic',

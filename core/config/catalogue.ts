@@ -44,6 +44,8 @@ export interface CatalogueEntry {
   readonly listener?: boolean
   /** Preset `test` and `enableTestMode` turn it off, with a warning if it was asked for. */
   readonly offInTestMode?: boolean
+  /** Where only a preset lists it, it goes when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. */
+  readonly goesWithItsServices?: boolean
   /** A setting of the broker's own that turns it on where it is true, as its section does. */
   readonly turnedOnBy?: string
   load(): Promise<AnyPluginFactory>

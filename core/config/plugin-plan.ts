@@ -147,7 +147,11 @@ async function ownPlugins(input: PlanInput, plan: Plan): Promise<Candidate[]> {
 // `redis` with preset `standalone`: who is named owns the service, and the preset's own owner gives way.
 function withoutReplaced(candidates: readonly Candidate[]): Candidate[] {
   const taken = new Set(candidates.filter(candidate => candidate.named).flatMap(candidate => candidate.provides))
-  return candidates.filter(candidate => candidate.named || !candidate.provides.some(service => taken.has(service)))
+  const kept = candidates.filter(candidate => candidate.named || !candidate.provides.some(service => taken.has(service)))
+  const provided = new Set(kept.flatMap(candidate => candidate.provides))
+  return kept.filter(
+    ({ named, entry }) => named || entry?.goesWithItsServices !== true || (entry.requires ?? []).every(service => provided.has(service)),
+  )
 }
 
 // Preset `test` says who owns what in memory; whoever else owns one of those services gives way, named or not.

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest'
+import { resolveConfig } from '../../core/config/config.ts'
+import { type Config, catalogue } from '../../presets/index.ts'
+
+const namesOf = async (config: Config) => (await resolveConfig(catalogue, { object: config })).plugins.map(({ name }) => name)
+
+test('preset prod has all that several brokers on one Redis need', async () => {
+  const names = await namesOf({ preset: 'prod', allowAnonymous: true })
+  expect(names).toEqual(['log', 'limits', 'redis', 'cluster', 'retain', 'shareTopic', 'sysTopic', 'metrics', 'socket', 'websocket'])
+})
+
+test('where another owner takes the place of redis, preset prod goes without the cluster, unless that is asked for', async () => {
+  expect(await namesOf({ preset: 'prod', allowAnonymous: true, disk: {} })).not.toContain('cluster')
+  await expect(namesOf({ preset: 'prod', allowAnonymous: true, disk: {}, cluster: {} })).rejects.toThrow(
+    'cluster requires service "bus"; add redis()',
+  )
+  expect(await namesOf({ preset: 'prod', allowAnonymous: true, cluster: false })).not.toContain('cluster')
+})
