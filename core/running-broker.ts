@@ -1,13 +1,12 @@
-import { Broker, type ServerMessage } from './broker.ts'
+import type { Broker, ServerMessage } from './broker.ts'
+import { hostOf } from './config/applied-plugins.ts'
 import type { Catalogue } from './config/catalogue.ts'
-import { providersOf } from './config/catalogue.ts'
 import type { ResolvedConfig } from './config/config.ts'
-import { PluginHost } from './config/plugin-host.ts'
+import type { PluginHost } from './config/plugin-host.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
 import type { Hooks, Rights } from './hooks.ts'
 import type { Log } from './log.ts'
-import type { Plugin } from './plugin.ts'
 import type { Whom } from './sessions/authority.ts'
 import { type Clock, SystemClock } from './time/clock.ts'
 
@@ -37,29 +36,10 @@ export class RunningBroker {
     config: ResolvedConfig,
     { clock = new SystemClock() }: StartOptions = {},
   ): Promise<RunningBroker> {
-    const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
-    const places = new Map<Plugin, string>()
-    const host = new PluginHost({
-      context: plugin => ({
-        hooks: broker.hooks,
-        services: broker.services,
-        broker,
-        log: broker.log,
-        at: places.get(plugin) ?? plugin.name,
-        clock,
-      }),
-      has: service => broker.services.has(service as never),
-      providersOf: service => providersOf(catalogue, service),
-    })
+    const { broker, host, apply } = hostOf(catalogue, config, clock)
     const running = new RunningBroker(broker, host)
     try {
-      const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
-      plugins.forEach((plugin, index) => {
-        // `socket.1` in the provenance is `socket[1]` for a reader.
-        const section = config.plugins[index]?.section
-        if (section !== undefined) places.set(plugin, section.replace(/\.(\d+)$/, '[$1]'))
-      })
-      host.apply(plugins)
+      await apply()
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)

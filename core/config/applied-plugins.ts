@@ -1,0 +1,41 @@
+import { Broker } from '../broker.ts'
+import type { Plugin } from '../plugin.ts'
+import type { Clock } from '../time/clock.ts'
+import { type Catalogue, providersOf } from './catalogue.ts'
+import type { ResolvedConfig } from './config.ts'
+import { PluginHost } from './plugin-host.ts'
+
+/** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
+export function hostOf(
+  catalogue: Catalogue,
+  config: ResolvedConfig,
+  clock: Clock,
+): { broker: Broker; host: PluginHost; apply(): Promise<void> } {
+  const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
+  const places = new Map<Plugin, string>()
+  const host = new PluginHost({
+    context: plugin => ({
+      hooks: broker.hooks,
+      services: broker.services,
+      broker,
+      log: broker.log,
+      at: places.get(plugin) ?? plugin.name,
+      clock,
+    }),
+    has: service => broker.services.has(service as never),
+    providersOf: service => providersOf(catalogue, service),
+  })
+  return {
+    broker,
+    host,
+    async apply() {
+      const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
+      plugins.forEach((plugin, index) => {
+        // `socket.1` in the provenance is `socket[1]` for a reader.
+        const section = config.plugins[index]?.section
+        if (section !== undefined) places.set(plugin, section.replace(/\.(\d+)$/, '[$1]'))
+      })
+      host.apply(plugins)
+    },
+  }
+}
