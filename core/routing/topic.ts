@@ -56,6 +56,11 @@ export function parseShare(filter: string): { group: string; filter: string } | 
   return group.includes('+') || group.includes('#') ? null : { group, filter: filter.slice(end + 1) }
 }
 
+/** A text as one level of a topic name: what would be a wildcard or a separator is percent-encoded. */
+export function asTopicLevel(text: string): string {
+  return /[+#/]/.test(text) ? text.replace(/[%+#/]/g, encodeURIComponent) : text
+}
+
 /** How many levels a topic or filter has: one more than it has slashes. */
 export function topicLevels(topic: string): number {
   let levels = 1

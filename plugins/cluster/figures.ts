@@ -1,9 +1,7 @@
 import type { Bus } from '../../core/cluster/bus.ts'
 import type { Figure, Figures, Sample } from '../../core/figures.ts'
+import { asTopicLevel } from '../../core/routing/topic.ts'
 import type { Outgoing } from './outgoing.ts'
-
-/** A name as one level of a topic. */
-const level = (name: string): string => name.replace(/[%+#/]/g, encodeURIComponent)
 
 // What each node says of itself at its signs of life, and how it is shown: by node, and summed.
 const facts = [
@@ -34,7 +32,9 @@ export function offerFigures(figures: Figures, bus: Bus, outgoing: Outgoing, rec
   for (const [fact, name, type, help, topic] of facts) {
     const of = (value: number | string | undefined): number => Number(value ?? 0)
     add(`node_${name}`, type, help, () =>
-      bus.nodes().map(node => ({ value: of(node.facts[fact]), labels: { node: node.name }, sys: `nodes/${level(node.name)}/${topic}` })),
+      bus
+        .nodes()
+        .map(node => ({ value: of(node.facts[fact]), labels: { node: node.name }, sys: `nodes/${asTopicLevel(node.name)}/${topic}` })),
     )
     // A sum of times says nothing, and Prometheus sums by itself.
     if (fact === 'uptime') continue

@@ -5,6 +5,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
+import { fnv1a } from '../../core/text-hash.ts'
 import { Lane } from './lane.ts'
 import { OutageLog } from './outage-log.ts'
 import type { Parcel } from './parcel.ts'
@@ -68,7 +69,7 @@ export class Bridge implements BridgeTargets {
         unknown.map(({ at, target }) => `${at}.target: there is no ${target}; there are ${names}; add the plugin that brings it`),
       )
     }
-    checkNames(this.#rules, name => this.#targets.get(name))
+    checkNames(this.#rules, this.#targets)
     const local = this.#rules.find(({ ack }) => ack === 'local')
     if (local !== undefined && queues === undefined) {
       throw new OperatorError('ERR_CONFIG', `${local.at}: ack local needs a queue on disk; add the section diskQueue, or set ack: kafka`)
@@ -99,7 +100,7 @@ export class Bridge implements BridgeTargets {
       const key = rule.key.fill(topic, clientId) || topic
       const parcel: Parcel = { message, topic: name, key, json, headers }
       if (name === '') this.#nameless(rule, parcel, receipt)
-      else lanes[lanes.length === 1 ? 0 : hashOf(key) % lanes.length]!.offer(parcel, receipt)
+      else lanes[lanes.length === 1 ? 0 : fnv1a(key) % lanes.length]!.offer(parcel, receipt)
     }
   }
 
@@ -176,11 +177,4 @@ export class Bridge implements BridgeTargets {
       `messageBridge: ${length} messages wait on disk for ${target}, which is not there; add the plugin that brings it`,
     )
   }
-}
-
-/** Spreads keys over lanes. */
-function hashOf(key: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193)
-  return hash >>> 0
 }

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import kafkajs, { type KafkaConfig, type SASLOptions } from 'kafkajs'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import { clientTls, readConfigured } from '../../core/tls/client-tls.ts'
 import type { BridgeOptions } from './rules.ts'
 
 // Set on the client too: what refreshes metadata behind a failed send looks there only. Longer waits are the lane's, so that it can stop.
@@ -45,7 +45,10 @@ function saslOf({ sasl }: BridgeOptions, folder: string): SASLOptions | undefine
     if (tokenFile === undefined)
       throw new OperatorError('ERR_CONFIG', 'messageBridge.sasl.tokenFile: required for oauthbearer; name the file with the token')
     const path = resolve(folder, tokenFile)
-    return { mechanism, oauthBearerProvider: async () => ({ value: readFile('sasl.tokenFile', path).trim() }) }
+    return {
+      mechanism,
+      oauthBearerProvider: async () => ({ value: readConfigured('messageBridge.sasl.tokenFile', path).toString().trim() }),
+    }
   }
   if (username === undefined || password === undefined) {
     throw new OperatorError('ERR_CONFIG', `messageBridge.sasl: ${mechanism} wants username and password`)
@@ -53,21 +56,8 @@ function saslOf({ sasl }: BridgeOptions, folder: string): SASLOptions | undefine
   return { mechanism, username, password } as SASLOptions
 }
 
-function tlsOf({ ssl }: BridgeOptions, folder: string): KafkaConfig['ssl'] {
-  if (!ssl.enable) return undefined
-  const read = (key: 'ca' | 'cert' | 'key') => {
-    const file = ssl[key]
-    return file === undefined ? {} : { [key]: readFile(`ssl.${key}`, resolve(folder, file)) }
-  }
-  return { ...read('ca'), ...read('cert'), ...read('key'), ...(ssl.servername === undefined ? {} : { servername: ssl.servername }) }
-}
-
-function readFile(key: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new OperatorError('ERR_CONFIG', `messageBridge.${key}: ${path} cannot be read: ${(cause as Error).message}`, { cause })
-  }
+function tlsOf({ ssl: { enable, ...files } }: BridgeOptions, folder: string): KafkaConfig['ssl'] {
+  return enable ? clientTls('messageBridge.ssl', files, file => resolve(folder, file)) : undefined
 }
 
 const codecs = { snappy: 'kafkajs-snappy', lz4: 'kafkajs-lz4', zstd: '@kafkajs/zstd' } as const

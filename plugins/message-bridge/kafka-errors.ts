@@ -55,7 +55,7 @@ export function needsNewProducer({ type }: KafkaError): boolean {
 export function explain(error: KafkaError): string {
   const { name, type, message } = error
   if (name === 'KafkaJSSASLAuthenticationError') return `it refuses the login (${message}); correct messageBridge.sasl`
-  if (name === 'KafkaJSSASLTokenError' || name === 'TokenFileError') return message
+
   switch (type) {
     case 'UNSUPPORTED_SASL_MECHANISM':
       return 'it does not know this way of logging in; correct messageBridge.sasl.mechanism'

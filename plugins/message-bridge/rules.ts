@@ -61,11 +61,10 @@ export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[]
 
 const plainRule = { to: '{topic}', key: '{clientId}', value: 'raw', headers: true, target: 'kafka', ack: undefined } as const
 
-/** Refuses a rule that can never come to a name which its system takes. */
-export function checkNames(rules: readonly Rule[], targetOf: (name: string) => BridgeTarget | undefined): void {
+/** Refuses a rule that can never come to a name which its system takes. All systems that rules name are there. */
+export function checkNames(rules: readonly Rule[], targets: ReadonlyMap<string, BridgeTarget>): void {
   const problems = rules.flatMap(({ at, to, target }) => {
-    const system = targetOf(target)
-    if (system === undefined) return []
+    const system = targets.get(target)!
     const wrong = to.texts.find(text => system.legalName(`x${text}x`) !== `x${text}x`)
     if (wrong !== undefined)
       return [`${at}.to: ${target} takes no name with ${JSON.stringify(wrong)} in it; write it with letters, digits, . _ and -`]

@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
+import { clientTls } from '../../core/tls/client-tls.ts'
 import type { redisOptions } from './options.ts'
 
 export type Options = OptionsOf<typeof redisOptions>
@@ -91,21 +91,8 @@ function serverOf(options: Options): ServerOptions {
     db: options.database ?? database,
     ...(username === '' ? {} : { username }),
     ...(password === '' ? {} : { password }),
-    ...(options.tls.enable || url.protocol === 'rediss:' ? { tls: tlsOf(options) } : {}),
+    ...(options.tls.enable || url.protocol === 'rediss:' ? { tls: clientTls('redis.tls', options.tls) } : {}),
   }
-}
-
-function tlsOf({ tls }: Options): NonNullable<RedisOptions['tls']> {
-  const read = (key: 'ca' | 'cert' | 'key') => {
-    const file = tls[key]
-    if (file === undefined) return {}
-    try {
-      return { [key]: readFileSync(file) }
-    } catch (cause) {
-      throw new OperatorError('ERR_CONFIG', `redis.tls.${key}: ${file} cannot be read: ${(cause as Error).message}`, { cause })
-    }
-  }
-  return { ...read('ca'), ...read('cert'), ...read('key'), ...(tls.servername === undefined ? {} : { servername: tls.servername }) }
 }
 
 function addressOf(address: string): { host: string; port: number } {

@@ -1,6 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { Member, ShareGroup } from '../../core/routing/router.ts'
 import type { Session } from '../../core/sessions/session.ts'
+import { fnv1a } from '../../core/text-hash.ts'
 
 type Group = ShareGroup<Session>
 /** Picks a member. Members without a connection are picked only while none has one. */
@@ -70,13 +71,4 @@ function candidates({ members }: Group): readonly Member<Session>[] {
     }
   }
   return members
-}
-
-function fnv1a(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  // One more round of mixing: ids that differ in their last digit would else be ranked alike.
-  hash ^= hash >>> 16
-  hash = Math.imul(hash, 0x85ebca6b)
-  return (hash ^ (hash >>> 13)) >>> 0
 }

@@ -3,7 +3,7 @@ import { Stage, type SubscriptionAttempt } from '../../core/hooks.ts'
 import { Message } from '../../core/messages/message.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import { matches, parseShare } from '../../core/routing/topic.ts'
+import { asTopicLevel, matches, parseShare } from '../../core/routing/topic.ts'
 import { sysTopicOptions } from './options.ts'
 import { dashboard, localTime, oneShots, statusOf } from './status.ts'
 
@@ -15,7 +15,7 @@ export const sysTopic = definePlugin({
     const { interval } = options
     const sysQos = options.qos as QoS
     const startedAt = clock.now()
-    const node = `$SYS/broker/${segment(String(broker.settings.brokerId))}`
+    const node = `$SYS/broker/${asTopicLevel(String(broker.settings.brokerId))}`
 
     const publish = (topic: string, text: string) => {
       broker.publish({ topic, payload: text, qos: sysQos }).catch(error => broker.report(error))
@@ -56,10 +56,10 @@ export const sysTopic = definePlugin({
     })
 
     hooks.onConnected.tap({ name: 'sysTopic', stage: Stage.Observe }, client => {
-      publish(`${node}/clients/${segment(client.clientId)}/connected`, localTime(clock.now()))
+      publish(`${node}/clients/${asTopicLevel(client.clientId)}/connected`, localTime(clock.now()))
     })
     hooks.onDisconnect.tap({ name: 'sysTopic', stage: Stage.Observe }, client => {
-      if (client.session !== null) publish(`${node}/clients/${segment(client.clientId)}/disconnected`, localTime(clock.now()))
+      if (client.session !== null) publish(`${node}/clients/${asTopicLevel(client.clientId)}/disconnected`, localTime(clock.now()))
     })
 
     let timer: { cancel(): void } | undefined
@@ -80,9 +80,4 @@ export const sysTopic = definePlugin({
 /** The filter itself, where a group shares it. */
 function plain(filter: string): string {
   return parseShare(filter)?.filter ?? filter
-}
-
-/** One topic level: what would be a wildcard or a separator is percent-encoded. */
-function segment(text: string): string {
-  return /[+#/]/.test(text) ? text.replace(/[%+#/]/g, encodeURIComponent) : text
 }
