@@ -75,24 +75,15 @@ export class DiskQueues implements Queues {
   }
 }
 
-/** Rows that were appended in one turn lie in one row of the database: a put and a removal for each would cost ten times as much. */
-interface Segment {
-  rows: number
-  /** Rows that were not taken out yet. */
-  left: number
-  /** It is in the database, or on its way there. */
-  written: boolean
-}
-
+/** Rows that were appended in one turn are one segment, one row of the database: a put and a removal for each would cost ten times as much. */
 class DiskQueue implements DurableQueue {
   readonly #database: Database
   readonly #commit: GroupCommit
   readonly #number: number
   readonly #bytesMax: number
-  readonly #segments: Map<number, Segment>
-  // The segment that gathers, and what is in it.
-  #open: Segment | null
-  #openNumber: number
+  // Of each segment, how many rows were not taken out yet.
+  readonly #left: Map<number, number>
+  // What has gathered for the last segment; none: that is closed.
   #rows: Buffer[]
   #rowBytes: number
   #first: number
@@ -106,9 +97,7 @@ class DiskQueue implements DurableQueue {
     this.#commit = commit
     this.#number = number
     this.#bytesMax = bytesMax
-    this.#segments = new Map()
-    this.#open = null
-    this.#openNumber = 0
+    this.#left = new Map()
     this.#rows = []
     this.#rowBytes = 0
     this.#first = firstSegment
@@ -119,7 +108,7 @@ class DiskQueue implements DurableQueue {
     for (const { key, value } of database.range(this.#key(0), this.#end())) {
       const segment = readNumber(key, 5)
       const rows = value.readUInt16BE(0)
-      this.#segments.set(segment, { rows, left: rows, written: true })
+      this.#left.set(segment, rows)
       if (this.length === 0) this.#first = segment
       this.#lastSegment = segment
       this.last = segment * rowsMax + rows - 1
@@ -135,20 +124,12 @@ class DiskQueue implements DurableQueue {
 
   append(row: Buffer): number {
     this.#admit(row)
-    if (this.#open === null) {
-      this.#lastSegment += 1
-      this.#openNumber = this.#lastSegment
-      this.#open = { rows: 0, left: 0, written: false }
-      this.#segments.set(this.#openNumber, this.#open)
-    }
-    const open = this.#open
-    this.last = this.#openNumber * rowsMax + open.rows
-    open.rows += 1
-    open.left += 1
-    this.#count(row)
+    if (this.#rows.length === 0) this.#lastSegment += 1
+    this.last = this.#lastSegment * rowsMax + this.#rows.length
     this.#rows.push(row)
     this.#rowBytes += row.length
-    if (open.rows === rowsMax || this.#rowBytes > segmentBytes) this.#close()
+    this.#count(this.#lastSegment, row)
+    if (this.#rows.length === rowsMax || this.#rowBytes > segmentBytes) this.#close()
     return this.last
   }
 
@@ -157,8 +138,7 @@ class DiskQueue implements DurableQueue {
     this.#first -= 1
     const position = this.#first * rowsMax
     if (this.last === 0) this.last = position
-    this.#segments.set(this.#first, { rows: 1, left: 1, written: true })
-    this.#count(row)
+    this.#count(this.#first, row)
     this.#commit.put(this.#key(this.#first), encodeSegment([row], row.length))
     return position
   }
@@ -191,23 +171,20 @@ class DiskQueue implements DurableQueue {
     this.length -= 1
     this.bytes -= bytes + rowOverhead
     const number = Math.floor(position / rowsMax)
-    const segment = this.#segments.get(number)!
-    segment.left -= 1
-    if (segment.left > 0 || segment === this.#open) return
-    this.#segments.delete(number)
-    if (segment.written) this.#commit.remove(this.#key(number))
+    const left = this.#left.get(number)! - 1
+    this.#left.set(number, left)
+    const gathers = this.#rows.length > 0 && number === this.#lastSegment
+    if (left > 0 || gathers) return
+    this.#left.delete(number)
+    this.#commit.remove(this.#key(number))
   }
 
   /** Hands what has gathered to the commit. */
   #close(): void {
-    const open = this.#open
-    if (open === null) return
+    if (this.#rows.length === 0) return
     // What nobody waits for any more need not be written.
-    if (open.left > 0) {
-      this.#commit.put(this.#key(this.#openNumber), encodeSegment(this.#rows, this.#rowBytes))
-      open.written = true
-    } else this.#segments.delete(this.#openNumber)
-    this.#open = null
+    if (this.#left.get(this.#lastSegment) === 0) this.#left.delete(this.#lastSegment)
+    else this.#commit.put(this.#key(this.#lastSegment), encodeSegment(this.#rows, this.#rowBytes))
     this.#rows = []
     this.#rowBytes = 0
   }
@@ -218,7 +195,8 @@ class DiskQueue implements DurableQueue {
     if (!this.fits(row.length)) throw new StoreFullError('the queue on disk is full')
   }
 
-  #count(row: Buffer): void {
+  #count(segment: number, row: Buffer): void {
+    this.#left.set(segment, (this.#left.get(segment) ?? 0) + 1)
     this.length += 1
     this.bytes += row.length + rowOverhead
   }

@@ -4,6 +4,7 @@ import type { BridgeReport } from '../../core/hooks.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import { Fifo } from './fifo.ts'
 import { decodeParcel, encodeParcel, type Parcel, parcelBytes, recordOf } from './parcel.ts'
 import type { AckMode } from './rules.ts'
 
@@ -42,6 +43,11 @@ interface Entry {
 }
 
 const retryMin = 100
+const needed = 'newer ones needed its room (messageBridge.whenFull)'
+
+const full = (place: string, options: string): Error =>
+  new StoreFullError(`too much waits for it in the bridge's ${place} (messageBridge.${options})`)
+
 // Rows that are taken from the disk in one go.
 const pageRows = 1000
 
@@ -56,9 +62,8 @@ export class Lane {
   readonly #queue: DurableQueue | null
   readonly #events: LaneEvents
   readonly #messagesMax: number
-  // In memory, not on their way yet; those before `#head` have gone.
-  #entries: Entry[]
-  #head: number
+  // In memory, not on their way yet.
+  readonly #entries: Fifo<Entry>
   // Of those in memory, and of those on their way.
   #bytes: number
   #inflight: number
@@ -95,8 +100,7 @@ export class Lane {
     // What is on disk all the same is cheaper to read again than to hold: 42.4 to 39.7 µs a message where much waits.
     const { mode, memoryMessages, batchMessages } = options
     this.#messagesMax = mode === 'local' ? Math.min(memoryMessages, 2 * batchMessages) : memoryMessages
-    this.#entries = []
-    this.#head = 0
+    this.#entries = new Fifo()
     this.#bytes = 0
     this.#inflight = 0
     this.#flight = []
@@ -122,7 +126,7 @@ export class Lane {
   /** Messages that wait, those on their way among them. */
   get waiting(): number {
     const queue = this.#queue
-    const memory = this.#entries.length - this.#head + this.#inflight
+    const memory = this.#entries.length + this.#inflight
     if (queue === null) return memory
     return this.#options.mode === 'local' ? queue.length : memory + queue.length
   }
@@ -200,7 +204,9 @@ export class Lane {
       return
     }
     // A publisher that waits for the system itself keeps the message, so it needs no place on disk.
-    if (receipt !== null || this.#queue === null) return this.#refuse(parcel, receipt, 'memory')
+    if (receipt !== null || this.#queue === null) {
+      return this.#refuse(parcel, receipt, full('memory', 'memoryMessages, messageBridge.memoryBytes'))
+    }
     if (this.#append(this.#queue, encodeParcel(parcel), parcel, null) === 0) return
     this.#queue.kept().catch(error => this.#events.failed(error as Error))
     this.#spilled = true
@@ -213,34 +219,26 @@ export class Lane {
       while (this.#options.whenFull === 'dropOldest' && !queue.fits(row.length) && this.#dropOldestRow(queue)) {}
       return queue.append(row)
     } catch (error) {
-      if (error instanceof StoreFullError) this.#refuse(parcel, receipt, 'disk')
-      else if (receipt !== null) {
-        receipt.hold()
-        receipt.release(error as Error)
-      } else {
-        this.full += 1
-        this.#events.dropped(parcel, 'bridgeFull', (error as Error).message)
-      }
+      this.#refuse(parcel, receipt, error instanceof StoreFullError ? full('disk', 'queueBytes') : (error as Error))
       return 0
     }
   }
 
-  #refuse(parcel: Parcel, receipt: Receipt | null, place: 'memory' | 'disk'): void {
-    const options = place === 'memory' ? 'memoryMessages, messageBridge.memoryBytes' : 'queueBytes'
-    const why = `too much waits for it in the bridge's ${place} (messageBridge.${options})`
-    if (receipt !== null) {
-      // It is not lost: its publisher is told, or sends it again.
-      receipt.hold()
-      receipt.release(new StoreFullError(why))
-      return
-    }
+  #refuse(parcel: Parcel, receipt: Receipt | null, why: Error): void {
+    if (receipt === null) return this.#drop(parcel, why.message)
+    // It is not lost: its publisher is told, or sends it again.
+    receipt.hold()
+    receipt.release(why)
+  }
+
+  #drop(parcel: Parcel, why: string): void {
     this.full += 1
     this.#events.dropped(parcel, 'bridgeFull', why)
   }
 
   #fits(bytes: number): boolean {
     const { memoryBytes } = this.#options
-    return this.#entries.length - this.#head + this.#inflight < this.#messagesMax && this.#bytes + bytes <= memoryBytes
+    return this.#entries.length + this.#inflight < this.#messagesMax && this.#bytes + bytes <= memoryBytes
   }
 
   /** Whether there is room in memory, or can be made. */
@@ -249,12 +247,10 @@ export class Lane {
     // Where there is a disk it is asked first.
     if (this.#options.whenFull !== 'dropOldest' || this.#queue !== null) return false
     while (!this.#fits(bytes)) {
-      const oldest = this.#entries.findIndex((entry, index) => index >= this.#head && entry.receipt === null)
-      if (oldest === -1) return false
-      const [{ parcel, bytes: freed }] = this.#entries.splice(oldest, 1) as [Entry]
-      this.#bytes -= freed
-      this.full += 1
-      this.#events.dropped(parcel, 'bridgeFull', 'newer ones needed its room (messageBridge.whenFull)')
+      const oldest = this.#entries.takeFirst(({ receipt }) => receipt === null)
+      if (oldest === undefined) return false
+      this.#bytes -= oldest.bytes
+      this.#drop(oldest.parcel, needed)
     }
     return true
   }
@@ -262,10 +258,10 @@ export class Lane {
   /** Drops the oldest that is not on its way yet; false where there is none. */
   #dropOldestRow(queue: DurableQueue): boolean {
     let parcel: Parcel | undefined
-    const next = this.#entries[this.#head]
+    const next = this.#entries.first
     if (next !== undefined && next.position !== 0) {
       // What is in memory is older than what was not read yet.
-      this.#take()
+      this.#entries.take()
       this.#bytes -= next.bytes
       queue.remove(next.position, next.rowBytes)
       parcel = next.parcel
@@ -276,8 +272,8 @@ export class Lane {
       queue.remove(row.position, row.row.length)
       parcel = this.#decode(row.row)
     }
-    this.full += 1
-    if (parcel !== undefined) this.#events.dropped(parcel, 'bridgeFull', 'newer ones needed its room (messageBridge.whenFull)')
+    if (parcel === undefined) this.full += 1
+    else this.#drop(parcel, needed)
     return true
   }
 
@@ -299,12 +295,12 @@ export class Lane {
   async #run(): Promise<void> {
     for (;;) {
       if (this.#abandoned) break
-      if (this.#entries.length === this.#head && this.#spilled && !(await this.#read())) break
-      if (this.#entries.length === this.#head) {
+      if (this.#entries.length === 0 && this.#spilled && !(await this.#read())) break
+      if (this.#entries.length === 0) {
         if (this.#spilled) continue
         break
       }
-      if (!this.#batchIsFull && !this.#stopping) await this.#gather()
+      if (!this.#batchIsFull && !this.#stopping) await this.#pause(this.#options.linger)
       if (this.#abandoned) break
       const batch = this.#nextBatch()
       // What waited may have been dropped for newer ones meanwhile.
@@ -318,14 +314,10 @@ export class Lane {
 
   get #batchIsFull(): boolean {
     const { batchMessages, batchBytes } = this.#options
-    return this.#entries.length - this.#head >= batchMessages || this.#bytes >= batchBytes
+    return this.#entries.length >= batchMessages || this.#bytes >= batchBytes
   }
 
-  /** Waits for more messages, for a while. */
-  #gather(): Promise<void> {
-    return this.#pause(this.#options.linger)
-  }
-
+  /** Waits, until somebody has a reason to go on. */
   #pause(ms: number): Promise<void> {
     return new Promise(resolve => {
       let timer: Timer | null = null
@@ -379,27 +371,15 @@ export class Lane {
     }
   }
 
-  #take(): Entry {
-    const entry = this.#entries[this.#head]!
-    this.#entries[this.#head] = undefined as never
-    this.#head += 1
-    // Moving what is left once in a while costs less than moving it for each.
-    if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#head)
-      this.#head = 0
-    }
-    return entry
-  }
-
   #nextBatch(): Entry[] {
     const { batchMessages, batchBytes } = this.#options
     const batch: Entry[] = []
     let bytes = 0
-    while (batch.length < batchMessages && this.#head < this.#entries.length) {
-      const size = this.#entries[this.#head]!.bytes
+    while (batch.length < batchMessages && this.#entries.length > 0) {
+      const size = this.#entries.first!.bytes
       if (batch.length > 0 && bytes + size > batchBytes) break
       bytes += size
-      batch.push(this.#take())
+      batch.push(this.#entries.take())
     }
     this.#inflight = batch.length
     this.#flight = batch
@@ -485,9 +465,7 @@ export class Lane {
 
   /** What is in memory alone goes where it is found again. */
   #leave(): void {
-    const left = [...this.#flight.filter(({ done }) => !done), ...this.#entries.slice(this.#head)]
-    this.#entries = []
-    this.#head = 0
+    const left = [...this.#flight.filter(({ done }) => !done), ...this.#entries.takeAll()]
     this.#flight = []
     this.#bytes = 0
     // In front of what is on disk already, so the last goes first.
@@ -501,8 +479,7 @@ export class Lane {
         if (this.#queue === null) throw new StoreAwayError('the broker stops, and there is no queue on disk (plugin diskQueue)')
         this.#queue.prepend(encodeParcel(parcel))
       } catch (error) {
-        this.full += 1
-        this.#events.dropped(parcel, 'bridgeFull', (error as Error).message)
+        this.#drop(parcel, (error as Error).message)
       }
     }
   }
