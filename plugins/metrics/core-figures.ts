@@ -1,5 +1,6 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
+import { storeTrouble } from './health.ts'
 
 const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
@@ -57,7 +58,7 @@ export function coreFigures(broker: Broker): Figure[] {
       'Clients whose acknowledgements are kept back, because something is not kept yet.',
       () => broker.withheld.size,
     ),
-    gauge('store_up', 'Whether the store answers.', () => ((broker.services.find('sessions')?.trouble?.() ?? null) === null ? 1 : 0)),
+    gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
   ]
 }
 

@@ -44,7 +44,7 @@ export class Members {
   readonly #lifetimes: Lifetimes
   readonly #facts: () => Node['facts']
   /** The last sign of each, and when it was new. */
-  readonly #signs = new Map<string, { text: string; at: number }>()
+  readonly #signs = new Map<string, { text: string; node: Node; at: number }>()
   #count = 0
   #lastSign = ''
   /** Names this run of this node. */
@@ -60,7 +60,7 @@ export class Members {
 
   /** All that are on the list. */
   get nodes(): Node[] {
-    return [...this.#signs].map(([name, { text }]) => nodeOf(name, text))
+    return [...this.#signs.values()].map(({ node }) => node)
   }
 
   /** The first of the names: what one node does for all, that one does. */
@@ -119,7 +119,7 @@ export class Members {
       const name = list[i]!.toString()
       const text = list[i + 1]!.toString()
       seen.add(name)
-      if (this.#signs.get(name)?.text !== text) this.#signs.set(name, { text, at: now })
+      if (this.#signs.get(name)?.text !== text) this.#signs.set(name, { text, node: nodeOf(name, text), at: now })
     }
     for (const name of this.#signs.keys()) if (!seen.has(name)) this.#signs.delete(name)
   }
