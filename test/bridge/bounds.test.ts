@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { type BridgeRecord, type BridgeTarget, definePlugin, RecordsRefusedError } from '../../presets/index.ts'
+import { folderWith } from '../config/folder.ts'
 import { bridgingBroker } from '../support/bridge.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -44,12 +42,6 @@ function listTarget(): {
 }
 
 const values = (records: readonly BridgeRecord[]) => records.map(({ value }) => String(value))
-
-function folder(): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'mqttx-queue-'))
-  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
-  return made
-}
 
 test('a target of a plugin gets what the rules name it for, in order, around what it refuses', async () => {
   const list = listTarget()
@@ -136,7 +128,7 @@ test('ack local: acknowledged means on disk, whatever the target does; more than
   list.away = true
   const { connect, drops } = await bridgingBroker(
     { memoryMessages: 10, batchMessages: 7, topics: [{ filter: 'a', target: 'list' }] },
-    { plugins: [list.plugin], diskQueue: { path: folder() } },
+    { plugins: [list.plugin], diskQueue: { path: await folderWith() } },
   )
   const client = await connect()
   for (let number = 0; number < 100; number++) await client.publishAsync('a', String(number), { qos: number % 3 === 0 ? 2 : 1 })
@@ -154,7 +146,7 @@ test('ack local: a full queue refuses with 0x97, or drops its oldest', async () 
     list.away = true
     const { connect, drops, running } = await bridgingBroker(
       { queueBytes: 20_000, memoryMessages: 3, batchMessages: 2, whenFull, topics: [{ filter: 'a', target: 'list' }] },
-      { plugins: [list.plugin], diskQueue: { path: folder() } },
+      { plugins: [list.plugin], diskQueue: { path: await folderWith() } },
     )
     const client = await connect()
     const outcomes: boolean[] = []
@@ -194,7 +186,7 @@ test('ack local: a full queue refuses with 0x97, or drops its oldest', async () 
 test('what waits in memory when the broker stops goes to the disk, in front of what is there', async () => {
   const list = listTarget()
   list.away = true
-  const home = folder()
+  const home = await folderWith()
   const bridge = { memoryMessages: 10, batchMessages: 3, stopTimeout: 0, topics: [{ filter: 'a', target: 'list', ack: 'none' as const }] }
   const first = await bridgingBroker(bridge, { plugins: [list.plugin], diskQueue: { path: home } })
   const client = await first.connect()
@@ -210,7 +202,7 @@ test('what waits in memory when the broker stops goes to the disk, in front of w
 test('a target that never answers does not keep the broker from stopping, and what was with it is kept', async () => {
   const list = listTarget()
   list.stuck = true
-  const home = folder()
+  const home = await folderWith()
   const bridge = { linger: 0, stopTimeout: 0, topics: [{ filter: 'a', target: 'list', ack: 'none' as const }] }
   const first = await bridgingBroker(bridge, { plugins: [list.plugin], diskQueue: { path: home } })
   const client = await first.connect()

@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Config } from '../../presets/index.ts'
+import { folderWith } from '../config/folder.ts'
 import { bridgingBroker, judgeNumbers, publishNumbers } from '../support/bridge.ts'
 import { eventually } from '../support/eventually.ts'
 import { KafkaServer } from '../support/kafka.ts'
@@ -27,12 +25,6 @@ afterAll(async () => {
 let topics = 0
 /** A topic that no other test, and no other run, has. */
 const newTopic = (): string => `t${process.pid}.${Date.now()}.${topics++}`
-
-function folder(): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'mqttx-queue-'))
-  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
-  return made
-}
 
 test('a message arrives byte for byte, with key, time and headers', async () => {
   const topic = newTopic()
@@ -178,7 +170,7 @@ test('a message that is too large for its topic is refused alone, and before MQT
 test('a wrong password is said, and what waits is sent when it is right', async () => {
   const topic = newTopic()
   await new KafkaReader(server!.address).createTopics({ [topic]: 1 })
-  const queue = folder()
+  const queue = await folderWith()
   const sasl = { mechanism: 'scram-sha-256', username: user.user, password: 'wrong' } as const
   const config = (password: string): [Config['messageBridge'] & object, Config] => [
     { brokers: [server!.loginAddress], sasl: { ...sasl, password }, topics: [{ filter: 'x', to: topic }] },

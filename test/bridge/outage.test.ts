@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
+import { folderWith } from '../config/folder.ts'
 import { Command } from '../process/command.ts'
 import { bridgingBroker, judgeNumbers, publishNumbers } from '../support/bridge.ts'
 import { KafkaServer } from '../support/kafka.ts'
@@ -18,12 +16,6 @@ beforeAll(async () => {
   reader = new KafkaReader(kafka.address)
 }, 300_000)
 afterAll(() => kafka?.stop())
-
-function folder(): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'mqttx-outage-'))
-  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
-  return made
-}
 
 const outage = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 const devices = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name}-${index}`)
@@ -49,7 +41,7 @@ test('Kafka is killed for 10 s amid 20,000 messages, each at ack local and at ac
         { filter: 'kafka/+', to: 'killed.kafka', ack: 'kafka' },
       ],
     },
-    { diskQueue: { path: folder() } },
+    { diskQueue: { path: await folderWith() } },
   )
   const [local, remote] = [devices('local', 20), devices('kafka', 20)]
   const begun = bridged(running, 5000)
@@ -92,7 +84,7 @@ test('Kafka hangs for longer than it may take to answer: what it acknowledges to
 
 test('a broker that is killed with a filled queue on disk sends all of it when it runs again', async () => {
   await reader.createTopics({ refilled: 3 })
-  const home = folder()
+  const home = await folderWith()
   const args = ['--preset', 'test', '--port', '0', '--set', 'diskQueue.path=./queue', '--set', `messageBridge.brokers=["${kafka.address}"]`]
   args.push('--set', 'messageBridge.topics=[{"filter":"refilled/+","to":"refilled"}]', '--set', 'messageBridge.retryMax=200ms')
   await kafka.kill()

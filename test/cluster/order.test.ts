@@ -7,20 +7,26 @@ import type { RedisServer } from '../support/redis.ts'
 
 const durable = { cleanStart: false, properties: { sessionExpiry: 3600 } }
 
-/** Breaks the connections on which nodes hear of one another, again and again, until it is stopped. */
-function deafen(redis: RedisServer): () => Promise<void> {
+/** Breaks the connections on which nodes hear of one another, again and again, until it is stopped. `rounds`: how often so far. */
+function deafen(redis: RedisServer): { readonly rounds: number; stop(): Promise<void> } {
   const client = redis.client()
   let over = false
+  let rounds = 0
   const cutting = (async () => {
-    while (!over) {
+    for (; !over; rounds++) {
       const clients = String(await client.call('CLIENT', 'LIST'))
       for (const [, id] of clients.matchAll(/^id=(\d+) .* cmd=(?:xread|subscribe|ping) /gm)) await client.call('CLIENT', 'KILL', 'ID', id!)
     }
     client.disconnect()
   })()
-  return () => {
-    over = true
-    return cutting
+  return {
+    get rounds() {
+      return rounds
+    },
+    stop() {
+      over = true
+      return cutting
+    },
   }
 }
 
@@ -33,14 +39,19 @@ test.each([1, 2] as const)(
     await reader.subscribe('t', qos)
     await eventually(() => a.broker.router.route('t').targets.length === 1)
     const here = await a.connect({ clientId: 'publisher', ...durable })
-    const hear = deafen(redis)
+    const deaf = deafen(redis)
     for (let i = 0; i < 10; i++) await here.publish('t', `here ${i}`, { qos })
-    const going = b.connect({ clientId: 'publisher', ...durable })
-    // It hears again when the client is in, or cannot come in before.
-    await Promise.race([going, new Promise(resolve => setTimeout(resolve, 500))])
-    const there = going.then(client => client.publish('t', 'there', { qos }))
-    await Promise.race([there, new Promise(resolve => setTimeout(resolve, 500))])
-    await hear()
+    const since = deaf.rounds
+    let isOut = false
+    const there = b
+      .connect({ clientId: 'publisher', ...durable })
+      .then(client => client.publish('t', 'there', { qos }))
+      .finally(() => {
+        isOut = true
+      })
+    // They hear again when it has published, or could not even come in for a long while.
+    await eventually(() => isOut || deaf.rounds > since + 200)
+    await deaf.stop()
     await there
     const payloads: string[] = []
     // Nothing is acknowledged: the order is that of the first sending.

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import path from 'node:path'
 import { freePort } from './redis.ts'
+import { ServerProcess } from './server-process.ts'
 
 const version = '4.4.0'
 
@@ -36,15 +37,13 @@ const settings = (port: number, controller: number, folder: string, extra: reado
   ].join('\n')
 
 /** A real Apache Kafka of one node, on loopback, in a folder of its own. Its jars come from Maven Central once, and stay in Maven's cache. */
-export class KafkaServer {
+export class KafkaServer extends ServerProcess {
   readonly port: number
-  readonly #folder: string
   readonly #classPath: string
-  #child: ChildProcess | null = null
 
   private constructor(port: number, folder: string, classPath: string) {
+    super(folder)
     this.port = port
-    this.#folder = folder
     this.#classPath = classPath
   }
 
@@ -69,7 +68,7 @@ export class KafkaServer {
   loginAddress = ''
 
   get pid(): number {
-    return this.#child!.pid!
+    return this.child!.pid!
   }
 
   get address(): string {
@@ -77,14 +76,14 @@ export class KafkaServer {
   }
 
   get #settings(): string {
-    return path.join(this.#folder, 'server.properties')
+    return path.join(this.folder, 'server.properties')
   }
 
   /** Starts it, or starts it again on the same ports and data, and waits until it serves. */
   async start(): Promise<void> {
     const memory = ['-Xms32m', '-Xmx192m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-XX:+ExitOnOutOfMemoryError']
     const child = spawn('java', [...memory, '-cp', this.#classPath, 'kafka.Kafka', this.#settings], { stdio: ['ignore', 'ignore', 'pipe'] })
-    this.#child = child
+    this.child = child
     let said = ''
     await new Promise<void>((resolve, reject) => {
       child.stderr!.on('data', (bytes: Buffer) => {
@@ -102,31 +101,6 @@ export class KafkaServer {
         ),
       )
     })
-  }
-
-  /** It hangs: connections stay, nothing is answered. */
-  freeze(): void {
-    this.#child!.kill('SIGSTOP')
-  }
-
-  thaw(): void {
-    this.#child!.kill('SIGCONT')
-  }
-
-  /** Dies at once; its folder stays. */
-  async kill(): Promise<void> {
-    const child = this.#child
-    this.#child = null
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise(resolve => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await gone
-  }
-
-  /** Dies, and its folder goes too. */
-  async stop(): Promise<void> {
-    await this.kill()
-    rmSync(this.#folder, { recursive: true, force: true })
   }
 }
 

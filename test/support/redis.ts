@@ -1,20 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Redis } from 'ioredis'
+import { ServerProcess } from './server-process.ts'
 
 /** A real redis-server on a free port of loopback, with a folder of its own. */
-export class RedisServer {
+export class RedisServer extends ServerProcess {
   readonly port: number
-  readonly folder: string
   readonly #args: readonly string[]
-  #child: ChildProcess | null = null
 
   constructor(port: number, args: readonly string[], folder = mkdtempSync(path.join(tmpdir(), 'mqttx-redis-'))) {
+    super(folder)
     this.port = port
-    this.folder = folder
     this.#args = args
   }
 
@@ -35,7 +34,7 @@ export class RedisServer {
     // A replica is served at once, not when others may have come too.
     common.push('--repl-diskless-sync-delay', '0')
     const child = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' })
-    this.#child = child
+    this.child = child
     await answering(this.port, child, this.#password)
   }
 
@@ -59,31 +58,6 @@ export class RedisServer {
       client.disconnect()
     }
   }
-
-  /** It hangs: connections stay, nothing is answered. */
-  freeze(): void {
-    this.#child!.kill('SIGSTOP')
-  }
-
-  thaw(): void {
-    this.#child!.kill('SIGCONT')
-  }
-
-  /** Dies at once; its folder stays. */
-  async kill(): Promise<void> {
-    const child = this.#child
-    this.#child = null
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise(resolve => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await gone
-  }
-
-  /** Dies, and its folder goes too. */
-  async stop(): Promise<void> {
-    await this.kill()
-    rmSync(this.folder, { recursive: true, force: true })
-  }
 }
 
 /** A set of sentinels that watch over one master: one sentinel is a quorum of its own. */
@@ -106,7 +80,6 @@ export async function startSentinel(masterPort: number, downAfterMs = 500): Prom
 
 class SentinelServer extends RedisServer {
   readonly #config: readonly string[]
-  #sentinel: ChildProcess | null = null
 
   constructor(port: number, args: readonly string[], folder: string) {
     super(port, [], folder)
@@ -115,16 +88,8 @@ class SentinelServer extends RedisServer {
 
   override async start(): Promise<void> {
     const child = spawn('redis-server', this.#config, { stdio: 'ignore' })
-    this.#sentinel = child
+    this.child = child
     await answering(this.port, child, undefined)
-  }
-
-  override async kill(): Promise<void> {
-    const child = this.#sentinel
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return
-    const gone = new Promise(resolve => child.once('exit', resolve))
-    child.kill('SIGKILL')
-    await gone
   }
 }
 

@@ -1,12 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { KafkaServer } from '../../support/kafka.ts'
 import { KafkaReader } from '../../support/kafka-reader.ts'
-import { freePort } from '../../support/redis.ts'
-import { brokerKinds } from '../brokers.ts'
+import { brokerKinds, startBroker } from '../brokers.ts'
 import { LoadProcess } from '../load/load-process.ts'
 import type { Workload } from '../load/workload.ts'
 import { canPin, pinned } from '../pin.ts'
@@ -71,53 +70,29 @@ async function alone({ address }: KafkaServer, topic: string): Promise<Figures> 
 
 async function bridged({ address }: KafkaServer, reader: KafkaReader, topic: string, way: Way): Promise<Figures> {
   const folder = mkdtempSync(path.join(tmpdir(), 'mqttx-bench-bridge-'))
-  const port = await freePort()
-  const program = fileURLToPath(new URL('../../../dist/presets/bin.js', import.meta.url))
-  const sets = ['log.level=warn', `diskQueue.path=${folder}`]
+  const sets = [`diskQueue.path=${folder}`]
   if (way !== 'no bridge') {
     const rule = { filter: '#', to: topic, ack: way.slice('ack '.length) }
     sets.push(`messageBridge.brokers=["${address}"]`, `messageBridge.topics=[${JSON.stringify(rule)}]`)
   }
-  const command = [process.execPath, program, '--preset', 'test', '--port', String(port), ...sets.flatMap(set => ['--set', set])]
-  const [first, ...args] = pinned('broker', command)
-  const broker = spawn(first!, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  await new Promise<void>((resolve, reject) => {
-    broker.once('exit', code => reject(new Error(`the broker ended with ${code}`)))
-    // Nothing is said at this level of the log, so its port tells.
-    const look = (): void => {
-      reachable(port).then(is => (is ? resolve() : setTimeout(look, 20)))
-    }
-    look()
-  })
-  const load = await LoadProcess.open(port, workload)
+  const [ours] = brokerKinds
+  const command = (port: number) => [...ours!.command(port), ...sets.flatMap(set => ['--set', set])]
+  const broker = await startBroker({ ...ours!, name: way, command })
+  const load = await LoadProcess.open(broker.port, workload)
   try {
     await load.run(warmUp)
     if (way !== 'no bridge') await arrived(reader, topic, publishers * warmUp)
-    const before = cpuSeconds(broker.pid!)
+    const before = cpuSeconds(broker.pid)
     const begun = performance.now()
     await load.run(messages)
     if (way !== 'no bridge') await arrived(reader, topic, publishers * (warmUp + messages))
     const seconds = (performance.now() - begun) / 1000
-    return { perSecond: total / seconds, cpuMicros: ((cpuSeconds(broker.pid!) - before) * 1e6) / total }
+    return { perSecond: total / seconds, cpuMicros: ((cpuSeconds(broker.pid) - before) * 1e6) / total }
   } finally {
     load.stop()
-    broker.removeAllListeners('exit')
-    const gone = new Promise(resolve => broker.once('exit', resolve))
-    broker.kill('SIGKILL')
-    await gone
+    await broker.stop()
     rmSync(folder, { recursive: true, force: true })
   }
-}
-
-async function reachable(port: number): Promise<boolean> {
-  const { connect } = await import('node:net')
-  return new Promise(resolve => {
-    const socket = connect(port, '127.0.0.1', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 async function arrived(reader: KafkaReader, topic: string, count: number): Promise<void> {
