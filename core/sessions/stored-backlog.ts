@@ -142,6 +142,8 @@ export class StoredBacklog {
         page.then(
           entries => {
             this.#reading = false
+            // The connection has ended meanwhile, and its window with it.
+            if (this.#stopped) return
             this.#take(entries, appends, limit)
             this.#ackedMeanwhile.clear()
             this.pump()
