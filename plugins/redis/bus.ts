@@ -159,13 +159,10 @@ export class RedisBus implements Bus {
     this.#wire = wire
     wire.on('error', () => {})
     wire.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#guard(() => this.#told(frame)))
-    let first = true
+    // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
     wire.on('ready', () => {
       wire.subscribe(`${this.#lanes.keys.wirePrefix}${this.node}`).then(
-        () => {
-          if (!first) this.#interrupted()
-          first = false
-        },
+        () => this.#interrupted(),
         () => {},
       )
     })

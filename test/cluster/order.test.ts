@@ -1,9 +1,9 @@
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
-import { startOnRedis } from '../support/cluster.ts'
+import { startOnRedis, TestNode } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
-import type { RedisServer } from '../support/redis.ts'
+import { RedisServer } from '../support/redis.ts'
 
 const durable = { cleanStart: false, properties: { sessionExpiry: 3600 } }
 
@@ -59,3 +59,19 @@ test.each([1, 2] as const)(
     expect(payloads).toEqual([...Array.from({ length: 10 }, (_, i) => `here ${i}`), 'there'])
   },
 )
+
+test('a client that comes again before its node hears of the others gets in when it does', async () => {
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  // The node can do everything but listen.
+  await redis.call('ACL', 'SETUSER', 'default', 'resetchannels')
+  const node = await TestNode.start('n1', { url: redis.url })
+  const first = await node.connect({ clientId: 'c', ...durable })
+  first.drop()
+  const again = node.connect({ clientId: 'c', ...durable })
+  await redis.call('ACL', 'SETUSER', 'default', 'allchannels')
+  // What it tells itself to see how far it has heard is told, and nobody hears it.
+  await eventually(async () => /cmdstat_publish:calls=[1-9]/.test(String(await redis.call('INFO', 'commandstats'))))
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await again
+})
