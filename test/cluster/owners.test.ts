@@ -8,6 +8,9 @@ const kinds = {
   durable: { cleanStart: false, properties: { sessionExpiry: 3600 } },
 }
 
+/** Of two connections the one that all nodes heard of later is the later one: CONNACK does not wait for that. */
+const heardOf = (node: TestNode) => eventually(() => node.broker.roster.get('c')?.announced === true)
+
 const pairs = [
   ['clean', 'clean'],
   ['clean', 'durable'],
@@ -19,6 +22,7 @@ test.each(pairs)('a client of a %s session that comes again at another node with
   const [a, b] = await startNodes(2)
   const old = await a.connect({ clientId: 'c', ...kinds[first] })
   await old.subscribe('t', 1)
+  await heardOf(a)
   const young = await b.connect({ clientId: 'c', ...kinds[second] })
   expect((await old.ended())?.reasonCode).toBe(0x8e)
   await eventually(() => a.broker.clientOf('c') === undefined)
@@ -40,7 +44,10 @@ test.each(pairs)('a client of a %s session that comes again at another node with
 test('it goes to and fro between three nodes, and one connection is left', async () => {
   const nodes = await startNodes(3)
   const clients = []
-  for (let i = 0; i < 12; i++) clients.push(await nodes[i % 3]!.connect({ clientId: 'c', ...kinds[i % 2 === 0 ? 'clean' : 'durable'] }))
+  for (let i = 0; i < 12; i++) {
+    clients.push(await nodes[i % 3]!.connect({ clientId: 'c', ...kinds[i % 2 === 0 ? 'clean' : 'durable'] }))
+    await heardOf(nodes[i % 3]!)
+  }
   const last = clients.pop()!
   for (const client of clients) await client.closed
   expect(last.isClosed).toBe(false)
