@@ -3,6 +3,7 @@ import kafkajs, { type KafkaConfig, type SASLOptions } from 'kafkajs'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { clientTls, readConfigured } from '../../core/tls/client-tls.ts'
+import { loadCodec } from './kafka-codecs.ts'
 import type { BridgeOptions } from './rules.ts'
 
 // Set on the client too: what refreshes metadata behind a failed send looks there only. Longer waits are the lane's, so that it can stop.
@@ -58,23 +59,4 @@ function saslOf({ sasl }: BridgeOptions, folder: string): SASLOptions | undefine
 
 function tlsOf({ ssl: { enable, ...files } }: BridgeOptions, folder: string): KafkaConfig['ssl'] {
   return enable ? clientTls('messageBridge.ssl', files, file => resolve(folder, file)) : undefined
-}
-
-const codecs = { snappy: 'kafkajs-snappy', lz4: 'kafkajs-lz4', zstd: '@kafkajs/zstd' } as const
-const codecTypes = { snappy: 2, lz4: 3, zstd: 4 } as const
-
-/** Compressions that kafkajs does not bring along come from packages of their own, which the user installs. */
-async function loadCodec(compression: BridgeOptions['compression']): Promise<void> {
-  if (compression === 'none' || compression === 'gzip') return
-  const name: string = codecs[compression]
-  try {
-    const { default: codec } = (await import(name)) as { default: unknown }
-    // Two of them are functions that make the codec, one is a class.
-    const made = compression === 'snappy' ? codec : new (codec as new () => { codec: unknown })().codec
-    ;(kafkajs.CompressionCodecs as Record<number, unknown>)[codecTypes[compression]] = made
-  } catch (cause) {
-    throw new OperatorError('ERR_CONFIG', `messageBridge.compression: ${compression} needs a package of its own: npm install ${name}`, {
-      cause,
-    })
-  }
 }

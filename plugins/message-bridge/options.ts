@@ -74,7 +74,7 @@ export const messageBridgeOptions = defineOptions({
   acks: { type: 'string', enum: ['all', 'leader', 'none'], default: 'all' },
   /** Kafka leaves out what is sent a second time because an acknowledgement was lost. Only with `acks: all`. */
   idempotent: { type: 'boolean', default: true },
-  /** How batches are compressed. For the last three a package has to be installed: `kafkajs-snappy`, `kafkajs-lz4`, `@kafkajs/zstd`. */
+  /** How batches are compressed. For the last three a package has to be installed: `kafkajs-snappy`, `lz4-napi`, and `@bokuweb/zstd-wasm` where Node is older than 22.15. */
   compression: { type: 'string', enum: ['none', 'gzip', 'snappy', 'lz4', 'zstd'], default: 'none' },
   /** How a partition is found: by the key, as Kafka's own Java client does, so that messages of one key keep their order; or in turn, and the order is lost. */
   partitioner: { type: 'string', enum: ['key', 'roundRobin'], default: 'key' },
@@ -89,9 +89,9 @@ export const messageBridgeOptions = defineOptions({
   /** Bytes in a batch at most; it must be less than the `max.message.bytes` of the topics, 1 MiB where nobody set it. */
   batchBytes: { type: 'bytes', minimum: 1024, default: '900KiB' },
   /** Messages that wait in memory, for each lane. */
-  memoryMessages: { type: 'integer', minimum: 1, default: 20_000 },
+  memoryMessages: { type: 'integer', minimum: 1, default: 100_000 },
   /** Bytes that wait in memory, for each lane. */
-  memoryBytes: { type: 'bytes', minimum: 1024, default: '32MiB' },
+  memoryBytes: { type: 'bytes', minimum: 1024, default: '64MiB' },
   /** Bytes that wait on disk, for each lane, where there is a queue on disk. */
   queueBytes: { type: 'bytes', minimum: 1024, default: '1GiB' },
   /** What happens to a message when everything is full: it is refused (a QoS 1 or 2 publisher is told 0x97; before MQTT 5 it is disconnected so that it sends again; QoS 0 is dropped), or the oldest that waits is dropped for it, but never one that a publisher still waits for. */

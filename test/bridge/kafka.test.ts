@@ -1,25 +1,33 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Config } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { bridgingBroker, judgeNumbers, publishNumbers } from '../support/bridge.ts'
+import { startNodes } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
 import { KafkaServer } from '../support/kafka.ts'
 import { KafkaReader } from '../support/kafka-reader.ts'
+import { TestCa } from '../support/test-ca.ts'
 
-const user = { user: 'bridge', password: 'right' }
+const user = { name: 'bridge', password: 'right' }
 let server: KafkaServer | undefined
 let brokers: string[]
 let reader: KafkaReader
+let ca: TestCa
 
 beforeAll(async () => {
   // One of the user's own will do for all that does not have to stop it or log in to it.
   const given = process.env.KAFKA_BROKERS
-  server = await KafkaServer.start({ scram: user })
+  ca = await TestCa.create(mkdtempSync(path.join(tmpdir(), 'mqttx-kafka-ca-')))
+  server = await KafkaServer.start({ user, ca })
   brokers = given === undefined ? [server.address] : given.split(',')
   reader = new KafkaReader(brokers.join(','))
 }, 300_000)
 afterAll(async () => {
   await server?.stop()
+  rmSync(ca.folder, { recursive: true })
 })
 
 let topics = 0
@@ -171,7 +179,7 @@ test('a wrong password is said, and what waits is sent when it is right', async 
   const topic = newTopic()
   await new KafkaReader(server!.address).createTopics({ [topic]: 1 })
   const queue = await folderWith()
-  const sasl = { mechanism: 'scram-sha-256', username: user.user, password: 'wrong' } as const
+  const sasl = { mechanism: 'scram-sha-256', username: user.name, password: 'wrong' } as const
   const config = (password: string): [Config['messageBridge'] & object, Config] => [
     { brokers: [server!.loginAddress], sasl: { ...sasl, password }, topics: [{ filter: 'x', to: topic }] },
     { diskQueue: { path: queue } },
@@ -206,4 +214,101 @@ test('every message is bridged once, also a will and a retained one, and what Ka
   doomed.stream.destroy()
   expect((await reader.read(topic, 2)).map(({ value }) => String(value))).toEqual(['retained', 'died'])
   await eventually(() => reports.reduce((sum, sent) => sum + sent, 0) === 2)
+})
+
+test.each(['gzip', 'snappy', 'lz4', 'zstd'] as const)('what is compressed by %s arrives as it was', async compression => {
+  const topic = newTopic()
+  const own = new KafkaReader(server!.address)
+  await own.createTopics({ [topic]: 1 })
+  const { connect } = await bridgingBroker({ brokers: [server!.address], compression, topics: [{ filter: '#', to: topic }] })
+  const client = await connect()
+  const payload = 'the same again '.repeat(500)
+  await client.publishAsync('a', payload, { qos: 1 })
+  const [message] = await own.read(topic, 1)
+  expect(String(message!.value)).toBe(payload)
+  // Less lies there than was sent.
+  expect(server!.bytes(topic)).toBeLessThan(payload.length / 2)
+})
+
+/** A token as Kafka takes it unsigned. */
+function token(subject: string): string {
+  const now = Math.trunc(Date.now() / 1000)
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${part({ alg: 'none' })}.${part({ sub: subject, iat: now, exp: now + 600 })}.`
+}
+
+test('TLS with a certificate of its own, a password or a token: each gets there, and without them each is said', async () => {
+  const topic = newTopic()
+  await new KafkaReader(server!.address).createTopics({ [topic]: 1 })
+  await ca.client('bridge', 'bridge')
+  const tokenFile = ca.path('token')
+  writeFileSync(tokenFile, `${token('bridge')}\n`)
+  const ssl = { enable: true, ca: ca.path('ca.crt'), cert: ca.path('bridge.crt'), key: ca.path('bridge.key') }
+  const topics = [{ filter: 'x', to: topic }]
+  const byPassword = { mechanism: 'plain', username: user.name, password: user.password } as const
+  const byToken = { mechanism: 'oauthbearer', tokenFile } as const
+
+  for (const [to, sasl] of [
+    [server!.plainAddress, byPassword],
+    [server!.tokenAddress, byToken],
+  ] as const) {
+    const { connect } = await bridgingBroker({ brokers: [to], ssl, sasl, topics })
+    await (await connect()).publishAsync('x', sasl.mechanism, { qos: 1 })
+  }
+  const values = (await new KafkaReader(server!.address).read(topic, 2)).map(({ value }) => String(value))
+  expect(values).toEqual(['plain', 'oauthbearer'])
+
+  const broken = [
+    [{ enable: true }, byPassword, /TLS fails .*messageBridge\.ssl/],
+    [{ ...ssl, cert: undefined, key: undefined }, byPassword, /messageBridge\.ssl/],
+    [{ enable: false }, byPassword, /messageBridge\.ssl/],
+    [ssl, undefined, /messageBridge\.sasl/],
+    [ssl, { ...byPassword, mechanism: 'scram-sha-512' }, /messageBridge\.sasl/],
+  ] as const
+  for (const [wrongSsl, sasl, cure] of broken) {
+    const files = Object.fromEntries(Object.entries(wrongSsl).filter(([, value]) => value !== undefined))
+    const { lines, running } = await bridgingBroker({ brokers: [server!.plainAddress], ssl: files, ...(sasl && { sasl }), topics })
+    await eventually(() => lines.some(({ level, message }) => level === 'warn' && cure.test(message)))
+    await running.stop()
+  }
+})
+
+test('in a cluster a message is bridged once, by the node that its publisher is on, whoever else gets it', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 1 })
+  const bridge = { brokers, topics: [{ filter: '#', to: topic }] }
+  const [a, b] = await startNodes(2, { messageBridge: bridge })
+  const sent = { a: 0, b: 0 }
+  a.running.hooks.onBridged.tap('test', report => void (sent.a += report.sent))
+  b.running.hooks.onBridged.tap('test', report => void (sent.b += report.sent))
+  // Subscribers of every kind on both nodes, so that every message crosses over.
+  const readers = await Promise.all([
+    a.connect(),
+    b.connect(),
+    a.connect({ clientId: 'kept-a', cleanStart: false, properties: { sessionExpiry: 1000 } }),
+    b.connect({ clientId: 'kept-b', cleanStart: false, properties: { sessionExpiry: 1000 } }),
+  ])
+  for (const one of readers) await one.subscribe(['m/+', '$share/g/m/+'], 1)
+  await a.wants('m/1', b)
+  await b.wants('m/1', a)
+  const [onA, onB] = await Promise.all([a.connect({ clientId: 'pub-a' }), b.connect({ clientId: 'pub-b' })])
+  const wanted: string[] = []
+  for (let number = 0; number < 20; number++) {
+    for (const [client, name] of [
+      [onA, 'a'],
+      [onB, 'b'],
+    ] as const) {
+      const qos = (number % 3) as 0 | 1 | 2
+      const payload = `${name} ${number}`
+      await client.publish('m/1', payload, { qos, retain: number === 19 })
+      wanted.push(`pub-${name} ${payload}`)
+    }
+  }
+  const will = { topic: 'm/will', payload: Buffer.from('gone'), qos: 1 as const }
+  const doomed = await b.connect({ clientId: 'doomed', will })
+  doomed.stream.destroy()
+  wanted.push('doomed gone')
+  const got = (await reader.read(topic, wanted.length)).map(({ key, value }) => `${key} ${value}`)
+  expect(got.sort()).toEqual(wanted.sort())
+  await eventually(() => sent.a === 20 && sent.b === 21)
 })

@@ -1,9 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import path from 'node:path'
 import { freePort } from './redis.ts'
 import { ServerProcess } from './server-process.ts'
+import type { TestCa } from './test-ca.ts'
 
 const version = '4.4.0'
 
@@ -47,25 +48,44 @@ export class KafkaServer extends ServerProcess {
     this.#classPath = classPath
   }
 
-  /** `scram`: a user that may log in on a second listener, see `loginAddress`. */
-  static async start({ scram }: { scram?: { user: string; password: string } } = {}): Promise<KafkaServer> {
+  /** `user`: who may log in on three more listeners: see `loginAddress`, `plainAddress` and `tokenAddress`. The last two speak TLS, as `ca` has issued it. */
+  static async start({ user, ca }: { user?: KafkaUser; ca?: TestCa } = {}): Promise<KafkaServer> {
     const classPath = kafkaClassPath()
-    const [port, controller, login] = [await freePort(), await freePort(), await freePort()]
+    const ports: number[] = []
+    for (let i = 0; i < 5; i++) ports.push(await freePort())
+    const [port, controller, login, plain, token] = ports as [number, number, number, number, number]
     const folder = mkdtempSync(path.join(tmpdir(), 'mqttx-kafka-'))
     const server = new KafkaServer(port, folder, classPath)
-    server.loginAddress = `127.0.0.1:${login}`
-    const extra = scram === undefined ? [] : loginSettings(port, controller, login)
-    writeFileSync(server.#settings, settings(port, controller, folder, extra))
-    const user = scram === undefined ? [] : ['--add-scram', `SCRAM-SHA-256=[name=${scram.user},password=${scram.password}]`]
-    const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', server.#settings, ...user]
+    const listeners: Listener[] = []
+    if (user !== undefined) {
+      server.loginAddress = `127.0.0.1:${login}`
+      listeners.push({ name: 'LOGIN', port: login, mechanism: 'SCRAM-SHA-256', module: 'scram.ScramLoginModule required' })
+    }
+    if (user !== undefined && ca !== undefined) {
+      server.plainAddress = `127.0.0.1:${plain}`
+      server.tokenAddress = `127.0.0.1:${token}`
+      const tls = await tlsSettings(ca)
+      const isPlain = `plain.PlainLoginModule required user_${user.name}="${user.password}"`
+      listeners.push({ name: 'PLAIN', port: plain, mechanism: 'PLAIN', module: isPlain, tls })
+      // Unsigned tokens, which Kafka takes where no one else is named to judge them.
+      const isToken = `oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka"`
+      listeners.push({ name: 'TOKEN', port: token, mechanism: 'OAUTHBEARER', module: isToken, tls })
+    }
+    writeFileSync(server.#settings, settings(port, controller, folder, listenerSettings(port, controller, listeners)))
+    const scram = user === undefined ? [] : ['--add-scram', `SCRAM-SHA-256=[name=${user.name},password=${user.password}]`]
+    const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', server.#settings, ...scram]
     const { status, stderr, stdout } = spawnSync('java', ['-Xmx64m', '-cp', classPath, ...format], { encoding: 'utf8' })
     if (status !== 0) throw new Error(`Kafka's folder cannot be formatted: ${stderr}${stdout}`)
     await server.start()
     return server
   }
 
-  /** Where one has to log in. */
+  /** Where one has to log in by SCRAM, without TLS. */
   loginAddress = ''
+  /** Where one has to log in by name and password, with TLS and a certificate of one's own. */
+  plainAddress = ''
+  /** Where one has to log in by a token, with TLS and a certificate of one's own. */
+  tokenAddress = ''
 
   get pid(): number {
     return this.child!.pid!
@@ -73,6 +93,11 @@ export class KafkaServer extends ServerProcess {
 
   get address(): string {
     return `127.0.0.1:${this.port}`
+  }
+
+  /** What the messages of a topic of one partition take on disk. */
+  bytes(topic: string): number {
+    return statSync(path.join(this.folder, 'data', `${topic}-0`, '00000000000000000000.log')).size
   }
 
   get #settings(): string {
@@ -104,14 +129,50 @@ export class KafkaServer extends ServerProcess {
   }
 }
 
-function loginSettings(port: number, controller: number, login: number): string[] {
+interface KafkaUser {
+  readonly name: string
+  readonly password: string
+}
+
+/** One more, where one has to log in. */
+interface Listener {
+  readonly name: string
+  readonly port: number
+  readonly mechanism: string
+  readonly module: string
+  readonly tls?: Readonly<Record<string, string>>
+}
+
+function listenerSettings(port: number, controller: number, listeners: readonly Listener[]): string[] {
+  if (listeners.length === 0) return []
+  const more = listeners.map(({ name, port: own }) => `,${name}://127.0.0.1:${own}`).join('')
+  const protocols = listeners.map(({ name, tls }) => `,${name}:${tls === undefined ? 'SASL_PLAINTEXT' : 'SASL_SSL'}`).join('')
   return [
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller},LOGIN://127.0.0.1:${login}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port},LOGIN://127.0.0.1:${login}`,
-    'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT',
-    'listener.name.login.sasl.enabled.mechanisms=SCRAM-SHA-256',
-    'listener.name.login.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}${more}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}${more}`,
+    `listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
+    ...listeners.flatMap(({ name, mechanism, module, tls = {} }) => {
+      const at = `listener.name.${name.toLowerCase()}`
+      return [
+        `${at}.sasl.enabled.mechanisms=${mechanism}`,
+        `${at}.${mechanism.toLowerCase()}.sasl.jaas.config=org.apache.kafka.common.security.${module};`,
+        ...Object.entries(tls).map(([key, value]) => `${at}.${key}=${value}`),
+      ]
+    }),
   ]
+}
+
+async function tlsSettings(ca: TestCa): Promise<Record<string, string>> {
+  const { cert, key } = await ca.issue('kafka', 'localhost')
+  const chain = ca.path('kafka.pem')
+  writeFileSync(chain, `${key}${cert}`)
+  return {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': chain,
+    'ssl.truststore.type': 'PEM',
+    'ssl.truststore.location': ca.path('ca.crt'),
+    'ssl.client.auth': 'required',
+  }
 }
 
 /** The class path of Kafka's jars: fetched by Maven where they are not there yet. */
