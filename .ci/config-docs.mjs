@@ -123,7 +123,8 @@ function rows(options, above, problems, file) {
     const element =
       option.items?.value?.properties?.value ?? (Array.isArray(forms) ? forms.find(form => form.properties)?.properties.value : undefined)
     const type = nested === undefined ? (element === undefined || forms !== undefined ? typeText(option) : 'list of objects') : 'object'
-    lines.push(`| \`${path}\` | ${cell(type)} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
+    const live = option.live?.value === true ? ' ↻' : ''
+    lines.push(`| \`${path}\`${live} | ${cell(type)} | ${cell(defaultText(option))} | ${cell(doc ?? '')} |`)
     if (nested !== undefined) lines.push(...rows(nested, path, problems, file))
     if (element !== undefined) lines.push(...rows(element, `${path}[]`, problems, file))
   }
@@ -183,6 +184,8 @@ const parts = [
   "Every option, where it stands in the config, and what it is when nobody sets it. A duration is `'60s'`, `'500ms'`, `'1m'`, `'2h'`, `'1d'` or a",
   "number of milliseconds; a size in bytes is `'2MiB'`, `'64KiB'`, `'10MB'` or a number. `npx mqttx-broker check` prints the values in force and",
   'who set each one. A section turns its plugin on; `false` or `{ enable: false }` turns it off.',
+  '',
+  'What bears a ↻ can change while the broker runs: [Changing it while it runs](running.md#changing-the-config).',
 ]
 const head = ['', '| Option | Type | Default | |', '|---|---|---|---|']
 for (const file of sources()) {

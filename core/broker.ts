@@ -68,7 +68,7 @@ const connectsPerTurn = 64
 
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. */
 export class Broker {
-  readonly settings: Settings
+  #settings: Settings
   readonly clock: Clock
   readonly hooks: Hooks
   readonly services: Services
@@ -131,7 +131,7 @@ export class Broker {
     this.folder = folder
     this.listeners = []
     const { mqtt } = settings
-    this.settings = settings
+    this.#settings = settings
     this.clock = clock
     this.hooks = createHooks({
       clock,
@@ -149,11 +149,7 @@ export class Broker {
     this.door = new Gate(connectsPerTurn)
     this.counters = new Counters()
     this.figures = new Figures()
-    this.queueLimits = {
-      messagesMax: mqtt.queueMessagesMax,
-      bytesMax: mqtt.queueBytesMax,
-      whenFull: mqtt.queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest',
-    }
+    this.queueLimits = queueLimitsOf(settings)
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.deniedPublish = 'refuse'
     this.slowed = new Set()
@@ -179,6 +175,17 @@ export class Broker {
     this.#sweptAt = this.now
     this.#sweeping = false
     this.#stopping = false
+  }
+
+  /** The broker's own options. */
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  /** Other options, of those that can change while running. */
+  changeSettings(settings: Settings): void {
+    this.#settings = settings
+    Object.assign(this.queueLimits, queueLimitsOf(settings))
   }
 
   /** The owner of the `sessions` service. */
@@ -484,6 +491,11 @@ export class Broker {
 
   /** Traces everybody: the log plugin at level `trace`. */
   traceAll = false
+}
+
+function queueLimitsOf({ mqtt }: Settings): QueueLimits {
+  const { queueMessagesMax, queueBytesMax, queueFull } = mqtt
+  return { messagesMax: queueMessagesMax, bytesMax: queueBytesMax, whenFull: queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest' }
 }
 
 export type { Receipt, StoredWill }

@@ -30,8 +30,11 @@ export interface RunningPlugin<Options = unknown> {
   reread?(): void | Promise<void>
   /** Looks whether what it depends on can be reached, for `check --connect`; nothing has started. Resolves to lines about it, rejects with the cure. */
   probe?(): Promise<readonly string[]>
-  /** Takes what can change while running: checked options, with defaults filled in. */
-  reload?(options: Options): void
+  /**
+   * Takes new options while running, checked and with defaults filled in. Throws where they are wrong after all, and then nothing has changed. A config that is
+   * read again hands it those that its schema calls `live`, the others as they were.
+   */
+  reload?(options: Options): void | Promise<void>
 }
 
 export type ListenResult = readonly string[] | undefined | void

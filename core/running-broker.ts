@@ -2,6 +2,7 @@ import type { Broker, ServerMessage } from './broker.ts'
 import { hostOf } from './config/applied-plugins.ts'
 import type { Catalogue } from './config/catalogue.ts'
 import type { ResolvedConfig } from './config/config.ts'
+import { type ConfigChange, planChange } from './config/config-change.ts'
 import type { PluginHost } from './config/plugin-host.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { OperatorError } from './errors.ts'
@@ -23,11 +24,13 @@ interface ListenerOptions {
 export class RunningBroker {
   readonly #broker: Broker
   readonly #host: PluginHost
+  #config: ResolvedConfig
   #stopped: Promise<void> | undefined
 
-  private constructor(broker: Broker, host: PluginHost) {
+  private constructor(broker: Broker, host: PluginHost, config: ResolvedConfig) {
     this.#broker = broker
     this.#host = host
+    this.#config = config
   }
 
   /** Applies and starts the plugins of a checked config and opens the listeners. What had started is stopped again when one fails. */
@@ -37,7 +40,7 @@ export class RunningBroker {
     { clock = new SystemClock() }: StartOptions = {},
   ): Promise<RunningBroker> {
     const { broker, host, apply } = hostOf(catalogue, config, clock)
-    const running = new RunningBroker(broker, host)
+    const running = new RunningBroker(broker, host, config)
     try {
       await apply()
       await host.start()
@@ -99,14 +102,18 @@ export class RunningBroker {
     return this.#broker.setRights(whom, rights)
   }
 
-  /** Hands new options to the plugin of that name; what is left out gets its default. `false` if it takes none while running. */
-  reload(plugin: string, options: object): boolean {
+  /** Hands new options to the plugin of that name; what is left out gets its default. Resolves to `false` if it takes none while running. */
+  reload(plugin: string, options: object): Promise<boolean> {
     return this.#host.reload(plugin, options)
   }
 
-  /** Whether there are files to read again: certificates, rules. */
-  get rereads(): boolean {
-    return this.#host.rereads
+  /** Takes up what another config says, as far as it can be while running; what cannot is named. Rejects where it is wrong, and then nothing has changed. */
+  async reconfigure(next: ResolvedConfig): Promise<ConfigChange> {
+    const { taken, later, settings, plugins, config } = planChange(this.#config, next, index => this.#host.takes(index))
+    await this.#host.reloadAll(plugins.map(plugin => ({ ...plugin, before: this.#config.plugins[plugin.index]!.options })))
+    this.#broker.changeSettings(settings)
+    this.#config = config
+    return { taken, later }
   }
 
   /** Reads the files again that the config names, as SIGHUP does. What is wrong with one is logged, and what was read before stays. */

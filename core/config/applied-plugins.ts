@@ -3,6 +3,7 @@ import type { Plugin } from '../plugin.ts'
 import type { Clock } from '../time/clock.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
 import type { ResolvedConfig } from './config.ts'
+import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
 
 /** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
@@ -31,9 +32,7 @@ export function hostOf(
     async apply() {
       const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
       plugins.forEach((plugin, index) => {
-        // `socket.1` in the provenance is `socket[1]` for a reader.
-        const section = config.plugins[index]?.section
-        if (section !== undefined) places.set(plugin, section.replace(/\.(\d+)$/, '[$1]'))
+        places.set(plugin, placeOf(config.plugins[index]!))
       })
       host.apply(plugins)
     },

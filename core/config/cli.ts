@@ -11,8 +11,8 @@ export interface CliIo {
   out(line: string): void
   /** Writes a line to standard error. */
   error(line: string): void
-  /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. */
-  start(config: ResolvedConfig): Promise<RunningBroker>
+  /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. `again` reads the config anew. */
+  start(config: ResolvedConfig, again: () => Promise<ResolvedConfig>): Promise<RunningBroker>
   /** Where SIGTERM and SIGINT arrive: `process`. */
   readonly signals: SignalSource
   /** Ends the process at once. */
@@ -71,9 +71,9 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
   }
 }
 
-async function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo): Promise<ResolvedConfig> {
+async function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {
   const [{ loadConfig }, { resolveConfig }] = await Promise.all([import('./load-config.ts'), import('./config.ts')])
-  const file = await loadConfig(catalogue, io.folder, command.configFile)
+  const file = await loadConfig(catalogue, io.folder, command.configFile, again)
   return await resolveConfig(catalogue, { file, env, assignments: command.assignments, folder: io.folder })
 }
 
@@ -93,7 +93,8 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
     return { signal, listener }
   })
   try {
-    const broker = await io.start(await resolved(catalogue, command, env, io))
+    const again = () => resolved(catalogue, command, env, io, true)
+    const broker = await io.start(await resolved(catalogue, command, env, io), again)
     // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
     const alive = setInterval(() => {}, 2 ** 31 - 1)
     await stopWanted

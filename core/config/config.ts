@@ -6,6 +6,7 @@ import { unbackedSettings } from './backed-settings.ts'
 import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
 import { ConfigTree } from './config-tree.ts'
 import { showValue } from './describe.ts'
+import type { OptionsSchema } from './options.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
 import { planPlugins } from './plugin-plan.ts'
 import { type Settings, settingsSchema } from './settings.ts'
@@ -29,6 +30,8 @@ export interface ConfigSources {
 /** A plugin that will be applied. */
 export interface ResolvedPlugin {
   readonly name: string
+  /** What its options are checked by; absent for a plugin that was written by hand. */
+  readonly schema?: OptionsSchema
   /** Checked, complete, frozen; empty for a plugin that was written by hand. */
   readonly options: object
   readonly provides: readonly string[]

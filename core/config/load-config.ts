@@ -13,12 +13,17 @@ export interface LoadedConfig {
   readonly values: unknown
 }
 
-/** The config file of a folder, or the one that `--config` names; `undefined` if the folder has none. */
-export async function loadConfig(catalogue: Pick<Catalogue, 'exports'>, folder: string, named?: string): Promise<LoadedConfig | undefined> {
+/** The config file of a folder, or the one that `--config` names; `undefined` if the folder has none. `again`: as it is now, though it was read before. */
+export async function loadConfig(
+  catalogue: Pick<Catalogue, 'exports'>,
+  folder: string,
+  named?: string,
+  again = false,
+): Promise<LoadedConfig | undefined> {
   const path = named === undefined ? findConfig(folder) : resolve(folder, named)
   if (path === undefined) return undefined
   if (!existsSync(path)) throw new OperatorError('ERR_CONFIG', `--config: there is no file ${named}; npx mqttx-broker init writes one`)
-  return { path, values: await readConfig(catalogue, path) }
+  return { path, values: await readConfig(catalogue, path, again) }
 }
 
 function findConfig(folder: string): string | undefined {
@@ -29,10 +34,10 @@ function findConfig(folder: string): string | undefined {
   return found[0] === undefined ? undefined : join(folder, found[0])
 }
 
-async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string): Promise<unknown> {
+async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string, again: boolean): Promise<unknown> {
   const extension = extname(path)
   const module: Loader = async file => {
-    const exported = await loadModule(file, catalogue)
+    const exported = await loadModule(file, catalogue, again)
     if (!('default' in exported))
       throw new OperatorError('ERR_CONFIG', `${basename(file)}: no default export; write export default defineConfig({ … })`)
     return exported.default

@@ -6,10 +6,11 @@ import type { Catalogue } from './catalogue.ts'
 /** How a config says `import … from 'mqttx-broker'`. */
 const packageName = 'mqttx-broker'
 
-/** What a module of the user's exports. JavaScript is imported as it is, TypeScript by way of jiti. */
-export async function loadModule(path: string, catalogue: Pick<Catalogue, 'exports'>): Promise<Record<string, unknown>> {
+/** What a module of the user's exports. JavaScript is imported as it is, TypeScript by way of jiti. `again`: as it is now, with what it imports. */
+export async function loadModule(path: string, catalogue: Pick<Catalogue, 'exports'>, again = false): Promise<Record<string, unknown>> {
   try {
-    if (/\.[cm]?ts$/.test(path)) return await loadByJiti(path, catalogue)
+    // Node keeps what it has imported for ever.
+    if (again || /\.[cm]?ts$/.test(path)) return await loadByJiti(path, catalogue, again)
     try {
       return (await import(pathToFileURL(path).href)) as Record<string, unknown>
     } catch (error) {
@@ -31,13 +32,14 @@ export async function describeFailure(path: string, error: unknown): Promise<str
 
 // jiti takes some 150 ms, so it is imported only when there is TypeScript to load. Without its file cache it writes
 // nothing: a config may lie in a folder that cannot be written to.
-async function loadByJiti(path: string, catalogue: Pick<Catalogue, 'exports'>): Promise<Record<string, unknown>> {
+async function loadByJiti(path: string, catalogue: Pick<Catalogue, 'exports'>, again = false): Promise<Record<string, unknown>> {
   const { createJiti } = await import('jiti')
   const own = await catalogue.exports?.()
   const jiti = createJiti(pathToFileURL(path).href, {
     fsCache: false,
     interopDefault: false,
     tryNative: false,
+    moduleCache: !again,
     // The very module that is running: a second copy of it would have other hooks, errors and classes.
     ...(own === undefined ? {} : { virtualModules: { [packageName]: own } }),
   })

@@ -26,6 +26,8 @@ interface Common<Default> {
   readonly required?: boolean
   /** `null` is a value too: none, unlimited. */
   readonly nullable?: boolean
+  /** A running broker takes a new value: the plugin's `reload` sees to it. */
+  readonly live?: boolean
   /** Never printed: `check` and every error mask it. Names such as `password` are masked without it. */
   readonly secret?: boolean
 }

@@ -116,25 +116,40 @@ export class PluginHost {
     return { lines, errors }
   }
 
-  /** Whether any plugin has files to read again. */
-  get rereads(): boolean {
-    return this.#hosted.some(({ running }) => running.reread !== undefined)
-  }
-
   /** Has all plugins read their files again, one after another. */
   async reread(): Promise<void> {
     for (const { running } of this.#hosted) await running.reread?.()
   }
 
-  /** Hands new options, checked and complete, to the plugin of that name; `false` if none takes any while running. */
-  reload(name: string, options: object): boolean {
+  /** Hands new options, checked and complete, to the plugin of that name; resolves to `false` if none takes any while running. */
+  async reload(name: string, options: object): Promise<boolean> {
     let taken = false
     for (const { plugin, running } of this.#hosted) {
       if (plugin.name !== name || running.reload === undefined) continue
-      running.reload(plugin.factory === undefined ? options : checkOptions(plugin.factory.options, options, name))
+      await running.reload(plugin.factory === undefined ? options : checkOptions(plugin.factory.options, options, name))
       taken = true
     }
     return taken
+  }
+
+  /** Whether the plugin at a place of the list takes options while running. */
+  takes(index: number): boolean {
+    return this.#hosted[index]?.running.reload !== undefined
+  }
+
+  /** Hands checked and complete options to plugins by their places: to all of them, or where one refuses to none. */
+  async reloadAll(changes: readonly { readonly index: number; readonly options: object; readonly before: object }[]): Promise<void> {
+    const told: (typeof changes)[number][] = []
+    try {
+      for (const change of changes) {
+        told.unshift(change)
+        await this.#hosted[change.index]!.running.reload!(change.options)
+      }
+    } catch (error) {
+      // The one that refused may have taken half of it.
+      for (const { index, before } of told) await this.#hosted[index]!.running.reload!(before)
+      throw error
+    }
   }
 
   #applyOne(plugin: Plugin): unknown {

@@ -211,6 +211,7 @@ function resolve(candidate: Candidate, input: PlanInput, plan: Plan): void {
     const load = async () => factory ?? (await (entry as CatalogueEntry).load())
     plan.plugins.push({
       ...described(entry === undefined ? (plugin as Plugin) : { ...entry, name }),
+      schema,
       options,
       ...(entry === undefined ? {} : { section: place }),
       create: async () =>

@@ -20,6 +20,8 @@ export const settingsSchema = defineOptions({
   allowAnonymous: { type: 'boolean' },
   /** Refuses to start while anybody may connect and nobody said that this is meant; preset `prod` sets it. Otherwise listeners bind to loopback then. */
   requireAuthentication: { type: 'boolean', default: false },
+  /** How often the config file is looked at, and read again where it has changed; SIGHUP has it read too. `null`: never. */
+  checkConfigEvery: { type: 'duration', default: '5s', minimum: '100ms', nullable: true },
   /** Limits and choices of the protocol, the same for every listener. */
   mqtt: {
     type: 'object',
@@ -29,43 +31,43 @@ export const settingsSchema = defineOptions({
       /** QoS 1 and 2 messages that a client may have on the way to the broker at once. */
       receiveMaximum: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
       /** QoS 1 and 2 messages on the way to a client at once, at most; its own Receive Maximum may be lower. */
-      inflightMax: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
+      inflightMax: { type: 'integer', default: 1000, minimum: 1, maximum: 65535, live: true },
       /** Messages that wait for one session, at most. */
-      queueMessagesMax: { type: 'integer', default: 100_000, minimum: 1 },
+      queueMessagesMax: { type: 'integer', default: 100_000, minimum: 1, live: true },
       /** Bytes that wait for one session, at most. */
-      queueBytesMax: { type: 'bytes', default: '64MiB', minimum: 1 },
+      queueBytesMax: { type: 'bytes', default: '64MiB', minimum: 1, live: true },
       /** What happens when a session's queue is full: the new message is dropped, the oldest one is, or the session is disconnected. */
-      queueFull: { type: 'string', enum: ['dropNewest', 'dropOldest', 'disconnect'], default: 'dropNewest' },
+      queueFull: { type: 'string', enum: ['dropNewest', 'dropOldest', 'disconnect'], default: 'dropNewest', live: true },
       /** Keeps QoS 0 messages too for sessions that are offline. */
-      queueQoS0: { type: 'boolean', default: false },
+      queueQoS0: { type: 'boolean', default: false, live: true },
       /** Topic aliases that a client may use towards the broker. 0 allows none. */
       topicAliasMaximum: { type: 'integer', default: 32, minimum: 0, maximum: 65535 },
       /** Topic aliases that the broker uses towards one client, at most; the client's own maximum may be lower. */
       topicAliasOutMax: { type: 'integer', default: 32, minimum: 0, maximum: 65535 },
       /** Levels that a topic or filter may have. */
-      topicLevelsMax: { type: 'integer', default: 128, minimum: 1, maximum: 65535 },
+      topicLevelsMax: { type: 'integer', default: 128, minimum: 1, maximum: 65535, live: true },
       /** Characters that a topic name or filter may have. */
-      topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535 },
+      topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535, live: true },
       /** Filters that one session may hold; `null` sets no limit. Preset `prod` has 1,000. */
-      subscriptionsMax: { type: 'integer', default: null, minimum: 1 },
+      subscriptionsMax: { type: 'integer', default: null, minimum: 1, live: true },
       /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. */
-      sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000 },
+      sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000, live: true },
       /** The keep-alive that every MQTT 5 client is told to use, in whole seconds. `null` leaves it to the client. */
-      serverKeepAlive: { type: 'duration', default: null, maximum: '65535s' },
+      serverKeepAlive: { type: 'duration', default: null, maximum: '65535s', live: true },
       /** Bytes that may wait to be written to one connection before its client counts as a slow reader. */
-      writeBufferMax: { type: 'bytes', default: '1MiB', minimum: 1024 },
+      writeBufferMax: { type: 'bytes', default: '1MiB', minimum: 1024, live: true },
       /** What happens to QoS 0 messages for a slow reader: they are dropped, it is disconnected, or those who publish to it are slowed. */
-      slowReader: { type: 'string', enum: ['drop', 'disconnect', 'slowPublishers'], default: 'drop' },
+      slowReader: { type: 'string', enum: ['drop', 'disconnect', 'slowPublishers'], default: 'drop', live: true },
       /** The time that plugins have to decide on one message or client; then the answer is a refusal that names the plugin. */
       verdictTimeout: { type: 'duration', default: '5s', minimum: 1 },
       /** The time for which an acknowledgement is kept back while a store or a plugin still has to keep the message; then its publisher is disconnected, so that it sends it again. */
-      receiptTimeout: { type: 'duration', default: '30s', minimum: 1 },
+      receiptTimeout: { type: 'duration', default: '30s', minimum: 1, live: true },
       /** What a 3.1 or 3.1.1 publisher gets when its message is refused: an acknowledgement and nothing else, or a closed connection. */
-      deniedPublish: { type: 'string', enum: ['ack', 'close'], default: 'ack' },
+      deniedPublish: { type: 'string', enum: ['ack', 'close'], default: 'ack', live: true },
       /** Checks that a payload which says that it is UTF-8 text is such text. */
-      validatePayloadFormat: { type: 'boolean', default: false },
+      validatePayloadFormat: { type: 'boolean', default: false, live: true },
       /** What MQTT 5 clients that ask for it are told as a basis for their response topics. `null` tells them nothing. */
-      responseInformation: { type: 'string', default: null },
+      responseInformation: { type: 'string', default: null, live: true },
     },
   },
 })

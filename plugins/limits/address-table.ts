@@ -6,7 +6,7 @@ export interface AddressEntry {
   readonly key: string
   connections: number
   /** Its connect rate, where that is limited. */
-  readonly bucket: TokenBucket | null
+  bucket: TokenBucket | null
 }
 
 /** Addresses without a connection that are remembered, because their connect rate has not recovered yet. */
@@ -18,7 +18,7 @@ export const idleMax = 16_384
  */
 export class AddressTable {
   readonly #time: Time
-  readonly #rate: Rate | null
+  #rate: Rate | null
   readonly #busy: Map<string, AddressEntry>
   // In the order in which they lost their last connection.
   readonly #idle: Map<string, AddressEntry>
@@ -39,8 +39,14 @@ export class AddressTable {
   find(key: string): AddressEntry {
     const known = this.#busy.get(key) ?? this.#idle.get(key)
     if (known !== undefined) return known
-    const bucket = this.#rate === null ? null : new TokenBucket(this.#time, this.#rate.perSecond, this.#rate.burst)
-    return { key, connections: 0, bucket }
+    return { key, connections: 0, bucket: this.#bucket() }
+  }
+
+  /** Another rate, which every address begins anew with. */
+  changeRate(rate: Rate | null): void {
+    this.#rate = rate
+    this.#idle.clear()
+    for (const entry of this.#busy.values()) entry.bucket = this.#bucket()
   }
 
   /** One connection more. */
@@ -58,6 +64,10 @@ export class AddressTable {
     this.#busy.delete(entry.key)
     this.#forget()
     if (entry.bucket !== null && !entry.bucket.full) this.#idle.set(entry.key, entry)
+  }
+
+  #bucket(): TokenBucket | null {
+    return this.#rate === null ? null : new TokenBucket(this.#time, this.#rate.perSecond, this.#rate.burst)
   }
 
   #forget(): void {

@@ -10,9 +10,9 @@ export const departedMax = 10_000
 /** Gives each client its meter, and a client that comes again the one that it had. */
 export class ClientRates {
   readonly #broker: Broker
-  readonly #messages: Rate | null
-  readonly #bytes: Rate | null
-  readonly #metering: Metering
+  #messages: Rate | null
+  #bytes: Rate | null
+  #metering: Metering
   // In the order in which they went.
   readonly #departed: Map<string, ClientBuckets>
 
@@ -27,6 +27,18 @@ export class ClientRates {
   /** Whether any client has to be metered. */
   get used(): boolean {
     return this.#messages !== null || this.#bytes !== null || this.#metering.memory !== null
+  }
+
+  /** Other rates from now on, which every client begins anew with. */
+  change(messages: Rate | null, bytes: Rate | null, overRate: Metering['overRate']): void {
+    this.#messages = messages
+    this.#bytes = bytes
+    this.#metering = { ...this.#metering, overRate }
+    this.#departed.clear()
+    for (const client of this.#broker.clients) {
+      if (client.meter instanceof ClientMeter) client.meter = null
+      if (this.used && client.state === 'connected') client.meter = new ClientMeter(client, this.#fresh(), this.#metering)
+    }
   }
 
   /** Clients that are remembered, for tests. */
@@ -56,6 +68,10 @@ export class ClientRates {
       this.#departed.delete(clientId)
       return known
     }
+    return this.#fresh()
+  }
+
+  #fresh(): ClientBuckets {
     return { messages: this.#bucket(this.#messages), bytes: this.#bucket(this.#bytes) }
   }
 

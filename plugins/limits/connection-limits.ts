@@ -10,7 +10,7 @@ import { type AddressEntry, AddressTable } from './address-table.ts'
 import type { LimitLog } from './limit-log.ts'
 import type { MemoryWatch } from './memory-watch.ts'
 import type { limitsOptions } from './options.ts'
-import { rateOf } from './rate.ts'
+import { type Rate, rateOf } from './rate.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 // So many refused connections at once are kept until their CONNECT has come, to be told why; the others are just closed.
@@ -18,11 +18,11 @@ export const toldMax = 256
 
 /** How many connections there are, from where and of whom, and how fast they come. */
 export class ConnectionLimits {
-  readonly #options: OptionsOf<typeof limitsOptions>
+  #options: OptionsOf<typeof limitsOptions>
   readonly #log: LimitLog
   readonly #broker: Broker
   readonly #memory: MemoryWatch | null
-  readonly #rate: TokenBucket | null
+  #rate: TokenBucket | null
   readonly #addresses: AddressTable
   readonly #open: Map<Transport, AddressEntry>
   readonly #told: Set<Transport>
@@ -30,14 +30,12 @@ export class ConnectionLimits {
   readonly #userOf: Map<Client, string>
 
   constructor(options: OptionsOf<typeof limitsOptions>, broker: Broker, log: LimitLog, memory: MemoryWatch | null) {
-    const { connectsPerSecond, connectBurst, connectsPerSecondPerAddress, connectBurstPerAddress } = options
-    const rate = rateOf(connectsPerSecond, connectBurst)
     this.#options = options
     this.#broker = broker
     this.#log = log
     this.#memory = memory
-    this.#rate = rate === null ? null : new TokenBucket(broker, rate.perSecond, rate.burst)
-    this.#addresses = new AddressTable(broker, rateOf(connectsPerSecondPerAddress, connectBurstPerAddress))
+    this.#rate = bucketOf(broker, options)
+    this.#addresses = new AddressTable(broker, rateOfAddress(options))
     this.#open = new Map()
     this.#told = new Set()
     this.#users = new Map()
@@ -54,6 +52,30 @@ export class ConnectionLimits {
       connectsPerSecond !== null ||
       connectsPerSecondPerAddress !== null
     )
+  }
+
+  /** Other limits from now on, by which nobody who is there has to go. */
+  change(options: OptionsOf<typeof limitsOptions>): void {
+    const before = this.#options
+    this.#options = options
+    const changed = (...names: readonly (keyof typeof options)[]): boolean => names.some(name => before[name] !== options[name])
+    if (changed('connectsPerSecond', 'connectBurst')) this.#rate = bucketOf(this.#broker, options)
+    if (changed('connectsPerSecondPerAddress', 'connectBurstPerAddress')) this.#addresses.changeRate(rateOfAddress(options))
+    // Those who came while nobody counted.
+    for (const client of this.#broker.clients) this.#count(client)
+  }
+
+  #count(client: Client): void {
+    const { transport, username } = client
+    if (this.used && !this.#open.has(transport)) {
+      const entry = this.#addresses.find(addressKey(transport.remoteAddress, this.#options.ipv6Prefix))
+      this.#addresses.enter(entry)
+      this.#open.set(transport, entry)
+    }
+    if (this.#options.maxConnectionsPerUser === null || username === null || this.#userOf.has(client) || client.state !== 'connected')
+      return
+    this.#users.set(username, (this.#users.get(username) ?? 0) + 1)
+    this.#userOf.set(client, username)
   }
 
   /** Addresses that are remembered, for tests. */
@@ -143,4 +165,15 @@ export class ConnectionLimits {
     if (count === 0) this.#users.delete(username)
     else this.#users.set(username, count)
   }
+}
+
+type Options = OptionsOf<typeof limitsOptions>
+
+function bucketOf(broker: Broker, { connectsPerSecond, connectBurst }: Options): TokenBucket | null {
+  const rate = rateOf(connectsPerSecond, connectBurst)
+  return rate === null ? null : new TokenBucket(broker, rate.perSecond, rate.burst)
+}
+
+function rateOfAddress({ connectsPerSecondPerAddress, connectBurstPerAddress }: Options): Rate | null {
+  return rateOf(connectsPerSecondPerAddress, connectBurstPerAddress)
 }

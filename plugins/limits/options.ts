@@ -3,34 +3,34 @@ import { defineOptions } from '../../core/config/options.ts'
 /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. Each is off where it is `null`; preset `prod` has values for all. */
 export const limitsOptions = defineOptions({
   /** Connections in all. `null` sets no limit, here and below. */
-  maxConnections: { type: 'integer', default: null, minimum: 1 },
+  maxConnections: { type: 'integer', default: null, minimum: 1, live: true },
   /** Connections from one address. */
-  maxConnectionsPerAddress: { type: 'integer', default: null, minimum: 1 },
+  maxConnectionsPerAddress: { type: 'integer', default: null, minimum: 1, live: true },
   /** Connections under one user name. Clients without one are not counted. */
-  maxConnectionsPerUser: { type: 'integer', default: null, minimum: 1 },
+  maxConnectionsPerUser: { type: 'integer', default: null, minimum: 1, live: true },
   /** IPv6 addresses that are alike in so many bits count as one address: whoever has one has them all. */
   ipv6Prefix: { type: 'integer', default: 64, minimum: 1, maximum: 128 },
   /** New connections a second, in all. */
-  connectsPerSecond: { type: 'number', default: null, minimum: 0.01 },
+  connectsPerSecond: { type: 'number', default: null, minimum: 0.01, live: true },
   /** New connections that may come at once, where it was quiet before. `null`: two seconds' worth. */
-  connectBurst: { type: 'integer', default: null, minimum: 1 },
+  connectBurst: { type: 'integer', default: null, minimum: 1, live: true },
   /** New connections a second from one address. */
-  connectsPerSecondPerAddress: { type: 'number', default: null, minimum: 0.01 },
+  connectsPerSecondPerAddress: { type: 'number', default: null, minimum: 0.01, live: true },
   /** New connections from one address that may come at once. `null`: two seconds' worth. */
-  connectBurstPerAddress: { type: 'integer', default: null, minimum: 1 },
+  connectBurstPerAddress: { type: 'integer', default: null, minimum: 1, live: true },
   /** Messages that one client may publish a second. */
-  messagesPerSecond: { type: 'number', default: null, minimum: 0.01 },
+  messagesPerSecond: { type: 'number', default: null, minimum: 0.01, live: true },
   /** Messages of one client that may come at once. `null`: two seconds' worth. */
-  messageBurst: { type: 'integer', default: null, minimum: 1 },
+  messageBurst: { type: 'integer', default: null, minimum: 1, live: true },
   /** Bytes that one client may send a second. */
-  bytesPerSecond: { type: 'bytes', default: null, minimum: 1 },
+  bytesPerSecond: { type: 'bytes', default: null, minimum: 1, live: true },
   /** Bytes of one client that may come at once. `null`: two seconds' worth. */
-  byteBurst: { type: 'bytes', default: null, minimum: 1 },
+  byteBurst: { type: 'bytes', default: null, minimum: 1, live: true },
   /**
    * What happens to a client above its message or byte rate: `pause`, it is not read until it is within again, so nothing is lost; `refuse`, its
    * messages are (0x97; before MQTT 5 as `mqtt.deniedPublish` says); `disconnect` (0x96).
    */
-  overRate: { type: 'string', enum: ['pause', 'refuse', 'disconnect'], default: 'pause' },
+  overRate: { type: 'string', enum: ['pause', 'refuse', 'disconnect'], default: 'pause', live: true },
   /** Messages to certain topics, of all clients together; a message counts for each filter that matches its topic. */
   topicRates: {
     type: 'list',
@@ -49,11 +49,12 @@ export const limitsOptions = defineOptions({
     },
     default: [],
     maxItems: 1000,
+    live: true,
   },
   /** The time in which a packet that has begun must have come whole. */
-  packetTimeout: { type: 'duration', default: null, minimum: 100 },
+  packetTimeout: { type: 'duration', default: null, minimum: 100, live: true },
   /** The longest keep-alive. A client that asks for more, or for none, gets this; MQTT 5 clients are told so, others have to keep to it unasked. */
-  maxKeepAlive: { type: 'duration', default: null, minimum: '1s', maximum: '65535s' },
+  maxKeepAlive: { type: 'duration', default: null, minimum: '1s', maximum: '65535s', live: true },
   /** Sheds load before the process runs out of memory. What is in use is what is alive in the process, against `max`, or V8's heap, against its own limit: whichever is nearer to it. */
   memory: {
     type: 'object',

@@ -13,12 +13,21 @@ export const log = definePlugin({
     let logger: Logger
     // The service is there when plugins are wired, the logger when they have started.
     services.provide('log', new LateLog(() => logger ?? silentLog), 'log')
-    if (level === 'trace') {
-      broker.traceAll = true
+    let tapped = false
+    const trace = (on: boolean): void => {
+      broker.traceAll = on
+      if (!on || tapped) return
+      tapped = true
       hooks.onPacketReceived.tap('log', (client, packet) => logger.trace(packetLine(client, packet), 'received'))
       hooks.onPacketSent.tap('log', (client, packet) => logger.trace(packetLine(client, packet), 'sent'))
     }
+    trace(level === 'trace')
     return {
+      // Clients that are connected already are traced, or not, from their next connection on.
+      reload(options) {
+        logger.level = options.level
+        trace(options.level === 'trace')
+      },
       async start() {
         const options = { level, base: null }
         if (format === 'json') {

@@ -28,19 +28,17 @@ export interface BridgeFigures {
 export class Bridge implements BridgeTargets {
   readonly #broker: Broker
   readonly #options: BridgeOptions
-  readonly #rules: readonly Rule[]
   readonly #targets: Map<string, BridgeTarget>
   // By target, ack mode and number; those that only an earlier config used among them, until they are empty.
   readonly #lanes: Map<string, Lane>
-  readonly #lanesOf: Map<Rule, readonly Lane[]>
+  #lanesOf: ReadonlyMap<Rule, readonly Lane[]>
   readonly #logs: Map<string, OutageLog>
   #queues: Queues | undefined
   #ways: Ways | null
 
-  constructor(broker: Broker, options: BridgeOptions, rules: readonly Rule[]) {
+  constructor(broker: Broker, options: BridgeOptions) {
     this.#broker = broker
     this.#options = options
-    this.#rules = rules
     this.#targets = new Map()
     this.#lanes = new Map()
     this.#lanesOf = new Map()
@@ -55,13 +53,29 @@ export class Bridge implements BridgeTargets {
     this.#targets.set(target.name, target)
   }
 
+  has(target: string): boolean {
+    return this.#targets.has(target)
+  }
+
   get targets(): Iterable<BridgeTarget> {
     return this.#targets.values()
   }
 
   /** Makes the lanes and takes up what an earlier run has left on disk. All targets are there. */
-  start(queues: Queues | undefined): void {
-    const unknown = this.#rules.filter(({ target }) => !this.#targets.has(target))
+  start(queues: Queues | undefined, rules: readonly Rule[]): void {
+    this.#queues = queues
+    this.follow(rules)
+    for (const name of queues?.names() ?? []) {
+      const [kind, target, ack, number] = name.split(' ')
+      if (kind !== 'bridge' || this.#lanes.has(`${target} ${ack} ${number}`)) continue
+      if (this.#targets.has(target!)) this.#lane(target!, ack as AckMode, Number(number))
+      else this.#leftOver(name, target!)
+    }
+  }
+
+  /** Goes by these rules from now on; what waits by others goes on. Throws where they are wrong, and then it goes by those that it had. */
+  follow(rules: readonly Rule[]): void {
+    const unknown = rules.filter(({ target }) => !this.#targets.has(target))
     if (unknown.length > 0) {
       const names = [...this.#targets.keys()].join(', ')
       throw new OperatorError(
@@ -69,25 +83,15 @@ export class Bridge implements BridgeTargets {
         unknown.map(({ at, target }) => `${at}.target: there is no ${target}; there are ${names}; add the plugin that brings it`),
       )
     }
-    checkNames(this.#rules, this.#targets)
-    const local = this.#rules.find(({ ack }) => ack === 'local')
-    if (local !== undefined && queues === undefined) {
+    checkNames(rules, this.#targets)
+    const local = rules.find(({ ack }) => ack === 'local')
+    if (local !== undefined && this.#queues === undefined) {
       throw new OperatorError('ERR_CONFIG', `${local.at}: ack local needs a queue on disk; add the section diskQueue, or set ack: kafka`)
     }
-    this.#queues = queues
-    this.#ways = new Ways(this.#rules, this.#targets, this.#broker.log)
-    for (const rule of this.#rules) {
-      this.#lanesOf.set(
-        rule,
-        Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number)),
-      )
-    }
-    for (const name of queues?.names() ?? []) {
-      const [kind, target, ack, number] = name.split(' ')
-      if (kind !== 'bridge' || this.#lanes.has(`${target} ${ack} ${number}`)) continue
-      if (this.#targets.has(target!)) this.#lane(target!, ack as AckMode, Number(number))
-      else this.#leftOver(name, target!)
-    }
+    this.#lanesOf = new Map(
+      rules.map(rule => [rule, Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number))]),
+    )
+    this.#ways = new Ways(rules, this.#targets, this.#broker.log)
   }
 
   /** A message that is being routed. */

@@ -8,6 +8,7 @@ export const messageBridgeOptions = defineOptions({
   /** What is bridged, and where to: topic filters, whose messages go to the Kafka topic of the same name with `/` as `.`, or rules. */
   topics: {
     type: 'list',
+    live: true,
     default: [],
     items: {
       oneOf: [

@@ -8,6 +8,7 @@ export const topicSecurityOptions = defineOptions({
   /** The rules, in order. Each says `allow` or `deny`. */
   rules: {
     type: 'list',
+    live: true,
     default: [],
     items: {
       type: 'object',
@@ -30,5 +31,5 @@ export const topicSecurityOptions = defineOptions({
   /** How often that file is looked at, and taken up where it has changed: connected clients lose what they may no longer have. `null`: never. */
   checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
   /** What a denied publish leads to: a refusal (MQTT 5: 0x87; before, as `mqtt.deniedPublish` says), an acknowledgement and nothing else, or a closed connection. */
-  deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse' },
+  deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse', live: true },
 })

@@ -312,3 +312,20 @@ test('in a cluster a message is bridged once, by the node that its publisher is 
   expect(got.sort()).toEqual(wanted.sort())
   await eventually(() => sent.a === 20 && sent.b === 21)
 })
+
+test('rules that change while it runs: new ones go, those that are gone do not, wrong ones change nothing', async () => {
+  const [first, second] = [newTopic(), newTopic()]
+  await reader.createTopics({ [first]: 1, [second]: 1 })
+  const { connect, running } = await bridgingBroker({ brokers, topics: [{ filter: 'x', to: first }] })
+  const client = await connect()
+  await client.publishAsync('x', 'before', { qos: 1 })
+  const follow = (topics: object[]) => running.reload('messageBridge', { brokers, topics })
+  await expect(follow([{ filter: 'x', to: 'not/legal' }])).rejects.toThrow('messageBridge.topics[0].to')
+  await expect(follow([{ filter: 'x', to: first, ack: 'local' }])).rejects.toThrow('diskQueue')
+  await client.publishAsync('x', 'still', { qos: 1 })
+  await follow([{ filter: '+', to: second, ack: 'none' }])
+  await client.publishAsync('x', 'after', { qos: 1 })
+  await client.publishAsync('y', 'too', { qos: 1 })
+  expect((await reader.read(second, 2)).map(({ value }) => String(value))).toEqual(['after', 'too'])
+  expect((await reader.read(first, 2)).map(({ value }) => String(value))).toEqual(['before', 'still'])
+})

@@ -118,7 +118,7 @@ test('hands new options to the plugin that takes them while running', async () =
     { name: 'a', apply: () => ({ reload: options => void taken.push(options) }) },
     { name: 'b', apply() {} },
   ])
-  expect(plugins.reload('a', { x: 1 })).toBe(true)
-  expect(plugins.reload('b', {})).toBe(false)
+  expect(await plugins.reload('a', { x: 1 })).toBe(true)
+  expect(await plugins.reload('b', {})).toBe(false)
   expect(taken).toEqual([{ x: 1 }])
 })

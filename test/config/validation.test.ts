@@ -87,6 +87,7 @@ test('says that options must be an object', () => {
 test('has the defaults that are promised', () => {
   expect(checkOptions(settingsSchema, {}, '')).toEqual({
     brokerId: 1,
+    checkConfigEvery: 5000,
     requireAuthentication: false,
     heartbeat: 60_000,
     host: '0.0.0.0',

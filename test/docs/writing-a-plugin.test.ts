@@ -31,10 +31,10 @@ test('its rate limit refuses beyond the budget, begins anew each second, and tak
   expect([await publish(), await publish()]).toEqual([passed, ReasonCode.QuotaExceeded])
   await advance(1000)
   expect([await publish(), await publish()]).toEqual([passed, ReasonCode.QuotaExceeded])
-  expect(running.reload('rateLimit', { perSecond: 3 })).toBe(true)
+  expect(await running.reload('rateLimit', { perSecond: 3 })).toBe(true)
   expect([await publish(), await publish()]).toEqual([passed, ReasonCode.QuotaExceeded])
-  expect(() => running.reload('rateLimit', { perSecnd: 3 })).toThrow('rateLimit.perSecnd: unknown; did you mean perSecond?')
-  expect(running.reload('unknown', {})).toBe(false)
+  await expect(running.reload('rateLimit', { perSecnd: 3 })).rejects.toThrow('rateLimit.perSecnd: unknown; did you mean perSecond?')
+  expect(await running.reload('unknown', {})).toBe(false)
 })
 
 test('its plugins find each other by a service, in whatever order they stand', async () => {

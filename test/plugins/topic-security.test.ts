@@ -352,10 +352,10 @@ test('new rules by reload count at once', async () => {
   await device.subscribe('a')
   const code = async (topic: string) => (await device.publish(topic, topic, { qos: 1 }))?.reasonCode
   expect([await code('a'), await code('b')]).toEqual([0, NotAuthorized])
-  running.reload('topicSecurity', { rules: [{ allow: 'publish', topics: ['b'] }], deniedPublish: 'drop' })
+  await running.reload('topicSecurity', { rules: [{ allow: 'publish', topics: ['b'] }], deniedPublish: 'drop' })
   expect([await code('a'), await code('b')]).toEqual([0, NoMatchingSubscribers])
   expect(device.heard.filter(({ type }) => type === PacketType.Publish)).toHaveLength(1)
-  expect(() => running.reload('topicSecurity', { rules: [{ allow: 'publish', topics: ['b+'] }] })).toThrow('no topic filter')
+  await expect(running.reload('topicSecurity', { rules: [{ allow: 'publish', topics: ['b+'] }] })).rejects.toThrow('no topic filter')
   expect(await code('b')).toBe(NoMatchingSubscribers)
 })
 

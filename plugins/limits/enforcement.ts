@@ -1,0 +1,155 @@
+import type { OptionsOf } from '../../core/config/options.ts'
+import type { Client } from '../../core/connection/client.ts'
+import type { PluginContext } from '../../core/context.ts'
+import { Stage } from '../../core/hooks.ts'
+import type { RunningPlugin } from '../../core/plugin.ts'
+import type { Timer } from '../../core/time/clock.ts'
+import { checkLimits } from './check-options.ts'
+import { ClientRates } from './client-rates.ts'
+import { ConnectionLimits } from './connection-limits.ts'
+import { LimitLog } from './limit-log.ts'
+import { memoryMax, memoryUse } from './memory-use.ts'
+import { MemoryWatch } from './memory-watch.ts'
+import type { limitsOptions } from './options.ts'
+import { PacketWatch } from './packet-watch.ts'
+import { PausedClients } from './paused-clients.ts'
+import { rateOf } from './rate.ts'
+import { TopicRates } from './topic-rates.ts'
+
+type Options = OptionsOf<typeof limitsOptions>
+
+const tap = { name: 'limits', stage: Stage.Guard }
+
+/** All limits that are on, and what taps the hooks for them: for each hook once, when a limit first needs it. */
+export class Enforcement implements RunningPlugin<Options> {
+  readonly #context: PluginContext
+  readonly #log: LimitLog
+  readonly #paused: PausedClients
+  readonly #memory: MemoryWatch | null
+  readonly #memoryTimer: { readonly ms: number; look(): void } | null
+  readonly #connections: ConnectionLimits
+  readonly #rates: ClientRates
+  readonly #tapped: Set<string>
+  #options: Options
+  #topics: TopicRates | null
+  #packets: PacketWatch | null
+  #keepAliveSeconds: number
+  #timers: Timer[]
+  #packetTimer: Timer | null
+  #started: boolean
+
+  constructor(context: PluginContext, options: Options) {
+    checkLimits(options)
+    const { broker, clock } = context
+    this.#context = context
+    this.#options = options
+    this.#log = new LimitLog(broker)
+    this.#paused = new PausedClients(clock)
+    this.#tapped = new Set()
+    this.#timers = []
+    this.#packetTimer = null
+    this.#started = false
+    this.#topics = null
+    this.#packets = null
+    this.#keepAliveSeconds = Number.POSITIVE_INFINITY
+
+    const { memory } = options
+    if (memory.max === null) [this.#memory, this.#memoryTimer] = [null, null]
+    else {
+      const max = typeof memory.max === 'number' ? memory.max : memoryMax()
+      const watch = new MemoryWatch(memory, broker, this.#log, () => memoryUse(max, broker.clients.size))
+      this.#memory = watch
+      this.#memoryTimer = { ms: memory.interval, look: () => watch.look() }
+    }
+    this.#connections = new ConnectionLimits(options, broker, this.#log, this.#memory)
+    const { messages, bytes } = ratesOf(options)
+    const metering = { overRate: options.overRate, paused: this.#paused, memory: this.#memory, log: this.#log }
+    this.#rates = new ClientRates(broker, messages, bytes, metering)
+    this.#follow(options)
+  }
+
+  start(): void {
+    this.#started = true
+    const { clock } = this.#context
+    if (this.#memoryTimer !== null) this.#timers.push(clock.every(this.#memoryTimer.ms, this.#memoryTimer.look))
+    this.#watchPackets()
+  }
+
+  stop(): void {
+    for (const timer of this.#timers.splice(0)) timer.cancel()
+    this.#packetTimer?.cancel()
+    this.#paused.stop()
+  }
+
+  reload(options: Options): void {
+    checkLimits(options)
+    const before = this.#options
+    this.#options = options
+    const changed = (...names: readonly (keyof Options)[]): boolean => names.some(name => before[name] !== options[name])
+    this.#connections.change(options)
+    if (changed('messagesPerSecond', 'messageBurst', 'bytesPerSecond', 'byteBurst', 'overRate')) {
+      const { messages, bytes } = ratesOf(options)
+      this.#rates.change(messages, bytes, options.overRate)
+    }
+    this.#follow(options)
+  }
+
+  /** Makes what the options ask for, and taps what is not tapped yet. */
+  #follow(options: Options): void {
+    const { hooks, broker } = this.#context
+    const { topicRates, packetTimeout, maxKeepAlive, maxConnectionsPerUser } = options
+    const connections = this.#connections
+    if (connections.used) {
+      this.#once('connections', () => {
+        hooks.onAccept.tap(tap, transport => connections.accept(transport))
+        hooks.onClosed.tap(tap, transport => connections.closed(transport))
+      })
+    }
+    if (this.#memory !== null || maxConnectionsPerUser !== null) {
+      this.#once('users', () => {
+        hooks.onConnect.tap(tap, client => connections.connect(client))
+        hooks.onDisconnect.tap(tap, client => connections.disconnected(client))
+      })
+    }
+    this.#keepAliveSeconds = maxKeepAlive === null ? Number.POSITIVE_INFINITY : Math.floor(maxKeepAlive / 1000)
+    if (maxKeepAlive !== null) this.#once('keepAlive', () => hooks.onConnect.tap(tap, client => this.#shortenKeepAlive(client)))
+    const rates = this.#rates
+    if (rates.used) {
+      this.#once('rates', () => {
+        hooks.onConnect.tap(tap, client => {
+          if (rates.used) rates.connect(client)
+        })
+        hooks.onDisconnect.tap(tap, client => rates.disconnected(client))
+      })
+    }
+    this.#topics = topicRates.length === 0 ? null : new TopicRates(broker, topicRates, this.#paused, this.#log)
+    if (this.#topics !== null)
+      this.#once('topics', () => hooks.onPublish.tap(tap, (publisher, message) => this.#topics?.judge(publisher, message)))
+    this.#packets = packetTimeout === null ? null : new PacketWatch(broker, packetTimeout, this.#log)
+    this.#watchPackets()
+  }
+
+  #once(what: string, tapIt: () => void): void {
+    if (this.#tapped.has(what)) return
+    this.#tapped.add(what)
+    tapIt()
+  }
+
+  #watchPackets(): void {
+    this.#packetTimer?.cancel()
+    const packets = this.#packets
+    this.#packetTimer = packets === null || !this.#started ? null : this.#context.clock.every(packets.everyMs, () => packets.look())
+  }
+
+  /** MQTT 5 clients are told by CONNACK, because it is not what they asked for [MQTT-3.1.2-21]. */
+  #shortenKeepAlive(client: Client): void {
+    const seconds = this.#keepAliveSeconds
+    if (seconds === Number.POSITIVE_INFINITY || (client.keepAlive > 0 && client.keepAlive <= seconds)) return
+    client.keepAlive = seconds
+    client.broker.counters.limited.keepAlive += 1
+  }
+}
+
+function ratesOf({ messagesPerSecond, messageBurst, bytesPerSecond, byteBurst }: Options) {
+  return { messages: rateOf(messagesPerSecond, messageBurst), bytes: rateOf(bytesPerSecond, byteBurst) }
+}

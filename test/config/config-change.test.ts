@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest'
+import { defineCatalogue } from '../../core/config/catalogue.ts'
+import { resolveConfig } from '../../core/config/config.ts'
+import { planChange } from '../../core/config/config-change.ts'
+import { defineOptions } from '../../core/config/options.ts'
+import { definePlugin, type Plugin } from '../../core/plugin.ts'
+import { RunningBroker } from '../../core/running-broker.ts'
+import { memory } from '../../plugins/memory/plugin.ts'
+
+const seen: string[] = []
+let refuses = false
+
+const gateOptions = defineOptions({
+  rate: { type: 'integer', default: 1, live: true },
+  port: { type: 'integer', default: 1 },
+  inner: { type: 'object', properties: { soft: { type: 'integer', default: 1, live: true }, hard: { type: 'integer', default: 1 } } },
+  judge: { type: 'any' },
+})
+const gate = definePlugin({
+  name: 'gate',
+  options: gateOptions,
+  apply: () => ({ reload: options => void seen.push(`gate ${options.rate} ${options.port} ${options.inner.soft}`) }),
+})
+const doorOptions = defineOptions({ rate: { type: 'integer', default: 1, live: true } })
+const door = definePlugin({
+  name: 'door',
+  options: doorOptions,
+  apply: () => ({
+    async reload({ rate }) {
+      seen.push(`door ${rate}`)
+      if (refuses && rate > 1) throw new Error('not so many')
+    },
+  }),
+})
+const deafOptions = defineOptions({ rate: { type: 'integer', default: 1, live: true } })
+const deaf = definePlugin({ name: 'deaf', options: deafOptions, apply() {} })
+
+const catalogue = defineCatalogue({
+  version: '1.2.3',
+  plugins: {
+    gate: { options: gateOptions, listener: true, load: async () => gate },
+    door: { options: doorOptions, load: async () => door },
+    deaf: { options: deafOptions, load: async () => deaf },
+    memory: { options: memory.options, provides: memory.provides, load: async () => memory },
+  },
+  presets: { standalone: () => ['gate', 'door', 'memory'] },
+})
+const resolve = (object: object) => resolveConfig(catalogue, { object })
+
+async function changes(before: object, after: object, takes = true) {
+  const { taken, later, plugins } = planChange(await resolve(before), await resolve(after), () => takes)
+  return { taken, later, told: plugins.map(({ options }) => options) }
+}
+
+describe('what a config that was read again brings', () => {
+  test('nothing where nothing differs', async () => {
+    expect(await changes({ gate: { rate: 2 } }, { gate: { rate: 2 } })).toEqual({ taken: [], later: [], told: [] })
+  })
+
+  test('options that are live are taken, the others wait, also within one', async () => {
+    const found = await changes({}, { gate: { rate: 2, port: 3, inner: { soft: 4, hard: 5 } } })
+    expect(found.taken).toEqual(['gate.rate', 'gate.inner.soft'])
+    expect(found.later).toEqual(['gate.port', 'gate.inner.hard'])
+    expect(found.told).toEqual([{ rate: 2, port: 1, inner: { soft: 4, hard: 1 } }])
+  })
+
+  test('a listener of a list is known by its place', async () => {
+    const found = await changes({ gate: [{ rate: 1 }, { rate: 1 }] }, { gate: [{ rate: 1 }, { rate: 5 }] })
+    expect(found).toEqual({ taken: ['gate[1].rate'], later: [], told: [expect.objectContaining({ rate: 5 })] })
+  })
+
+  test('plugins that come or go wait, and so does another preset', async () => {
+    expect((await changes({}, { deaf: {}, door: false })).later).toEqual(['door (taken out)', 'deaf (added)'])
+    expect((await changes({}, { preset: () => ['gate', 'door', 'memory'] })).later).toEqual(['preset'])
+  })
+
+  test('a plugin that takes nothing while it runs waits', async () => {
+    expect(await changes({}, { gate: { rate: 2 } }, false)).toEqual({ taken: [], later: ['gate.rate'], told: [] })
+  })
+
+  test("the broker's own options too", async () => {
+    const found = await changes({}, { heartbeat: '5s', mqtt: { topicLevelsMax: 3, receiveMaximum: 7 } })
+    expect(found).toMatchObject({ taken: ['mqtt.topicLevelsMax'], later: ['heartbeat', 'mqtt.receiveMaximum'] })
+  })
+
+  test('a function that says the same is the same', async () => {
+    const config = (text: string) => ({ gate: { judge: new Function(`return ${text}`) } })
+    expect((await changes(config('1'), config('1'))).later).toEqual([])
+    expect((await changes(config('1'), config('2'))).later).toEqual(['gate.judge'])
+  })
+
+  test('plugins of one’s own are known by their names', async () => {
+    const own = (rate: number): Plugin => definePlugin({ name: 'own', options: doorOptions, apply() {} })({ rate })
+    const found = await changes({ plugins: [own(1), own(2)] }, { plugins: [own(1), own(3)] })
+    expect(found.taken).toEqual(['own.rate'])
+  })
+})
+
+test('all take it up, or where one refuses none has changed', async () => {
+  const running = await RunningBroker.start(catalogue, await resolve({ allowAnonymous: true }))
+  seen.length = 0
+  expect(await running.reconfigure(await resolve({ gate: { rate: 2, port: 9 } }))).toEqual({
+    taken: ['gate.rate'],
+    later: ['allowAnonymous', 'gate.port'],
+  })
+  expect(seen.splice(0)).toEqual(['gate 2 1 1'])
+  refuses = true
+  const next = await resolve({ gate: { rate: 3 }, door: { rate: 3 }, mqtt: { topicLevelsMax: 3 } })
+  await expect(running.reconfigure(next)).rejects.toThrow('not so many')
+  // Back to where they were, the last told first.
+  expect(seen.splice(0)).toEqual(['gate 3 1 1', 'door 3', 'door 1', 'gate 2 1 1'])
+  expect(running.broker.settings.mqtt.topicLevelsMax).toBe(128)
+  refuses = false
+  // What waits is named again.
+  expect(await running.reconfigure(next)).toEqual({
+    taken: ['mqtt.topicLevelsMax', 'gate.rate', 'door.rate'],
+    later: ['allowAnonymous'],
+  })
+  expect(running.broker.settings.mqtt.topicLevelsMax).toBe(3)
+  await running.stop()
+})
