@@ -1,10 +1,11 @@
-import kafkajs, { type Kafka, type Message as KafkaMessage, type Producer, type TopicMessages } from 'kafkajs'
+import type { Kafka, Message as KafkaMessage, Producer, TopicMessages } from 'kafkajs'
 import { type BridgeRecord, type BridgeSender, type BridgeTarget, RecordsRefusedError } from '../../core/bridging/bridge-target.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { createKafka, retry } from './kafka-client.ts'
 import { explain, needsNewProducer, refusalOf, rootOf } from './kafka-errors.ts'
+import { createKeyPartitioner } from './kafka-partitioner.ts'
 import { KafkaTopics } from './kafka-topics.ts'
 import type { BridgeOptions } from './rules.ts'
 
@@ -151,7 +152,7 @@ class KafkaSender implements BridgeSender {
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
       retry,
-      createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+      createPartitioner: createKeyPartitioner,
     })
     await producer.connect()
     this.#producer = producer
