@@ -12,6 +12,8 @@ import { messageBridgeOptions } from './message-bridge/options.ts'
 import { metricsOptions } from './metrics/options.ts'
 import { redisOptions } from './redis/options.ts'
 import { retainOptions } from './retain/options.ts'
+import { rewriteOptions } from './rewrite/options.ts'
+import { schemaOptions } from './schema/options.ts'
 import { shareTopicOptions } from './share-topic/options.ts'
 import { socketOptions } from './socket/options.ts'
 import { sslOptions } from './ssl/options.ts'
@@ -55,6 +57,8 @@ export const plugins = defineCatalogue({
       turnedOnBy: 'enableTopicSubPubSecure',
       load: async () => (await import('./topic-security/plugin.ts')).topicSecurity,
     },
+    schema: { options: schemaOptions, load: async () => (await import('./schema/plugin.ts')).schema },
+    rewrite: { options: rewriteOptions, load: async () => (await import('./rewrite/plugin.ts')).rewrite },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     messageBridge: {
       options: messageBridgeOptions,

@@ -3,7 +3,7 @@ import { Client } from '../../core/connection/client.ts'
 import type { Publisher, PublishVerdict } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { matches } from '../../core/routing/topic.ts'
+import { ByTopic } from '../../core/routing/by-topic.ts'
 import type { LimitLog } from './limit-log.ts'
 import { type PausedClients, sliceMs } from './paused-clients.ts'
 import { rateOf } from './rate.ts'
@@ -20,29 +20,26 @@ interface TopicRate extends TopicRateOptions {
   readonly bucket: TokenBucket
 }
 
-const cachedMax = 10_000
-
 /** Rates of topics, each shared by all who publish there. */
 export class TopicRates {
-  readonly #rates: readonly TopicRate[]
+  readonly #rates: ByTopic<TopicRate>
   readonly #paused: PausedClients
   readonly #log: LimitLog
-  // Which rates a topic name has: asked for each message.
-  readonly #cached: Map<string, readonly TopicRate[]>
 
   constructor(broker: Broker, rates: readonly TopicRateOptions[], paused: PausedClients, log: LimitLog) {
-    this.#rates = rates.map(options => {
-      const rate = rateOf(options.messagesPerSecond, options.messageBurst)!
-      return { ...options, bucket: new TokenBucket(broker, rate.perSecond, rate.burst) }
-    })
+    this.#rates = new ByTopic(
+      rates.map(options => {
+        const rate = rateOf(options.messagesPerSecond, options.messageBurst)!
+        return { ...options, bucket: new TokenBucket(broker, rate.perSecond, rate.burst) }
+      }),
+    )
     this.#paused = paused
     this.#log = log
-    this.#cached = new Map()
   }
 
   /** `onPublish`. */
   judge(publisher: Publisher, { topic }: Message): PublishVerdict | undefined {
-    const rates = this.#ratesOf(topic)
+    const rates = this.#rates.of(topic)
     // First who says no, so that a message which one filter refuses costs the others nothing.
     for (let i = 0; i < rates.length; i++) {
       const rate = rates[i]!
@@ -71,15 +68,5 @@ export class TopicRates {
     const { clientId } = publisher
     this.#log.hit('topicRate', `publishers are paused: too many messages a second to ${filter}`, () => ({ clientId, topic }))
     this.#paused.pause(publisher, bucket.wait(sliceMs))
-  }
-
-  #ratesOf(topic: string): readonly TopicRate[] {
-    let rates = this.#cached.get(topic)
-    if (rates === undefined) {
-      rates = this.#rates.filter(({ filter }) => matches(filter, topic))
-      if (this.#cached.size >= cachedMax) this.#cached.clear()
-      this.#cached.set(topic, rates)
-    }
-    return rates
   }
 }

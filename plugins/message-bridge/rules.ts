@@ -3,8 +3,8 @@ import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { isPlainFilter, matches } from '../../core/routing/topic.ts'
+import { TopicTemplate } from '../../core/routing/topic-template.ts'
 import type { messageBridgeOptions } from './options.ts'
-import { Template } from './template.ts'
 
 export type BridgeOptions = OptionsOf<typeof messageBridgeOptions>
 export type AckMode = 'none' | 'local' | 'kafka'
@@ -14,8 +14,8 @@ export interface Rule {
   /** Where it stands in the config: `messageBridge.topics[2]`. */
   readonly at: string
   readonly filter: string
-  readonly to: Template
-  readonly key: Template
+  readonly to: TopicTemplate
+  readonly key: TopicTemplate
   readonly json: boolean
   readonly headers: boolean
   readonly ack: AckMode
@@ -42,9 +42,9 @@ export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[]
       problems.push(`${at}: ${JSON.stringify(rule.filter)} is no topic filter; wildcards stand alone in their level, # only in the last`)
       return null
     }
-    const template = (name: 'to' | 'key'): Template | null => {
+    const template = (name: 'to' | 'key'): TopicTemplate | null => {
       try {
-        return Template.parse(rule[name], rule.filter)
+        return TopicTemplate.parse(rule[name], rule.filter)
       } catch (error) {
         problems.push(`${at}.${name}: ${(error as Error).message}`)
         return null

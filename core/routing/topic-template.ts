@@ -1,11 +1,11 @@
-import { topicLevels } from '../../core/routing/topic.ts'
+import { topicLevels } from './topic.ts'
 
 type Part = { readonly text: string } | { readonly name: 'topic' | 'clientId' } | { readonly level: number }
 
 const placeholder = /\{([^{}]*)\}/g
 
-/** What a rule makes names and keys of: text, and parts of the message in braces. */
-export class Template {
+/** What a rule makes names of: text, and parts of a message in braces: `{topic}`, `{topic[1]}`, `{clientId}`. */
+export class TopicTemplate {
   readonly #parts: readonly Part[]
   /** It holds `{clientId}`: the same topic name may come to different texts. */
   readonly byClient: boolean
@@ -19,7 +19,7 @@ export class Template {
   }
 
   /** Throws an error that says what is wrong with it. `filter`: that of the rule, which says how many levels there can be. */
-  static parse(source: string, filter: string): Template {
+  static parse(source: string, filter: string): TopicTemplate {
     const parts: Part[] = []
     let end = 0
     for (const match of source.matchAll(placeholder)) {
@@ -28,7 +28,7 @@ export class Template {
       end = match.index + match[0].length
     }
     if (end < source.length) parts.push({ text: plain(source.slice(end)) })
-    return new Template(parts)
+    return new TopicTemplate(parts)
   }
 
   /** Whether it is the same for every message. */
