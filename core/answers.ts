@@ -14,7 +14,7 @@ export const answer = {
     return answer.isRefusal(value) || (isObject(value) && (value.continue === true || isAdmission(value.admission)))
   },
   isVerdict(value: unknown): boolean {
-    return value === 'drop' || answer.isRefusal(value)
+    return value === 'drop' || value === 'kept' || answer.isRefusal(value)
   },
   isMember(value: unknown): boolean {
     return isObject(value) && isObject(value.subscriber) && isObject(value.subscription)

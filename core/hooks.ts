@@ -44,8 +44,8 @@ export interface Refusal {
 /** A reason code from 0x80 on, a refusal with more to say, or `false` for 0x87 NotAuthorized. */
 export type ConnectRefusal = ReasonCode | Refusal | false
 export type SubscribeRefusal = ReasonCode | Refusal | false
-/** A refusal, or `'drop'`: accepted and acknowledged, but goes nowhere. */
-export type PublishVerdict = ReasonCode | Refusal | 'drop' | false
+/** A refusal; `'drop'`: accepted and acknowledged, but goes nowhere; `'kept'`: the same, because the plugin has it now, so it counts as no drop. */
+export type PublishVerdict = ReasonCode | Refusal | 'drop' | 'kept' | false
 
 /** The answer to an AUTH packet: go on with the exchange, finish it, or refuse. */
 export type AuthStep =

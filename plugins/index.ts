@@ -3,6 +3,7 @@ import { authCertificateOptions } from './auth-certificate/options.ts'
 import { authFileOptions } from './auth-file/options.ts'
 import { authHttpOptions } from './auth-http/options.ts'
 import { clusterOptions } from './cluster/options.ts'
+import { delayOptions } from './delay/options.ts'
 import { diskOptions } from './disk/options.ts'
 import { diskQueueOptions } from './disk/queue-options.ts'
 import { limitsOptions } from './limits/options.ts'
@@ -59,6 +60,7 @@ export const plugins = defineCatalogue({
     },
     schema: { options: schemaOptions, load: async () => (await import('./schema/plugin.ts')).schema },
     rewrite: { options: rewriteOptions, load: async () => (await import('./rewrite/plugin.ts')).rewrite },
+    delay: { options: delayOptions, load: async () => (await import('./delay/plugin.ts')).delay },
     retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
     messageBridge: {
       options: messageBridgeOptions,

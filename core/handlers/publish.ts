@@ -88,14 +88,15 @@ export function completePublish(
   qos: 0 | 1 | 2,
   verdict: PublishVerdict | undefined,
 ): void {
-  if (verdict !== undefined && verdict !== 'drop') return refuse(client, message, packetId, qos, toRefusal(verdict))
+  const ends = verdict === 'drop' || verdict === 'kept'
+  if (verdict !== undefined && !ends) return refuse(client, message, packetId, qos, toRefusal(verdict))
   const { broker } = client
   const session = client.session!
   if (verdict === 'drop') broker.drop(client.clientId, message, 'refused')
   const received = qos === 2 && session.durable ? { session, packetId } : null
-  const outcome = verdict === 'drop' ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
+  const outcome = ends ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
   if (qos === 0) return
-  const reasonCode = outcome.matched || verdict === 'drop' ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+  const reasonCode = outcome.matched || ends ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
   client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt, message)
 }
 

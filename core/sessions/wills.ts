@@ -1,8 +1,8 @@
 import type { Broker } from '../broker.ts'
-import type { Publisher, PublishVerdict, Rights } from '../hooks.ts'
+import type { Publisher, Rights } from '../hooks.ts'
+import { publishLate } from '../messages/late-publish.ts'
 import { Message } from '../messages/message.ts'
-import { changeFault, publishFault } from '../messages/publish-fault.ts'
-import { loweredQoS } from '../routing/lowered-qos.ts'
+import { publishFault } from '../messages/publish-fault.ts'
 import type { Due, StoredWill } from './session-store.ts'
 
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
@@ -35,20 +35,10 @@ export class Wills {
       broker.drop(clientId, message, 'refused')
       return
     }
-    if (message.retain && !broker.capabilities.retain) message.retain = false
     if (hooks.onWill.isUsed() && hooks.onWill.call(publisher, message) === false) {
       broker.drop(clientId, message, 'refused')
       return
     }
-    hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
-      const answer = (verdict as PublishVerdict | undefined) ?? changeFault(broker, topic, properties, message)
-      message.qos = loweredQoS(qos, message.qos)
-      if (answer !== undefined) broker.drop(clientId, message, 'refused')
-      // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
-      else {
-        const { receipt } = broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
-        receipt?.onSettled(error => error !== undefined && broker.drop(clientId, message, 'storeFailed'))
-      }
-    })
+    publishLate(broker, publisher, message)
   }
 }

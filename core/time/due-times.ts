@@ -1,11 +1,14 @@
 interface Entry<T> {
   readonly at: number
+  /** Which came first, of those that are due at the same time. */
+  readonly order: number
   readonly item: T
 }
 
-/** Items by the time at which they come due: a binary heap. One whose time changes is put in again; whoever takes it out looks whether it still holds. */
+/** Items by the time at which they come due, those of one time in the order in which they came: a binary heap. One whose time changes is put in again; whoever takes it out looks whether it still holds. */
 export class DueTimes<T> {
   #heap: Entry<T>[] = []
+  #added = 0
 
   get size(): number {
     return this.#heap.length
@@ -13,12 +16,12 @@ export class DueTimes<T> {
 
   add(item: T, at: number): void {
     const heap = this.#heap
-    const entry = { at, item }
+    const entry = { at, order: this.#added++, item }
     let i = heap.length
     heap.push(entry)
     while (i > 0) {
       const parent = (i - 1) >> 1
-      if (heap[parent]!.at <= at) break
+      if (!isBefore(entry, heap[parent]!)) break
       heap[i] = heap[parent]!
       i = parent
     }
@@ -37,7 +40,7 @@ export class DueTimes<T> {
 
   /** Leaves out what no longer holds. */
   keepOnly(holds: (item: T) => boolean): void {
-    const kept = this.#heap.filter(({ item }) => holds(item))
+    const kept = this.#heap.filter(({ item }) => holds(item)).sort((a, b) => a.order - b.order)
     this.#heap = []
     for (const { item, at } of kept) this.add(item, at)
   }
@@ -48,11 +51,15 @@ export class DueTimes<T> {
     for (;;) {
       let child = 2 * i + 1
       if (child >= heap.length) break
-      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child += 1
-      if (heap[child]!.at >= entry.at) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1
+      if (!isBefore(heap[child]!, entry)) break
       heap[i] = heap[child]!
       i = child
     }
     heap[i] = entry
   }
+}
+
+function isBefore(one: Entry<unknown>, other: Entry<unknown>): boolean {
+  return one.at < other.at || (one.at === other.at && one.order < other.order)
 }

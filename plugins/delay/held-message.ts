@@ -1,0 +1,41 @@
+import type { Publisher, Rights } from '../../core/hooks.ts'
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
+import { queuedBytes } from '../../core/sessions/message-queue.ts'
+
+/** A message that waits, and whose it is. */
+export interface Held {
+  readonly message: Message
+  readonly publisher: Publisher
+  /** When it is due, milliseconds since the Unix epoch. */
+  readonly dueAt: number
+}
+
+const format = 1
+
+/** What it takes in memory. */
+export function heldBytes({ message }: Held): number {
+  return queuedBytes(message)
+}
+
+/** As a queue on disk keeps it. */
+export function encodeHeld({ message, publisher: { username, rights }, dueAt }: Held): Buffer {
+  const owner = Buffer.from(JSON.stringify({ username, rights }))
+  const before = 13 + owner.length
+  const row = encodeMessage(message, before, true)
+  row[0] = format
+  row.writeDoubleBE(dueAt, 1)
+  row.writeUInt32BE(owner.length, 9)
+  row.set(owner, 13)
+  return row
+}
+
+/** Reads what `encodeHeld` wrote; throws `StoredFormatError` where a newer version did. */
+export function decodeHeld(row: Buffer): Held {
+  if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of delay')
+  const end = 13 + row.readUInt32BE(9)
+  const owner = JSON.parse(row.toString('utf8', 13, end)) as { username: string | null; rights: Rights | null }
+  // The row may lie in a page of others, which it must not keep alive.
+  const message = decodeMessage(Buffer.from(row.subarray(end)))
+  return { message, publisher: { clientId: message.clientId, ...owner }, dueAt: row.readDoubleBE(1) }
+}
