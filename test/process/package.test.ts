@@ -90,6 +90,27 @@ test('the package is a library: it starts, says its port, publishes, stops, and 
   expect(execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8' })).toBe('reader is here\nhello from inside\n')
 })
 
+test('a package that only some need is named where it is missing', async () => {
+  const place = join(folder, 'codecs')
+  await mkdir(place)
+  const sets = ['messageBridge.topics=["a"]', 'messageBridge.compression=lz4', 'socket=false'].flatMap(set => ['--set', set])
+  const broker = new Command(command, place, ['--preset', 'test', ...sets])
+  expect(await broker.ended()).toBe(1)
+  expect(broker.errors).toEqual(['error: messageBridge.compression: lz4 needs a package of its own: npm install lz4-napi'])
+})
+
+test('the test kit comes with it', async () => {
+  const kit = `
+import { createTestBroker } from 'mqttx-broker/testing'
+const broker = await createTestBroker()
+await broker.running.publish({ topic: 'hello', payload: 'kit' })
+console.log(String((await broker.received('hello')).payload))
+await broker.stop()
+`
+  await writeFile(join(folder, 'kit.js'), kit)
+  expect(execFileSync(process.execPath, ['kit.js'], { cwd: folder, encoding: 'utf8' })).toBe('kit\n')
+})
+
 test('what init writes type-checks against the package, and starts with its plugin', async () => {
   const place = join(folder, 'init')
   await mkdir(place)

@@ -1,0 +1,136 @@
+import type { Duplex } from 'node:stream'
+import { StreamTransport } from '../../core/connection/stream-transport.ts'
+import type { Transport } from '../../core/connection/transport.ts'
+import type { RunningBroker } from '../../core/running-broker.ts'
+import { SystemClock } from '../../core/time/clock.ts'
+import { ManualClock } from '../../core/time/manual-clock.ts'
+import { type Config, createBroker } from '../index.ts'
+import { Line } from './line.ts'
+import { Received, type ReceivedMessage } from './received.ts'
+import { TestStore } from './test-store.ts'
+
+export type { ReceivedMessage } from './received.ts'
+
+export interface TestBrokerOptions {
+  /** A port on loopback, a free one where it is 0. Left out: no port, connections are `stream()`s. */
+  readonly port?: number
+  /** `virtual` (default): time stands still until `advance` moves it, for keep-alive, expiry and delays. `real`: it passes. */
+  readonly clock?: 'virtual' | 'real'
+}
+
+/** What can be made to go wrong. Each names a client by its id; one that is not connected is an error. */
+export interface Faults {
+  /** Breaks the connection, without a DISCONNECT. */
+  dropConnection(clientId: string): void
+  /** The client reads nothing more, until `false`. Only for connections by `stream()`; a socket of your own you can `pause()`. */
+  slowReader(clientId: string, slow?: boolean): void
+  /** The store does not answer, until `false`: acknowledgements that depend on it are withheld. Only where the config names no store of its own. */
+  storeAway(away?: boolean): void
+  /** What waits for the store fails, and it is there again. */
+  storeFails(): void
+}
+
+/** A broker for the tests of a program or of a plugin. */
+export interface TestBroker {
+  /** The broker itself: hooks, `publish`, `setRights`, counters. */
+  readonly running: RunningBroker
+  /** Throws where there is none. */
+  readonly port: number
+  /** `mqtt://127.0.0.1:PORT`. */
+  readonly url: string
+  /** Every message that was accepted so far, in order. */
+  readonly messages: readonly ReceivedMessage[]
+  readonly faults: Faults
+  /** A connection in memory, on which nothing has been said yet: `new MqttClient(() => broker.stream(), options)`. */
+  stream(remoteAddress?: string): Duplex
+  /**
+   * The next message that matches a topic filter and that this filter was not given yet. One that came already counts. Rejects after `timeoutMs` (default 5000) of
+   * real time, and says what came instead.
+   */
+  received(filter: string, timeoutMs?: number): Promise<ReceivedMessage>
+  /** Moves virtual time on, fires what is due, and lets what is on its way in memory arrive. */
+  advance(ms: number): Promise<void>
+  /** Stops it; every test broker has to be stopped, or is by `await using`. */
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Starts a broker in this process: in memory, silent, without a port unless one is asked for. `config` is as in `mqttx.config.ts`. */
+export async function createTestBroker(config: Config = {}, options: TestBrokerOptions = {}): Promise<TestBroker> {
+  const clock = options.clock === 'real' ? new SystemClock() : new ManualClock()
+  const store = config.memory === undefined && config.disk === undefined && config.redis === undefined ? new TestStore() : null
+  const { plugins = [], ...rest } = config
+  const running = await createBroker(
+    {
+      preset: 'test',
+      log: { level: 'silent' },
+      socket: options.port === undefined ? false : { port: options.port, host: '127.0.0.1' },
+      ...(store === null ? {} : { memory: false }),
+      ...rest,
+      plugins: store === null ? plugins : [store.plugin, ...plugins],
+    },
+    { clock },
+  ).start()
+  const received = new Received(running.hooks)
+  const lines = new Map<Transport, Line>()
+  running.hooks.onClosed.tap('testing', transport => void lines.delete(transport))
+
+  const transportOf = (clientId: string): Transport => {
+    const client = running.broker.clientOf(clientId)
+    if (client === undefined) throw new Error(`faults: no client ${JSON.stringify(clientId)} is connected`)
+    return client.transport
+  }
+  const storeOf = (): TestStore => {
+    if (store === null) throw new Error('faults: the config names a store of its own; leave memory, disk and redis out')
+    return store
+  }
+  return {
+    running,
+    faults: {
+      dropConnection: clientId => transportOf(clientId).destroy(),
+      slowReader(clientId, slow = true) {
+        const line = lines.get(transportOf(clientId))
+        if (line === undefined)
+          throw new Error(`faults: ${clientId} is connected by a socket, which you can pause() yourself; use stream()`)
+        line.held = slow
+      },
+      storeAway(away = true) {
+        storeOf().away = away
+      },
+      storeFails: () => storeOf().fail(),
+    },
+    get port() {
+      return running.port
+    },
+    get url() {
+      return `mqtt://127.0.0.1:${running.port}`
+    },
+    get messages() {
+      return received.messages
+    },
+    stream(remoteAddress = 'memory') {
+      const [ours, theirs] = Line.pair()
+      const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress })
+      const events = running.accept(transport)
+      if (events === null) theirs.on('error', () => {})
+      else {
+        lines.set(transport, theirs)
+        transport.listen(events)
+      }
+      return ours
+    },
+    received: (filter, timeoutMs = 5000) => received.next(filter, timeoutMs),
+    async advance(ms) {
+      if (!(clock instanceof ManualClock)) throw new Error("advance: this broker's clock is the real one; leave clock: 'real' out")
+      clock.advance(ms)
+      await settled()
+    },
+    stop: () => running.stop(),
+    [Symbol.asyncDispose]: () => running.stop(),
+  }
+}
+
+/** Lets everything that is on its way in memory arrive: streams, immediates and promises take turns a few times. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
+}

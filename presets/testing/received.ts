@@ -1,0 +1,67 @@
+import type { Hooks } from '../../core/hooks.ts'
+import { Stage } from '../../core/hooks.ts'
+import type { QoS } from '../../core/protocol/constants.ts'
+import type { Properties } from '../../core/protocol/packets.ts'
+import { isTopicFilter, matches } from '../../core/routing/topic.ts'
+
+/** A message that the broker has accepted. */
+export interface ReceivedMessage {
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: QoS
+  readonly retain: boolean
+  /** Its publisher; empty for the broker itself. */
+  readonly clientId: string
+  /** What MQTT 5 carries with it. */
+  readonly properties: Properties | undefined
+}
+
+// A test that publishes without end must not eat the memory of its suite.
+const keptMax = 100_000
+
+/** All messages that a broker has accepted, for those who wait for them. */
+export class Received {
+  readonly messages: ReceivedMessage[] = []
+  readonly #read = new Map<string, number>()
+  readonly #waiting = new Set<() => void>()
+
+  constructor(hooks: Hooks) {
+    hooks.onRoute.tap({ name: 'testing', stage: Stage.Observe }, ({ topic, payload, qos, retain, clientId, properties }) => {
+      if (this.messages.length >= keptMax) throw new Error(`more than ${keptMax} messages in one test; stop the broker in between`)
+      this.messages.push({ topic, payload, qos, retain, clientId, properties })
+      for (const look of [...this.#waiting]) look()
+    })
+  }
+
+  /** The next message that matches the filter and was not given out for it yet, whether it has come already or comes within `timeoutMs` of real time. */
+  async next(filter: string, timeoutMs: number): Promise<ReceivedMessage> {
+    if (!isTopicFilter(filter)) throw new TypeError(`received: ${JSON.stringify(filter)} is no topic filter`)
+    const found = this.#take(filter)
+    if (found !== undefined) return found
+    return await new Promise((resolve, reject) => {
+      const look = (): void => {
+        const message = this.#take(filter)
+        if (message === undefined) return
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve(message)
+      }
+      const timer = setTimeout(() => {
+        this.#waiting.delete(look)
+        const came = [...new Set(this.messages.map(({ topic }) => topic))].slice(-10).join(', ')
+        reject(new Error(`no message to ${filter} within ${timeoutMs} ms; ${came === '' ? 'none came at all' : `there came ${came}`}`))
+      }, timeoutMs)
+      this.#waiting.add(look)
+    })
+  }
+
+  #take(filter: string): ReceivedMessage | undefined {
+    for (let index = this.#read.get(filter) ?? 0; index < this.messages.length; index++) {
+      if (!matches(filter, this.messages[index]!.topic)) continue
+      this.#read.set(filter, index + 1)
+      return this.messages[index]
+    }
+    this.#read.set(filter, this.messages.length)
+    return undefined
+  }
+}

@@ -1,0 +1,65 @@
+import { definePlugin, type Plugin } from '../../core/plugin.ts'
+import { StoreAwayError } from '../../core/sessions/session-store.ts'
+import { MemoryRetained } from '../../plugins/memory/retained.ts'
+import { MemorySessions } from '../../plugins/memory/sessions.ts'
+
+// What is asked before anything can be away.
+const passing = new Set<PropertyKey>(['open', 'sessions', 'match', 'constructor'])
+
+/** Sessions and retained messages in memory, which can be away: then what they are asked waits, in order, as for a Redis that does not answer. */
+export class TestStore {
+  readonly plugin: Plugin
+  #away = false
+  #calls: { run(): void; fail(error: Error): void }[] = []
+
+  constructor() {
+    const store = this
+    const factory = definePlugin({
+      name: 'testStore',
+      provides: ['sessions', 'retained'],
+      apply({ services, clock }) {
+        services.provide('sessions', store.#behind(new MemorySessions(clock)), 'testStore')
+        services.provide('retained', store.#behind(new MemoryRetained(clock)), 'testStore')
+      },
+    })
+    this.plugin = factory()
+  }
+
+  get away(): boolean {
+    return this.#away
+  }
+
+  set away(away: boolean) {
+    this.#away = away
+    if (!away) for (const { run } of this.#calls.splice(0)) run()
+  }
+
+  /** Lets all that waits fail, nothing of it having been kept, and is there again. */
+  fail(): void {
+    this.#away = false
+    for (const { fail } of this.#calls.splice(0)) fail(new StoreAwayError('the test says so'))
+  }
+
+  #behind<T extends object>(store: T): T {
+    return new Proxy(store, {
+      get: (target, name) => {
+        const value = Reflect.get(target, name, target) as unknown
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]): unknown => {
+          const call = () => value.apply(target, args) as unknown
+          if (!this.#away || passing.has(name)) return call()
+          return new Promise((resolve, reject) => {
+            const run = (): void => {
+              try {
+                resolve(call())
+              } catch (error) {
+                reject(error)
+              }
+            }
+            this.#calls.push({ run, fail: reject })
+          })
+        }
+      },
+    })
+  }
+}
