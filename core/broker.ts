@@ -24,6 +24,7 @@ import { Router } from './routing/router.ts'
 import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
 import { Authority, type Whom } from './sessions/authority.ts'
+import { queueLimitsOf } from './sessions/queue-limits.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
 import {
@@ -491,11 +492,6 @@ export class Broker {
 
   /** Traces everybody: the log plugin at level `trace`. */
   traceAll = false
-}
-
-function queueLimitsOf({ mqtt }: Settings): QueueLimits {
-  const { queueMessagesMax, queueBytesMax, queueFull } = mqtt
-  return { messagesMax: queueMessagesMax, bytesMax: queueBytesMax, whenFull: queueFull === 'dropOldest' ? 'dropOldest' : 'dropNewest' }
 }
 
 export type { Receipt, StoredWill }

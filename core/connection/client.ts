@@ -6,20 +6,23 @@ import { handlePublish } from '../handlers/publish.ts'
 import { textOf } from '../handlers/refusal.ts'
 import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
-import { PacketType, type ProtocolVersion } from '../protocol/constants.ts'
+import { isOutboundAck, PacketType, type ProtocolVersion } from '../protocol/constants.ts'
 import { Decoder, type PacketSink } from '../protocol/decoder.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
+import { withoutSecrets } from '../protocol/without-secrets.ts'
 import { connackCode, connackReturnCode, ReasonCode } from '../reason.ts'
 import type { Session } from '../sessions/session.ts'
 import type { StoredWill } from '../sessions/session-store.ts'
 import type { Timer } from '../time/clock.ts'
 import type { WheelItem } from '../time/timer-wheel.ts'
 import { Acknowledger } from './acknowledger.ts'
+import { HeldPublishers } from './held-publishers.ts'
 import { Lane } from './lane.ts'
 import type { Meter } from './meter.ts'
 import { Outbox } from './outbox.ts'
+import type { RefusalLog } from './refusal-log.ts'
 import { Sender } from './sender.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
@@ -45,7 +48,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   #holds: number
   #authWaiter: ((packet: AuthPacket) => void) | null
   #admissionEnds: Timer | null
-  #paused: Client[] | null
+  #slowed: HeldPublishers | null
   #ready: (() => void)[] | null
   // Who of the plugins has paused it.
   #pausers: Set<string> | null
@@ -75,8 +78,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   onGone: (() => void) | null
   /** Packets go to onPacketReceived and onPacketSent. */
   traced: boolean
-  #refusals: number
-  #refusalsLoggedAt: number
+  /** Says in the log what it may not publish. */
+  refusals: RefusalLog | null
   /** Inbound topic aliases. */
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
@@ -101,7 +104,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#holds = 0
     this.#authWaiter = null
     this.#admissionEnds = null
-    this.#paused = null
+    this.#slowed = null
     this.#ready = null
     this.#pausers = null
     this.clientId = ''
@@ -119,8 +122,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.onConnectBegan = false
     this.onGone = null
     this.traced = false
-    this.#refusals = 0
-    this.#refusalsLoggedAt = 0
+    this.refusals = null
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
     this.meter = null
@@ -400,18 +402,6 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     answer(packet)
   }
 
-  /** Says in the log that a publish was refused: once a second at most, for whoever may not publish may still try. */
-  refusedPublish(topic: string, reasonCode: number): void {
-    const { log, now } = this.broker
-    this.#refusals += 1
-    if (now - this.#refusalsLoggedAt < 1000) return
-    // Whoever set a quota says in the log itself, at a pace of its own, that it was exceeded.
-    const level = reasonCode === ReasonCode.QuotaExceeded ? 'debug' : 'info'
-    log[level]({ clientId: this.clientId, topic, reasonCode, count: this.#refusals }, 'publish refused')
-    this.#refusalsLoggedAt = now
-    this.#refusals = 0
-  }
-
   // ---- a reader that does not keep up
 
   /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */
@@ -422,9 +412,8 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     else if (mqtt.slowReader === 'slowPublishers') {
       const publisher = this.broker.clientOf(message.clientId)
       if (publisher !== undefined && publisher !== this && publisher.state === 'connected') {
-        publisher.hold('subscriber')
-        this.#paused ??= []
-        this.#paused.push(publisher)
+        this.#slowed ??= new HeldPublishers()
+        this.#slowed.hold(publisher)
         return this.outbox.pendingBytes > 4 * mqtt.writeBufferMax
       }
     }
@@ -461,23 +450,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   }
 
   onDrain(): void {
-    if (this.#state === 'closed') {
-      this.outbox.drained()
-      return
-    }
     this.outbox.drained()
-    if (this.outbox.blocked) return
+    if (this.#state === 'closed' || this.outbox.blocked) return
     this.release('outbox')
-    this.#releasePublishers()
+    this.#slowed?.release()
     this.session?.pump()
     this.eased()
-  }
-
-  #releasePublishers(): void {
-    const paused = this.#paused
-    if (paused === null) return
-    this.#paused = null
-    for (const publisher of paused) publisher.release('subscriber')
   }
 
   // ---- ending
@@ -505,7 +483,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#state = 'closed'
     broker.wheel.cancel(this.timer)
     this.#admissionEnds?.cancel()
-    this.#releasePublishers()
+    this.#slowed?.release()
     this.#authWaiter?.({ type: PacketType.Auth, reasonCode: ReasonCode.UnspecifiedError, properties: undefined })
     this.#authWaiter = null
     broker.clientEnded(this, reason, wasConnected, publishWill)
@@ -518,19 +496,4 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.transport.end()
     broker.linger(this, lingerMs)
   }
-}
-
-const hidden = Buffer.from('***')
-
-/** A packet as traces show it: there is a password or there is none, but not which. */
-function withoutSecrets(packet: Packet): Packet {
-  if (packet.type !== PacketType.Connect && packet.type !== PacketType.Auth) return packet
-  const shown = { ...packet }
-  if (shown.type === PacketType.Connect && shown.password !== undefined) shown.password = hidden
-  if (shown.properties?.authenticationData !== undefined) shown.properties = { ...shown.properties, authenticationData: hidden }
-  return shown
-}
-
-function isOutboundAck(type: number): boolean {
-  return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp
 }

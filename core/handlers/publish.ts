@@ -1,4 +1,5 @@
 import type { Client } from '../connection/client.ts'
+import { RefusalLog } from '../connection/refusal-log.ts'
 import { MqttError } from '../errors.ts'
 import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
@@ -103,7 +104,8 @@ export function completePublish(
 function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
   const { broker } = client
   broker.drop(client.clientId, message, 'refused')
-  client.refusedPublish(message.topic, refusal.reasonCode)
+  client.refusals ??= new RefusalLog(client)
+  client.refusals.refused(message.topic, refusal.reasonCode)
   const denied = refusal === notAuthorized ? broker.deniedPublish : 'refuse'
   if (denied === 'close' || (denied === 'refuse' && client.version !== 5 && broker.settings.mqtt.deniedPublish === 'close')) {
     if (qos === 2) client.acks.abandon(packetId)

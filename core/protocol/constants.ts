@@ -25,3 +25,8 @@ export type QoS = 0 | 1 | 2
 
 /** A remaining length has at most four bytes (2.1.4). */
 export const remainingLengthMax = 268_435_455
+
+/** The broker sends it to acknowledge a publish, or a step of one. */
+export function isOutboundAck(type: number): boolean {
+  return type === PacketType.Puback || type === PacketType.Pubrec || type === PacketType.Pubcomp
+}

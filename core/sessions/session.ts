@@ -5,6 +5,7 @@ import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscriber, Subscription } from '../routing/subscription.ts'
+import { fillSlot } from './fill-slot.ts'
 import { MessageQueue, type Waiting } from './message-queue.ts'
 import { type Line, PublisherBrake } from './publisher-brake.ts'
 import type { AppendTarget, Claim, SessionKey } from './session-store.ts'
@@ -137,7 +138,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (client === null || window === null) {
       this.broker.drop(this.clientId, message, 'offline')
     } else if (window.hasRoom && !client.outbox.blocked && (this.queue === null || this.queue.length === 0)) {
-      this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
+      this.transmit(fillSlot(window.open(), message, qos, retain, identifiers, group), false)
     } else {
       this.#enqueue({ message: message.own(), qos, retain, identifiers, group })
     }
@@ -162,7 +163,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
       backlog?.appended()
       return { clientId, qos, retain, identifiers, group, packetId: 0, epoch }
     }
-    const { packetId } = fill(window.open(), message, qos, retain, identifiers, group)
+    const { packetId } = fillSlot(window.open(), message, qos, retain, identifiers, group)
     return { clientId, qos, retain, identifiers, group, packetId, epoch }
   }
 
@@ -253,7 +254,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (queue !== null) {
       while (queue.length > 0 && window.hasRoom && !client.outbox.blocked) {
         const { message, qos, retain, identifiers, group } = queue.shift()!
-        this.transmit(fill(window.open(), message, qos, retain, identifiers, group), false)
+        this.transmit(fillSlot(window.open(), message, qos, retain, identifiers, group), false)
       }
     }
     this.backlog?.pump()
@@ -360,20 +361,4 @@ function receivedOf(stored: readonly number[], known: ReadonlyMap<number, Receiv
   for (const id of stored) received.set(id, known?.get(id) ?? 0)
   for (const [id, answer] of known ?? []) if (answer === 'pending') received.set(id, answer)
   return received.size > 0 ? received : null
-}
-
-export function fill(
-  slot: Inflight,
-  message: Message,
-  qos: QoS,
-  retain: boolean,
-  identifiers: readonly number[] | null,
-  group: string | null,
-): Inflight {
-  slot.message = message.own()
-  slot.qos = qos
-  slot.retain = retain
-  slot.identifiers = identifiers
-  slot.group = group
-  return slot
 }

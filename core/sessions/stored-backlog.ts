@@ -1,7 +1,7 @@
 import type { Message } from '../messages/message.ts'
+import { fillSlot } from './fill-slot.ts'
 import { queuedBytes } from './message-queue.ts'
 import type { Session } from './session.ts'
-import { fill } from './session.ts'
 import type { Claim, QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
 
@@ -219,7 +219,7 @@ export class StoredBacklog {
         })
       return
     }
-    const slot = fill(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    const slot = fillSlot(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     const { packetId } = slot
     const done = sessions.send(session, entry.position, packetId)
     if (done === undefined) session.transmit(slot, false)
@@ -241,7 +241,7 @@ export class StoredBacklog {
       session.broker.drop(session.clientId, entry.message, 'notAuthorized')
       return
     }
-    const slot = fill(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    const slot = fillSlot(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
       session.client!.sender.pubrel(entry.packetId)
