@@ -35,8 +35,8 @@ export class Line extends Duplex {
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
     const pass = (): void => {
       const other = this.#other!
-      // Who is gone reads nothing; the writer will hear of it by its end.
-      if (other.destroyed || other.push(chunk)) done()
+      // Who is gone takes nothing more; the writer hears of it by the end.
+      if (!other.destroyed && other.push(chunk)) done()
       else other.#wanted = done
     }
     if (this.#held) this.#waiting = pass
@@ -56,9 +56,6 @@ export class Line extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     const other = this.#other!
-    const wanted = this.#wanted
-    this.#wanted = null
-    wanted?.()
     // Behind the last bytes, as a socket's end comes.
     process.nextTick(() => {
       if (!other.destroyed) other.push(null)
