@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises'
 import { OperatorError } from '../errors.ts'
 import type { RunningBroker } from '../running-broker.ts'
 import type { Timer } from '../time/clock.ts'
 import type { ResolvedConfig } from './config.ts'
+import { stampOf } from './file-stamp.ts'
 
 /** Keeps a running broker as its config says: read again when asked to, and when its file has changed. */
 export class LiveConfig {
@@ -70,14 +70,5 @@ export class LiveConfig {
       const text = error instanceof OperatorError ? error.problems.join('; ') : (error as Error).message
       log.error({ err: error }, `the config was read again and is not taken up, so nothing has changed: ${text}`)
     }
-  }
-}
-
-async function stampOf(path: string): Promise<string> {
-  try {
-    const { mtimeMs, size, ino } = await stat(path)
-    return `${mtimeMs} ${size} ${ino}`
-  } catch {
-    return 'gone'
   }
 }

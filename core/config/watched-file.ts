@@ -1,7 +1,8 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { OperatorError } from '../errors.ts'
 import type { Clock, Timer } from '../time/clock.ts'
+import { stampOf } from './file-stamp.ts'
 
 export interface WatchedFileOptions {
   /** The option that names it, for messages: `authFile.path`. */
@@ -71,15 +72,6 @@ export class WatchedFile {
       throw new OperatorError('ERR_FILE', `${this.#options.option}: ${whyUnreadable(this.path, cause as NodeJS.ErrnoException)}`, { cause })
     }
     this.#options.take(text, this.path)
-  }
-}
-
-async function stampOf(path: string): Promise<string> {
-  try {
-    const { mtimeMs, ctimeMs, size, ino } = await stat(path)
-    return `${mtimeMs} ${ctimeMs} ${size} ${ino}`
-  } catch {
-    return 'gone'
   }
 }
 

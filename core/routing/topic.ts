@@ -68,6 +68,12 @@ export function topicLevels(topic: string): number {
   return levels
 }
 
+/** Why a rule on messages cannot have this filter; null where it can. Shared subscriptions are no filter there. */
+export function ruleFilterFault(filter: string): string | null {
+  if (isPlainFilter(filter) && !filter.startsWith('$share/')) return null
+  return `${JSON.stringify(filter)} is no topic filter; wildcards stand alone in their level, # only in the last`
+}
+
 /** The broker's own: clients cannot publish here, nor can their wills. */
 export function isReservedTopic(topic: string): boolean {
   return topic.charCodeAt(0) === dollar && (topic.startsWith('$SYS/') || topic === '$SYS' || topic.startsWith('$share/'))

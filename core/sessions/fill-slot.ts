@@ -2,6 +2,7 @@ import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Inflight } from './window.ts'
 
+/** Puts what is sent into a slot of the window, and returns the slot. */
 export function fillSlot(
   slot: Inflight,
   message: Message,

@@ -1,5 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
+import { stampOf } from '../config/file-stamp.ts'
 import { OperatorError } from '../errors.ts'
 
 /** A file that a TLS option names. */
@@ -20,16 +21,6 @@ export async function readNamed(option: string, name: string, folder: string): P
     return { option, path, stamp, bytes: await readFile(path) }
   } catch (cause) {
     throw new OperatorError('ERR_TLS_FILE', `${option}: ${whyUnreadable(path, cause as NodeJS.ErrnoException)}`, { cause })
-  }
-}
-
-/** Which file lies at a path: a mounted secret changes by a link, a copy by its content, so whatever can differ is in it. */
-export async function stampOf(path: string): Promise<string> {
-  try {
-    const { mtimeMs, ctimeMs, size, ino } = await stat(path)
-    return `${mtimeMs} ${ctimeMs} ${size} ${ino}`
-  } catch {
-    return 'gone'
   }
 }
 

@@ -6,6 +6,7 @@ import {
   type TlsOptions as ServerOptions,
   type TLSSocket,
 } from 'node:tls'
+import { stampOf } from '../config/file-stamp.ts'
 import type { PeerCertificate } from '../connection/transport.ts'
 import { OperatorError } from '../errors.ts'
 import type { Log } from '../log.ts'
@@ -15,7 +16,7 @@ import { isIssuedBy, readCas } from './client-cas.ts'
 import { type Identity, nameOf, readIdentity } from './identity.ts'
 import type { TlsOptions } from './options.ts'
 import { peerCertificateOf } from './peer-certificate.ts'
-import { type NamedFile, readNamed, stampOf } from './pem-files.ts'
+import { type NamedFile, readNamed } from './pem-files.ts'
 
 /** What TLS contexts need of the broker. */
 export interface TlsSurroundings {

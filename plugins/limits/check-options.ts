@@ -1,6 +1,6 @@
 import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { isPlainFilter } from '../../core/routing/topic.ts'
+import { ruleFilterFault } from '../../core/routing/topic.ts'
 import type { limitsOptions } from './options.ts'
 
 /** What no schema can say: options that mean nothing by themselves, or contradict each other. */
@@ -17,7 +17,7 @@ export function checkLimits(options: OptionsOf<typeof limitsOptions>): void {
       problems.push(`limits.${burst}: means nothing without limits.${rate}; set that too, or leave it out`)
   }
   for (const [index, { filter }] of options.topicRates.entries()) {
-    if (!isPlainFilter(filter) || filter.startsWith('$share/'))
+    if (ruleFilterFault(filter) !== null)
       problems.push(`limits.topicRates[${index}].filter: ${JSON.stringify(filter)} is not a topic filter; write one as in "sensors/#"`)
   }
   const { memory } = options

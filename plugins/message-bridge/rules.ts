@@ -2,7 +2,7 @@ import type { BridgeTarget } from '../../core/bridging/bridge-target.ts'
 import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { isPlainFilter, matches } from '../../core/routing/topic.ts'
+import { matches, ruleFilterFault } from '../../core/routing/topic.ts'
 import { TopicTemplate } from '../../core/routing/topic-template.ts'
 import type { messageBridgeOptions } from './options.ts'
 
@@ -38,8 +38,9 @@ export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[]
     const at = `messageBridge.topics[${index}]`
     // Defaults within alternatives are not filled in by the check.
     const rule = { ...plainRule, ...(typeof given === 'string' ? { filter: given } : given) }
-    if (!isPlainFilter(rule.filter) || rule.filter.startsWith('$share/')) {
-      problems.push(`${at}: ${JSON.stringify(rule.filter)} is no topic filter; wildcards stand alone in their level, # only in the last`)
+    const wrongFilter = ruleFilterFault(rule.filter)
+    if (wrongFilter !== null) {
+      problems.push(`${at}: ${wrongFilter}`)
       return null
     }
     const template = (name: 'to' | 'key'): TopicTemplate | null => {

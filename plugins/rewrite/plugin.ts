@@ -4,7 +4,7 @@ import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { ByTopic } from '../../core/routing/by-topic.ts'
-import { isPlainFilter, isReservedTopic, isTopicName } from '../../core/routing/topic.ts'
+import { isReservedTopic, isTopicName, ruleFilterFault } from '../../core/routing/topic.ts'
 import { TopicTemplate } from '../../core/routing/topic-template.ts'
 import { rewriteOptions } from './options.ts'
 
@@ -54,8 +54,9 @@ function readRules(given: OptionsOf<typeof rewriteOptions>['rules']): Rule[] {
   const rules: Rule[] = []
   for (const [index, { filter, to }] of given.entries()) {
     const at = `rewrite.rules[${index}]`
-    if (!isPlainFilter(filter) || filter.startsWith('$share/')) {
-      problems.push(`${at}.filter: ${JSON.stringify(filter)} is no topic filter; wildcards stand alone in their level, # only in the last`)
+    const wrongFilter = ruleFilterFault(filter)
+    if (wrongFilter !== null) {
+      problems.push(`${at}.filter: ${wrongFilter}`)
       continue
     }
     try {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { isPlainFilter, isReservedTopic } from '../../core/routing/topic.ts'
+import { isReservedTopic, ruleFilterFault } from '../../core/routing/topic.ts'
 import { TopicTemplate } from '../../core/routing/topic-template.ts'
 import type { schemaOptions } from './options.ts'
 
@@ -27,8 +27,9 @@ export function readRules(given: readonly Given[], folder: string): SchemaRule[]
   const rules: SchemaRule[] = []
   for (const [index, { filter, schema, onInvalid, quarantine }] of given.entries()) {
     const at = `schema.rules[${index}]`
-    if (!isPlainFilter(filter) || filter.startsWith('$share/')) {
-      problems.push(`${at}.filter: ${JSON.stringify(filter)} is no topic filter; wildcards stand alone in their level, # only in the last`)
+    const wrongFilter = ruleFilterFault(filter)
+    if (wrongFilter !== null) {
+      problems.push(`${at}.filter: ${wrongFilter}`)
       continue
     }
     try {

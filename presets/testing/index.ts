@@ -7,6 +7,7 @@ import { ManualClock } from '../../core/time/manual-clock.ts'
 import { type Config, createBroker } from '../index.ts'
 import { Line } from './line.ts'
 import { Received, type ReceivedMessage } from './received.ts'
+import { settled } from './settled.ts'
 import { TestStore } from './test-store.ts'
 
 export type { ReceivedMessage } from './received.ts'
@@ -128,9 +129,4 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
     stop: () => running.stop(),
     [Symbol.asyncDispose]: () => running.stop(),
   }
-}
-
-/** Lets everything that is on its way in memory arrive: streams, immediates and promises take turns a few times. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await new Promise(resolve => setImmediate(resolve))
 }
