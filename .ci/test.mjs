@@ -1,4 +1,4 @@
-// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, Java and Maven for Kafka), then runs them.
+// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, strace, Java and Maven for Kafka), then runs them.
 import { spawnSync } from 'node:child_process'
 
 const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
@@ -9,6 +9,7 @@ const needed = {
   openssl: 'openssl',
   chromium: 'chromium',
   'redis-server': 'redis-server',
+  strace: 'strace',
   java: 'openjdk-17-jre-headless',
   mvn: 'maven',
 }

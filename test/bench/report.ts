@@ -67,7 +67,13 @@ export function writeReport(scenarios: readonly Scenario[], brokers: readonly Br
 }
 
 /** Puts what a bench has shown below the text of a page of docs/, where it says that a bench with these arguments writes on. */
-export function writeBelow(page: string, args: string, brokers: readonly BrokerKind[], rounds: number, tables: string): void {
+export function writeBelow(
+  page: string,
+  args: string,
+  brokers: readonly Pick<BrokerKind, 'name' | 'version'>[],
+  rounds: number,
+  tables: string,
+): void {
   const file = fileURLToPath(new URL(`../../docs/${page}`, import.meta.url))
   const marker = `<!-- what follows is written by npm run bench -- ${args} -->`
   const text = readFileSync(file, 'utf8')

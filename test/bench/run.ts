@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runBridge } from './bridge/run.ts'
 import { type BrokerKind, brokerKinds, startBroker } from './brokers.ts'
+import { runDurable } from './durable/run.ts'
 import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
 import { runMqload } from './load/mqload.ts'
@@ -22,6 +23,7 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
   --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
 npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
 npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's
+npm run bench -- durable        what keeping costs: memory, disk and Redis beside mosquitto's file and aedes on Redis; --only away-one,pairs,kept,return
 npm run bench -- bridge         bridging to a real Kafka, beside kafkajs that sends the same by itself`
 
 const { values, positionals } = parseArgs({
@@ -43,6 +45,13 @@ else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
   else if (positionals[0] === 'bridge') await runBridge({ rounds: Number(values.rounds), write: values.write })
+  else if (positionals[0] === 'durable')
+    await runDurable({
+      only: values.only?.split(','),
+      brokers: values.brokers?.split(','),
+      rounds: Number(values.rounds),
+      write: values.write,
+    })
   else if (positionals[0] === 'transports')
     await runTransports({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
   else await compare()

@@ -11,8 +11,10 @@ export class Command {
   readonly #ended: Promise<number | null>
   #changed: () => void = () => {}
 
-  constructor(program: string, folder: string, args: readonly string[], env: Record<string, string> = {}) {
-    this.#child = spawn(process.execPath, [program, ...args], {
+  /** `under`: a command that runs it, as `prlimit` does, and leaves it its process id. */
+  constructor(program: string, folder: string, args: readonly string[], env: Record<string, string> = {}, under: readonly string[] = []) {
+    const [command, ...rest] = [...under, process.execPath, program, ...args]
+    this.#child = spawn(command!, rest, {
       cwd: folder,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -61,6 +63,10 @@ export class Command {
   async ready(): Promise<number> {
     await this.line(/ready: mqttx-broker/)
     return Number((await this.line(/listening on .*:(\d+)/))[1])
+  }
+
+  get pid(): number {
+    return this.#child.pid!
   }
 
   signal(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' | 'SIGHUP'): void {

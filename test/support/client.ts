@@ -155,13 +155,13 @@ export class TestClient {
     return packet
   }
 
-  /** The next packet of a type; packets of other types before it are passed over. */
-  async next<P extends Packet = Packet>(type: P['type']): Promise<P> {
+  /** The next packet of a type, or of any; packets of other types before it are passed over. */
+  async next<P extends Packet = Packet>(type?: P['type']): Promise<P> {
     for (;;) {
       while (this.#read < this.heard.length) {
         const packet = this.heard[this.#read]!
         this.#read += 1
-        if (packet.type === type) return packet as P
+        if (type === undefined || packet.type === type) return packet as P
       }
       if (this.isClosed) throw new Error(`closed while waiting for packet type ${type}; heard ${JSON.stringify(this.heard.at(-1))}`)
       await new Promise<void>(resolve => this.#waiting.push(resolve))

@@ -87,10 +87,6 @@ export class KafkaServer extends ServerProcess {
   /** Where one has to log in by a token, with TLS and a certificate of one's own. */
   tokenAddress = ''
 
-  get pid(): number {
-    return this.child!.pid!
-  }
-
   get address(): string {
     return `127.0.0.1:${this.port}`
   }

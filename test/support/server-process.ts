@@ -10,6 +10,11 @@ export abstract class ServerProcess {
     this.folder = folder
   }
 
+  /** While it runs. */
+  get pid(): number {
+    return this.child!.pid!
+  }
+
   /** It hangs: connections stay, nothing is answered. */
   freeze(): void {
     this.child!.kill('SIGSTOP')
