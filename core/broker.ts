@@ -12,7 +12,8 @@ import { toRefusal } from './handlers/refusal.ts'
 import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
-import { Message } from './messages/message.ts'
+import type { Message } from './messages/message.ts'
+import { publishOwn } from './messages/own-publish.ts'
 import type { Receipt } from './messages/receipt.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
@@ -21,7 +22,6 @@ import { ReasonCode } from './reason.ts'
 import { RepeatedErrors } from './repeated-errors.ts'
 import { Dispatcher, type Outcome } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
-import { isTopicName } from './routing/topic.ts'
 import { Services } from './services.ts'
 import { Authority, type Whom } from './sessions/authority.ts'
 import { queueLimitsOf } from './sessions/queue-limits.ts'
@@ -36,6 +36,7 @@ import {
   StoreFullError,
 } from './sessions/session-store.ts'
 import { StoreTroubles } from './sessions/store-troubles.ts'
+import { SubscriberLookup } from './sessions/subscriber-lookup.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -78,6 +79,8 @@ export class Broker {
   readonly dispatcher: Dispatcher
   readonly wills: Wills
   readonly roster: SessionRoster
+  /** Set where durable subscribers are looked up before each message, in place of being known. */
+  lookup: SubscriberLookup | null
   readonly authority: Authority
   readonly attempts: AttemptGate
   readonly flusher: Flusher
@@ -166,6 +169,7 @@ export class Broker {
     this.dispatcher = new Dispatcher(this)
     this.wills = new Wills(this)
     this.roster = new SessionRoster(this)
+    this.lookup = null
     this.authority = new Authority(this)
     this.attempts = new AttemptGate(this)
     this.#clients = new Set()
@@ -259,6 +263,7 @@ export class Broker {
       },
       this.queueLimits,
     )
+    if (!this.settings.enableInnerCache) this.lookup = SubscriberLookup.on(this)
     await this.roster.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
@@ -298,6 +303,7 @@ export class Broker {
 
   /** Ends what has expired and sends the wills that are due. */
   sweep(): void {
+    this.lookup?.sweep()
     this.roster.departures.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
@@ -428,21 +434,8 @@ export class Broker {
   }
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
-  publish({ topic, payload, qos = 0, retain = false, properties }: ServerMessage): Promise<void> {
-    if (!isTopicName(topic)) return Promise.reject(new TypeError(`publish: ${JSON.stringify(topic)} is not a topic name`))
-    const message = new Message({
-      topic,
-      payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload),
-      qos,
-      retain,
-      properties,
-      origin: 'server',
-      clientId: '',
-      receivedAt: this.clock.now(),
-    })
-    const { receipt } = this.dispatch(message, null, null)
-    if (receipt === null) return Promise.resolve()
-    return new Promise((resolve, reject) => receipt.onSettled(error => (error === undefined ? resolve() : reject(error))))
+  publish(message: ServerMessage): Promise<void> {
+    return publishOwn(this, message)
   }
 
   /** A message did not reach a subscriber. */

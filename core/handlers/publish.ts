@@ -41,7 +41,8 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const message = messageOf(client, publish, topic)
   const refusal = metered ?? publishFault(broker, client, message)
   const { onPublish } = broker.hooks
-  if (refusal !== undefined || !onPublish.isUsed()) {
+  const { lookup } = broker
+  if (refusal !== undefined || (lookup === null && !onPublish.isUsed())) {
     if (client.lane.idle) {
       completePublish(client, message, packetId, qos, refusal)
       return null
@@ -55,13 +56,21 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   const { properties } = message
   const { changes } = broker.authority
   let returned = false
-  onPublish.callAsync(client, message, (_error, verdict) => {
+  const decided = (): void => {
     pending.decided = true
-    pending.verdict = verdict ?? changeFault(broker, topic, properties, message)
-    // Its rights may have been taken away while the verdict was awaited.
+    // Its rights may have been taken away while this was awaited.
     if (broker.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(broker, client, message)
-    message.qos = loweredQoS(qos, message.qos)
     if (returned) client.lane.drain()
+  }
+  onPublish.callAsync(client, message, (_error, verdict) => {
+    pending.verdict = verdict ?? changeFault(broker, topic, properties, message)
+    message.qos = loweredQoS(qos, message.qos)
+    if (lookup !== null && pending.verdict === undefined) {
+      message.own()
+      void lookup.before(client, message, decided)
+    } else {
+      decided()
+    }
   })
   returned = true
   if (pending.decided && client.lane.idle) {

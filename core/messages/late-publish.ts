@@ -19,13 +19,19 @@ export function publishLate(broker: Broker, publisher: Publisher, message: Messa
       settled?.()
       return
     }
-    // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
-    const { receipt } = broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
-    if (receipt === null) settled?.()
-    else
-      receipt.onSettled(error => {
-        if (error !== undefined && settled === undefined) broker.drop(clientId, message, 'storeFailed')
-        settled?.(error)
-      })
+    if (broker.lookup === null) route(broker, message, settled)
+    else void broker.lookup.before(publisher, message, () => route(broker, message, settled))
   })
+}
+
+function route(broker: Broker, message: Message, settled?: (error?: Error) => void): void {
+  const { clientId } = message
+  // The No Local subscriptions of its own client do not get it [MQTT-3.8.3-3].
+  const { receipt } = broker.dispatch(message, broker.roster.get(clientId) ?? null, null)
+  if (receipt === null) settled?.()
+  else
+    receipt.onSettled(error => {
+      if (error !== undefined && settled === undefined) broker.drop(clientId, message, 'storeFailed')
+      settled?.(error)
+    })
 }

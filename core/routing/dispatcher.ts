@@ -162,6 +162,18 @@ export class Dispatcher {
 
   /** What a member that is gone for good has left goes to the others of its group, or to nobody. */
   redistribute(from: string, left: Iterable<Waiting>): void {
+    const { lookup, troubles } = this.#broker
+    if (lookup === null) return this.#redistribute(from, left)
+    for (const waiting of left) {
+      const again = () => this.#redistribute(from, [waiting])
+      lookup.known(waiting.message.topic).then(again, error => {
+        troubles.say(error)
+        again()
+      })
+    }
+  }
+
+  #redistribute(from: string, left: Iterable<Waiting>): void {
     const broker = this.#broker
     for (const { message, group: key } of left) {
       const group = broker.router.groupOf(key!)

@@ -2,6 +2,7 @@ import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
 import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../routing/subscription.ts'
+import { matches, parseShare } from '../routing/topic.ts'
 import { Departures } from './departures.ts'
 import type { Waiting } from './message-queue.ts'
 import { Session } from './session.ts'
@@ -39,9 +40,46 @@ export class SessionRoster {
     for await (const subscriber of this.#broker.sessions.sessions()) this.found(subscriber)
   }
 
+  /**
+   * What the store says of the durable subscribers of a topic: those who are not connected here hold exactly that. Returns them.
+   */
+  refresh(topic: string, found: readonly StoredSubscriber[]): Session[] {
+    const absent: Session[] = []
+    const named = new Set<string>()
+    for (const subscriber of found) {
+      const { clientId, subscriptions, node = null, epoch = 0 } = subscriber
+      named.add(clientId)
+      const known = this.#sessions.get(clientId)
+      if (known?.client != null) this.changed({ clientId, epoch, node })
+      else if (known === undefined) this.#stored(clientId)
+      const session = this.#sessions.get(clientId)!
+      if (session.client !== null) continue
+      if (epoch >= session.epoch) session.moved(node, epoch)
+      const held = [...session.subscriptions.keys()].filter(filter => matches(parseShare(filter)?.filter ?? filter, topic))
+      const there = new Set(subscriptions.map(({ filter }) => filter))
+      for (const filter of held) if (!there.has(filter)) this.unsubscribe(session, filter)
+      for (const subscription of subscriptions) this.subscribe(session, subscription)
+      absent.push(session)
+    }
+    const { targets, groups } = this.#broker.router.route(topic)
+    const stale = [...targets, ...groups.flatMap(({ members }) => members)].map(({ subscriber }) => subscriber)
+    for (const session of new Set(stale)) {
+      if (session.client !== null || !session.durable || named.has(session.clientId)) continue
+      for (const filter of [...session.subscriptions.keys()]) {
+        if (matches(parseShare(filter)?.filter ?? filter, topic)) this.unsubscribe(session, filter)
+      }
+    }
+    return absent
+  }
+
+  /** A session that was looked up is needed no longer. */
+  pass(session: Session): void {
+    if (session.client === null && this.#sessions.get(session.clientId) === session) this.#forget(session)
+  }
+
   /** One stored session; where a connection has its client id by now, that one's session is the newer. */
   found({ clientId, subscriptions, node = null, epoch = 0 }: StoredSubscriber): void {
-    if (this.#sessions.has(clientId)) return
+    if (this.#broker.lookup !== null || this.#sessions.has(clientId)) return
     const session = this.#stored(clientId)
     session.moved(node, epoch)
     for (const subscription of subscriptions) this.subscribe(session, subscription)
@@ -87,6 +125,8 @@ export class SessionRoster {
       this.lose(session)
       session = this.#sessions.get(clientId)
     }
+    // Where it is looked up when it is needed, nothing is kept of it.
+    if (session === undefined && this.#broker.lookup !== null) return
     session ??= this.#stored(clientId)
     if (epoch < session.epoch) return
     if (node !== undefined) session.moved(node, epoch)

@@ -171,6 +171,11 @@ export interface SessionStore {
   trouble?(): Error | null
   /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
+  /**
+   * The sessions that have subscribed to a topic, each with its matching subscriptions only. Needed for `enableInnerCache: false`, where
+   * it is asked before each message; shows all subscriptions whose SUBACK has left, at any node.
+   */
+  subscribersOf?(topic: string): Promise<readonly StoredSubscriber[]>
   /** Becomes the owner of a session: ends any earlier owner and waits for its last writes. Gate: CONNACK. */
   claim(request: ClaimRequest): Claim | Promise<Claim>
   /**

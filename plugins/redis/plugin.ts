@@ -1,4 +1,3 @@
-import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { RedisBus } from './bus.ts'
 import { Held } from './held.ts'
@@ -18,9 +17,6 @@ export const redis = definePlugin({
   provides: ['sessions', 'retained', 'bus'],
   options: redisOptions,
   apply({ services, broker, clock, log }, options) {
-    if (!broker.settings.enableInnerCache) {
-      throw new OperatorError('ERR_CONFIG', 'enableInnerCache: false, which looks subscribers up in Redis, is not there yet; leave it true')
-    }
     const link = new Link(options, log)
     const lanes = new Lanes(link, new Keys(options), clock, options)
     const sessions = new RedisSessions(lanes, clock, log, broker.settings.brokerId)

@@ -28,6 +28,7 @@ import { Expiry } from './expiry.ts'
 import { type EndedFields, Graves } from './graves.ts'
 import type { Lanes } from './lanes.ts'
 import { Loader } from './loader.ts'
+import { Lookup } from './lookup.ts'
 import { type Note, readNotes } from './notes.ts'
 import { decodeSubscription, encodeSubscription, FilterIndex } from './subscriptions.ts'
 import { nothing, type Rows, Writes } from './writes.ts'
@@ -60,6 +61,7 @@ export class RedisSessions implements SessionStore {
   readonly #clock: Clock
   readonly #log: Log
   readonly #index: FilterIndex
+  readonly #lookup: Lookup
   readonly #graves: Graves
   readonly #appender: Appender
   readonly #loader: Loader
@@ -91,6 +93,7 @@ export class RedisSessions implements SessionStore {
     this.writes = new Writes(lanes)
     this.bodies = new Bodies(this.writes, log)
     this.#index = new FilterIndex(this.writes)
+    this.#lookup = new Lookup(this.writes)
     const dropped: SessionStoreEvents['dropped'] = (clientId, message, reason) => this.#events.dropped(clientId, message, reason)
     this.#graves = new Graves(this.writes, this.bodies, this.#index, dropped)
     this.#appender = new Appender(this.writes, this.bodies, {
@@ -384,6 +387,11 @@ export class RedisSessions implements SessionStore {
     const done = publishing.then(write)
     this.#appender.follows({ session, packetId }, done)
     return done
+  }
+
+  subscribersOf(topic: string): Promise<StoredSubscriber[]> {
+    const trouble = this.trouble()
+    return trouble === null ? this.#lookup.subscribersOf(topic) : Promise.reject(trouble)
   }
 
   async subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {

@@ -1,5 +1,6 @@
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
+import { parseShare } from '../../core/routing/topic.ts'
 import type { Writes } from './writes.ts'
 
 /** A subscription's options in one short text; the filter is the name of its field. */
@@ -20,6 +21,12 @@ export function decodeSubscription(filter: string, text: string): Subscription {
   }
 }
 
+/** A subscriber of a filter as the index names it: its client id, behind the group where it is a member of one (neither can hold a NUL). */
+function fieldOf(clientId: string, filter: string): { readonly bare: string; readonly field: string } {
+  const share = parseShare(filter)
+  return share === null ? { bare: filter, field: clientId } : { bare: share.filter, field: `\0${share.group}\0${clientId}` }
+}
+
 /** The durable subscribers of each filter, beside the sessions' own records: what is looked up where no subscriptions are kept in memory. */
 export class FilterIndex {
   readonly #writes: Writes
@@ -31,10 +38,13 @@ export class FilterIndex {
   async add(clientId: string, subscriptions: readonly Subscription[]): Promise<void> {
     const { keys } = this.#writes.lanes
     await Promise.all(
-      subscriptions.flatMap(subscription => [
-        this.#writes.command('hset', keys.subscribers(subscription.filter), [clientId, encodeSubscription(subscription)]),
-        this.#writes.command('sadd', keys.filters(subscription.filter), [subscription.filter]),
-      ]),
+      subscriptions.flatMap(subscription => {
+        const { bare, field } = fieldOf(clientId, subscription.filter)
+        return [
+          this.#writes.command('hset', keys.subscribers(bare), [field, encodeSubscription(subscription)]),
+          this.#writes.command('sadd', keys.filters(bare), [bare]),
+        ]
+      }),
     )
   }
 
@@ -45,14 +55,12 @@ export class FilterIndex {
   async #removeOne(clientId: string, filter: string): Promise<void> {
     const { lanes } = this.#writes
     const { keys } = lanes
-    const subscribers = keys.subscribers(filter)
-    const [, left] = await Promise.all([
-      this.#writes.command('hdel', subscribers, [clientId]),
-      this.#writes.command('hlen', subscribers, []),
-    ])
+    const { bare, field } = fieldOf(clientId, filter)
+    const subscribers = keys.subscribers(bare)
+    const [, left] = await Promise.all([this.#writes.command('hdel', subscribers, [field]), this.#writes.command('hlen', subscribers, [])])
     if (left !== 0) return
-    await this.#writes.command('srem', keys.filters(filter), [filter])
+    await this.#writes.command('srem', keys.filters(bare), [bare])
     // Somebody else may have subscribed to it meanwhile, and his SADD come before our SREM.
-    if ((await this.#writes.command('exists', subscribers, [])) !== 0) await this.#writes.command('sadd', keys.filters(filter), [filter])
+    if ((await this.#writes.command('exists', subscribers, [])) !== 0) await this.#writes.command('sadd', keys.filters(bare), [bare])
   }
 }

@@ -97,6 +97,22 @@ const aedes: BrokerKind = {
   command: port => [process.execPath, path.join(here, 'aedes-broker.mjs'), String(port)],
 }
 
+/** Another checkout of this broker, built, for the same work in the same run. */
+export function besideKind(folder: string): BrokerKind {
+  const program = path.resolve(folder, 'dist/presets/bin.js')
+  return {
+    name: 'the other checkout',
+    version: () =>
+      existsSync(program)
+        ? (JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as { version: string }).version
+        : undefined,
+    command: port => {
+      const [node, , ...rest] = ours.command(port)
+      return [node!, program, ...rest]
+    },
+  }
+}
+
 export const brokerKinds: readonly BrokerKind[] = [ours, secured, watched, mosquitto, aedes]
 
 function mosquittoBinary(): string | undefined {

@@ -3,7 +3,7 @@ import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runBridge } from './bridge/run.ts'
-import { type BrokerKind, brokerKinds, startBroker } from './brokers.ts'
+import { type BrokerKind, besideKind, brokerKinds, startBroker } from './brokers.ts'
 import { runDurable } from './durable/run.ts'
 import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
@@ -18,6 +18,7 @@ import { cpuSeconds, memory } from './usage.ts'
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
   --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity and +metrics only if they are named
+  --beside DIR      another checkout of this broker too, which has to be built: what a change has cost
   --rounds N        alternating runs of each; medians are printed (default 5)
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
   options: {
     only: { type: 'string' },
     brokers: { type: 'string' },
+    beside: { type: 'string' },
     rounds: { type: 'string', default: '5' },
     load: { type: 'string', default: 'own' },
     write: { type: 'boolean', default: false },
@@ -60,6 +62,7 @@ else {
 async function compare(): Promise<void> {
   const wanted = values.brokers?.split(',')
   const kinds = brokerKinds.filter(({ name, optional }) => (wanted === undefined ? optional !== true : wanted.includes(name)))
+  if (values.beside !== undefined) kinds.push(besideKind(values.beside))
   const installed = kinds.filter(kind => kind.version() !== undefined)
   for (const kind of kinds) if (!installed.includes(kind)) console.error(`${kind.name} is not installed, so it is left out`)
   console.error(installed.map(kind => `${kind.name} ${kind.version()}`).join(', '), `· Node ${process.version} · ${cpus()[0]?.model}`)
