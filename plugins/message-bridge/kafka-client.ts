@@ -4,6 +4,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { clientTls, readConfigured } from '../../core/tls/client-tls.ts'
 import { loadCodec } from './kafka-codecs.ts'
+import { kafkaSocket } from './kafka-socket.ts'
 import type { BridgeOptions } from './rules.ts'
 
 // Set on the client too: what refreshes metadata behind a failed send looks there only. Longer waits are the lane's, so that it can stop.
@@ -21,6 +22,7 @@ export async function createKafka(options: BridgeOptions, folder: string, log: L
     authenticationTimeout: options.requestTimeout,
     requestTimeout: options.requestTimeout,
     enforceRequestTimeout: true,
+    socketFactory: kafkaSocket,
     retry,
     // What matters of it is said in our own words; the rest is for whoever looks for it.
     logCreator:

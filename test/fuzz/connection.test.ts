@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { randomFrom } from '../fault/faults.ts'
+import { Arena, faultsIn } from './arena.ts'
+import { readCorpus } from './corpus.ts'
+import { Maker } from './make.ts'
+import { parseScript, scriptText } from './script.ts'
+
+// `npm run fuzz` does the same for as long as it is given, and keeps what it finds.
+
+describe('a client, or three of them, that says whatever it likes', () => {
+  const arenas: Record<string, Arena> = {}
+  beforeAll(async () => {
+    for (const name of ['plain', 'guarded'] as const) arenas[name] = await Arena.open(name)
+  })
+  afterAll(async () => {
+    for (const arena of Object.values(arenas)) await arena.close()
+  })
+
+  test('harms nobody but itself: every script of the corpus', async () => {
+    const corpus = readCorpus()
+    expect(corpus.length).toBeGreaterThan(50)
+    for (const { name, script } of corpus)
+      expect({ name, ...(await arenas[script.broker]!.run(script)) }).toMatchObject({ name, faults: [] })
+  }, 60_000)
+
+  test('harms nobody but itself: scripts made of those', async () => {
+    const corpus = readCorpus()
+    const maker = new Maker(randomFrom(20_261_128))
+    for (let i = 0; i < 400; i++) {
+      const script = maker.script(corpus)
+      const { faults } = await arenas[script.broker]!.run(script)
+      expect(faults, scriptText(script)).toEqual([])
+    }
+  }, 60_000)
+})
+
+test('a script is the same in its file', () => {
+  const maker = new Maker(randomFrom(1))
+  for (let i = 0; i < 50; i++) {
+    const text = scriptText(maker.script([]))
+    expect(scriptText(parseScript(text))).toBe(text)
+  }
+})
+
+describe('what the broker says is judged:', () => {
+  const connect = Buffer.from('100c00044d5154540402000000 00'.replaceAll(' ', ''), 'hex')
+
+  test.each([
+    ['a CONNACK', '20020000', []],
+    ['what is no packet', '20020000ff', [/is no MQTT 4/]],
+    ['half a packet', '200200', [/broke off in the middle/]],
+    ['something before the CONNACK', 'd000', [/is of type 13/]],
+    ['an acknowledgement of what nobody sent', '2002000040020007', [/an answer of type 4 to 7/]],
+  ])('%s', (_what, said, faults) => {
+    const found = faultsIn({ sent: [connect], heard: [Buffer.from(said, 'hex')], dropped: false, held: false })
+    expect(found).toHaveLength(faults.length)
+    for (const [i, fault] of faults.entries()) expect(found[i]).toMatch(fault)
+  })
+})
