@@ -71,6 +71,9 @@ export function explain(error: KafkaError): string {
     case 'NOT_ENOUGH_REPLICAS_AFTER_APPEND':
       return "too few replicas are in sync for the topic's min.insync.replicas; start the others"
   }
+  if (message.includes('not Kafka: ')) {
+    return `what answers there does not speak Kafka (${message}): this port may want TLS (messageBridge.ssl); if not, correct messageBridge.brokers`
+  }
   if (/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/.test(message)) {
     return `nothing answers there (${message}); start Kafka, or correct messageBridge.brokers`
   }

@@ -60,8 +60,7 @@ class Frames {
       if (this.#lengthBytes < 4) continue
       this.#lengthBytes = 0
       const length = this.#length.readInt32BE()
-      if (length < 0 || length > answerBytesMax)
-        throw new Error(`the server announces an answer of ${length} bytes, which is none of Kafka's`)
+      if (length < 0 || length > answerBytesMax) throw new Error(`not Kafka: an answer of ${length} bytes is announced`)
       this.#left = length
     }
   }
