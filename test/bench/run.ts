@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { runBridge } from './bridge/run.ts'
 import { type BrokerKind, besideKind, brokerKinds, startBroker } from './brokers.ts'
+import { runCluster } from './cluster/run.ts'
 import { runDurable } from './durable/run.ts'
 import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
@@ -25,6 +26,7 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
 npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
 npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's
 npm run bench -- durable        what keeping costs: memory, disk and Redis beside mosquitto's file and aedes on Redis; --only away-one,pairs,kept,return
+npm run bench -- cluster        several brokers as one: pairs across nodes, growth with nodes and filters, how soon the others know
 npm run bench -- bridge         bridging to a real Kafka, beside kafkajs that sends the same by itself`
 
 const { values, positionals } = parseArgs({
@@ -46,6 +48,8 @@ else if (values.list) for (const { id, title } of scenarios) console.log(`${id.p
 else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
+  else if (positionals[0] === 'cluster')
+    await runCluster({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
   else if (positionals[0] === 'bridge') await runBridge({ rounds: Number(values.rounds), write: values.write })
   else if (positionals[0] === 'durable')
     await runDurable({

@@ -38,7 +38,7 @@ export class Load implements Listener {
   async open(): Promise<void> {
     const { kind, publishers, subscribers } = this.#workload
     if (kind === 'connect' || kind === 'takeOver' || kind === 'retained') return
-    const subscribing = await this.#connectMany('sub', subscribers)
+    const subscribing = await this.#connectMany('sub', subscribers, this.#workload.subscriberPort)
     const { qos } = this.#workload
     await Promise.all(subscribing.map((connection, i) => this.#subscribe(connection, i, qos)))
     const publishing = await this.#connectMany('pub', publishers)
@@ -69,13 +69,13 @@ export class Load implements Listener {
     }
   }
 
-  async #connectMany(name: string, count: number): Promise<Connection[]> {
+  async #connectMany(name: string, count: number, port = this.#port): Promise<Connection[]> {
     const opened: Connection[] = []
     let next = 0
     const one = async (): Promise<void> => {
       while (next < count) {
         const i = next++
-        const connection = new Connection(this.#port, i, this, sourceAddress(this.#connections.length))
+        const connection = new Connection(port, i, this, sourceAddress(this.#connections.length))
         this.#connections.push(connection)
         opened[i] = connection
         await connection.connect(packets.connect(`bench-${name}-${i}`, this.#workload.cleanSession))

@@ -17,6 +17,8 @@ export interface Workload {
   cleanSession: boolean
   /** Filters of each subscriber of a `wildcards` load. */
   filters?: number
+  /** Where subscribers connect, if elsewhere than publishers: another node of a cluster. */
+  subscriberPort?: number
   /** Client ids that the connections of a `takeOver` load share. */
   clientIds?: number
 }
