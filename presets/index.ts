@@ -52,6 +52,7 @@ export {
 } from '../core/bridging/bridge-target.ts'
 export type { DurableQueue, QueuedRow, Queues } from '../core/bridging/queues.ts'
 export type { Broker, ServerMessage } from '../core/broker.ts'
+export type { Bus, BusEvents, BusTerms, Node } from '../core/cluster/bus.ts'
 export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
 export type { Meter } from '../core/connection/meter.ts'

@@ -48,7 +48,9 @@ export async function planPlugins(input: PlanInput): Promise<Plan> {
   let candidates = candidatesOf(input, entries, index => `preset ${chosen.name}[${index}]`, false, plan)
   candidates = insertNamed(candidates, input)
   const own = await ownPlugins(input, plan)
-  candidates = withoutReplaced([...candidates, ...own])
+  // Who owns a service comes before those who may ask for it.
+  const owners = own.filter(({ provides }) => provides.length > 0)
+  candidates = withoutReplaced([...owners, ...candidates, ...own.filter(candidate => !owners.includes(candidate))])
   if (testMode) candidates = inTestMode(candidates, input, plan)
   for (const candidate of candidates) resolve(candidate, input, plan)
   checkSectionsThatAreOff(input, candidates, plan)

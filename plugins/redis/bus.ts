@@ -133,7 +133,6 @@ export class RedisBus implements Bus {
     this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => {
       for (const table of this.#tables) this.#keep(table).catch(() => {})
     })
-    this.#openInbox()
     if (this.#running) this.#begin()
   }
 
@@ -144,6 +143,7 @@ export class RedisBus implements Bus {
 
   #begin(): void {
     if (this.#reader !== null) return
+    this.#openInbox()
     for (const node of this.#members!.nodes) this.#arrived(node)
     if (this.#dead !== null) this.#inherit(this.#dead)
     this.#dead = null

@@ -37,7 +37,7 @@ test('lays a section over the options of the preset, key by key', async () => {
 test('gives a service to the owner that is named, in place of the preset’s', async () => {
   expect(await names({ redis: { url: 'redis://cache:6379' } })).toEqual(['log', 'redis', 'retain', 'socket'])
   const own = definePlugin({ name: 'mine', provides: ['sessions', 'retained'], apply() {} })
-  expect(await names({ plugins: [own()] })).toEqual(['log', 'retain', 'socket', 'mine'])
+  expect(await names({ plugins: [own()] })).toEqual(['mine', 'log', 'retain', 'socket'])
 })
 
 test('names both owners of one service, and the cure', async () => {

@@ -12,7 +12,8 @@ const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs
 /** The TypeScript blocks of all pages; one that exports a plugin has the file name that others import it by. */
 const blocks = pages.flatMap(page =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)].map(([, code], i) => {
-    const plugin = /^export const (\w+) = definePlugin/m.exec(code!)?.[1]
+    const plugin =
+      /^export const (\w+) = definePlugin/m.exec(code!)?.[1] ?? /^export default definePlugin\(\{\n {2}name: '(\w+)'/m.exec(code!)?.[1]
     const file = plugin?.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`) ?? `${page.replaceAll(/\W/g, '-')}-${i}`
     return { page, code: code!, file: `${file}.ts` }
   }),

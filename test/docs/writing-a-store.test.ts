@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +6,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { MemorySessions } from '../../plugins/memory/sessions.ts'
 import { folderWith } from '../config/folder.ts'
 import { startBroker } from '../support/broker.ts'
+import { proveUnderNodeTest } from './stranger.ts'
 
 // Goal: the store that docs/writing-a-store.md shows is one, proven as the page says, by a stranger's test runner on the
 // package as it is installed.
@@ -16,14 +16,7 @@ const page = await readFile(join(root, 'docs', 'writing-a-store.md'), 'utf8')
 const [store, proof] = [...page.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code!)
 
 test('its store passes the contract under node:test, and one that forgets to write to the disk does not', async () => {
-  const prove = async (code: string) => {
-    const folder = await folderWith({ 'package.json': '{ "type": "module" }', 'file-retained.ts': code, 'proof.test.ts': proof! })
-    const alias = { 'mqttx-broker/contracts': join(root, 'test/contracts/suite/index.ts'), 'mqttx-broker': join(root, 'presets/index.ts') }
-    const env = { ...process.env, JITI_ALIAS: JSON.stringify(alias) }
-    const register = join(root, 'node_modules/jiti/lib/jiti-register.mjs')
-    const args = ['--import', register, '--test', '--test-reporter', 'tap', join(folder, 'proof.test.ts')]
-    return spawnSync(process.execPath, args, { encoding: 'utf8', env })
-  }
+  const prove = (code: string) => proveUnderNodeTest({ 'file-retained.ts': code, 'proof.test.ts': proof! })
   const { status, stdout } = await prove(store!)
   expect(stdout).toMatch(/^# tests [1-9]/m)
   expect({ status, failed: stdout.match(/not ok .*/g) }).toEqual({ status: 0, failed: null })
