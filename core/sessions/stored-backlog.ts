@@ -1,6 +1,7 @@
 import type { Message } from '../messages/message.ts'
 import { fillSlot } from './fill-slot.ts'
 import { queuedBytes } from './message-queue.ts'
+import { inSendOrder } from './send-order.ts'
 import type { Session } from './session.ts'
 import type { Claim, QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
@@ -168,10 +169,12 @@ export class StoredBacklog {
     // What was in flight goes first, though a message that another node appended may stand before it: a new message must not
     // get one of its identifiers.
     let end = entries.length
-    for (const [i, entry] of entries.entries()) {
-      if (entry.packetId === 0) continue
-      if (i > end || !this.#room) end = Math.min(end, i)
-      if (entry.released || i < end) this.#again(entry) // [MQTT-3.3.4-10]
+    const inFlight = entries.filter(({ packetId }) => packetId !== 0)
+    for (const entry of inSendOrder(inFlight, this.#session.broker.settings.mqtt.inflightMax)) {
+      // What has no room stays where it is, and so does all that was sent after it.
+      const isHeld = end < entries.length || !this.#room
+      if (isHeld) end = Math.min(end, entries.indexOf(entry))
+      if (entry.released || !isHeld) this.#again(entry) // [MQTT-3.3.4-10]
     }
     for (let i = 0; i < end; i++) {
       const entry = entries[i]!

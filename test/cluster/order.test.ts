@@ -75,3 +75,30 @@ test('a client that comes again before its node hears of the others gets in when
   await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await again
 })
+
+test('what two nodes have put into one queue at the same time is sent again in the order in which it was sent first', async () => {
+  const { nodes } = await startOnRedis(2, { mqtt: { inflightMax: 1000 } })
+  const [a, b] = [nodes[0]!, nodes[1]!]
+  const options = { clientId: 'reader', cleanStart: false, properties: { sessionExpiry: 3600, receiveMaximum: 1000 } }
+  const reader = await b.connect(options)
+  await reader.subscribe('t/#', 1)
+  await eventually(() => a.broker.router.route('t/a').targets.length === 1)
+  const publishers = [await a.connect(), await b.connect()]
+  const count = 150
+  for (let i = 0; i < count; i++) {
+    for (const [at, publisher] of publishers.entries()) publisher.sendPublish(`t/${at}`, `${at} ${i}`, { qos: 1 })
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  for (const publisher of publishers) for (let i = 0; i < count; i++) await publisher.next(PacketType.Puback)
+  const first: string[] = []
+  while (first.length < 2 * count) first.push(String((await reader.message()).payload))
+  reader.drop()
+  const back = await a.connect(options)
+  const again: string[] = []
+  while (again.length < 2 * count) {
+    const { payload, dup } = await back.message()
+    expect(dup).toBe(true)
+    again.push(String(payload))
+  }
+  expect(again).toEqual(first)
+})
