@@ -3,12 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RedisServer, startSentinel } from '../support/redis.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
+import { disagreements } from './agreement.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, finished } from './faults.ts'
 import { History } from './history.ts'
 
 const nodeCount = 3
+const clusterSettings = ['cluster.enable=true', 'cluster.heartbeat=200', 'cluster.expiry=1000', 'sysTopic.interval=500']
 const window = 50
 const perRound = 300
 
@@ -102,7 +104,7 @@ export async function clusterRounds(
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-cluster-fault-'))
   const engine = await (what === 'failover' ? watchedOver() : plain(what === 'cut'))
   const start = (node: number): Promise<FaultBroker> => {
-    const options = [`brokerId=n${node}`, ...engine.options(node), 'cluster.enable=true', 'cluster.heartbeat=200', 'cluster.expiry=1000']
+    const options = [`brokerId=n${node}`, ...engine.options(node), ...clusterSettings]
     return FaultBroker.start(program, folder, ['--preset', 'dev', ...options.flatMap(option => ['--set', option])])
   }
   const history = new History()
@@ -161,7 +163,8 @@ export async function clusterRounds(
         else engine.proxies[victim]!.heal()
       }
     }
-    return { ...(await finished(history, publishers, readers, nodes)), history }
+    const outcome = await finished(history, publishers, readers, nodes)
+    return { ...outcome, wrong: [...outcome.wrong, ...(await disagreements(nodes, clients.length))], history }
   } finally {
     await Promise.all(clients.map(one => one.close()))
     await Promise.all(nodes.map(node => node.kill()))
