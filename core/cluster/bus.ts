@@ -52,8 +52,11 @@ export interface Bus {
    * `ERR_NODE_TWICE` where a living node has its name. Nothing is told before `run`.
    */
   open(events: BusEvents, terms: BusTerms): Promise<void>
-  /** From here on events are told: all that happened since `open`, then what happens. */
-  run(): void
+  /**
+   * From here on events are told: all that happened since `open`, then what happens. Resolves when this node also hears what it is told, or at once where
+   * the bus is away: only then do clients come.
+   */
+  run(): void | Promise<void>
   /** All living nodes, this one too. */
   nodes(): readonly Node[]
   /** Tells all nodes; resolves when it cannot be lost any more. */

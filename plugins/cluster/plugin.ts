@@ -77,7 +77,7 @@ export const cluster = definePlugin({
         }
       },
       // All stored sessions are known by now; what has happened to them since comes.
-      listen: () => bus.run(),
+      listen: async () => void (await bus.run()),
       stop() {
         for (const timer of timers) timer.cancel()
         node.outgoing.flush()

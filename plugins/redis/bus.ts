@@ -12,13 +12,14 @@ import { Members, nodeOf } from './members.ts'
 import type { RedisRetained } from './retained.ts'
 import type { RedisSessions } from './sessions.ts'
 import { bounds, type StreamEntry, StreamReader } from './stream-reader.ts'
+import { NodeTables, tableLifeMs } from './tables.ts'
 
 // Posts that a node has not read yet. One that lags further behind keeps its publishers' acknowledgements back.
 const inboxMax = 100_000
 // What may be on its way to other nodes without being kept anywhere; more is lost, and counted.
 const tellingBytesMax = 32 * 1024 * 1024
-const tableLifeMs = 86_400_000
-const rowsPerPage = 1000
+// Clients do not wait longer for a node that cannot be told anything yet.
+const listeningMs = 2000
 
 /**
  * The `bus` service on Redis. What all nodes have to see in one order goes into one stream, the log: what the store's own scripts note of
@@ -51,10 +52,10 @@ export class RedisBus implements Bus {
   #joined = false
   #joining: Promise<void> | null = null
   #running = false
+  #onListening: () => void = () => {}
   #stopped = false
   #dead: Node | null = null
-  /** The tables that this node has rows in. */
-  readonly #tables = new Set<string>()
+  readonly #tables: NodeTables
   /** The log's end when this node joined. */
   #start = '0-0'
   /** Messages told to other nodes that did not get away. */
@@ -67,6 +68,7 @@ export class RedisBus implements Bus {
     this.#options = options
     this.#clock = clock
     this.#log = log
+    this.#tables = new NodeTables(lanes, sessions.writes, node)
     this.#barrier = new Barrier(clock, number => this.#tellSelf(number))
     this.node = node
   }
@@ -130,15 +132,22 @@ export class RedisBus implements Bus {
     this.#joined = true
     this.#sessions.catchUp = () => this.#barrier.pass()
     this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
-    this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => {
-      for (const table of this.#tables) this.#keep(table).catch(() => {})
-    })
+    this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => this.#tables.keep(this.#members!))
     if (this.#running) this.#begin()
   }
 
-  run(): void {
+  async run(): Promise<void> {
     this.#running = true
-    if (this.#joined) this.#begin()
+    if (!this.#joined) return
+    this.#begin()
+    if (!this.#lanes.link.up) return
+    await new Promise<void>(resolve => {
+      const late = this.#clock.after(listeningMs, resolve)
+      this.#onListening = () => {
+        late.cancel()
+        resolve()
+      }
+    })
   }
 
   #begin(): void {
@@ -162,7 +171,10 @@ export class RedisBus implements Bus {
     // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
     wire.on('ready', () => {
       wire.subscribe(`${this.#lanes.keys.wirePrefix}${this.node}`).then(
-        () => this.#interrupted(),
+        () => {
+          this.#onListening()
+          this.#interrupted()
+        },
         () => {},
       )
     })
@@ -201,7 +213,7 @@ export class RedisBus implements Bus {
     this.#barrier.stop()
     if (!this.#joined || !this.#lanes.link.up) return
     await this.#members!.leave().catch(() => {})
-    await this.#clear({ name: this.node, boot: this.#members!.boot, facts: {} }).catch(() => {})
+    await this.#tables.clear({ name: this.node, boot: this.#members!.boot }).catch(() => {})
   }
 
   // ---- signs of life
@@ -289,7 +301,7 @@ export class RedisBus implements Bus {
 
   #inherit(node: Node): void {
     Promise.resolve(this.#events!.inherited(node))
-      .then(() => this.#clear(node))
+      .then(() => this.#tables.clear(node))
       .catch(error => this.#log.error({ err: error as Error }, `what node ${node.name} has left could not be dealt with`))
   }
 
@@ -442,28 +454,16 @@ export class RedisBus implements Bus {
 
   // ---- tables
 
-  async setRow(table: string, key: string, value: Buffer | null): Promise<void> {
-    const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
-    if (value === null) {
-      await this.#sessions.writes.command('hdel', hash, [key])
-      return
-    }
-    await this.#sessions.writes.command('hset', hash, [key, value], { bytes: 200 + key.length + value.length })
-    if (this.#tables.has(table)) return
-    this.#tables.add(table)
-    await this.#keep(table)
+  setRow(table: string, key: string, value: Buffer | null): Promise<void> {
+    return this.#tables.set(this.#members!, table, key, value)
   }
 
-  // A table is deleted with its node; should nobody ever see that node's end, Redis itself clears it away.
-  async #keep(table: string): Promise<void> {
-    const hash = this.#lanes.keys.table(this.node, this.#members!.boot, table)
-    await this.#sessions.writes.command('pexpire', hash, [tableLifeMs])
+  rows(node: Node, table: string): AsyncIterable<readonly [key: string, value: Buffer]> {
+    return this.#tables.rows(node, table)
   }
 
-  async #clear({ name, boot }: Node): Promise<void> {
-    const { keys } = this.#lanes
-    const left = [keys.inbox(name, boot), ...[...this.#tables].map(table => keys.table(name, boot, table))]
-    await Promise.all(left.map(key => this.#sessions.writes.command('del', key, [])))
+  takeRow(node: Node, table: string, key: string): Promise<boolean> {
+    return this.#tables.take(node, table, key)
   }
 
   async agree(name: string, value: string): Promise<string> {
@@ -478,22 +478,5 @@ export class RedisBus implements Bus {
     )
     if (held instanceof Error) throw held
     return String(held)
-  }
-
-  async *rows(node: Node, table: string): AsyncIterable<readonly [key: string, value: Buffer]> {
-    const { link, keys } = this.#lanes
-    const hash = keys.table(node.name, node.boot, table)
-    let cursor = '0'
-    do {
-      const [reply] = await link.send(hash, [['hscan', hash, cursor, 'count', rowsPerPage]], false)
-      if (reply instanceof Error) throw reply
-      const [next, list] = reply as [Buffer, Buffer[]]
-      cursor = next.toString()
-      for (let i = 0; i < list.length; i += 2) yield [list[i]!.toString(), list[i + 1]!]
-    } while (cursor !== '0')
-  }
-
-  async takeRow(node: Node, table: string, key: string): Promise<boolean> {
-    return (await this.#sessions.writes.command('hdel', this.#lanes.keys.table(node.name, node.boot, table), [key])) === 1
   }
 }

@@ -42,6 +42,8 @@ export class TestClient {
   #read = 0
   #lastId = 0
   #waiting: (() => void)[] = []
+  // Packets that were answered before their turn came.
+  readonly #taken = new Set<Packet>()
   readonly #decoder: Decoder
 
   constructor(stream: Duplex, version: ProtocolVersion) {
@@ -149,10 +151,22 @@ export class TestClient {
     if (packet.qos === 1) this.ack(PacketType.Puback, packet.packetId)
     if (packet.qos === 2) {
       this.ack(PacketType.Pubrec, packet.packetId)
-      await this.next(PacketType.Pubrel)
+      await this.#pubrel(packet.packetId)
       this.ack(PacketType.Pubcomp, packet.packetId)
     }
     return packet
+  }
+
+  /** Waits for a PUBREL, and lets what comes before it stand. */
+  async #pubrel(packetId: number): Promise<void> {
+    for (;;) {
+      const at = this.heard.findIndex(
+        (one, i) => i >= this.#read && one.type === PacketType.Pubrel && one.packetId === packetId && !this.#taken.has(one),
+      )
+      if (at !== -1) return void this.#taken.add(this.heard[at]!)
+      if (this.isClosed) throw new Error(`closed while waiting for PUBREL ${packetId}`)
+      await new Promise<void>(resolve => this.#waiting.push(resolve))
+    }
   }
 
   /** The next packet of a type, or of any; packets of other types before it are passed over. */
@@ -161,6 +175,7 @@ export class TestClient {
       while (this.#read < this.heard.length) {
         const packet = this.heard[this.#read]!
         this.#read += 1
+        if (this.#taken.has(packet)) continue
         if (type === undefined || packet.type === type) return packet as P
       }
       if (this.isClosed) throw new Error(`closed while waiting for packet type ${type}; heard ${JSON.stringify(this.heard.at(-1))}`)
@@ -173,7 +188,7 @@ export class TestClient {
     const from = this.#read
     this.send({ type: PacketType.Pingreq })
     await this.next(PacketType.Pingresp)
-    return this.heard.slice(from, this.#read - 1)
+    return this.heard.slice(from, this.#read - 1).filter(packet => !this.#taken.has(packet))
   }
 
   /** The payloads of the PUBLISH packets that came and were not looked at. */

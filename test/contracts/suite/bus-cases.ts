@@ -47,7 +47,7 @@ export function busCases(one: BusCase): void {
     await talker.bus.announce('before')
     await talker.bus.post('early', Buffer.from('posted before'))
     assert.deepEqual(early.told, [])
-    early.bus.run()
+    await early.bus.run()
     await harness.until(() => announcements(early).length === 1 && received(early).length === 1, 'what has happened')
     assert.deepEqual(announcements(early), ['announced talker "before"'])
     assert.deepEqual(received(early), ['received talker posted before'])
@@ -56,17 +56,6 @@ export function busCases(one: BusCase): void {
   for (const way of ['tell', 'post'] as const) {
     one(`${way} reaches the one node that it is for, in order, byte for byte`, async harness => {
       const [a, b, c] = (await harness.nodes('a', 'b', 'c')) as [TestNode, TestNode, TestNode]
-      // Told before the other end listens, it may be lost: that is what telling is.
-      if (way === 'tell') {
-        await harness.until(async () => {
-          a.bus.tell('b', Buffer.from('?'))
-          await new Promise(resolve => setTimeout(resolve, 10))
-          return b.frames.length > 0
-        }, 'b listens')
-        await new Promise(resolve => setTimeout(resolve, 100))
-        b.frames.length = 0
-        b.told.length = 0
-      }
       const frames = [
         Buffer.from(Array.from({ length: 256 }, (_, i) => i)),
         Buffer.from('x'),

@@ -60,7 +60,7 @@ export class BusHarness {
       interrupted: () => {},
     }
     await bus.open(events, { ...terms, facts: () => facts })
-    if (runs) bus.run()
+    if (runs) await bus.run()
     return node
   }
 
