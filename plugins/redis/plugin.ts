@@ -1,3 +1,4 @@
+import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { RedisBus } from './bus.ts'
 import { Held } from './held.ts'
@@ -17,6 +18,13 @@ export const redis = definePlugin({
   provides: ['sessions', 'retained', 'bus'],
   options: redisOptions,
   apply({ services, broker, clock, log }, options) {
+    const { waitReplicas, waitTimeout, commandTimeout } = options
+    if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
+      throw new OperatorError(
+        'ERR_CONFIG',
+        'redis.waitTimeout: shorter than redis.commandTimeout, or waiting for replicas looks like a Redis that hangs',
+      )
+    }
     const link = new Link(options, log)
     const lanes = new Lanes(link, new Keys(options), clock, options)
     const sessions = new RedisSessions(lanes, clock, log, broker.settings.brokerId)

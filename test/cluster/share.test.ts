@@ -64,3 +64,19 @@ test('local members are preferred by option', async () => {
   await eventually(() => got(near).length === 10)
   expect(got(far)).toEqual(['far'])
 })
+
+test.each([
+  ['hash', 1],
+  ['sticky', 1],
+  ['random', 4],
+] as const)('the strategy holds over all nodes: %s', async (shareSubStrategy, used) => {
+  const [a, b] = await startNodes(2, { shareTopic: { shareSubStrategy } })
+  const readers = [await a.connect(), await a.connect(), await b.connect(), await b.connect()]
+  for (const reader of readers) await reader.subscribe('$share/g/t', 1)
+  for (const node of [a, b]) await members(node, 4)
+  const writer = await a.connect({ clientId: 'one publisher' })
+  for (let i = 0; i < 60; i++) await writer.publish('t', String(i), { qos: 1 })
+  await eventually(() => readers.reduce((sum, reader) => sum + got(reader).length, 0) === 60)
+  // That one of four is never picked of 60 times is one in ten million.
+  expect(readers.filter(reader => got(reader).length > 0)).toHaveLength(used)
+})

@@ -76,7 +76,12 @@ async function watchedOver(): Promise<Engine> {
   return {
     redis: first,
     proxies: [],
-    options: () => [`redis.sentinels=["127.0.0.1:${sentinel.port}"]`, 'redis.waitReplicas=1', 'redis.commandTimeout=1000'],
+    options: () => [
+      `redis.sentinels=["127.0.0.1:${sentinel.port}"]`,
+      'redis.waitReplicas=1',
+      'redis.waitTimeout=500',
+      'redis.commandTimeout=1000',
+    ],
     async failOver() {
       // On a busy machine Sentinel may have taken a living master for dead. What its replica has not yet read again is nowhere else then, and two that fail
       // at a time are more than is promised.

@@ -74,6 +74,13 @@ test('Redis that is away at start ends the broker where that was asked for, with
   })
 })
 
+test('a wait for replicas that is as long as any command may take is refused at start', async () => {
+  await expect(brokerOn({ url: 'redis://127.0.0.1:1', waitReplicas: 1 })).rejects.toMatchObject({
+    code: 'ERR_CONFIG',
+    message: expect.stringContaining('redis.waitTimeout: shorter than redis.commandTimeout'),
+  })
+})
+
 test('a wrong password is said, with the options that hold it', async () => {
   const server = await serverWith('--requirepass', 'right')
   await expect(brokerOn({ url: server.url, password: 'wrong', startup: 'fail' })).rejects.toMatchObject({

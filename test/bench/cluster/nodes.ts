@@ -17,13 +17,13 @@ export class BenchCluster {
     this.nodes = nodes
   }
 
-  /** `count` nodes that know one another; 0: one broker on Redis that is no cluster. */
-  static async start(count: number): Promise<BenchCluster> {
+  /** `count` nodes that know one another; 0: one broker on Redis that is no cluster. `portOf`: where a node finds Redis, if not at its own port. */
+  static async start(count: number, portOf: (redisPort: number) => number | Promise<number> = port => port): Promise<BenchCluster> {
     const redis = await RedisServer.start('--appendonly', 'yes')
     if (canPin) execFileSync('taskset', ['-acp', '0', String(redis.pid)], { stdio: 'ignore' })
     const nodes: RunningProcess[] = []
     for (let i = 1; i <= Math.max(1, count); i++) {
-      const sets = ['allowAnonymous=true', 'log.level=warn', `redis.url=${redis.url}`, `brokerId=n${i}`]
+      const sets = ['allowAnonymous=true', 'log.level=warn', `redis.url=redis://127.0.0.1:${await portOf(redis.port)}`, `brokerId=n${i}`]
       if (count > 0) sets.push('cluster.enable=true')
       const command = (port: number) => [
         process.execPath,
