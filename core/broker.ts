@@ -9,6 +9,7 @@ import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
 import { Figures } from './figures.ts'
 import { toRefusal } from './handlers/refusal.ts'
+import { HookTimes } from './hook-times.ts'
 import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
@@ -41,6 +42,7 @@ import { Wills } from './sessions/wills.ts'
 import { TapError } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel, type WheelItem } from './time/timer-wheel.ts'
+import { Timing } from './timing.ts'
 
 /** What the broker publishes by itself. */
 export interface ServerMessage {
@@ -91,6 +93,9 @@ export class Broker {
   readonly counters: Counters
   /** Numbers that plugins offer. */
   readonly figures: Figures
+  readonly hookTimes: HookTimes
+  /** From handing a message to the store until it is kept, where that is not at once. */
+  readonly storeTiming: Timing
   readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
@@ -137,11 +142,14 @@ export class Broker {
     const { mqtt } = settings
     this.#settings = settings
     this.clock = clock
+    this.hookTimes = new HookTimes()
+    this.storeTiming = new Timing(16)
     this.hooks = createHooks({
       clock,
       verdictTimeoutMs: mqtt.verdictTimeout,
       report: error => this.report(error),
       tapped: hook => this.#tapped(hook),
+      times: this.hookTimes,
     })
     this.services = new Services()
     this.router = new Router()

@@ -5,6 +5,8 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
   /** Where `$SYS` shows it, below `$SYS/broker/`: `bridge/kafka/messages/sent`. Nowhere, where it is left out. */
   readonly sys?: string
+  /** Of a histogram: which part of it this is; buckets have their bound as label `le`. */
+  readonly part?: 'bucket' | 'sum' | 'count'
 }
 
 /** A number that a plugin offers to whoever shows numbers: `metrics`, `$SYS`. It is read when it is asked for, and costs nothing else. */
@@ -13,8 +15,8 @@ export interface Figure {
   readonly name: string
   /** One sentence. */
   readonly help: string
-  /** A counter only grows, a gauge goes up and down. */
-  readonly type: 'counter' | 'gauge'
+  /** A counter only grows, a gauge goes up and down; a histogram is best made by a `Timing`. */
+  readonly type: 'counter' | 'gauge' | 'histogram'
   read(): readonly Sample[]
 }
 

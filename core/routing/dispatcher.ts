@@ -268,6 +268,7 @@ export class Dispatcher {
       kept()
       return receipt
     }
+    broker.storeTiming.follow(done)
     receipt ??= new Receipt()
     receipt.hold()
     const held = receipt

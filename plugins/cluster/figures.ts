@@ -29,6 +29,9 @@ export function offerFigures(figures: Figures, bus: Bus, outgoing: Outgoing, rec
     { value: outgoing.told, labels: { way: 'qos0' } },
   ])
   add('arrived_total', 'counter', 'Messages that other nodes have sent to this one.', () => [{ value: received() }])
+  figures.add(
+    outgoing.timing.figure('cluster_bus_seconds', 'From handing messages for another node to the bus until they cannot be lost any more.'),
+  )
   for (const [fact, name, type, help, topic] of facts) {
     const of = (value: number | string | undefined): number => Number(value ?? 0)
     add(`node_${name}`, type, help, () =>

@@ -4,6 +4,7 @@ import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { Pick } from '../../core/routing/dispatcher.ts'
+import { Timing } from '../../core/timing.ts'
 import { type Forwarded, pack } from './frames.ts'
 
 /** What goes to one node in this turn, one way. */
@@ -25,6 +26,8 @@ export class Outgoing {
   // The last message that was encoded, so that many nodes cost one encoding.
   #encoded: Message | null = null
   #body: Buffer = Buffer.alloc(0)
+  /** From handing a batch to the bus until it cannot be lost any more. */
+  readonly timing = new Timing()
   /** Messages handed over, one for each node. */
   posted = 0
   told = 0
@@ -98,7 +101,9 @@ export class Outgoing {
       this.#bus.tell(node, frame)
       return
     }
-    this.#bus.post(node, frame).then(
+    const posted = this.#bus.post(node, frame)
+    this.timing.follow(posted)
+    posted.then(
       () => {
         for (const receipt of receipts) receipt.release()
       },

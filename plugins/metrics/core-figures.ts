@@ -2,6 +2,9 @@ import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { storeTrouble } from './health.ts'
 
+// Figures of one scrape are read within this time.
+const sameScrapeMs = 50
+
 const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 /** What core counts, and what can be read off it. */
@@ -58,6 +61,23 @@ export function coreFigures(broker: Broker): Figure[] {
       'Clients whose acknowledgements are kept back, because something is not kept yet.',
       () => broker.withheld.size,
     ),
+    ...depths(broker),
+    broker.storeTiming.figure(
+      'store_seconds',
+      'From handing a message to the store until it is kept, where that is not at once; one of 16 is timed.',
+    ),
+    {
+      name: 'hook_calls_total',
+      help: 'Calls of taps, by plugin and hook.',
+      type: 'counter',
+      read: () => [...broker.hookTimes].map(({ plugin, hook, calls }) => ({ value: calls, labels: { plugin, hook } })),
+    },
+    {
+      name: 'hook_seconds_total',
+      help: 'Seconds for which taps have kept the event loop, by plugin and hook; one call of 64 is timed.',
+      type: 'counter',
+      read: () => [...broker.hookTimes].map(({ plugin, hook, seconds }) => ({ value: seconds, labels: { plugin, hook } })),
+    },
     gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
   ]
 }
@@ -71,4 +91,33 @@ function connections(broker: Broker): Sample[] {
     else counts.set(key, { labels: { version: versions[version] ?? String(version), transport: transport.protocol }, value: 1 })
   }
   return counts.size === 0 ? [{ value: 0 }] : [...counts.values()]
+}
+
+/** What waits, of those who are connected: one walk over them for all of it, at most once for each scrape. */
+function depths(broker: Broker): Figure[] {
+  let readAt = Number.NEGATIVE_INFINITY
+  let found = { inflight: 0, queued: 0, unwritten: 0 }
+  const read = (): typeof found => {
+    if (performance.now() - readAt < sameScrapeMs) return found
+    readAt = performance.now()
+    found = { inflight: 0, queued: 0, unwritten: 0 }
+    for (const { session, outbox } of broker.clients) {
+      found.unwritten += outbox.pendingBytes
+      if (session === null) continue
+      found.inflight += session.window?.count ?? 0
+      found.queued += session.backlog?.length ?? session.queue?.length ?? 0
+    }
+    return found
+  }
+  const depth = (name: string, help: string, key: keyof typeof found): Figure => ({
+    name,
+    help,
+    type: 'gauge',
+    read: () => [{ value: read()[key] }],
+  })
+  return [
+    depth('inflight_messages', 'Messages that connected clients have not yet acknowledged.', 'inflight'),
+    depth('queued_messages', 'Messages that wait for connected clients, of stored sessions those in flight too.', 'queued'),
+    depth('unwritten_bytes', 'Bytes that wait for connections to take them.', 'unwritten'),
+  ]
 }

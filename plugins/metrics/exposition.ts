@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { coreFigures } from './core-figures.ts'
@@ -49,13 +49,29 @@ function register(registry: Registry, { name, help, type, read }: Figure): void 
   const samples = read()
   const labelNames = [...new Set(samples.flatMap(({ labels }) => (labels === undefined ? [] : Object.keys(labels))))]
   const config = { name: `mqttx_${name}`, help, labelNames, registers: [registry] }
-  if (type === 'counter') {
+  if (type === 'histogram') {
+    registry.registerMetric(histogramOf(name, help, samples))
+  } else if (type === 'counter') {
     const counter = new Counter(config)
     for (const { value, labels } of samples) counter.inc(labelsOf(labels), value)
   } else {
     const gauge = new Gauge(config)
     for (const { value, labels } of samples) gauge.set(labelsOf(labels), value)
   }
+}
+
+// prom-client's own histogram can only be told values one by one; what is counted elsewhere is shown by what it asks of any metric.
+function histogramOf(name: string, help: string, samples: readonly Sample[]): Metric {
+  const full = `mqttx_${name}`
+  const values = samples.map(({ part, value, labels }) => ({ metricName: `${full}_${part}`, value, labels: labelsOf(labels) }))
+  const metric = {
+    name: full,
+    help,
+    type: 'histogram',
+    aggregator: 'sum',
+    get: () => ({ name: full, help, type: 'histogram', aggregator: 'sum', values }),
+  }
+  return metric as unknown as Metric
 }
 
 const labelsOf = (labels: Sample['labels']): Record<string, string> => ({ ...labels })

@@ -1,6 +1,6 @@
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Config, createBroker, type RunningBroker } from '../../presets/index.ts'
+import { type Config, createBroker, definePlugin, type RunningBroker } from '../../presets/index.ts'
 import { eventually } from '../support/eventually.ts'
 import { keptLog } from '../support/log.ts'
 import { parseExposition } from '../support/prometheus.ts'
@@ -67,6 +67,45 @@ test('what happened is what a scraper reads', async () => {
   expect(value('mqttx_received_bytes_total')).toBeGreaterThan(50)
   expect(value('process_resident_memory_bytes')).toBeGreaterThan(0)
   expect(value('nodejs_eventloop_lag_p99_seconds')).toBeDefined()
+})
+
+test('what waits, how long the store takes, and what taps cost', async () => {
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const slow = definePlugin({
+    name: 'slowish',
+    apply({ hooks }) {
+      hooks.onPublish.tap('slowish', () => {
+        const until = performance.now() + 0.2
+        while (performance.now() < until);
+      })
+    },
+  })
+  const { running, scrape } = await measured({
+    preset: 'dev',
+    redis: { url: redis.url },
+    allowAnonymous: true,
+    plugins: [slow()],
+    mqtt: { inflightMax: 5 },
+  })
+  const sleeper = await connect(running, { clientId: 'sleeper', clean: false, manualConnect: false })
+  await sleeper.subscribeAsync('a', { qos: 1 })
+  // It acknowledges nothing.
+  sleeper.handleMessage = () => {}
+  const writer = await connect(running)
+  for (let i = 0; i < 200; i++) await writer.publishAsync('a', String(i), { qos: 1 })
+  const value = await scrape()
+  expect(value('mqttx_inflight_messages')).toBe(5)
+  expect(value('mqttx_queued_messages')).toBe(200)
+  expect(value('mqttx_unwritten_bytes')).toBe(0)
+  const timed = value('mqttx_store_seconds_count')!
+  expect(timed).toBe(Math.floor(200 / 16))
+  expect(value('mqttx_store_seconds_bucket', { le: '+Inf' })).toBe(timed)
+  expect(value('mqttx_store_seconds_bucket', { le: '30' })).toBe(timed)
+  expect(value('mqttx_store_seconds_sum')).toBeGreaterThan(0)
+  expect(value('mqttx_hook_calls_total', { plugin: 'slowish', hook: 'onPublish' })).toBe(200)
+  // Three calls were timed, of at least 0.2 ms each, and stand for 192.
+  expect(value('mqttx_hook_seconds_total', { plugin: 'slowish', hook: 'onPublish' })).toBeGreaterThan(192 * 0.0002 * 0.99)
 })
 
 test('what a plugin offers is there too, and in $SYS; names and labels are written so that they can be read', async () => {
