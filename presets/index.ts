@@ -32,6 +32,7 @@ export function defineConfig(config: Config): Config {
   return config
 }
 
+/** A broker with its config, not yet started. */
 export interface BrokerBuilder {
   /** Starts it; resolves when all listeners are open, rejects with an `OperatorError` that names the cure. */
   start(): Promise<RunningBroker>

@@ -11,6 +11,7 @@ export interface BridgeRecord {
   readonly timestamp: number
 }
 
+/** A header of a bridged message: its name and value. */
 export type BridgeHeader = string | Buffer | readonly string[]
 
 /**

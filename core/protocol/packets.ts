@@ -49,6 +49,7 @@ export interface WillPacket {
   properties: Properties | undefined
 }
 
+/** A CONNECT, as its client sent it. */
 export interface ConnectPacket {
   type: typeof PacketType.Connect
   version: ProtocolVersion
@@ -152,6 +153,7 @@ export interface AuthPacket {
   properties: Properties | undefined
 }
 
+/** Any packet of MQTT. */
 export type Packet =
   | ConnectPacket
   | ConnackPacket

@@ -12,6 +12,7 @@ import { TestStore } from './test-store.ts'
 
 export type { ReceivedMessage } from './received.ts'
 
+/** How a test broker runs. */
 export interface TestBrokerOptions {
   /** A port on loopback, a free one where it is 0. Left out: no port, connections are `stream()`s. */
   readonly port?: number

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { walkThrough } from '../docs/walkthrough.ts'
 import { publish } from '../interop/mosquitto.ts'
+import { freePort } from '../support/redis.ts'
 import { Command } from './command.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -129,6 +131,23 @@ test('what init writes type-checks against the package, and starts with its plug
   await writeFile(join(place, 'wrong.ts'), "import { defineConfig } from 'mqttx-broker'\ndefineConfig({ socket: { prot: 1 } })\n")
   expect(tsc()).toMatch(/wrong\.ts.*'prot' does not exist/s)
 })
+
+test('docs/getting-started.md, step by step, from an empty folder: what each step prints is what the page says', async () => {
+  const place = join(folder, 'getting-started')
+  await mkdir(place)
+  const tarball = (await readdir(folder)).find(name => name.endsWith('.tgz'))!
+  const install = `npm install --prefer-offline --no-audit --no-fund ${join(folder, tarball)}`
+  expect(await walkThrough(join(root, 'docs/getting-started.md'), { folder: place, install, port: await freePort() })).toBeGreaterThan(12)
+}, 120_000)
+
+test('the same in a folder that has a checkout in place of the package', async () => {
+  const place = join(folder, 'checkout')
+  await mkdir(place)
+  const link = `npm install --prefer-offline --no-audit --no-fund --install-links=false ${root} jiti`
+  expect(
+    await walkThrough(join(root, 'docs/getting-started.md'), { folder: place, install: link, port: await freePort() }),
+  ).toBeGreaterThan(12)
+}, 120_000)
 
 test('the package brings the contract suites, which prove its owners under node:test', async () => {
   const proof = `

