@@ -76,40 +76,40 @@ export class Broker {
   readonly clock: Clock
   readonly hooks: Hooks
   readonly services: Services
-  readonly router: Router<Session>
-  readonly topics: TopicCache
-  readonly dispatcher: Dispatcher
-  readonly wills: Wills
-  readonly roster: SessionRoster
-  /** Set where durable subscribers are looked up before each message, in place of being known. */
+  /** @internal */ readonly router: Router<Session>
+  /** @internal */ readonly topics: TopicCache
+  /** @internal */ readonly dispatcher: Dispatcher
+  /** @internal */ readonly wills: Wills
+  /** @internal */ readonly roster: SessionRoster
+  /** Set where durable subscribers are looked up before each message, in place of being known. @internal */
   lookup: SubscriberLookup | null
-  readonly authority: Authority
-  readonly attempts: AttemptGate
-  readonly flusher: Flusher
-  readonly wheel: TimerWheel
-  readonly turns: Turns
-  /** Where CONNECT packets wait for one another. */
+  /** @internal */ readonly authority: Authority
+  /** @internal */ readonly attempts: AttemptGate
+  /** @internal */ readonly flusher: Flusher
+  /** @internal */ readonly wheel: TimerWheel
+  /** @internal */ readonly turns: Turns
+  /** Where CONNECT packets wait for one another. @internal */
   readonly door: Gate
   readonly counters: Counters
   /** Numbers that plugins offer. */
   readonly figures: Figures
-  readonly hookTimes: HookTimes
-  /** From handing a message to the store until it is kept, where that is not at once. */
+  /** @internal */ readonly hookTimes: HookTimes
+  /** From handing a message to the store until it is kept, where that is not at once. @internal */
   readonly storeTiming: Timing
-  readonly queueLimits: QueueLimits
+  /** @internal */ readonly queueLimits: QueueLimits
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
-  /** What a publisher gets whose message `onAuthorize` does not let pass: a refusal, an acknowledgement and nothing else, or a closed connection. */
+  /** What a publisher gets whose message `onAuthorize` does not let pass: a refusal, an acknowledgement and nothing else, or a closed connection. @internal */
   deniedPublish: 'refuse' | 'drop' | 'close'
-  /** Sessions whose publishers are being slowed. */
+  /** Sessions whose publishers are being slowed. @internal */
   readonly slowed: Set<Session>
-  /** Those who keep acknowledgements back just now. */
+  /** Those who keep acknowledgements back just now. @internal */
   readonly withheld: Set<Acknowledger>
-  /** What the stores could not do. */
+  /** What the stores could not do. @internal */
   readonly troubles: StoreTroubles
-  /** Connects this broker with other nodes; null: it is alone. */
+  /** Connects this broker with other nodes; null: it is alone. @internal */
   forwarder: Forwarder | null
-  /** Milliseconds for which a reader that acknowledges nothing slows its publishers. */
+  /** Milliseconds for which a reader that acknowledges nothing slows its publishers. @internal */
   readonly slowPublishersMs: number
   /** The package's version. */
   readonly version: string
@@ -122,10 +122,10 @@ export class Broker {
   readonly #repeated: RepeatedErrors
   /** `clock.now()`, at most `tickMs` old. */
   now: number
-  /** Kept beside the hooks, so that the hot path asks a field. */
+  /** Kept beside the hooks, so that the hot path asks a field. @internal */
   deliverUsed: boolean
-  deliveredUsed: boolean
-  routeUsed: boolean
+  /** @internal */ deliveredUsed: boolean
+  /** @internal */ routeUsed: boolean
   readonly #clients: Set<Client>
   readonly #departures: Set<Promise<unknown>>
   readonly #tracedIds: Set<string>
@@ -135,7 +135,7 @@ export class Broker {
   #sweeping: boolean
   #stopping: boolean
 
-  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
+  /** @internal */ constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
     this.version = version
     this.folder = folder
     this.listeners = []
@@ -195,13 +195,13 @@ export class Broker {
     return this.#settings
   }
 
-  /** Other options, of those that can change while running. */
+  /** Other options, of those that can change while running. @internal */
   changeSettings(settings: Settings): void {
     this.#settings = settings
     Object.assign(this.queueLimits, queueLimitsOf(settings))
   }
 
-  /** The owner of the `sessions` service. */
+  /** The owner of the `sessions` service. @internal */
   get sessions(): SessionStore {
     this.#store ??= this.services.get('sessions')
     return this.#store
@@ -248,7 +248,7 @@ export class Broker {
 
   // ---- life
 
-  /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
+  /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. @internal */
   async load(): Promise<void> {
     await this.sessions.open(
       {
@@ -276,7 +276,7 @@ export class Broker {
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
 
-  /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. */
+  /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. @internal */
   async stop(): Promise<void> {
     this.#stopping = true
     for (const client of [...this.#clients]) client.close(ReasonCode.ServerShuttingDown, 'the server is shutting down')
@@ -309,7 +309,7 @@ export class Broker {
     }
   }
 
-  /** Ends what has expired and sends the wills that are due. */
+  /** Ends what has expired and sends the wills that are due. @internal */
   sweep(): void {
     this.lookup?.sweep()
     this.roster.departures.retry()
@@ -369,11 +369,11 @@ export class Broker {
     return client
   }
 
-  wheelItem(client: Client): WheelItem {
+  /** @internal */ wheelItem(client: Client): WheelItem {
     return { next: null, previous: null, dueAt: 0, onTimer: now => client.onTimer(now) }
   }
 
-  clientConnected(client: Client): void {
+  /** @internal */ clientConnected(client: Client): void {
     const { counters } = this
     counters.connected += 1
     if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
@@ -390,7 +390,7 @@ export class Broker {
     )
   }
 
-  /** A connection has ended: its session is parked or ended, its will sent or kept, everybody told. */
+  /** A connection has ended: its session is parked or ended, its will sent or kept, everybody told. @internal */
   clientEnded(client: Client, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {
     const { session } = client
     if (wasConnected) this.counters.connected -= 1
@@ -412,13 +412,13 @@ export class Broker {
     }
   }
 
-  transportClosed(client: Client): void {
+  /** @internal */ transportClosed(client: Client): void {
     client.transport.seats?.free()
     this.hooks.onClosed.call(client.transport)
     this.#clients.delete(client)
   }
 
-  /** Gives the last bytes a moment to leave. */
+  /** Gives the last bytes a moment to leave. @internal */
   linger(client: Client, ms: number): void {
     const timer = this.clock.after(ms, () => client.transport.destroy())
     client.onGone = () => timer.cancel()
@@ -426,12 +426,12 @@ export class Broker {
 
   // ---- messages
 
-  /** Brings an accepted message to its subscribers. */
+  /** Brings an accepted message to its subscribers. @internal */
   dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
     return this.dispatcher.dispatch(message, publisher, received)
   }
 
-  rememberOnly(message: Message, received: ReceivedId | null): Outcome {
+  /** @internal */ rememberOnly(message: Message, received: ReceivedId | null): Outcome {
     return this.dispatcher.remember(message, received)
   }
 
@@ -468,7 +468,7 @@ export class Broker {
     if (!(error instanceof TapError && error.hook === 'onError')) this.hooks.onError.call(error)
   }
 
-  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
+  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. @internal */
   storeFailed(session: Session, error: unknown, client: Client | null): void {
     if (error instanceof SessionLostError) {
       if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
@@ -491,7 +491,7 @@ export class Broker {
     return this.traceAll || this.#tracedIds.has(clientId)
   }
 
-  /** Traces everybody: the log plugin at level `trace`. */
+  /** Traces everybody: the log plugin at level `trace`. @internal */
   traceAll = false
 }
 

@@ -43,7 +43,7 @@ export interface Refusal {
 
 /** A reason code from 0x80 on, a refusal with more to say, or `false` for 0x87 NotAuthorized. */
 export type ConnectRefusal = ReasonCode | Refusal | false
-/** Why a subscription is not granted: a reason code, with words where they help; `false` is 0x80. */
+/** Why a subscription is not granted: a reason code from 0x80 on, a refusal with more to say, or `false` for 0x87 NotAuthorized (0x80 before MQTT 5). */
 export type SubscribeRefusal = ReasonCode | Refusal | false
 /** A refusal; `'drop'`: accepted and acknowledged, but goes nowhere; `'kept'`: the same, because the plugin has it now, so it counts as no drop. */
 export type PublishVerdict = ReasonCode | Refusal | 'drop' | 'kept' | false

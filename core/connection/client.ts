@@ -7,7 +7,7 @@ import { textOf } from '../handlers/refusal.ts'
 import type { Admission, DisconnectReason, Publisher, Refusal, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import { isOutboundAck, PacketType, type ProtocolVersion } from '../protocol/constants.ts'
-import { Decoder, type PacketSink } from '../protocol/decoder.ts'
+import { Decoder } from '../protocol/decoder.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
@@ -24,7 +24,7 @@ import type { Meter } from './meter.ts'
 import { Outbox } from './outbox.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import { Sender } from './sender.ts'
-import type { Transport, TransportEvents } from './transport.ts'
+import type { Transport } from './transport.ts'
 
 /** Why a connection is not being read just now. */
 const Hold = { lane: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
@@ -36,13 +36,13 @@ const lingerMs = 2000
 const readyBytes = 262_144
 
 /** One connection: reads its packets, writes its answers, and says in `state` how far it has come. */
-export class Client implements Publisher, PacketSink, TransportEvents {
+export class Client implements Publisher {
   readonly broker: Broker
   readonly transport: Transport
-  readonly outbox: Outbox
-  readonly lane: Lane
-  readonly acks: Acknowledger
-  readonly sender: Sender
+  /** @internal */ readonly outbox: Outbox
+  /** @internal */ readonly lane: Lane
+  /** @internal */ readonly acks: Acknowledger
+  /** @internal */ readonly sender: Sender
   readonly #decoder: Decoder
   #state: 'new' | 'connecting' | 'connected' | 'closed'
   #holds: number
@@ -63,35 +63,35 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   version: ProtocolVersion
   /** Seconds; 0 is never. */
   keepAlive: number
-  authMethod: string | undefined
-  /** An exchange that AUTH 0x19 began is not over. */
+  /** @internal */ authMethod: string | undefined
+  /** An exchange that AUTH 0x19 began is not over. @internal */
   reauthenticating: boolean
   /** Its session, from CONNACK on, also after the connection has ended. */
   session: Session | null
-  will: StoredWill | null
+  /** @internal */ will: StoredWill | null
   /** Milliseconds since the Unix epoch. */
   readonly acceptedAt: number
   /** When the last bytes came, by the broker's coarse clock. */
   lastSeen: number
-  onConnectBegan: boolean
-  /** Called when the transport has closed after all. */
+  /** @internal */ onConnectBegan: boolean
+  /** Called when the transport has closed after all. @internal */
   onGone: (() => void) | null
-  /** Packets go to onPacketReceived and onPacketSent. */
+  /** Packets go to onPacketReceived and onPacketSent. @internal */
   traced: boolean
-  /** Says in the log what it may not publish. */
+  /** Says in the log what it may not publish. @internal */
   refusals: RefusalLog | null
-  /** Inbound topic aliases. */
+  /** Inbound topic aliases. @internal */
   aliases: (string | undefined)[] | null
-  /** QoS 1 and 2 messages in flight that the client accepts. */
+  /** QoS 1 and 2 messages in flight that the client accepts. @internal */
   inflightMax: number
   /** Counts what it sends, where a plugin wants that. */
   meter: Meter | null
-  /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. */
+  /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. @internal */
   refusal: Refusal | null
-  /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
+  /** Its place in the timer wheel: the time to CONNECT, then keep-alive. @internal */
   readonly timer: WheelItem
 
-  constructor(broker: Broker, transport: Transport) {
+  /** @internal */ constructor(broker: Broker, transport: Transport) {
     const { mqtt } = broker.settings
     this.broker = broker
     this.transport = transport
@@ -145,7 +145,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   // ---- reading
 
-  onData(chunk: Buffer, start: number, end: number): void {
+  /** @internal */ onData(chunk: Buffer, start: number, end: number): void {
     if (this.#state === 'closed') return
     this.lastSeen = this.broker.now
     this.broker.counters.bytesReceived += end - start
@@ -157,7 +157,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  onPublish(publish: InboundPublish): void {
+  /** @internal */ onPublish(publish: InboundPublish): void {
     if (this.#state !== 'connected' && !this.#mayCome(publish)) return
     const { counters } = this.broker
     counters.packetsReceived += 1
@@ -172,7 +172,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  onPacket(packet: Exclude<Packet, PublishPacket>): void {
+  /** @internal */ onPacket(packet: Exclude<Packet, PublishPacket>): void {
     if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
@@ -190,7 +190,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  onManyFilters(packet: ManyFilters): void {
+  /** @internal */ onManyFilters(packet: ManyFilters): void {
     if (this.#state !== 'connected' && !this.#mayCome(packet)) return
     this.broker.counters.packetsReceived += 1
     const { lane } = this
@@ -209,7 +209,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     throw new MqttError(ReasonCode.ProtocolError, 'a packet other than AUTH and DISCONNECT in the middle of an authentication')
   }
 
-  /** Stops reading until `release` of the same name. */
+  /** Stops reading until `release` of the same name. @internal */
   hold(name: Hold): void {
     if (this.#holds === 0) {
       this.#decoder.pause()
@@ -218,7 +218,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.#holds |= Hold[name]
   }
 
-  release(name: Hold): void {
+  /** @internal */ release(name: Hold): void {
     if ((this.#holds & Hold[name]) === 0) return
     this.#holds &= ~Hold[name]
     if (this.#holds !== 0 || this.#state === 'closed') return
@@ -248,19 +248,20 @@ export class Client implements Publisher, PacketSink, TransportEvents {
   /**
    * A packet of which only the beginning has come: a number that changes with each. 0: there is none, or the broker itself is not
    * reading on. A watch that sees the same number again and again sees a client that drips.
+   * @internal
    */
   get unfinishedPacket(): number {
     return this.#holds === 0 && this.#state !== 'closed' && this.#decoder.pendingBytes > 0 ? this.#decoder.begun : 0
   }
 
-  /** Bytes that are kept for this connection and would be free without it, roughly. */
+  /** Bytes that are kept for this connection and would be free without it, roughly. @internal */
   get heldBytes(): number {
     const { session } = this
     const queued = session !== null && !session.durable && session.client === this ? (session.queue?.bytes ?? 0) : 0
     return this.outbox.pendingBytes + this.#decoder.pendingCapacity + this.lane.bytes + queued
   }
 
-  /** What went wrong with this client ends this client only. */
+  /** What went wrong with this client ends this client only. @internal */
   fail(error: unknown): void {
     if (this.#state === 'closed') return
     if (error instanceof MqttError) {
@@ -283,7 +284,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (error.reasonCode === ReasonCode.UnsupportedProtocolVersion || this.version === 5) this.#connack(false, error.reasonCode, undefined)
   }
 
-  /** CONNECT has been read: what it says of the client. */
+  /** CONNECT has been read: what it says of the client. @internal */
   take(packet: ConnectPacket): void {
     const { settings } = this.broker
     this.#state = 'connecting'
@@ -309,7 +310,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     if (this.traced) this.broker.hooks.onPacketReceived.call(this, withoutSecrets(packet))
   }
 
-  /** What the authentication said. */
+  /** What the authentication said. @internal */
   admit({ username, rights, expiresAt }: Admission): void {
     if (username !== undefined) this.username = username
     if (rights !== undefined) this.rights = rights
@@ -321,7 +322,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     }
   }
 
-  /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
+  /** Says no to CONNECT and closes [MQTT-3.2.2-7]. @internal */
   refuse(refusal: Refusal): void {
     if (this.#state === 'closed') return
     const { reasonCode, reasonString, serverReference } = refusal
@@ -329,7 +330,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
   }
 
-  /** CONNACK: from here on it is a client like any other. */
+  /** CONNACK: from here on it is a client like any other. @internal */
   connected(session: Session, sessionPresent: boolean, properties: Properties | undefined): void {
     this.session = session
     this.#state = 'connected'
@@ -346,7 +347,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     session.pump()
   }
 
-  /** The connection went before CONNACK could be sent. */
+  /** The connection went before CONNACK could be sent. @internal */
   neverConnected(): void {
     this.end({ code: ReasonCode.UnspecifiedError, message: 'gone before CONNACK', by: 'network' }, false)
   }
@@ -364,12 +365,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   // ---- time
 
-  /** Puts keep-alive's limit, one and a half times the interval, into the wheel [MQTT-3.1.2-22]. */
+  /** Puts keep-alive's limit, one and a half times the interval, into the wheel [MQTT-3.1.2-22]. @internal */
   watch(): void {
     if (this.keepAlive > 0) this.broker.wheel.schedule(this.timer, this.lastSeen + this.keepAlive * 1500)
   }
 
-  /** The wheel has come round: late with CONNECT, silent for too long, or just to be looked at again. */
+  /** The wheel has come round: late with CONNECT, silent for too long, or just to be looked at again. @internal */
   onTimer(now: number): void {
     if (this.#state === 'new') {
       this.broker.counters.limited.heartbeat += 1
@@ -387,7 +388,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   // ---- enhanced authentication
 
-  /** The next AUTH packet of an exchange. Keep-alive does not run before CONNACK, so there the heartbeat time bounds the wait. */
+  /** The next AUTH packet of an exchange. Keep-alive does not run before CONNACK, so there the heartbeat time bounds the wait. @internal */
   nextAuth(): Promise<AuthPacket> {
     if (this.#state === 'connecting') this.broker.wheel.schedule(this.timer, this.broker.clock.now() + this.broker.settings.heartbeat)
     return new Promise(resolve => {
@@ -404,7 +405,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
 
   // ---- a reader that does not keep up
 
-  /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */
+  /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. @internal */
   slow(message: Message): boolean {
     const { mqtt } = this.broker.settings
     if (this.outbox.pendingBytes + message.payloadLength <= mqtt.writeBufferMax) return false
@@ -420,7 +421,7 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     return true
   }
 
-  /** More waits for it than it should be sent on top of: its window is full or its bytes do not leave. */
+  /** More waits for it than it should be sent on top of: its window is full or its bytes do not leave. @internal */
   get congested(): boolean {
     return (
       this.outbox.blocked ||
@@ -430,13 +431,13 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     )
   }
 
-  /** Calls once, when the client can take more; never if it goes first. */
+  /** Calls once, when the client can take more; never if it goes first. @internal */
   whenReady(callback: () => void): void {
     this.#ready ??= []
     this.#ready.push(callback)
   }
 
-  /** Something has left: whoever waits for that goes on. */
+  /** Something has left: whoever waits for that goes on. @internal */
   eased(): void {
     const ready = this.#ready
     if (ready === null || this.congested) return
@@ -444,12 +445,12 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     for (const callback of ready) callback()
   }
 
-  /** Too much waits for it, and the policy is to disconnect. */
+  /** Too much waits for it, and the policy is to disconnect. @internal */
   overrun(): void {
     this.close(ReasonCode.QuotaExceeded, 'reads too slowly for what it subscribed to')
   }
 
-  onDrain(): void {
+  /** @internal */ onDrain(): void {
     this.outbox.drained()
     if (this.#state === 'closed' || this.outbox.blocked) return
     this.release('outbox')
@@ -465,14 +466,14 @@ export class Client implements Publisher, PacketSink, TransportEvents {
     this.end({ code, message, by: 'server' }, true)
   }
 
-  onClose(error: Error | undefined): void {
+  /** @internal */ onClose(error: Error | undefined): void {
     this.lane.gone()
     this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
     this.onGone?.()
     this.broker.transportClosed(this)
   }
 
-  /** The one way out. `publishWill`: it did not end well. */
+  /** The one way out. `publishWill`: it did not end well. @internal */
   end(reason: DisconnectReason, publishWill: boolean): void {
     if (this.#state === 'closed') return
     const { broker } = this

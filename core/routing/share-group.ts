@@ -1,5 +1,6 @@
 import type { Subscriber, Subscription } from './subscription.ts'
 
+/** One member of a shared subscription, and what it subscribed with. */
 export interface Member<S extends Subscriber> {
   readonly subscriber: S
   readonly subscription: Subscription

@@ -23,16 +23,16 @@ export type Received = 'pending' | number
 export class Session implements Subscriber, SessionKey, Publisher {
   readonly clientId: string
   readonly broker: Broker
-  /** The node that its client is connected to, where that is not this one; null: none is known. */
+  /** The node that its client is connected to, where that is not this one; null: none is known. @internal */
   elsewhere: string | null
-  /** Its connection has been heard of by all nodes, this one too: one that is announced later takes its place. */
+  /** Its connection has been heard of by all nodes, this one too: one that is announced later takes its place. @internal */
   announced: boolean
   /** Its connection; null while there is none. */
   client: Client | null
   /** What its client's last authentication said, also while there is no connection. */
   username: string | null
   rights: Rights | null
-  /** It has had a connection here: only then do the two above say anything. */
+  /** It has had a connection here: only then do the two above say anything. @internal */
   seen: boolean
   /** It outlives its connection, so the store keeps it. */
   durable: boolean
@@ -40,23 +40,23 @@ export class Session implements Subscriber, SessionKey, Publisher {
   /** Milliseconds that it outlives its connection. */
   expiryMs: number
   readonly subscriptions: Map<string, Subscription>
-  /** Filters that go with the connection, whatever becomes of the session. */
+  /** Filters that go with the connection, whatever becomes of the session. @internal */
   temporary: Set<string> | null
-  /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
+  /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. @internal */
   received: Map<number, Received> | null
-  /** Told when a QoS 2 message is judged that the client has sent again meanwhile; null: it was not kept. */
+  /** Told when a QoS 2 message is judged that the client has sent again meanwhile; null: it was not kept. @internal */
   joined: Map<number, ((reasonCode: number | null) => void)[]> | null
-  window: Window | null
-  /** Messages for which the window has no room. */
+  /** @internal */ window: Window | null
+  /** Messages for which the window has no room. @internal */
   queue: MessageQueue<Waiting> | null
-  /** The same for a durable session: they wait in the store. */
+  /** The same for a durable session: they wait in the store. @internal */
   backlog: StoredBacklog | null
   // Packet identifiers whose messages the client may no longer have, while the store is at them.
   #retracted: Set<number> | null
   /** Slows those who publish to it, once messages have waited here or in the store. */
   #brake: PublisherBrake | null
 
-  constructor(broker: Broker, clientId: string) {
+  /** @internal */ constructor(broker: Broker, clientId: string) {
     this.clientId = clientId
     this.broker = broker
     this.elsewhere = null
@@ -83,7 +83,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     return this.client !== null || this.elsewhere !== null
   }
 
-  /** Its client is, or was, another node's: what is remembered here of the time before says nothing any more. */
+  /** Its client is, or was, another node's: what is remembered here of the time before says nothing any more. @internal */
   moved(node: string | null, epoch: number): void {
     this.elsewhere = node
     this.epoch = epoch
@@ -91,7 +91,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     this.joined = null
   }
 
-  /** Takes up a stored session, or begins a new one, for a connection that is about to be told. */
+  /** Takes up a stored session, or begins a new one, for a connection that is about to be told. @internal */
   open(client: Client, claim: Claim, expiryMs: number): void {
     this.client = client
     this.elsewhere = null
@@ -109,7 +109,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (this.durable) this.received = receivedOf(claim.receivedIds, this.received)
   }
 
-  /** The connection has gone. What was in flight is the store's to remember. */
+  /** The connection has gone. What was in flight is the store's to remember. @internal */
   park(): void {
     this.client = null
     this.window = null
@@ -119,7 +119,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     this.#letGo()
   }
 
-  /** QoS 0: now or never. */
+  /** QoS 0: now or never. @internal */
   deliverNow(message: Message, retain: boolean, identifiers: readonly number[] | null): void {
     const { client } = this
     if (client === null) {
@@ -132,7 +132,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     }
   }
 
-  /** QoS 1 and 2 for a session that ends with its connection. */
+  /** QoS 1 and 2 for a session that ends with its connection. @internal */
   deliver(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): void {
     const { client, window } = this
     if (client === null || window === null) {
@@ -144,7 +144,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     }
   }
 
-  /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. */
+  /** QoS 1 and 2 for a durable session: what the store is to keep, with a packet identifier while the window has room. @internal */
   target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
     const { client, window, backlog, clientId, epoch } = this
     if (backlog !== null) {
@@ -167,13 +167,13 @@ export class Session implements Subscriber, SessionKey, Publisher {
     return { clientId, qos, retain, identifiers, group, packetId, epoch }
   }
 
-  /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH], unless that was an earlier connection's. */
+  /** The store keeps it: a message with a packet identifier goes out [gate: PUBLISH], unless that was an earlier connection's. @internal */
   kept({ packetId, epoch }: AppendTarget): void {
     if (packetId !== 0 && epoch === this.epoch) this.gateOpens(packetId)
     else this.backlog?.pump()
   }
 
-  /** The packet identifier is kept. */
+  /** The packet identifier is kept. @internal */
   gateOpens(packetId: number): void {
     const slot = this.window?.find(packetId)
     if (slot === undefined || slot.handshake !== Handshake.Gated) return
@@ -182,7 +182,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (!this.transmit(slot, false)) this.pump()
   }
 
-  /** The store did not keep it: the identifier is free again. */
+  /** The store did not keep it: the identifier is free again. @internal */
   lost(message: Message, { packetId, epoch }: AppendTarget): void {
     if (epoch !== this.epoch) return
     this.#retracted?.delete(packetId)
@@ -193,7 +193,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     this.pump()
   }
 
-  /** Its client may have less than before: what waits for it is looked at again. What has left is the client's. */
+  /** Its client may have less than before: what waits for it is looked at again. What has left is the client's. @internal */
   recheck(): void {
     if (!this.broker.hooks.onAuthorize.isUsed()) return
     const { authority } = this.broker
@@ -208,7 +208,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (left.length > 0) this.pump()
   }
 
-  /** A message that waited does not go to its client, who may not have it. A group has other members. */
+  /** A message that waited does not go to its client, who may not have it. A group has other members. @internal */
   denied(waiting: Waiting): void {
     const { message, group } = waiting
     if (group !== null && !this.subscriptions.has(group)) this.broker.dispatcher.redistribute(this.clientId, [waiting])
@@ -224,7 +224,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     this.pump()
   }
 
-  /** The store has left it out of the queue, or taken it out. */
+  /** The store has left it out of the queue, or taken it out. @internal */
   dropped(message: Message, reason: DropReason): void {
     const { window, backlog } = this
     if (window === null || backlog === null) return
@@ -234,7 +234,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (reason === 'queueFull' && this.broker.settings.mqtt.queueFull === 'disconnect') this.client?.overrun()
   }
 
-  /** Writes the PUBLISH of a slot that may leave; false where it does not, and the slot is free again. */
+  /** Writes the PUBLISH of a slot that may leave; false where it does not, and the slot is free again. @internal */
   transmit(slot: Inflight, dup: boolean): boolean {
     slot.handshake = slot.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
     const { packetId } = slot
@@ -247,7 +247,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     return false
   }
 
-  /** Something has been acknowledged or has drained: send what waits. */
+  /** Something has been acknowledged or has drained: send what waits. @internal */
   pump(): void {
     const { client, window, queue } = this
     if (client === null || window === null) return
@@ -262,7 +262,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     client.eased()
   }
 
-  /** The handshake of one message is over. */
+  /** The handshake of one message is over. @internal */
   finish(slot: Inflight): void {
     const { packetId, message } = slot
     this.window!.close(slot)
@@ -274,24 +274,24 @@ export class Session implements Subscriber, SessionKey, Publisher {
     this.pump()
   }
 
-  /** Watches over a store's write that nobody waits for. */
+  /** Watches over a store's write that nobody waits for. @internal */
   write(done: void | Promise<void>): void {
     if (done === undefined) return
     const { client } = this
     done.catch(error => this.broker.storeFailed(this, error, client))
   }
 
-  /** Keeps a publisher's acknowledgement back while this session's queue is long. */
+  /** Keeps a publisher's acknowledgement back while this session's queue is long. @internal */
   slow(receipt: Receipt): void {
     if (this.#brake?.hold(receipt, this.broker.now) === true) this.broker.slowed.add(this)
   }
 
-  /** True while the queue of a connected client, here or in the store, wants publishers slowed. */
+  /** True while the queue of a connected client, here or in the store, wants publishers slowed. @internal */
   get crowded(): boolean {
     return this.#brake?.wanted === true
   }
 
-  /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. */
+  /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. @internal */
   get queuesQoS0(): boolean {
     return (
       this.durable &&
@@ -301,7 +301,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     )
   }
 
-  /** Called now and then while publishers are slowed. */
+  /** Called now and then while publishers are slowed. @internal */
   stalled(now: number): void {
     this.#brake?.look(now)
     if (this.#brake?.holding !== true) this.broker.slowed.delete(this)
@@ -333,7 +333,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
     if (this.broker.settings.mqtt.queueFull === 'disconnect') this.client?.overrun()
   }
 
-  /** What came through shared groups and may go to other members: unacknowledged QoS 1, and whatever was not yet sent. */
+  /** What came through shared groups and may go to other members: unacknowledged QoS 1, and whatever was not yet sent. @internal */
   takeShared(): Waiting[] {
     const shared: Waiting[] = []
     const ended = (entry: { message: Message | null; group: string | null }, reason: DropReason) => {

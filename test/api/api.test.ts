@@ -1,7 +1,11 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
+import { folderWith } from '../config/folder.ts'
 import { exportsOf } from './report.ts'
 
 // Goal: nobody changes what the package exports without seeing it. `UPDATE_API=1 npx vitest run test/api` writes the reports anew.
@@ -12,6 +16,29 @@ const entries = {
   'mqttx-broker/testing': 'presets/testing/index.d.ts',
   'mqttx-broker/contracts': 'test/contracts/suite/index.d.ts',
 }
+
+test('the declarations stand by themselves, without what is marked as internal', async () => {
+  const folder = await folderWith()
+  const types = fileURLToPath(new URL('../../node_modules/@types', import.meta.url))
+  const compilerOptions = {
+    target: 'es2023',
+    lib: ['es2023'],
+    module: 'nodenext',
+    strict: true,
+    noEmit: true,
+    types: ['node'],
+    typeRoots: [types],
+  }
+  const files = Object.values(entries).map(entry => built.path(entry))
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+  const tsc = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
+  const { stdout } = spawnSync(tsc, ['-p', folder], { encoding: 'utf8' })
+  expect(stdout.split('\n').filter(line => line !== '' && !line.includes('node_modules'))).toEqual([])
+  for (const name of ['Broker', 'Client']) {
+    const { declaration } = exportsOf(built.path(entries['mqttx-broker'])).find(one => one.name === name)!
+    expect(declaration).not.toMatch(/dispatcher|roster|outbox|acks/)
+  }
+}, 60_000)
 
 test.each(Object.entries(entries))('%s exports what its report says, and each thing has a sentence', (name, entry) => {
   const found = exportsOf(built.path(entry))
