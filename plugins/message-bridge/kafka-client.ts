@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import kafkajs, { type KafkaConfig, type SASLOptions } from 'kafkajs'
 import { OperatorError } from '../../core/errors.ts'
@@ -9,6 +10,19 @@ import type { BridgeOptions } from './rules.ts'
 
 // Set on the client too: what refreshes metadata behind a failed send looks there only. Longer waits are the lane's, so that it can stop.
 export const retry = { retries: 2, initialRetryTime: 100, maxRetryTime: 500 }
+
+interface RequestQueue {
+  throttledUntil: number
+  scheduleCheckPendingRequests(): void
+}
+
+// A connection that Kafka has not slowed waits until a moment long ago (kafkajs 2.2.4), of which Node 24 warns on standard error.
+const { prototype: queue } = createRequire(import.meta.url)('kafkajs/src/network/requestQueue') as { prototype: RequestQueue }
+const schedule = queue.scheduleCheckPendingRequests
+queue.scheduleCheckPendingRequests = function (this: RequestQueue): void {
+  this.throttledUntil = Math.max(this.throttledUntil, Date.now())
+  schedule.call(this)
+}
 
 /** The kafkajs client that the options ask for. `folder`: what file names are relative to. */
 export async function createKafka(options: BridgeOptions, folder: string, log: Log): Promise<kafkajs.Kafka> {

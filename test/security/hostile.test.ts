@@ -16,6 +16,9 @@ import { Target } from './target.ts'
 // more than it may; and a bystander, who has been publishing and subscribing all the time, has been served. At the end it has said
 // nothing on standard error, logged no error, and stops with 0.
 
+// What has not been collected yet counts too, and V8 in Node 22 and 24 collects later: 116 MiB in place of 100, 464 in place of 400.
+const slack = Number(process.versions.node.split('.')[0]) > 20 ? 1.5 : 1
+
 const built = beforeAllBuilt()
 const questions: AuthServer['questions'] = []
 const attacks = [...attacksOnProtocol, ...attacksOnOthers(questions)]
@@ -89,7 +92,7 @@ test.each(attacks.map(attack => [attack.name, attack] as const))('%s', async (_n
   expect(happened).toEqual(attack.happens)
   target.leave(bystander.stream)
   expect(target.runs).toBe(true)
-  expect(target.memory.now - weighed).toBeLessThan(attack.leaves ?? 40)
+  expect(target.memory.now - weighed).toBeLessThan((attack.leaves ?? 40) * slack)
 })
 
 test('the same attacks once more take hardly more memory: nothing of the first ones is kept', async () => {
@@ -98,13 +101,12 @@ test('the same attacks once more take hardly more memory: nothing of the first o
     expect(await attack.run(target)).toEqual(attack.happens)
     target.leave(bystander.stream)
   }
-  // Later versions of V8 leave more of it uncollected: 116 MiB with Node 22.
-  expect(target.memory.now - weighed).toBeLessThan(200)
+  expect(target.memory.now - weighed).toBeLessThan(100 * slack)
 })
 
 test('then the broker has failed nowhere, weighs little more than before, and stops in good order', async () => {
-  expect(target.memory.now - before).toBeLessThan(500)
-  expect(target.memory.peak).toBeLessThan(700)
+  expect(target.memory.now - before).toBeLessThan(400 * slack)
+  expect(target.memory.peak).toBeLessThan(600 * slack)
   expect(await target.stop()).toBe(0)
   expect(target.errors).toBe('')
   const [warning, error] = [40, 50]
