@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -40,3 +40,45 @@ test('every TypeScript block in README and docs type-checks', async () => {
   }
   expect(problems).toBe('')
 })
+
+test('every config in README and docs, in TypeScript or JSON, passes `mqttx-broker check` with the options that it names', async () => {
+  const json = pages.flatMap(page =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/^```json\n(.*?)^```/gms)].map(([, code]) => ({ page, code: code! })),
+  )
+  const configs = [
+    ...blocks
+      .filter(({ code }) => /^export default defineConfig/m.test(code))
+      .map(({ page, code }) => ({ page, code, name: 'mqttx.config.ts' })),
+    ...json.filter(({ code }) => code.includes('"preset"')).map(one => ({ ...one, name: 'mqttx.config.json' })),
+  ]
+  expect(configs.length).toBeGreaterThan(10)
+  const modules = blocks.filter(({ code }) => code.includes('definePlugin(') && !code.includes('defineConfig('))
+  const wrong: string[] = []
+  for (const { page, code, name } of configs) {
+    // What a config imports, or names by its path, is another block of the same page, or of the page that it is from.
+    const imported = Object.fromEntries([...modules].map(({ file, code: text }) => [file, text]))
+    const folder = await folderWith({
+      ...imported,
+      'greeter.ts': blocks.find(one => one.code.startsWith('// greeter.ts'))!.code,
+      [name]: code,
+      'package.json': '{ "type": "module" }',
+    })
+    await writeFile(join(folder, 'five-hooks.js'), readFileSync(join(root, 'test/fixtures/five-hooks.js')))
+    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+    const { code: status, text } = await check(folder)
+    if (status !== 0) wrong.push(`${page}: ${text}`)
+  }
+  expect(wrong).toEqual([])
+}, 120_000)
+
+function check(folder: string): Promise<{ code: number | null; text: string }> {
+  const program = join(root, 'presets/bin.ts')
+  const env = { ...process.env, JITI_ALIAS: JSON.stringify({ 'mqttx-broker': join(root, 'presets/index.ts') }) }
+  const child = spawn(process.execPath, ['--import', join(root, 'node_modules/jiti/lib/jiti-register.mjs'), program, 'check'], {
+    cwd: folder,
+    env,
+  })
+  let text = ''
+  child.stderr.on('data', chunk => (text += chunk))
+  return new Promise(resolve => child.on('close', code => resolve({ code, text })))
+}
