@@ -72,9 +72,34 @@ local function save(s, m)
     m.dirty = false
   end
 end
+-- What goes into one queue in one batch, but for the first of it, is added by one call, before anything else looks at that queue: a fifth less work for
+-- Redis where messages go to few queues, none more where each goes to another.
+local lines = {}
+local function addAll(s, list)
+  for from = 1, #list, 1000 do call('ZADD', KEYS[s + 1], _G.unpack(list, from, math.min(from + 999, #list))) end
+end
+local function flush(s)
+  local line = lines[s]
+  if not line then return end
+  lines[s] = nil
+  local ok, failure = pcall(addAll, s, line.list)
+  if ok then return end
+  for _, number in ipairs(line.ops) do out[#out + 1] = {number, 'error', tostring(type(failure) == 'table' and failure.err or failure)} end
+end
+local function add(s, position, member)
+  local line = lines[s]
+  if not line then
+    line = { list = {}, ops = {} }
+    lines[s] = line
+  end
+  line.list[#line.list + 1] = text(position)
+  line.list[#line.list + 1] = member
+  line.ops[#line.ops + 1] = op
+end
 local function owned()
   local s, epoch
   s, epoch, at = unpack('>I4d', ops, at)
+  if lines[s] then flush(s) end
   local m = load(s)
   if m and m.e == epoch then return s, m end
   tell('lost')
@@ -140,6 +165,7 @@ end
 local function makeRoom(s, m, size, n)
   if size > bytesMax then return false end
   while m.c >= messagesMax or m.b + size > bytesMax do
+    flush(s)
     local member = dropOldest and firstUnsent(s, m)
     if not member then return false end
     call('ZREM', KEYS[s + 1], member)
@@ -150,6 +176,7 @@ local function makeRoom(s, m, size, n)
 end
 -- A session ends: its queue is put aside under another name, for whoever asked to go through it at leisure.
 local function finish(s, m)
+  flush(s)
   save(s, m)
   note('e', s, m.e)
   local fields = call('HGETALL', KEYS[s])
@@ -170,6 +197,7 @@ local function finish(s, m)
   return {grave, fields}
 end
 local function park(s, m, expiry, from)
+  flush(s)
   call('HDEL', KEYS[s], 'n')
   m.n = false
   note('p', s, m.e)
@@ -230,7 +258,9 @@ does[${Code.Append}] = function()
         call('ZADD', KEYS[s + 1], text(position), struct.pack('>d', position) .. tail)
         if left > 0 then call('PEXPIRE', KEYS[s + 1], left) end
       else
-        call('ZADD', KEYS[s + 1], text(position), struct.pack('>d', position) .. tail)
+        local member = struct.pack('>d', position) .. tail
+        if m.added then add(s, position, member) else call('ZADD', KEYS[s + 1], text(position), member) end
+        m.added = true
       end
       if token ~= '' then call('HSET', KEYS[s + 2], 'k' .. token, text(now)) end
       m.p, m.b, m.c, m.dirty = position, m.b + size, m.c + 1, true
@@ -267,6 +297,7 @@ does[${Code.Claim}] = function()
   s, clean, expiry, node, delay, will, at = unpack('>I4BdBc0dI4c0', ops, at)
   local time = call('TIME')
   local epoch = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  flush(s)
   local m, ended, orphan = load(s), false, ''
   if m and m.e >= epoch then epoch = m.e + 1 end
   if m and (clean == 1 or (m.x and m.x <= now)) then
@@ -444,7 +475,10 @@ while at <= size do
   if not ok then tell('error', tostring(type(failure) == 'table' and failure.err or failure)) end
   at = stop
 end
-for s, m in pairs(sessions) do save(s, m) end
+for s, m in pairs(sessions) do
+  if lines[s] then flush(s) end
+  save(s, m)
+end
 op = 0
 if #notes > 0 then
   local said = cjson.encode(notes)
@@ -458,20 +492,4 @@ for to, keys in pairs(wakes) do
 end
 call('HSET', KEYS[1], 's', ARGV[1], 'r', cmsgpack.pack(out))
 return out
-`
-
-/**
- * A part of a session's queue, for its owner. KEYS: its hash, its queue, its identifiers; ARGV: epoch, position, limit. Answers with the
- * entries and, for each, what is known of its packet identifier; with nothing where the epoch is no longer the newest.
- */
-export const pageScript = `
-if tonumber(redis.call('HGET', KEYS[1], 'e')) ~= tonumber(ARGV[1]) then return false end
-local entries = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'LIMIT', 0, ARGV[3])
-local states = {}
-for from = 1, #entries, 1000 do
-  local names = {}
-  for n = from, math.min(from + 999, #entries) do names[#names + 1] = 'o' .. string.format('%.0f', (struct.unpack('>d', entries[n]))) end
-  for _, state in ipairs(redis.call('HMGET', KEYS[3], unpack(names))) do states[#states + 1] = state or '' end
-end
-return {entries, states}
 `

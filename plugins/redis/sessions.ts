@@ -20,7 +20,7 @@ import {
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Appender } from './append.ts'
-import { Code, pageScript } from './batch-script.ts'
+import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { Bodies, lostMessage } from './bodies.ts'
 import { decodeEntry } from './entry.ts'
@@ -30,6 +30,7 @@ import type { Lanes } from './lanes.ts'
 import { Loader } from './loader.ts'
 import { Lookup } from './lookup.ts'
 import { type Note, readNotes } from './notes.ts'
+import { pageScript } from './page-script.ts'
 import { decodeSubscription, encodeSubscription, FilterIndex } from './subscriptions.ts'
 import { nothing, type Rows, Writes } from './writes.ts'
 
@@ -390,8 +391,7 @@ export class RedisSessions implements SessionStore {
   }
 
   subscribersOf(topic: string): Promise<StoredSubscriber[]> {
-    const trouble = this.trouble()
-    return trouble === null ? this.#lookup.subscribersOf(topic) : Promise.reject(trouble)
+    return this.#lanes.link.up ? this.#lookup.subscribersOf(topic) : Promise.reject(this.trouble()!)
   }
 
   async subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
