@@ -55,19 +55,13 @@ export class SessionRoster {
       const session = this.#sessions.get(clientId)!
       if (session.client !== null) continue
       if (epoch >= session.epoch) session.moved(node, epoch)
-      const held = [...session.subscriptions.keys()].filter(filter => matches(parseShare(filter)?.filter ?? filter, topic))
-      const there = new Set(subscriptions.map(({ filter }) => filter))
-      for (const filter of held) if (!there.has(filter)) this.unsubscribe(session, filter)
-      for (const subscription of subscriptions) this.subscribe(session, subscription)
+      this.#reconcile(session, subscriptions, topic)
       absent.push(session)
     }
     const { targets, groups } = this.#broker.router.route(topic)
     const stale = [...targets, ...groups.flatMap(({ members }) => members)].map(({ subscriber }) => subscriber)
     for (const session of new Set(stale)) {
-      if (session.client !== null || !session.durable || named.has(session.clientId)) continue
-      for (const filter of [...session.subscriptions.keys()]) {
-        if (matches(parseShare(filter)?.filter ?? filter, topic)) this.unsubscribe(session, filter)
-      }
+      if (session.client === null && session.durable && !named.has(session.clientId)) this.#reconcile(session, [], topic)
     }
     return absent
   }
@@ -159,10 +153,11 @@ export class SessionRoster {
     )
   }
 
-  // What the store says is what counts.
-  #reconcile(session: Session, subscriptions: readonly Subscription[]): void {
+  // What the store says is what counts: of all subscriptions, or of those that match a topic.
+  #reconcile(session: Session, subscriptions: readonly Subscription[], topic: string | null = null): void {
     const filters = new Set(subscriptions.map(({ filter }) => filter))
-    for (const filter of [...session.subscriptions.keys()]) if (!filters.has(filter)) this.unsubscribe(session, filter)
+    const isAsked = (filter: string): boolean => topic === null || matches(parseShare(filter)?.filter ?? filter, topic)
+    for (const filter of [...session.subscriptions.keys()]) if (!filters.has(filter) && isAsked(filter)) this.unsubscribe(session, filter)
     for (const subscription of subscriptions) {
       const held = session.subscriptions.get(subscription.filter)
       if (held === undefined || !isSame(held, subscription)) this.subscribe(session, subscription)

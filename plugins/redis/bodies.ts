@@ -4,7 +4,6 @@ import { Message } from '../../core/messages/message.ts'
 import { decodeMessage } from '../../core/messages/stored-message.ts'
 import { Code } from './batch-script.ts'
 import { type BodyReference, referenceBytes, type StoredEntry } from './entry.ts'
-import type { Command } from './operation.ts'
 import { nothing, type Writes } from './writes.ts'
 
 const timeDigits = 9
@@ -40,22 +39,16 @@ export class Bodies {
 
   async #fetch(found: Map<string, Message | null>): Promise<void> {
     const { lanes } = this.#writes
-    const byLane = new Map<ReturnType<typeof lanes.of>, string[]>()
-    for (const id of found.keys()) {
-      const lane = lanes.of(lanes.keys.body(id))
-      const ids = byLane.get(lane)
-      if (ids === undefined) byLane.set(lane, [id])
-      else ids.push(id)
-    }
-    await Promise.all(
-      [...byLane].map(async ([lane, ids]) => {
-        const replies = await lane.read(ids.map((id): Command => ['hget', lanes.keys.body(id), 'b']))
-        for (const [i, id] of ids.entries()) {
-          const reply = replies[i]
-          if (Buffer.isBuffer(reply)) found.set(id, this.#decode(reply))
-        }
-      }),
+    const ids = [...found.keys()]
+    const replies = await lanes.readEach(
+      ids,
+      id => lanes.keys.body(id),
+      id => ['hget', lanes.keys.body(id), 'b'],
     )
+    for (const [i, id] of ids.entries()) {
+      const reply = replies[i]
+      if (Buffer.isBuffer(reply)) found.set(id, this.#decode(reply))
+    }
   }
 
   #decode(bytes: Buffer): Message | null {

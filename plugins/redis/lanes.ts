@@ -5,6 +5,7 @@ import type { Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
 import { Lane, type LaneContext } from './lane.ts'
 import type { Link } from './link.ts'
+import type { Command } from './operation.ts'
 import { slotOf, tagOf } from './slots.ts'
 
 /** All writing to Redis: one lane, or on Redis Cluster one for each slot that is used. Bounded, all lanes together. */
@@ -41,6 +42,25 @@ export class Lanes implements LaneContext {
     let lane = this.#lanes.get(slot)
     if (lane === undefined) this.#lanes.set(slot, (lane = new Lane(this, this.link.isCluster ? tagOf(slot) : 'all')))
     return lane
+  }
+
+  /** One command that reads for each, all of one lane together; the replies in order. */
+  async readEach<T>(items: readonly T[], keyOf: (item: T) => string, commandOf: (item: T) => Command): Promise<unknown[]> {
+    const byLane = new Map<Lane, number[]>()
+    for (const [i, item] of items.entries()) {
+      const lane = this.of(keyOf(item))
+      const own = byLane.get(lane)
+      if (own === undefined) byLane.set(lane, [i])
+      else own.push(i)
+    }
+    const replies: unknown[] = []
+    await Promise.all(
+      [...byLane].map(async ([lane, own]) => {
+        const answers = await lane.read(own.map(i => commandOf(items[i]!)))
+        for (const [at, i] of own.entries()) replies[i] = answers[at]
+      }),
+    )
+    return replies
   }
 
   batchArguments(): readonly (string | number)[] {

@@ -1,7 +1,6 @@
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { matches } from '../../core/routing/topic.ts'
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
-import type { Command } from './operation.ts'
 import { decodeSubscription } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
 
@@ -17,9 +16,10 @@ export class Lookup {
   }
 
   async subscribersOf(topic: string): Promise<StoredSubscriber[]> {
-    const { keys } = this.#writes.lanes
+    const { lanes } = this.#writes
+    const { keys } = lanes
     const filters = await this.#filtersOf(topic)
-    const fields = await this.#readEach(
+    const fields = await lanes.readEach(
       filters,
       filter => keys.subscribers(filter),
       filter => ['hkeys', keys.subscribers(filter)],
@@ -36,7 +36,7 @@ export class Lookup {
       }
     }
     const sessions = [...bySession]
-    const records = await this.#readEach(
+    const records = await lanes.readEach(
       sessions,
       ([clientId]) => keys.session(clientId),
       ([clientId, own]) => ['hmget', keys.session(clientId), 'n', 'e', ...own.map(filter => `s${filter}`)],
@@ -53,10 +53,11 @@ export class Lookup {
   }
 
   async #filtersOf(topic: string): Promise<string[]> {
-    const { keys } = this.#writes.lanes
+    const { lanes } = this.#writes
+    const { keys } = lanes
     const levels = topic.split('/')
     if (levels.length > levelsMax) {
-      const all = await this.#readEach(
+      const all = await lanes.readEach(
         keys.allFilters,
         key => key,
         key => ['smembers', key],
@@ -74,32 +75,12 @@ export class Lookup {
       else own.push(filter)
     }
     const shards = [...byKey]
-    const there = await this.#readEach(
+    const there = await lanes.readEach(
       shards,
       ([key]) => key,
       ([key, own]) => ['smismember', key, ...own],
     )
     return shards.flatMap(([, own], i) => own.filter((_filter, at) => (there[i] as number[])[at] === 1))
-  }
-
-  /** One command for each, all that lies in one lane by one call; the replies in order. */
-  async #readEach<T>(items: readonly T[], keyOf: (item: T) => string, commandOf: (item: T) => Command): Promise<unknown[]> {
-    const { lanes } = this.#writes
-    const byLane = new Map<ReturnType<typeof lanes.of>, number[]>()
-    for (const [i, item] of items.entries()) {
-      const lane = lanes.of(keyOf(item))
-      const own = byLane.get(lane)
-      if (own === undefined) byLane.set(lane, [i])
-      else own.push(i)
-    }
-    const replies: unknown[] = []
-    await Promise.all(
-      [...byLane].map(async ([lane, own]) => {
-        const answers = await lane.read(own.map(i => commandOf(items[i]!)))
-        for (const [at, i] of own.entries()) replies[i] = answers[at]
-      }),
-    )
-    return replies
   }
 }
 

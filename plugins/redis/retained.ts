@@ -5,8 +5,6 @@ import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/rou
 import { RetainedTree } from '../../core/routing/retained-tree.ts'
 import { queuedBytes } from '../../core/sessions/message-queue.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { Lane } from './lane.ts'
-import type { Command } from './operation.ts'
 import type { Writes } from './writes.ts'
 
 const scanCount = 1000
@@ -107,20 +105,12 @@ export class RedisRetained implements RetainedStore {
 
   async #read(topics: readonly string[]): Promise<Message[]> {
     const { lanes } = this.#writes
-    const byLane = new Map<Lane, string[]>()
-    for (const topic of topics) {
-      const lane = lanes.of(lanes.keys.retained(topic))
-      const own = byLane.get(lane)
-      if (own === undefined) byLane.set(lane, [topic])
-      else own.push(topic)
-    }
-    const found = await Promise.all([...byLane].map(([lane, own]) => this.#readFrom(lane, own)))
-    return found.flat()
-  }
-
-  async #readFrom(lane: Lane, topics: readonly string[]): Promise<Message[]> {
-    const { keys } = this.#writes.lanes
-    const replies = await lane.read(topics.map((topic): Command => ['get', keys.retained(topic)]))
+    const { keys } = lanes
+    const replies = await lanes.readEach(
+      topics,
+      topic => keys.retained(topic),
+      topic => ['get', keys.retained(topic)],
+    )
     const now = this.#clock.now()
     const messages: Message[] = []
     for (const [i, topic] of topics.entries()) {
