@@ -1,18 +1,13 @@
-import { afterAll, beforeAll, describe } from 'vitest'
 import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { RedisServer, startCluster } from '../support/redis.ts'
 import { TestRedisStore } from '../support/redis-store.ts'
+import { onEachRedis, type TestedRedis } from './on-redis.ts'
 import { retainedContract } from './retained.ts'
 import { sessionsContract } from './sessions.ts'
 
-/** How a suite makes owners of one service on the servers that `where` names when the test begins. */
-function owner<S extends SessionStore | RetainedStore>(
-  service: (store: TestRedisStore) => S,
-  servers: () => readonly RedisServer[],
-  where: () => object,
-) {
+/** How a suite makes owners of one service on the servers of a Redis. */
+function owner<S extends SessionStore | RetainedStore>(service: (store: TestRedisStore) => S, { servers, where }: TestedRedis) {
   const stores = new Map<S, TestRedisStore>()
   const known = (store: TestRedisStore): S => {
     stores.set(service(store), store)
@@ -31,35 +26,9 @@ function owner<S extends SessionStore | RetainedStore>(
   }
 }
 
-function contracts(name: string, servers: () => readonly RedisServer[], where: () => object): void {
-  const sessions = owner(store => store.sessions as SessionStore, servers, where)
-  const retained = owner(store => store.retained as RetainedStore, servers, where)
-  sessionsContract(name, sessions.create, sessions)
-  retainedContract(name, retained.create, retained)
-}
-
-describe('one server', () => {
-  let server: RedisServer
-  beforeAll(async () => {
-    server = await RedisServer.start()
-  })
-  afterAll(() => server.stop())
-  contracts(
-    'in Redis',
-    () => [server],
-    () => ({ url: server.url }),
-  )
-})
-
-describe('a cluster', () => {
-  let cluster: Awaited<ReturnType<typeof startCluster>>
-  beforeAll(async () => {
-    cluster = await startCluster()
-  })
-  afterAll(() => cluster.stop())
-  contracts(
-    'in a Redis Cluster',
-    () => cluster.nodes,
-    () => ({ nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) }),
-  )
+onEachRedis(redis => {
+  const sessions = owner(store => store.sessions as SessionStore, redis)
+  const retained = owner(store => store.retained as RetainedStore, redis)
+  sessionsContract(`in ${redis.name}`, sessions.create, sessions)
+  retainedContract(`in ${redis.name}`, retained.create, retained)
 })

@@ -139,15 +139,14 @@ class Background {
   }
 
   async #next(wanted: string): Promise<string> {
-    const until = Date.now() + 15_000
     while (this.#read >= this.#lines.length) {
-      if (Date.now() > until) throw new Error(`waited in vain for ${wanted}; it printed ${JSON.stringify(this.#lines)}`)
-      await Promise.race([
-        new Promise<void>(resolve => {
-          this.#changed = resolve
-        }),
-        new Promise(resolve => setTimeout(resolve, 1000)),
-      ])
+      await new Promise<void>((resolve, reject) => {
+        const late = setTimeout(() => reject(new Error(`waited in vain for ${wanted}; it printed ${JSON.stringify(this.#lines)}`)), 15_000)
+        this.#changed = () => {
+          clearTimeout(late)
+          resolve()
+        }
+      })
     }
     return this.#lines[this.#read++]!
   }

@@ -11,13 +11,15 @@ import { RedisSessions } from '../../plugins/redis/sessions.ts'
 
 /** What the redis plugin is made of, without a broker around it. */
 export class TestRedisStore {
+  readonly options: Options
   readonly link: Link
   readonly lanes: Lanes
   readonly sessions: RedisSessions
   readonly retained: RedisRetained
 
   constructor(where: object, clock: Clock) {
-    const options = checkOptions(redisOptions, where, 'redis') as Options
+    this.options = checkOptions(redisOptions, where, 'redis') as Options
+    const { options } = this
     this.link = new Link(options, silentLog)
     this.lanes = new Lanes(this.link, new Keys(options), clock, options)
     this.sessions = new RedisSessions(this.lanes, clock, silentLog, 1)

@@ -207,11 +207,8 @@ async function retained(rounds: number): Promise<string> {
         writer.say(message)
       })
       const kept = performance.now()
-      const arrived = new Promise<void>(resolve => {
-        delivered = resolve
-      })
       let there = false
-      void arrived.then(() => (there = true))
+      delivered = () => (there = true)
       // Each SUBSCRIBE asks anew for what is retained.
       while (!there) {
         await reader.ask(packets.subscribe([`retained/${i}`], 0), 9)
