@@ -57,3 +57,10 @@ export class LateLog implements Log {
     return this.#log().isLevelEnabled(level)
   }
 }
+
+declare module './service-map.js' {
+  interface ServiceMap {
+    /** Where log lines go. */
+    log: Log
+  }
+}

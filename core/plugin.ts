@@ -1,7 +1,7 @@
-import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './config/options.ts'
-import { checkOptions } from './config/validation.ts'
 import type { PluginContext } from './context.ts'
 import { OperatorError } from './errors.ts'
+import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './options/options.ts'
+import { checkOptions } from './options/validation.ts'
 
 /** Something applied to a broker: hooks and services touched in `apply`, the running half returned. A plain object will do. */
 export interface Plugin {

@@ -1,4 +1,4 @@
-import { defineCatalogue } from '../core/config/catalogue.ts'
+import { defineCatalogue } from '../presets/shell/catalogue.ts'
 import { authCertificateOptions } from './auth-certificate/options.ts'
 import { authFileOptions } from './auth-file/options.ts'
 import { authHttpOptions } from './auth-http/options.ts'
@@ -6,6 +6,7 @@ import { clusterOptions } from './cluster/options.ts'
 import { delayOptions } from './delay/options.ts'
 import { diskOptions } from './disk/options.ts'
 import { diskQueueOptions } from './disk/queue-options.ts'
+import { listenerNeeds } from './kit/listening/listener-tls.ts'
 import { limitsOptions } from './limits/options.ts'
 import { logOptions } from './log/options.ts'
 import { memoryOptions } from './memory/options.ts'
@@ -30,8 +31,8 @@ export const plugins = defineCatalogue({
   version: '',
   presets: {},
   plugins: {
-    log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/plugin.ts')).log },
-    limits: { options: limitsOptions, load: async () => (await import('./limits/plugin.ts')).limits },
+    log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/log.ts')).log },
+    limits: { options: limitsOptions, load: async () => (await import('./limits/limits.ts')).limits },
     disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/plugin.ts')).disk },
     redis: {
       options: redisOptions,
@@ -45,38 +46,44 @@ export const plugins = defineCatalogue({
       requires: ['bus'],
       offInTestMode: true,
       goesWithItsServices: true,
-      load: async () => (await import('./cluster/plugin.ts')).cluster,
+      load: async () => (await import('./cluster/cluster.ts')).cluster,
     },
     authCertificate: {
       options: authCertificateOptions,
-      load: async () => (await import('./auth-certificate/plugin.ts')).authCertificate,
+      load: async () => (await import('./auth-certificate/auth-certificate.ts')).authCertificate,
     },
-    authFile: { options: authFileOptions, load: async () => (await import('./auth-file/plugin.ts')).authFile },
-    authHttp: { options: authHttpOptions, load: async () => (await import('./auth-http/plugin.ts')).authHttp },
+    authFile: { options: authFileOptions, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
+    authHttp: { options: authHttpOptions, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
     topicSecurity: {
       options: topicSecurityOptions,
       turnedOnBy: 'enableTopicSubPubSecure',
-      load: async () => (await import('./topic-security/plugin.ts')).topicSecurity,
+      load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity,
     },
-    schema: { options: schemaOptions, load: async () => (await import('./schema/plugin.ts')).schema },
-    rewrite: { options: rewriteOptions, load: async () => (await import('./rewrite/plugin.ts')).rewrite },
-    delay: { options: delayOptions, load: async () => (await import('./delay/plugin.ts')).delay },
-    retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/plugin.ts')).retain },
+    schema: { options: schemaOptions, load: async () => (await import('./schema/schema.ts')).schema },
+    rewrite: { options: rewriteOptions, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
+    delay: { options: delayOptions, load: async () => (await import('./delay/delay.ts')).delay },
+    retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/retain.ts')).retain },
     messageBridge: {
       options: messageBridgeOptions,
       provides: ['bridge'],
-      load: async () => (await import('./message-bridge/plugin.ts')).messageBridge,
+      load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge,
     },
-    shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/plugin.ts')).shareTopic },
-    sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/plugin.ts')).sysTopic },
-    metrics: { options: metricsOptions, load: async () => (await import('./metrics/plugin.ts')).metrics },
-    ssl: { options: sslOptions, provides: ['tls'], load: async () => (await import('./ssl/plugin.ts')).ssl },
-    socket: { options: socketOptions, listener: true, load: async () => (await import('./socket/plugin.ts')).socket },
+    shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
+    sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
+    metrics: { options: metricsOptions, load: async () => (await import('./metrics/metrics.ts')).metrics },
+    ssl: {
+      options: sslOptions,
+      provides: ['tls'],
+      load: async () => (await import('./ssl/ssl.ts')).ssl,
+      standIn: async () => (await import('./ssl/ssl.ts')).sslForListeners,
+    },
+    socket: { options: socketOptions, listener: true, needs: listenerNeeds, load: async () => (await import('./socket/socket.ts')).socket },
     websocket: {
       options: websocketOptions,
       provides: ['http'],
       listener: true,
-      load: async () => (await import('./websocket/plugin.ts')).websocket,
+      needs: listenerNeeds,
+      load: async () => (await import('./websocket/websocket.ts')).websocket,
     },
   },
 }).plugins

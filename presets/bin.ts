@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { runCli } from '../core/config/cli.ts'
-import { LiveConfig } from '../core/config/live-config.ts'
-import { RunningBroker } from '../core/running-broker.ts'
 import { catalogue } from './index.ts'
+import { runCli } from './shell/cli.ts'
+import { LiveConfig } from './shell/live-config.ts'
+import { RunningBroker } from './shell/running-broker.ts'
 
 process.exitCode = await runCli(catalogue, process.argv.slice(2), process.env, {
   folder: process.cwd(),

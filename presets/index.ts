@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module'
-import { type ConfigInput, defineCatalogue } from '../core/config/catalogue.ts'
-import { resolveConfig } from '../core/config/config.ts'
-import { RunningBroker } from '../core/running-broker.ts'
 import type { Clock } from '../core/time/clock.ts'
 import { plugins } from '../plugins/index.ts'
 import { presets } from './presets.ts'
+import { type ConfigInput, defineCatalogue } from './shell/catalogue.ts'
+import { resolveConfig } from './shell/config.ts'
+import { RunningBroker } from './shell/running-broker.ts'
 
 const { version } = createRequire(import.meta.url)('mqttx-broker/package.json') as { version: string }
 
@@ -43,18 +43,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
   return { start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), options) }
 }
 
-export {
-  type BridgeHeader,
-  type BridgeRecord,
-  type BridgeSender,
-  type BridgeTarget,
-  type BridgeTargets,
-  RecordsRefusedError,
-} from '../core/bridging/bridge-target.ts'
-export type { DurableQueue, QueuedRow, Queues } from '../core/bridging/queues.ts'
 export type { Broker, ServerMessage } from '../core/broker.ts'
-export type { Bus, BusEvents, BusTerms, Node } from '../core/cluster/bus.ts'
-export { defineOptions } from '../core/config/options.ts'
 export type { Client } from '../core/connection/client.ts'
 export type { Meter } from '../core/connection/meter.ts'
 export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
@@ -82,16 +71,15 @@ export type { Delivery } from '../core/messages/delivery.ts'
 export { Message } from '../core/messages/message.ts'
 export type { Receipt } from '../core/messages/receipt.ts'
 export { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../core/messages/stored-message.ts'
+export { defineOptions } from '../core/options/options.ts'
 export { definePlugin, type Plugin, type PluginFactory, type RunningPlugin } from '../core/plugin.ts'
 export type { InboundPublish } from '../core/protocol/inbound-publish.ts'
 export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
 export { ReasonCode, reasonName } from '../core/reason.ts'
 export type { RetainedCursor, RetainedPage, RetainedStore } from '../core/routing/retained.ts'
-export { RetainedTree } from '../core/routing/retained-tree.ts'
 export type { Member, Route, ShareGroup } from '../core/routing/router.ts'
 export type { Subscription } from '../core/routing/subscription.ts'
 export { covers, isTopicFilter, isTopicName, matches } from '../core/routing/topic.ts'
-export type { RunningBroker } from '../core/running-broker.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
@@ -101,5 +89,19 @@ export { queuedBytes } from '../core/sessions/message-queue.ts'
 export * from '../core/sessions/session-store.ts'
 export { TapError } from '../core/taps.ts'
 export { type Clock, SystemClock, type Timer } from '../core/time/clock.ts'
-export { ManualClock } from '../core/time/manual-clock.ts'
 export { Timing } from '../core/timing.ts'
+export { RetainedTree } from '../plugins/kit/retained-tree.ts'
+export {
+  type BridgeHeader,
+  type BridgeRecord,
+  type BridgeSender,
+  type BridgeTarget,
+  type BridgeTargets,
+  RecordsRefusedError,
+} from '../plugins/kit/services/bridge-target.ts'
+export type { Bus, BusEvents, BusTerms, Node } from '../plugins/kit/services/bus.ts'
+export type { HttpHandler, HttpRoutes } from '../plugins/kit/services/http-routes.ts'
+export type { DurableQueue, QueuedRow, Queues } from '../plugins/kit/services/queues.ts'
+export type { OwnCertificates, RenewableServer, ServerCertificates, TlsService } from '../plugins/kit/services/tls.ts'
+export type { RunningBroker } from './shell/running-broker.ts'
+export { ManualClock } from './testing/manual-clock.ts'

@@ -1,6 +1,6 @@
-import type { Preset } from '../core/config/catalogue.ts'
-import type { OptionsInput } from '../core/config/options.ts'
+import type { OptionsInput } from '../core/options/options.ts'
 import type { limitsOptions } from '../plugins/limits/options.ts'
+import type { Preset } from './shell/catalogue.ts'
 
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
 const test: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'socket']

@@ -1,5 +1,3 @@
-import type { Seats } from '../listening/seats.ts'
-
 /** What a client's certificate says. */
 export interface PeerCertificate {
   /** The distinguished name as RFC 4514 writes it, most particular part first: `CN=meter-7,O=Example`. */
@@ -16,6 +14,14 @@ export interface PeerCertificate {
   readonly validTo: number
   /** It was issued by one of the CAs that are asked for here, and is valid now. Believe nothing of what is not. */
   readonly verified: boolean
+}
+
+/** The places of a listener, of which each of its connections takes one. */
+export interface Seats {
+  /** Takes one; `false` where there is none left. */
+  take(): boolean
+  /** Gives one back. */
+  free(): void
 }
 
 /** What a listener hands to the broker: one byte stream to one client. */

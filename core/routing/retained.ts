@@ -18,3 +18,10 @@ export interface RetainedStore {
   match(filter: string): RetainedCursor
   readonly size: number
 }
+
+declare module '../service-map.js' {
+  interface ServiceMap {
+    /** Retained messages; the same owners. */
+    retained: RetainedStore
+  }
+}

@@ -1,4 +1,4 @@
-import type { Settings } from '../config/settings.ts'
+import type { Settings } from '../options/settings.ts'
 import type { QueueLimits } from './session-store.ts'
 
 /** How much may wait for one session, and what happens when that is full: disconnecting is the broker's own affair, the store drops. */

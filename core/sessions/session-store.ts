@@ -228,3 +228,10 @@ export interface SessionChange {
   readonly subscribed?: readonly Subscription[]
   readonly unsubscribed?: readonly string[]
 }
+
+declare module '../service-map.js' {
+  interface ServiceMap {
+    /** Sessions that outlive their connection: `memory`, `disk` or `redis` owns it. */
+    sessions: SessionStore
+  }
+}

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth` has checked, in place of a password. */
 export const authCertificateOptions = defineOptions({

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** User names and passwords from a file, which `npx mqttx-broker passwd FILE USER` writes. Clients without a user name are left to others. */
 export const authFileOptions = defineOptions({

@@ -1,7 +1,7 @@
 import { chmod, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import type { CommandIo } from '../../core/config/catalogue.ts'
 import { OperatorError } from '../../core/errors.ts'
+import type { CommandIo } from '../kit/command.ts'
 import { isUserName, parsePasswordFile, withUser } from './password-file.ts'
 import { hashPassword } from './password-hash.ts'
 

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Asks an HTTP service who may connect, by the contract of the Java mqttx: POST `{clientId, username, password}`, 200 admits with `{authorizedSub, authorizedPub}`. */
 export const authHttpOptions = defineOptions({

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const clusterOptions = defineOptions({
   /** Takes part in a cluster of all brokers on the same Redis. */

@@ -1,10 +1,10 @@
 import type { Broker } from '../../core/broker.ts'
-import type { Bus } from '../../core/cluster/bus.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { Pick } from '../../core/routing/dispatcher.ts'
 import { Timing } from '../../core/timing.ts'
+import type { Bus } from '../kit/services/bus.ts'
 import { type Forwarded, pack } from './frames.ts'
 
 /** What goes to one node in this turn, one way. */

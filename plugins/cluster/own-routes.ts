@@ -1,6 +1,6 @@
-import type { Bus } from '../../core/cluster/bus.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Session } from '../../core/sessions/session.ts'
+import type { Bus } from '../kit/services/bus.ts'
 import { memberKey, memberValue, Wants } from './route-rows.ts'
 import { rowHash } from './row-hash.ts'
 

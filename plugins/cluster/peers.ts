@@ -1,8 +1,8 @@
 import type { Broker } from '../../core/broker.ts'
-import type { Bus, Node } from '../../core/cluster/bus.ts'
 import { Router } from '../../core/routing/router.ts'
 import type { Subscriber } from '../../core/routing/subscription.ts'
 import { Session } from '../../core/sessions/session.ts'
+import type { Bus, Node } from '../kit/services/bus.ts'
 import { memberOf, memberSubscription } from './route-rows.ts'
 import { rowHash } from './row-hash.ts'
 

@@ -1,11 +1,11 @@
-import type { DurableQueue } from '../../core/bridging/queues.ts'
 import type { Broker } from '../../core/broker.ts'
 import { publishLate } from '../../core/messages/late-publish.ts'
 import { Message } from '../../core/messages/message.ts'
 import { publishFault } from '../../core/messages/publish-fault.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Timer } from '../../core/time/clock.ts'
-import { DueTimes } from '../../core/time/due-times.ts'
+import { DueTimes } from '../kit/due-times.ts'
+import type { DurableQueue } from '../kit/services/queues.ts'
 import { decodeHeld, encodeHeld, type Held, heldBytes } from './held-message.ts'
 
 interface Waiting {

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Holds messages to `$delayed/SECONDS/TOPIC` back for so long, then publishes them to `TOPIC`. With `diskQueue` they outlive the broker. */
 export const delayOptions = defineOptions({

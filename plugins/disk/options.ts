@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const diskOptions = defineOptions({
   /** The folder that holds sessions, queues and retained messages, relative to the config's folder; made where there is none. Only its owner can read what is in it. One broker at a time. */

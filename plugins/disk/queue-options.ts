@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Queues on disk for what waits outside of sessions: messages that a bridge has to send. */
 export const diskQueueOptions = defineOptions({

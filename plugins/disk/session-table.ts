@@ -1,4 +1,4 @@
-import { DueTimes } from '../../core/time/due-times.ts'
+import { DueTimes } from '../kit/due-times.ts'
 import { Kind, numberKey, readNumber } from './keys.ts'
 import type { LifeSigns } from './life-signs.ts'
 import { Queue } from './queue.ts'

@@ -1,5 +1,5 @@
-import type { OptionsOf } from '../../core/config/options.ts'
 import type { Log } from '../../core/log.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Bodies } from './bodies.ts'
 import { Folder } from './folder.ts'

@@ -1,5 +1,5 @@
-import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import { ruleFilterFault } from '../../core/routing/topic.ts'
 import type { limitsOptions } from './options.ts'
 

@@ -1,7 +1,7 @@
-import type { OptionsOf } from '../../core/config/options.ts'
 import type { Client } from '../../core/connection/client.ts'
 import type { PluginContext } from '../../core/context.ts'
 import { Stage } from '../../core/hooks.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { checkLimits } from './check-options.ts'

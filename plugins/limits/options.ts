@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. Each is off where it is `null`; preset `prod` has values for all. */
 export const limitsOptions = defineOptions({

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const logOptions = defineOptions({
   /** The least that is logged. At `trace` every packet is. */

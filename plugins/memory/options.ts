@@ -1,3 +1,3 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const memoryOptions = defineOptions({})

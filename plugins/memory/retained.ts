@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { RetainedCursor, RetainedStore } from '../../core/routing/retained.ts'
-import { RetainedTree } from '../../core/routing/retained-tree.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { RetainedTree } from '../kit/retained-tree.ts'
 
 /** Retained messages in a tree by topic levels. */
 export class MemoryRetained implements RetainedStore {

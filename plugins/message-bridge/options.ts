@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /**
  * Sends messages on to Kafka, or to a system that a plugin of yours speaks with. A message is bridged once, by the broker that its publisher is

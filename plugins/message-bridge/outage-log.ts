@@ -1,7 +1,7 @@
-import type { BridgeTarget } from '../../core/bridging/bridge-target.ts'
 import type { BridgeReport } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 
 const dropsEveryMs = 10_000
 const stillAwayEveryMs = 60_000

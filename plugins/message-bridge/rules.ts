@@ -1,9 +1,9 @@
-import type { BridgeTarget } from '../../core/bridging/bridge-target.ts'
-import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import { matches, ruleFilterFault } from '../../core/routing/topic.ts'
-import { TopicTemplate } from '../../core/routing/topic-template.ts'
+import type { BridgeTarget } from '../kit/services/bridge-target.ts'
+import { TopicTemplate } from '../kit/topic-template.ts'
 import type { messageBridgeOptions } from './options.ts'
 
 export type BridgeOptions = OptionsOf<typeof messageBridgeOptions>

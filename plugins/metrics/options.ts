@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** `/metrics` for Prometheus, `/livez` and `/readyz` for whoever watches over the process. Nobody has to log in to them, so they are on loopback unless you say otherwise. */
 export const metricsOptions = defineOptions({

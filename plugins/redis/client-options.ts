@@ -1,7 +1,7 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
-import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { clientTls } from '../../core/tls/client-tls.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
+import { clientTls } from '../kit/client-tls.ts'
 import type { redisOptions } from './options.ts'
 
 export type Options = OptionsOf<typeof redisOptions>

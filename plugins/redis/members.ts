@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Node } from '../../core/cluster/bus.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { Node } from '../kit/services/bus.ts'
 import type { Lanes } from './lanes.ts'
 
 /** What stands in the hash of members for each: which run of it, how many signs of life it has given, what it says of itself. */

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const redisOptions = defineOptions({
   /** Where Redis is: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Not looked at where `sentinels` or `nodes` are given. */

@@ -2,9 +2,9 @@ import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
-import { RetainedTree } from '../../core/routing/retained-tree.ts'
 import { queuedBytes } from '../../core/sessions/message-queue.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { RetainedTree } from '../kit/retained-tree.ts'
 import type { Writes } from './writes.ts'
 
 const scanCount = 1000

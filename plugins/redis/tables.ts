@@ -1,4 +1,4 @@
-import type { Node } from '../../core/cluster/bus.ts'
+import type { Node } from '../kit/services/bus.ts'
 import type { Lanes } from './lanes.ts'
 import type { Writes } from './writes.ts'
 

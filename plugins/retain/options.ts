@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const retainOptions = defineOptions({
   /** Retained messages sent to one new subscription before other clients get their turn. */

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Gives messages other topic names, by rules; the first whose filter matches decides. */
 export const rewriteOptions = defineOptions({

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /** Checks that payloads are JSON of the shape that a JSON Schema says, by topic filter. A message must fit every rule whose filter matches. */
 export const schemaOptions = defineOptions({

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
-import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import { isReservedTopic, ruleFilterFault } from '../../core/routing/topic.ts'
-import { TopicTemplate } from '../../core/routing/topic-template.ts'
+import { TopicTemplate } from '../kit/topic-template.ts'
 import type { schemaOptions } from './options.ts'
 
 export interface SchemaRule {

@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { Member, ShareGroup } from '../../core/routing/router.ts'
 import type { Session } from '../../core/sessions/session.ts'
-import { fnv1a } from '../../core/text-hash.ts'
+import { fnv1a } from '../kit/text-hash.ts'
 
 type Group = ShareGroup<Session>
 /** Picks a member. Members without a connection are picked only while none has one. */

@@ -1,5 +1,5 @@
-import { defineOptions } from '../../core/config/options.ts'
-import { sslOptions } from '../../core/tls/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
+import { sslOptions } from '../kit/listening/tls-options.ts'
 
 export const socketOptions = defineOptions({
   /** The TCP port. 0 picks a free one. */

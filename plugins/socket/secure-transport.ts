@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { transportOver } from '../../core/connection/open-transport.ts'
-import type { PeerCertificate, Transport, TransportEvents } from '../../core/connection/transport.ts'
-import type { Seats } from '../../core/listening/seats.ts'
+import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import { transportOver } from '../kit/transports/open-transport.ts'
 import type { Door } from './server.ts'
 
 /**

@@ -1,10 +1,10 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import type { Broker } from '../../core/broker.ts'
-import { RawTransport } from '../../core/connection/raw-transport.ts'
-import { rawHandles, type StreamBinding, type TcpHandle } from '../../core/connection/stream-binding.ts'
-import { StreamTransport } from '../../core/connection/stream-transport.ts'
-import type { Seats } from '../../core/listening/seats.ts'
+import type { Seats } from '../../core/connection/transport.ts'
+import { RawTransport } from '../kit/transports/raw-transport.ts'
+import { rawHandles, type StreamBinding, type TcpHandle } from '../kit/transports/stream-binding.ts'
+import { StreamTransport } from '../kit/transports/stream-transport.ts'
 
 /** What all connections of one listener have in common. */
 export interface Door {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
-import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+import type { ServerCertificates } from '../kit/services/tls.ts'
 import { SecureTransport } from './secure-transport.ts'
 import type { Door } from './server.ts'
 
@@ -11,7 +11,7 @@ const alpn = ['mqtt']
 const handshakeMsMax = 2 ** 31 - 1
 
 /** A server for TLS, which is yet to listen: TCP in front, and behind it one that only shakes hands. */
-export function createTlsServer(door: Door, contexts: TlsContexts): Server {
+export function createTlsServer(door: Door, contexts: ServerCertificates): Server {
   const { broker } = door
   // By address and port, which no two connections of one listener share: of a socket that is secure Node does not say which it was before.
   const pending = new Map<string, SecureTransport>()

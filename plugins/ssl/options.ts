@@ -1,1 +1,1 @@
-export { sslOptions } from '../../core/tls/options.ts'
+export { sslOptions } from '../kit/listening/tls-options.ts'

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 export const sysTopicOptions = defineOptions({
   /** How often `$SYS/broker/status` and the dashboards' topics come. */

@@ -1,4 +1,4 @@
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 
 /**
  * Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication

@@ -1,6 +1,6 @@
 import { defaultLoaders } from 'cosmiconfig'
-import { validateOptions } from '../../core/config/validation.ts'
 import { OperatorError } from '../../core/errors.ts'
+import { validateOptions } from '../../core/options/validation.ts'
 import { topicSecurityOptions } from './options.ts'
 import type { RuleInput } from './rules.ts'
 

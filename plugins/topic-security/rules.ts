@@ -1,6 +1,6 @@
-import type { OptionsOf } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Publisher } from '../../core/hooks.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 import { isTopicFilter } from '../../core/routing/topic.ts'
 import type { topicSecurityOptions } from './options.ts'
 

@@ -2,15 +2,15 @@ import type { Server } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Broker } from '../../core/broker.ts'
 import type { PeerCertificate } from '../../core/connection/transport.ts'
-import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+import type { ServerCertificates } from '../kit/services/tls.ts'
 
 /** Judges the certificates of those who come by HTTPS, once for each connection, before any request is read. */
 export class ClientCertificates {
   readonly #broker: Broker
-  readonly #contexts: TlsContexts
+  readonly #contexts: ServerCertificates
   readonly #known = new WeakMap<TLSSocket, PeerCertificate>()
 
-  constructor(broker: Broker, contexts: TlsContexts) {
+  constructor(broker: Broker, contexts: ServerCertificates) {
     this.#broker = broker
     this.#contexts = contexts
   }

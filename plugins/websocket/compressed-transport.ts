@@ -1,6 +1,5 @@
 import type { RawData, WebSocket } from 'ws'
-import type { PeerCertificate, Transport, TransportEvents } from '../../core/connection/transport.ts'
-import type { Seats } from '../../core/listening/seats.ts'
+import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { CloseCode } from './frame-reader.ts'
 
 /** What a connection by WebSocket is besides its bytes. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Broker } from '../../core/broker.ts'
-import type { HttpRoutes } from '../../core/listening/http-routes.ts'
+import type { HttpRoutes } from '../kit/services/http-routes.ts'
 
 /** What an answer to a request depends on. */
 export interface Asked {

@@ -4,11 +4,11 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
-import type { OptionsOf } from '../../core/config/options.ts'
-import { transportOver } from '../../core/connection/open-transport.ts'
-import type { HttpRoutes } from '../../core/listening/http-routes.ts'
-import type { Seats } from '../../core/listening/seats.ts'
-import type { TlsContexts } from '../../core/tls/tls-contexts.ts'
+import type { Seats } from '../../core/connection/transport.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
+import type { HttpRoutes } from '../kit/services/http-routes.ts'
+import type { ServerCertificates } from '../kit/services/tls.ts'
+import { transportOver } from '../kit/transports/open-transport.ts'
 import { ClientCertificates } from './client-certificates.ts'
 import { CompressedTransport, type WebSocketOptions } from './compressed-transport.ts'
 import { answer } from './http-answers.ts'
@@ -33,7 +33,7 @@ const besidesPacket = 65_536
 const checkMsMax = 30_000
 
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
-export function createWebSocketServer(door: WebSocketDoor, contexts: TlsContexts | null): Server {
+export function createWebSocketServer(door: WebSocketDoor, contexts: ServerCertificates | null): Server {
   const { broker, options, seats } = door
   const { heartbeat, mqtt } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.

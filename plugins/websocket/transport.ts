@@ -1,5 +1,4 @@
-import type { PeerCertificate, Transport, TransportEvents } from '../../core/connection/transport.ts'
-import type { Seats } from '../../core/listening/seats.ts'
+import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { pongBytesMax, type WebSocketOptions } from './compressed-transport.ts'
 import { CloseCode, FrameReader, type FrameSink } from './frame-reader.ts'
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { resolveConfig } from '../../core/config/config.ts'
 import { catalogue } from '../../presets/index.ts'
+import { resolveConfig } from '../../presets/shell/config.ts'
 
 test.each([
   [{ enableTopicSubPubSecure: true, topicSecurity: false }, /^enableTopicSubPubSecure: .*topicSecurity.*onAuthorize/],

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { defineCatalogue } from '../../core/config/catalogue.ts'
-import { resolveConfig } from '../../core/config/config.ts'
-import { planChange } from '../../core/config/config-change.ts'
-import { defineOptions } from '../../core/config/options.ts'
+import { defineOptions } from '../../core/options/options.ts'
 import { definePlugin, type Plugin } from '../../core/plugin.ts'
-import { RunningBroker } from '../../core/running-broker.ts'
 import { memory } from '../../plugins/memory/plugin.ts'
+import { defineCatalogue } from '../../presets/shell/catalogue.ts'
+import { resolveConfig } from '../../presets/shell/config.ts'
+import { planChange } from '../../presets/shell/config-change.ts'
+import { RunningBroker } from '../../presets/shell/running-broker.ts'
 
 const seen: string[] = []
 let refuses = false

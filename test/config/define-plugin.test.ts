@@ -1,5 +1,5 @@
 import { expect, expectTypeOf, test } from 'vitest'
-import type { Settings } from '../../core/config/settings.ts'
+import type { Settings } from '../../core/options/settings.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { rateLimit } from './rate-limit.ts'
 

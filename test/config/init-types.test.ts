@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { initFolder } from '../../core/config/init.ts'
+import { initFolder } from '../../presets/shell/init.ts'
 import { folderWith } from './folder.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -13,7 +13,7 @@ test('what init writes type-checks with the tsconfig that it writes', async () =
   await initFolder(folder)
   // The package as a user would have it installed; here it is the sources.
   const entry = `
-import type { ConfigInput } from '${root}core/config/catalogue.ts'
+import type { ConfigInput } from '${root}presets/shell/catalogue.ts'
 import type { catalogue } from '${root}test/config/sample.ts'
 export { definePlugin } from '${root}core/plugin.ts'
 export const Stage = { Observe: 200 } as const

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { PluginHost, type PluginHostOptions } from '../../core/config/plugin-host.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Plugin, RunningPlugin } from '../../core/plugin.ts'
+import { PluginHost, type PluginHostOptions } from '../../presets/shell/plugin-host.ts'
 
 const context = {} as ReturnType<PluginHostOptions['context']>
 const host = (options: Partial<PluginHostOptions> = {}) => new PluginHost({ context: () => context, ...options })

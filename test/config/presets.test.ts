@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { resolveConfig } from '../../core/config/config.ts'
 import { type Config, catalogue } from '../../presets/index.ts'
+import { resolveConfig } from '../../presets/shell/config.ts'
 
 const namesOf = async (config: Config) => (await resolveConfig(catalogue, { object: config })).plugins.map(({ name }) => name)
 

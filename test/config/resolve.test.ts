@@ -1,6 +1,6 @@
 import { expect, expectTypeOf, test, vi } from 'vitest'
-import type { ConfigInput } from '../../core/config/catalogue.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { ConfigInput } from '../../presets/shell/catalogue.ts'
 import { catalogue, names, problems, resolve, resolveObject } from './sample.ts'
 
 const set = (text: string) => {

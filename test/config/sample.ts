@@ -1,8 +1,8 @@
-import { defineCatalogue } from '../../core/config/catalogue.ts'
-import { type ConfigSources, resolveConfig } from '../../core/config/config.ts'
-import { defineOptions, type OptionsSchema } from '../../core/config/options.ts'
 import { OperatorError } from '../../core/errors.ts'
+import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
 import { type AnyPluginFactory, definePlugin } from '../../core/plugin.ts'
+import { defineCatalogue } from '../../presets/shell/catalogue.ts'
+import { type ConfigSources, resolveConfig } from '../../presets/shell/config.ts'
 
 const socketOptions = defineOptions({
   port: { type: 'integer', minimum: 0, maximum: 65535, default: 1883 },

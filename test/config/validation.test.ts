@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { defineOptions, type OptionsSchema } from '../../core/config/options.ts'
-import { settingsSchema } from '../../core/config/settings.ts'
-import { checkOptions, validateOptions } from '../../core/config/validation.ts'
+import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
+import { settingsSchema } from '../../core/options/settings.ts'
+import { checkOptions, validateOptions } from '../../core/options/validation.ts'
 
 const found = (schema: OptionsSchema, given: unknown) =>
   validateOptions(schema, given, 'own').problems.map(problem => `${problem.path}: ${problem.text}`)

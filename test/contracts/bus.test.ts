@@ -1,7 +1,7 @@
 import { describe, it } from 'vitest'
-import type { Bus } from '../../core/cluster/bus.ts'
 import { silentLog } from '../../core/log.ts'
 import { SystemClock } from '../../core/time/clock.ts'
+import type { Bus } from '../../plugins/kit/services/bus.ts'
 import { RedisBus } from '../../plugins/redis/bus.ts'
 import { TestRedisStore } from '../support/redis-store.ts'
 import { onEachRedis, type TestedRedis } from './on-redis.ts'

@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import type { RetainedStore } from '../../core/routing/retained.ts'
-import type { ManualClock } from '../../core/time/manual-clock.ts'
+import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type RetainedOwner, retainedContract as suite } from './suite/index.ts'
 
 /** The suite of the `retained` service under Vitest; `more`: how an owner is reopened and disposed of. */

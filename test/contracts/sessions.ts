@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
-import type { ManualClock } from '../../core/time/manual-clock.ts'
+import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type SessionsOwner, sessionsContract as suite } from './suite/index.ts'
 
 /** The suite of the `sessions` service under Vitest; `more`: how an owner is reopened and disposed of. */

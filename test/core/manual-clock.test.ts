@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { SystemClock } from '../../core/time/clock.ts'
-import { ManualClock } from '../../core/time/manual-clock.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 
 test('stands still until it is moved', () => {
   const clock = new ManualClock(1000)

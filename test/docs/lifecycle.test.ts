@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { createHooks, Stage } from '../../core/hooks.ts'
-import { ManualClock } from '../../core/time/manual-clock.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 
 const page = await readFile(new URL('../../docs/lifecycle.md', import.meta.url), 'utf8')
 const hooks = Object.keys(createHooks({ clock: new ManualClock(), verdictTimeoutMs: 5000, report: () => {} }))

@@ -1,8 +1,8 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import type { RunningBroker } from '../../core/running-broker.ts'
 import { type Clock, type Config, createBroker } from '../../presets/index.ts'
+import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 
 /** A broker on a real socket of loopback, in real time unless it is given a clock. */
 export async function startOnSocket(config: Config = {}, clock?: Clock): Promise<RunningBroker> {

@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { AppendTarget, ClaimRequest, QueueLimits, SessionKey } from '../../core/sessions/session-store.ts'
-import { ManualClock } from '../../core/time/manual-clock.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { messageOf, subscriptionOf, willOf } from '../contracts/suite/sessions-harness.ts'
 import { TestDisk } from '../support/disk.ts'
 

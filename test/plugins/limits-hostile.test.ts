@@ -1,6 +1,6 @@
 import { connect as connectSocket } from 'node:net'
 import { expect, test } from 'vitest'
-import { checkOptions } from '../../core/config/validation.ts'
+import { checkOptions } from '../../core/options/validation.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'
 import { ReasonCode } from '../../core/reason.ts'

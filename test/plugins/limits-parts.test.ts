@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ManualClock } from '../../core/time/manual-clock.ts'
 import { addressKey } from '../../plugins/limits/address.ts'
 import { AddressTable, idleMax } from '../../plugins/limits/address-table.ts'
 import { rateOf } from '../../plugins/limits/rate.ts'
 import { TokenBucket } from '../../plugins/limits/token-bucket.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 
 /** Time as a broker has it: a clock, and a field that lags behind by up to a quarter of a second. */
 function timeOf(clock: ManualClock) {

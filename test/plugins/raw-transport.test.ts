@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectSocket, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { rawHandles } from '../../core/connection/stream-binding.ts'
+import { rawHandles } from '../../plugins/kit/transports/stream-binding.ts'
 import { startBroker } from '../support/broker.ts'
 import { TestClient } from '../support/client.ts'
 import { rawConnection } from '../support/raw-connection.ts'

@@ -1,7 +1,7 @@
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
-import type { RunningBroker } from '../../core/running-broker.ts'
 import { type Config, createBroker } from '../../presets/index.ts'
+import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { freePort, RedisServer } from '../support/redis.ts'
 
 async function serverWith(...args: string[]): Promise<RedisServer> {

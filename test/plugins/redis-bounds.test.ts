@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
-import { ManualClock } from '../../core/time/manual-clock.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { messageOf, subscriptionOf } from '../contracts/suite/sessions-harness.ts'
 import { eventually } from '../support/eventually.ts'
 import { RedisServer } from '../support/redis.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { RetainedTree } from '../../core/routing/retained-tree.ts'
+import { RetainedTree } from '../../plugins/kit/retained-tree.ts'
 import { aFilter, aTopic, naiveMatches } from './topics.ts'
 
 /** All topics that a filter finds, read in pages. */

@@ -1,7 +1,7 @@
 import mqtt from 'mqtt'
 import { onTestFinished } from 'vitest'
-import type { RunningBroker } from '../../core/running-broker.ts'
 import { type Config, createBroker } from '../../presets/index.ts'
+import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { keptLog, type LogLine } from './log.ts'
 
 export interface BridgingBroker {

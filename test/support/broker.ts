@@ -1,8 +1,8 @@
 import { onTestFinished } from 'vitest'
-import type { RunningBroker } from '../../core/running-broker.ts'
-import type { ManualClock } from '../../core/time/manual-clock.ts'
 import type { Config } from '../../presets/index.ts'
+import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { createTestBroker } from '../../presets/testing/index.ts'
+import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
 
 /** A broker without a port, on a clock that stands still, and clients on streams in memory. */

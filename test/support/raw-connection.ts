@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { onTestFinished } from 'vitest'
-import { RawTransport } from '../../core/connection/raw-transport.ts'
-import { rawHandles } from '../../core/connection/stream-binding.ts'
+import { RawTransport } from '../../plugins/kit/transports/raw-transport.ts'
+import { rawHandles } from '../../plugins/kit/transports/stream-binding.ts'
 
 /** Connects to a server that takes this one connection on loopback. */
 export async function connectTo(server: Server): Promise<Socket> {

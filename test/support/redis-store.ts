@@ -1,5 +1,5 @@
-import { checkOptions } from '../../core/config/validation.ts'
 import { silentLog } from '../../core/log.ts'
+import { checkOptions } from '../../core/options/validation.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type CertificateWish, type IssuedCertificate, issueCertificate } from '../../core/tls/issue-certificate.ts'
+import { type CertificateWish, type IssuedCertificate, issueCertificate } from '../../plugins/ssl/issue-certificate.ts'
 
 const dayMs = 86_400_000
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Node } from '../../../core/cluster/bus.ts'
+import type { Node } from '../../../plugins/kit/services/bus.ts'
 import type { BusCase } from './bus.ts'
 import type { TestNode } from './bus-harness.ts'
 

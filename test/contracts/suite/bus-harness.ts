@@ -1,4 +1,4 @@
-import type { Bus, BusEvents, Node } from '../../../core/cluster/bus.ts'
+import type { Bus, BusEvents, Node } from '../../../plugins/kit/services/bus.ts'
 
 /** An owner of the `bus` service that is to be proven. */
 export interface BusOwner {

@@ -8,7 +8,7 @@ export type { BusOwner } from './bus-harness.ts'
 /** Defines one test on a cluster of its own. */
 export type BusCase = (title: string, run: (harness: BusHarness) => Promise<void>) => void
 
-/** The contract of the `bus` service (core/cluster/bus.ts), for any owner. It runs in real time: a bus lives by signs of life. */
+/** The contract of the `bus` service (plugins/kit/services/bus.ts), for any owner. It runs in real time: a bus lives by signs of life. */
 export function busContract({ describe, it }: ContractRunner, owner: BusOwner): void {
   describe(`a bus ${owner.name}`, () => {
     const one: BusCase = (title, run) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { MessageFields } from '../../../core/messages/message.ts'
 import type { RetainedStore } from '../../../core/routing/retained.ts'
-import { ManualClock } from '../../../core/time/manual-clock.ts'
+import { ManualClock } from '../../../presets/testing/manual-clock.ts'
 import type { ContractRunner } from './runner.ts'
 import { messageOf, saysOf } from './sessions-harness.ts'
 

@@ -13,7 +13,7 @@ import {
   type SessionStore,
   type StoredWill,
 } from '../../../core/sessions/session-store.ts'
-import { ManualClock } from '../../../core/time/manual-clock.ts'
+import { ManualClock } from '../../../presets/testing/manual-clock.ts'
 
 /** An owner of the `sessions` service that is to be proven. */
 export interface SessionsOwner {

@@ -1,0 +1,56 @@
+import type { PluginContext } from '../../../core/context.ts'
+import { OperatorError } from '../../../core/errors.ts'
+import { checkOptions } from '../../../core/options/validation.ts'
+import type { OwnCertificates, ServerCertificates } from '../services/tls.ts'
+import { sslOptions, type TlsInput, type TlsOptions } from './tls-options.ts'
+
+/** What a listener's option `tls` may be: as `ssl` says, on, off, or its own. */
+export type ListenerTlsOption = boolean | Readonly<TlsInput> | null
+
+/** The services that a listener cannot do without, by its options: whoever has certificates of its own needs somebody to read them. */
+export function listenerNeeds(options: { readonly tls?: ListenerTlsOption }): readonly string[] {
+  return typeof options.tls === 'object' && options.tls !== null ? ['tls'] : []
+}
+
+/** The TLS of one listener: the `ssl` section's, its own, or none. */
+export class ListenerTls {
+  readonly #context: PluginContext
+  readonly #option: ListenerTlsOption
+  readonly #ownOptions: TlsOptions | null
+  #own: OwnCertificates | null
+
+  constructor(context: PluginContext, option: ListenerTlsOption) {
+    this.#context = context
+    this.#option = option
+    // Within an option of several forms nobody has filled in the defaults.
+    this.#ownOptions =
+      typeof option === 'object' && option !== null ? (checkOptions(sslOptions, option, `${context.at}.tls`) as TlsOptions) : null
+    this.#own = null
+  }
+
+  /** Reads the listener's own certificates; those of `ssl` are read by themselves. */
+  async start(): Promise<void> {
+    const { at, services } = this.#context
+    if (this.#ownOptions !== null) {
+      this.#own = services.get('tls').own(this.#ownOptions, `${at}.tls`)
+      await this.#own.start()
+    } else if (this.#option === true && (services.find('tls')?.shared ?? null) === null) {
+      const text = `${at}.tls: there is no certificate; add ssl: { cert, key }, or say them here: ${at}.tls: { cert, key }`
+      throw new OperatorError('ERR_TLS_OPTIONS', text)
+    }
+  }
+
+  /** The certificates to serve; `null`: this listener is plain. */
+  get certificates(): ServerCertificates | null {
+    if (this.#own !== null) return this.#own
+    return this.#option === false ? null : (this.#context.services.find('tls')?.shared ?? null)
+  }
+
+  async reread(): Promise<void> {
+    await this.#own?.reread()
+  }
+
+  stop(): void {
+    this.#own?.stop()
+  }
+}

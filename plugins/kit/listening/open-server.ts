@@ -1,0 +1,102 @@
+import type { AddressInfo, Server } from 'node:net'
+import type { Broker } from '../../../core/broker.ts'
+import { OperatorError } from '../../../core/errors.ts'
+
+/** Where one listener is to be. */
+export interface Place {
+  /** The plugin: `socket`. */
+  readonly name: string
+  /** Where its options stand, for errors: `socket[1]`. */
+  readonly at: string
+  /** `null`: the root's `host`. */
+  readonly host: string | null
+  /** 0 picks a free one. */
+  readonly port: number
+  /** The listener's own word on it; `null`: as the root says. */
+  readonly allowAnonymous: boolean | null
+}
+
+/** A listener that is open: one server for each address that it is bound to. */
+export interface OpenListener {
+  readonly servers: readonly Server[]
+  readonly port: number
+  /** Where, for the log: `tcp listening on 127.0.0.1 and [::1]:1883`. */
+  readonly line: string
+}
+
+/**
+ * Opens a listener on its host, or on loopback while anybody may connect and nobody said that this is meant. What hinders it is an
+ * `OperatorError` with its cure; what had been opened is closed again then.
+ */
+export async function openListener(broker: Broker, place: Place, protocol: string, create: () => Server): Promise<OpenListener> {
+  const addresses = broker.addressesFor(place.host ?? broker.settings.host, place.allowAnonymous ?? undefined)
+  const servers: Server[] = []
+  const opened: string[] = []
+  let { port } = place
+  try {
+    for (const address of addresses) {
+      const server = create()
+      // Of the two addresses of loopback a machine may lack one.
+      if (!(await listenOn(broker, server, address, port, place.at, servers.length > 0))) continue
+      servers.push(server)
+      opened.push(address.includes(':') ? `[${address}]` : address)
+      // With port 0 the second address gets the port that the first was given.
+      port = (server.address() as AddressInfo).port
+    }
+  } catch (error) {
+    await Promise.all(servers.map(closeServer))
+    throw error
+  }
+  broker.listening({ name: place.name, protocol, host: addresses[0]!, port })
+  return { servers, port, line: `${protocol} listening on ${opened.join(' and ')}:${port}` }
+}
+
+/** Takes no more connections; those that are open go on. */
+export function closeServer(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    server.close(() => resolve())
+    // `close` waits for connections, which the broker ends by itself.
+    server.unref()
+    resolve()
+  })
+}
+
+/** Has a server listen; what hinders it is an `OperatorError` with its cure. `at`: where its options stand. `false`: the address is not there, which was allowed. */
+export async function listenOn(broker: Broker, server: Server, host: string, port: number, at: string, optional = false): Promise<boolean> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ host, port, backlog: broker.settings.soBacklog }, () => {
+        server.off('error', reject)
+        resolve()
+      })
+    })
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return false
+    throw cannotListen(host, port, at, cause as NodeJS.ErrnoException)
+  }
+  server.on('error', error => broker.report(error))
+  return true
+}
+
+function cannotListen(host: string, port: number, at: string, cause: NodeJS.ErrnoException): OperatorError {
+  const choose = at === 'socket' ? '--port' : at.endsWith(']') ? `${at}.port` : `--set ${at}.port=N`
+  switch (cause.code) {
+    case 'EADDRINUSE': {
+      const text = `${at}.port: ${port} is in use on ${host}; stop the program that has it, or choose another with ${choose}`
+      return new OperatorError('ERR_PORT_IN_USE', text, { cause })
+    }
+    case 'EACCES': {
+      const text = `${at}.port: ${port} needs more rights than this user has; choose one above 1023 with ${choose}`
+      return new OperatorError('ERR_PORT_FORBIDDEN', text, { cause })
+    }
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND': {
+      const text = `host: ${host} is not an address of this machine; set host or ${at}.host to one that is`
+      return new OperatorError('ERR_HOST', text, { cause })
+    }
+    default:
+      return new OperatorError('ERR_LISTEN', `${at}: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
+  }
+}

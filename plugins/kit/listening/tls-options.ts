@@ -1,0 +1,61 @@
+import { defineOptions, type OptionsInput, type OptionsOf } from '../../../core/options/options.ts'
+
+/** TLS for every listener that does not say otherwise: `ssl`, and what a listener's own `tls: { … }` takes. Files are relative to the config's folder. */
+export const sslOptions = defineOptions({
+  /** The certificate in PEM, followed by those between it and its CA. */
+  cert: { type: 'string', default: null, minLength: 1 },
+  /** The certificate's private key in PEM. */
+  key: { type: 'string', default: null, minLength: 1 },
+  /** The password of an encrypted `key`. */
+  passphrase: { type: 'string', default: null },
+  /** A PKCS12 keystore with certificate and key, in place of `cert` and `key`. `classpath:` is the config's folder. */
+  keyStoreLocation: { type: 'string', default: null, minLength: 1 },
+  /** The keystore's password. */
+  keyStorePassword: { type: 'string', default: null },
+  /** The keystore's kind: `pkcs12`, in any case. */
+  keyStoreType: { type: 'string', default: 'pkcs12' },
+  /** Further certificates: a client that names a host gets the one for it, any other the first of all. */
+  certificates: {
+    type: 'list',
+    default: [],
+    items: {
+      type: 'object',
+      properties: {
+        /** The host names it is for, `*.example.com` too. Those in the certificate where nothing is said. */
+        names: { type: 'list', items: { type: 'string', minLength: 1 } },
+        /** As above. */
+        cert: { type: 'string', minLength: 1 },
+        /** As above. */
+        key: { type: 'string', minLength: 1 },
+        /** As above. */
+        passphrase: { type: 'string' },
+        /** As above. */
+        keyStoreLocation: { type: 'string', minLength: 1 },
+        /** As above. */
+        keyStorePassword: { type: 'string' },
+        /** As above. */
+        keyStoreType: { type: 'string' },
+      },
+    },
+  },
+  /** Asks clients for a certificate: `true` refuses who shows none, `'optional'` does not. One that is shown is always checked. */
+  clientAuth: { oneOf: [{ type: 'boolean' }, { type: 'string', enum: ['optional'] }], default: false },
+  /** The CAs in PEM that may have issued clients' certificates. Where nothing is said, those in the keystore. */
+  ca: { type: 'string', default: null, minLength: 1 },
+  /** Takes the user name from the client's certificate, whatever CONNECT says: its common name, or its whole subject (`CN=meter-7,O=Example`). */
+  usernameFrom: { type: 'string', enum: ['connect', 'commonName', 'subject'], default: 'connect' },
+  /** The oldest version of TLS that is spoken. */
+  minVersion: { type: 'string', enum: ['TLSv1.2', 'TLSv1.3'], default: 'TLSv1.2' },
+  /** The ciphers, in OpenSSL's words, best first. Node's own list where nothing is said. */
+  ciphers: { type: 'string', default: null, minLength: 1 },
+  /** How long a client may resume a session without the whole handshake. `0s` switches resumption off. */
+  sessionTimeout: { type: 'duration', default: '5m', maximum: '7d' },
+  /** How often the files are looked at, and taken up where they have changed. `null` leaves it to SIGHUP. */
+  checkFilesEvery: { type: 'duration', default: '10s', minimum: '1s', nullable: true },
+})
+
+/** What `ssl`, or a listener's own `tls`, says: complete. */
+export type TlsOptions = OptionsOf<typeof sslOptions>
+
+/** The same as a user writes it. */
+export type TlsInput = OptionsInput<typeof sslOptions>

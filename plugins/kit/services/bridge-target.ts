@@ -1,0 +1,76 @@
+/** One message as it goes to another system. */
+export interface BridgeRecord {
+  /** Where it goes there: a Kafka topic, a NATS subject, a Redis stream. */
+  readonly topic: string
+  /** Records of one key keep their order. Never empty. */
+  readonly key: string
+  readonly value: Buffer
+  /** A list is a header that comes several times. */
+  readonly headers: Readonly<Record<string, BridgeHeader>>
+  /** When the broker received it: milliseconds since the Unix epoch. */
+  readonly timestamp: number
+}
+
+/** A header of a bridged message: its name and value. */
+export type BridgeHeader = string | Buffer | readonly string[]
+
+/**
+ * A system that messages are bridged to. A plugin hands one to the service `bridge`; rules name it by `target`. Queues, acknowledgements, repeats and
+ * counters are the bridge's, so a target only has to send and to say what became of it: `docs/writing-a-bridge.md`.
+ */
+export interface BridgeTarget {
+  /** What rules and log lines call it: `kafka`. */
+  readonly name: string
+  /** Where it is, for log lines: `localhost:9092`. */
+  readonly place: string
+  /**
+   * A name that the system takes, made of what a rule's template came to; null where none can be made of it. Called once for each pair of rule and topic
+   * name, so it may take its time.
+   */
+  legalName(text: string): string | null
+  /** A way in of its own, for one lane. Opens nothing yet. */
+  createSender(): BridgeSender
+  /** Looks whether the system can be reached, for `check --connect`: resolves to a line about it, rejects with the cure. */
+  probe?(): Promise<string>
+  /** Called when all senders are closed. */
+  close?(): void | Promise<void>
+}
+
+/** One lane's way into the system. */
+export interface BridgeSender {
+  /**
+   * Sends the records in order; resolves when the system has all of them. A second call is made only when the first has ended. Rejects
+   *
+   * - with `RecordsRefusedError` where the system will never take some of them: those are dropped, the others are sent again;
+   * - with anything else where it may take them later: the same array comes again, after a pause, until it is taken.
+   */
+  send(records: readonly BridgeRecord[]): Promise<void>
+  /** Gives everything back. A `send` that is still on its way may reject. */
+  close(): Promise<void>
+}
+
+/** Records that the system will never take, whatever is done: too large, no such topic. */
+export class RecordsRefusedError extends Error {
+  override readonly name = 'RecordsRefusedError'
+  readonly code = 'ERR_RECORDS_REFUSED'
+  /** Which of those that were to be sent; empty: one of them, and the system does not say which. */
+  readonly indexes: readonly number[]
+
+  constructor(indexes: readonly number[], message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.indexes = indexes
+  }
+}
+
+/** The service `bridge`: takes in the systems that rules may name. */
+export interface BridgeTargets {
+  /** Adds one; in `apply`. Two of one name are an `OperatorError`. */
+  add(target: BridgeTarget): void
+}
+
+declare module '../../../core/service-map.js' {
+  interface ServiceMap {
+    /** Where messages are bridged to other systems: `messageBridge` owns it. */
+    bridge: BridgeTargets
+  }
+}

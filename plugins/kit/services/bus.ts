@@ -1,0 +1,83 @@
+/** A node of the cluster as the others see it. */
+export interface Node {
+  /** Its `brokerId` as text. */
+  readonly name: string
+  /** Names one run of it: a node that was started again is another. */
+  readonly boot: string
+  /** What it says of itself at each sign of life. */
+  readonly facts: Readonly<Record<string, number | string>>
+}
+
+/** What a bus tells the broker. */
+export interface BusEvents {
+  /** Any node, this one too, has announced something. Every node hears all announcements in one and the same order. */
+  announced(from: string, record: unknown): void
+  /** A node has sent something to this one: in order for each sender and way, told or posted. */
+  received(from: string, frame: Buffer): void
+  /** A node is there; told after `open` and of each that comes. */
+  joined(node: Node): void
+  /** A node has gone, in good order or because it gave no sign of life. All nodes are told, in order with the announcements. */
+  left(node: Node): void
+  /** Exactly one node is told so, after `left`: what the dead one has left in its tables is this node's to deal with. */
+  inherited(node: Node): void | Promise<void>
+  /** The others took this node for dead, which it was not: what was posted to it meanwhile is gone, and its tables are empty. */
+  expelled(): void
+  /** Something was, or may have been, missed: what is known of the others is to be read anew. */
+  missed(): void | Promise<void>
+  /** Something that was told may have been lost, because the connection was away for a while. */
+  interrupted(): void
+}
+
+/** How a node lives in its cluster. */
+export interface BusTerms {
+  /** Milliseconds between signs of life. */
+  readonly heartbeatMs: number
+  /** Milliseconds without one after which a node counts as dead. */
+  readonly expiryMs: number
+  /** What it says of itself each time. */
+  readonly facts: () => Node['facts']
+}
+
+/**
+ * The `bus` service: how the nodes of a cluster speak with one another. Whoever owns it need not know what they say. Nothing here is
+ * asked of it before `open`.
+ */
+export interface Bus {
+  /** This node's name. */
+  readonly node: string
+  /** The bus works, as far as this node knows: what it hears is up to date. */
+  readonly connected: boolean
+  /**
+   * Joins; resolves when this node is one of them, or at once where the bus is away (it joins when that is back). Rejects with
+   * `ERR_NODE_TWICE` where a living node has its name. Nothing is told before `run`.
+   */
+  open(events: BusEvents, terms: BusTerms): Promise<void>
+  /**
+   * From here on events are told: all that happened since `open`, then what happens. Resolves when this node also hears what it is told, or at once where
+   * the bus is away: only then do clients come.
+   */
+  run(): void | Promise<void>
+  /** All living nodes, this one too. */
+  nodes(): readonly Node[]
+  /** Tells all nodes; resolves when it cannot be lost any more. */
+  announce(record: unknown): Promise<void>
+  /** To one node, or nowhere if that or the way to it is away: nobody is told. */
+  tell(node: string, frame: Buffer): void
+  /** To one node; resolves when it cannot be lost any more as long as that node lives. Rejects where the node does not keep up: its inbox is full. */
+  post(node: string, frame: Buffer): Promise<void>
+  /** Sets one row, `null` deletes it, in this node's table of that name; all nodes can read it. Gone when the node has gone. */
+  setRow(table: string, key: string, value: Buffer | null): Promise<void>
+  /** Reads a whole table of a node. */
+  rows(node: Node, table: string): AsyncIterable<readonly [key: string, value: Buffer]>
+  /** Sets a value that all nodes share where there is none yet, for good; resolves with the one that stands. */
+  agree(name: string, value: string): Promise<string>
+  /** Deletes one row of a node's table; `true` for exactly one of those who try. */
+  takeRow(node: Node, table: string, key: string): Promise<boolean>
+}
+
+declare module '../../../core/service-map.js' {
+  interface ServiceMap {
+    /** How the nodes of a cluster speak with one another: `redis` owns it. */
+    bus: Bus
+  }
+}

@@ -1,0 +1,47 @@
+import type { SecureContextOptions, TlsOptions as ServerOptions, TLSSocket } from 'node:tls'
+import type { PeerCertificate } from '../../../core/connection/transport.ts'
+import type { TlsOptions } from '../listening/tls-options.ts'
+
+/** A server that takes what was renewed: `tls.Server`, `https.Server`. */
+export interface RenewableServer {
+  setSecureContext(options: SecureContextOptions): void
+}
+
+/** The certificates that a listener serves, and what it makes of its clients' certificates. */
+export interface ServerCertificates {
+  /** What a server is made with. Give the server to `serve` then. */
+  serverOptions(): ServerOptions
+  /** From here on the server gets what is renewed. */
+  serve(server: RenewableServer): void
+  /**
+   * What the certificate of a client says, once its handshake is done; nothing where it showed none and need not. `refused`: why it
+   * must not come in.
+   */
+  judge(socket: TLSSocket): { readonly certificate?: PeerCertificate; readonly refused?: string }
+  /** The user name that a certificate stands for; `undefined` where CONNECT says it. */
+  usernameOf(certificate: PeerCertificate): string | undefined
+}
+
+/** Certificates that one listener has for itself: the listener starts, rereads and stops them. */
+export interface OwnCertificates extends ServerCertificates {
+  /** Reads and checks all files, and begins to watch them. Rejects with an `OperatorError` that names the cure. */
+  start(): Promise<void>
+  /** Reads the files again. What is wrong with them is logged, and what was read before stays. */
+  reread(): Promise<void>
+  stop(): void
+}
+
+/** The `tls` service: certificates for listeners. `ssl` owns it. */
+export interface TlsService {
+  /** The certificates of the section `ssl`, for every listener that does not say otherwise; `null` where there is no such section. */
+  readonly shared: ServerCertificates | null
+  /** Certificates for one listener alone, as its option `tls` names them. `at`: where these options stand, `socket[1].tls`. */
+  own(options: TlsOptions, at: string): OwnCertificates
+}
+
+declare module '../../../core/service-map.js' {
+  interface ServiceMap {
+    /** Certificates for listeners: `ssl` owns it. */
+    tls: TlsService
+  }
+}

@@ -1,0 +1,69 @@
+import { topicLevels } from '../../core/routing/topic.ts'
+
+type Part = { readonly text: string } | { readonly name: 'topic' | 'clientId' } | { readonly level: number }
+
+const placeholder = /\{([^{}]*)\}/g
+
+/** What a rule makes names of: text, and parts of a message in braces: `{topic}`, `{topic[1]}`, `{clientId}`. */
+export class TopicTemplate {
+  readonly #parts: readonly Part[]
+  /** It holds `{clientId}`: the same topic name may come to different texts. */
+  readonly byClient: boolean
+  /** What stands between the placeholders. */
+  readonly texts: readonly string[]
+
+  private constructor(parts: readonly Part[]) {
+    this.#parts = parts
+    this.byClient = parts.some(part => 'name' in part && part.name === 'clientId')
+    this.texts = parts.flatMap(part => ('text' in part ? [part.text] : []))
+  }
+
+  /** Throws an error that says what is wrong with it. `filter`: that of the rule, which says how many levels there can be. */
+  static parse(source: string, filter: string): TopicTemplate {
+    const parts: Part[] = []
+    let end = 0
+    for (const match of source.matchAll(placeholder)) {
+      if (match.index > end) parts.push({ text: plain(source.slice(end, match.index)) })
+      parts.push(partOf(match[1]!, filter))
+      end = match.index + match[0].length
+    }
+    if (end < source.length) parts.push({ text: plain(source.slice(end)) })
+    return new TopicTemplate(parts)
+  }
+
+  /** Whether it is the same for every message. */
+  get fixed(): boolean {
+    return this.#parts.every(part => 'text' in part)
+  }
+
+  fill(topic: string, clientId: string): string {
+    let levels: string[] | undefined
+    let text = ''
+    for (const part of this.#parts) {
+      if ('text' in part) text += part.text
+      else if ('name' in part) text += part.name === 'topic' ? topic : clientId
+      else {
+        levels ??= topic.split('/')
+        text += levels[part.level] ?? ''
+      }
+    }
+    return text
+  }
+}
+
+function partOf(name: string, filter: string): Part {
+  if (name === 'topic' || name === 'clientId') return { name }
+  const level = /^topic\[(\d+)\]$/.exec(name)
+  if (level === null) throw new Error(`{${name}} stands for nothing; there are {topic}, {topic[0]} and on, and {clientId}`)
+  const number = Number(level[1])
+  const levels = topicLevels(filter)
+  if (!filter.endsWith('#') && number >= levels) {
+    throw new Error(`{${name}}: topics that match ${filter} have ${levels} levels, the first being {topic[0]}`)
+  }
+  return { level: number }
+}
+
+function plain(text: string): string {
+  if (/[{}]/.test(text)) throw new Error('braces come in pairs, around topic, topic[N] or clientId')
+  return text
+}

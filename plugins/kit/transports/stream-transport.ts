@@ -1,0 +1,118 @@
+import type { Duplex } from 'node:stream'
+import type { Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
+
+export interface StreamTransportOptions {
+  protocol: string
+  listener: string
+  remoteAddress?: string
+  remotePort?: number
+  /** The stream copies what it is given before `write` returns, as a socket whose bytes the kernel took does. */
+  takesBytes?: boolean
+  seats?: Seats
+  allowAnonymous?: boolean | undefined
+}
+
+/** Any Node stream as a transport: a socket, a TLS socket, or a pair in memory. */
+export class StreamTransport implements Transport {
+  readonly protocol: string
+  readonly remoteAddress: string
+  readonly remotePort: number
+  readonly listener: string
+  readonly seats: Seats | undefined
+  readonly allowAnonymous: boolean | undefined
+  readonly #stream: Duplex
+  readonly #takesBytes: boolean
+
+  constructor(stream: Duplex, options: StreamTransportOptions) {
+    this.protocol = options.protocol
+    this.listener = options.listener
+    this.seats = options.seats
+    this.allowAnonymous = options.allowAnonymous
+    this.remoteAddress = options.remoteAddress ?? ''
+    this.remotePort = options.remotePort ?? 0
+    this.#stream = stream
+    this.#takesBytes = options.takesBytes ?? false
+  }
+
+  /** Connects the stream's events with the broker. Shared functions on the stream, no closure for each event. */
+  listen(events: TransportEvents): void {
+    const stream = this.#stream as BoundStream
+    stream[eventsKey] = events
+    stream[errorKey] = undefined
+    stream.on('data', onData)
+    stream.on('drain', onDrain)
+    stream.on('end', onEnd)
+    stream.on('error', onError)
+    stream.on('close', onClose)
+  }
+
+  write(bytes: Buffer): boolean {
+    this.#stream.write(bytes)
+    return this.#taken()
+  }
+
+  writeMany(buffers: readonly Buffer[]): boolean {
+    this.#stream.cork()
+    for (let i = 0; i < buffers.length; i++) this.#stream.write(buffers[i])
+    this.#stream.uncork()
+    return this.#taken()
+  }
+
+  #taken(): boolean {
+    const stream = this.#stream as BoundStream
+    if (stream.writableLength === 0) return this.#takesBytes
+    // Below its high-water mark a stream says no 'drain'; the callback of an empty write behind the rest stands in for it.
+    if (!stream.writableNeedDrain && !stream.destroyed) stream.write(nothing, () => stream[eventsKey]?.onDrain())
+    return false
+  }
+
+  get bufferedBytes(): number {
+    return this.#stream.writableLength
+  }
+
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  end(): void {
+    this.#stream.end()
+  }
+
+  destroy(): void {
+    this.#stream.destroy()
+  }
+}
+
+const nothing = Buffer.alloc(0)
+
+const eventsKey = Symbol('events')
+const errorKey = Symbol('error')
+
+interface BoundStream extends Duplex {
+  [eventsKey]?: TransportEvents
+  [errorKey]: Error | undefined
+}
+
+function onData(this: BoundStream, chunk: Buffer): void {
+  this[eventsKey]?.onData(chunk, 0, chunk.length)
+}
+
+function onDrain(this: BoundStream): void {
+  this[eventsKey]?.onDrain()
+}
+
+function onEnd(this: BoundStream): void {
+  this.destroy()
+}
+
+function onError(this: BoundStream, error: Error): void {
+  this[errorKey] = error
+}
+
+function onClose(this: BoundStream): void {
+  this[eventsKey]?.onClose(this[errorKey])
+}

@@ -1,0 +1,252 @@
+import { constants, randomBytes, type X509Certificate } from 'node:crypto'
+import {
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  type TlsOptions as ServerOptions,
+  type TLSSocket,
+} from 'node:tls'
+import type { PeerCertificate } from '../../core/connection/transport.ts'
+import { OperatorError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { stampOf } from '../kit/file-stamp.ts'
+import type { TlsOptions } from '../kit/listening/tls-options.ts'
+import { type NamedFile, readNamed } from '../kit/pem-files.ts'
+import type { OwnCertificates, RenewableServer } from '../kit/services/tls.ts'
+import { expiresSoon } from './check-certificate.ts'
+import { isIssuedBy, readCas } from './client-cas.ts'
+import { type Identity, nameOf, readIdentity } from './identity.ts'
+import { peerCertificateOf } from './peer-certificate.ts'
+
+/** What TLS contexts need of the broker. */
+export interface TlsSurroundings {
+  /** The folder that the files' paths are relative to. */
+  readonly folder: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+type ChosenContext = (error: Error | null, context?: SecureContext) => void
+
+interface Named {
+  readonly names: readonly string[]
+  readonly certificate: X509Certificate
+  readonly context: SecureContext
+}
+
+/**
+ * The certificates of one `ssl` section, for all servers that use it: read and checked at start, read again when the files change
+ * or on SIGHUP. Connections go on with what they began with; what is wrong with a renewed file is logged, and the old one stays.
+ */
+export class TlsContexts implements OwnCertificates {
+  readonly options: TlsOptions
+  readonly #at: string
+  readonly #surroundings: TlsSurroundings
+  readonly #servers = new Set<RenewableServer>()
+  #main: SecureContextOptions = {}
+  #mainCertificate: X509Certificate | null = null
+  #named: readonly Named[] = []
+  #files: readonly NamedFile[] = []
+  #stamps: readonly string[] = []
+  #ticketKeys: Buffer = randomBytes(48)
+  #anchors: readonly X509Certificate[] | null = null
+  #timer: Timer | null = null
+  #reading: Promise<void> | null = null
+
+  /** `at` is where the options stand: `ssl`, `socket[1].tls`. */
+  constructor(options: TlsOptions, at: string, surroundings: TlsSurroundings) {
+    this.options = options
+    this.#at = at
+    this.#surroundings = surroundings
+  }
+
+  /** Reads and checks everything, and begins to watch the files; what is wrong is an `OperatorError`. */
+  async start(): Promise<void> {
+    await this.#read()
+    this.#warnOfExpiry()
+    const { checkFilesEvery } = this.options
+    if (checkFilesEvery !== null) this.#timer = this.#surroundings.clock.every(checkFilesEvery, () => void this.#lookAtFiles())
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#servers.clear()
+  }
+
+  /** What a server is made with. Give the server to `serve` then. */
+  serverOptions(): ServerOptions {
+    const { clientAuth, certificates } = this.options
+    return {
+      ...this.#main,
+      requestCert: clientAuth !== false,
+      rejectUnauthorized: clientAuth === true,
+      // Where there is no choice nobody is asked: each question stops the handshake for a turn.
+      ...(certificates.length > 0 ? { SNICallback: (name: string, done: ChosenContext) => done(null, this.#contextFor(name)) } : {}),
+    }
+  }
+
+  /**
+   * What the certificate of a client says, once its handshake is done. `refused`: why it must not come in. OpenSSL has checked the
+   * chain; what is left is to say whether that is enough.
+   */
+  judge(socket: TLSSocket): { readonly certificate?: PeerCertificate; readonly refused?: string } {
+    if (this.options.clientAuth === false) return {}
+    const shown = socket.getPeerX509Certificate()
+    if (shown === undefined) return this.options.clientAuth === true ? { refused: 'it showed no certificate' } : {}
+    const certificate = peerCertificateOf(shown, true)
+    // A resumed session was checked when it began.
+    if (certificate.validTo < Date.now()) return { refused: `its certificate ${certificate.subject} has expired` }
+    if (!socket.authorized) return { refused: `its certificate ${certificate.subject} is not accepted: ${socket.authorizationError}` }
+    if (this.#anchors !== null && !isIssuedBy(shown, this.#anchors))
+      return { refused: `its certificate ${certificate.subject} is not from ${this.#at}.ca` }
+    return { certificate }
+  }
+
+  /** The user name that a certificate stands for, where `usernameFrom` says so. */
+  usernameOf(certificate: PeerCertificate): string | undefined {
+    const { usernameFrom } = this.options
+    return usernameFrom === 'connect' ? undefined : usernameFrom === 'subject' ? certificate.subject : certificate.commonName
+  }
+
+  /** From here on the server gets what is renewed. */
+  serve(server: RenewableServer): void {
+    this.#servers.add(server)
+  }
+
+  /** Reads the files again, whether they look changed or not. */
+  async reread(): Promise<void> {
+    this.#reading ??= this.#renew().finally(() => {
+      this.#reading = null
+    })
+    await this.#reading
+  }
+
+  async #renew(): Promise<void> {
+    const { log } = this.#surroundings
+    try {
+      await this.#read()
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error)
+      log.error(`${text}; until then the certificate from before stays`)
+      return
+    }
+    for (const server of this.#servers) server.setSecureContext(this.#main)
+    log.info(
+      `${this.#at}: new connections get the certificate ${this.#mainCertificate?.subject.split('\n').at(-1)}, valid to ${this.#mainCertificate?.validTo}`,
+    )
+    this.#warnOfExpiry()
+  }
+
+  async #lookAtFiles(): Promise<void> {
+    const stamps = await Promise.all(this.#files.map(({ path }) => stampOf(path)))
+    const changed = stamps.some((stamp, index) => stamp !== this.#stamps[index])
+    if (!changed) return
+    // Remembered before it is read: what is wrong with it is said once.
+    this.#stamps = stamps
+    await this.reread()
+  }
+
+  #warnOfExpiry(): void {
+    for (const certificate of [this.#mainCertificate, ...this.#named.map(one => one.certificate)]) {
+      const warning = certificate === null ? undefined : expiresSoon(certificate)
+      if (warning !== undefined) this.#surroundings.log.warn(`${this.#at}: ${warning}`)
+    }
+  }
+
+  /** The context for a host that a client names: what the config says of it, else what the certificates say; `undefined` is the first one. */
+  #contextFor(name: string): SecureContext | undefined {
+    if (this.#named.length === 0) return undefined
+    const named = this.#named.find(({ names }) => names.some(pattern => isFor(pattern, name)))
+    if (named !== undefined) return named.context
+    if (this.#mainCertificate?.checkHost(name) !== undefined) return undefined
+    return this.#named.find(({ names, certificate }) => names.length === 0 && certificate.checkHost(name) !== undefined)?.context
+  }
+
+  async #read(): Promise<void> {
+    const { options } = this
+    const at = this.#at
+    const { folder } = this.#surroundings
+    const identity = await readIdentity(options, at, folder)
+    const further = await Promise.all(
+      options.certificates.map(async (one, index) => ({
+        names: one.names ?? [],
+        identity: await readIdentity(one, `${at}.certificates[${index}]`, folder),
+      })),
+    )
+    const caFile = options.ca === null ? null : await readNamed(`${at}.ca`, options.ca, folder)
+    const cas = caFile === null ? [] : readCas(caFile)
+    const ca = cas.map(certificate => certificate.toString())
+    if (options.clientAuth !== false && ca.length === 0 && !identity.hasCa) {
+      const cure = `name their CA's certificate: ${at}.ca`
+      throw new OperatorError('ERR_TLS_CLIENT_AUTH', `${at}.clientAuth: nobody could vouch for clients; ${cure}`)
+    }
+    if (options.usernameFrom !== 'connect' && options.clientAuth === false) {
+      throw new OperatorError(
+        'ERR_TLS_CLIENT_AUTH',
+        `${at}.usernameFrom: clients are not asked for a certificate; say ${at}.clientAuth: true`,
+      )
+    }
+    // Whoever was let in by a CA that is not trusted any more must not come back by a resumed session.
+    const ticketKeys = this.#mainCertificate !== null && options.clientAuth !== false ? randomBytes(48) : this.#ticketKeys
+    const main = this.#secure(identity, ca, ticketKeys)
+    this.#createContext(main, identity)
+    const named = further.map(({ names, identity: one }) => {
+      const context = this.#createContext(this.#secure(one, ca, ticketKeys), one)
+      return { names, certificate: one.certificate, context }
+    })
+    const files = [identity, ...further.map(one => one.identity)].flatMap(one => one.files)
+    this.#files = caFile === null ? files : [...files, caFile]
+    this.#stamps = this.#files.map(({ stamp }) => stamp)
+    this.#ticketKeys = ticketKeys
+    this.#main = main
+    this.#anchors = cas.length > 0 && 'pfx' in main ? cas : null
+    this.#mainCertificate = identity.certificate
+    this.#named = named
+  }
+
+  #secure(identity: Identity, ca: readonly string[], ticketKeys: Buffer): SecureContextOptions {
+    const { minVersion, ciphers, sessionTimeout } = this.options
+    return {
+      ...identity.secure,
+      // Without a list, if only an empty one, Node would let every public CA vouch for clients.
+      ca: [...ca],
+      minVersion,
+      ticketKeys,
+      // Sessions are this section's, whichever of its servers and certificates they began with.
+      sessionIdContext: 'mqttx-broker',
+      // Node counts in seconds and takes 0 for its default; that no tickets are given is said by an option of OpenSSL's.
+      sessionTimeout: Math.max(1, Math.ceil(sessionTimeout / 1000)),
+      honorCipherOrder: true,
+      // A client that negotiates again and again costs much and gains nothing.
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (sessionTimeout === 0 ? constants.SSL_OP_NO_TICKET : 0),
+      ...(ciphers === null ? {} : { ciphers }),
+    }
+  }
+
+  #createContext(secure: SecureContextOptions, identity: Identity): SecureContext {
+    try {
+      return createSecureContext(secure)
+    } catch (cause) {
+      const { message } = cause as Error
+      const at = this.#at
+      if (/cipher/i.test(message)) {
+        throw new OperatorError('ERR_TLS_CIPHERS', `${at}.ciphers: OpenSSL knows none of them; openssl ciphers lists those that it knows`, {
+          cause,
+        })
+      }
+      if (/too small|too weak/i.test(message)) {
+        throw new OperatorError('ERR_TLS_WEAK', `${at}: the certificate ${nameOf(identity)} is weak (${message}); have it issued anew`, {
+          cause,
+        })
+      }
+      throw new OperatorError('ERR_TLS', `${at}: the certificate ${nameOf(identity)} cannot be used (${message}); name another`, { cause })
+    }
+  }
+}
+
+function isFor(pattern: string, name: string): boolean {
+  const [wanted, given] = [pattern.toLowerCase(), name.toLowerCase()]
+  if (!wanted.startsWith('*.')) return wanted === given
+  return given.indexOf('.') > 0 && given.slice(given.indexOf('.')) === wanted.slice(1)
+}

@@ -1,0 +1,69 @@
+import { Stage } from '../../core/hooks.ts'
+import { definePlugin } from '../../core/plugin.ts'
+import { WatchedFile } from '../kit/watched-file.ts'
+import { Judge } from './judge.ts'
+import { topicSecurityOptions } from './options.ts'
+import { type RuleInput, Rules } from './rules.ts'
+import { parseRules } from './rules-file.ts'
+
+/** Lets clients publish and subscribe to what rules and rights allow, and to nothing else. */
+export const topicSecurity = definePlugin({
+  name: 'topicSecurity',
+  options: topicSecurityOptions,
+  apply({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, deniedPublish }) {
+    let own: readonly RuleInput[] = rules
+    let fromFile: readonly RuleInput[] = []
+    const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules =>
+      new Rules({ rules: own, at: 'topicSecurity.rules' }, { rules: list, at: `topicSecurity.rulesFile: ${path}` })
+    const judge = new Judge(rulesOf([]))
+    let started = false
+    const changed = (): void => {
+      if (started) broker.recheckRights().catch(error => broker.report(error))
+    }
+    const file =
+      rulesFile === null
+        ? null
+        : new WatchedFile({
+            option: 'topicSecurity.rulesFile',
+            path: rulesFile,
+            folder: broker.folder,
+            clock,
+            everyMs: checkFileEvery,
+            take(text, path) {
+              const list = parseRules(text, path)
+              judge.rules = rulesOf(list, path)
+              fromFile = list
+              if (started) log.info({ path, rules: list.length }, 'rules read again')
+              changed()
+            },
+            failed: error => log.error({ err: error }, `the rules have changed and are not taken up: ${error.message}`),
+          })
+
+    broker.deniedPublish = deniedPublish
+    // What is allowed here other plugins may still refuse; what is denied here no later one lets pass.
+    hooks.onAuthorize.tap({ name: 'topicSecurity', stage: Stage.Guard }, (publisher, action, topic) => {
+      const allowed = action === 'publish' ? judge.mayPublish(publisher, topic) : judge.maySubscribe(publisher, topic)
+      return allowed ? undefined : false
+    })
+
+    return {
+      async start() {
+        await file?.start()
+        started = true
+      },
+      stop: () => file?.stop(),
+      reload(options) {
+        const before = own
+        own = options.rules
+        try {
+          judge.rules = rulesOf(fromFile)
+        } catch (error) {
+          own = before
+          throw error
+        }
+        broker.deniedPublish = options.deniedPublish
+        changed()
+      },
+    }
+  },
+})

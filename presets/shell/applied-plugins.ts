@@ -1,0 +1,40 @@
+import { Broker } from '../../core/broker.ts'
+import type { Plugin } from '../../core/plugin.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { type Catalogue, providersOf } from './catalogue.ts'
+import type { ResolvedConfig } from './config.ts'
+import { placeOf } from './config-change.ts'
+import { PluginHost } from './plugin-host.ts'
+
+/** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
+export function hostOf(
+  catalogue: Catalogue,
+  config: ResolvedConfig,
+  clock: Clock,
+): { broker: Broker; host: PluginHost; apply(): Promise<void> } {
+  const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
+  const places = new Map<Plugin, string>()
+  const host = new PluginHost({
+    context: plugin => ({
+      hooks: broker.hooks,
+      services: broker.services,
+      broker,
+      log: broker.log,
+      at: places.get(plugin) ?? plugin.name,
+      clock,
+    }),
+    has: service => broker.services.has(service as never),
+    providersOf: service => providersOf(catalogue, service),
+  })
+  return {
+    broker,
+    host,
+    async apply() {
+      const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
+      plugins.forEach((plugin, index) => {
+        places.set(plugin, placeOf(config.plugins[index]!))
+      })
+      host.apply(plugins)
+    },
+  }
+}

@@ -1,0 +1,146 @@
+import { OperatorError } from '../../core/errors.ts'
+import type { Catalogue } from './catalogue.ts'
+import { helpWith, parseCommand, type RunCommand } from './command-line.ts'
+import type { ResolvedConfig } from './config.ts'
+
+/** What the command needs of the world around it; `presets/bin.ts` hands in the process, a test something smaller. */
+export interface CliIo {
+  /** The current folder. */
+  readonly folder: string
+  /** Writes a line to standard output. */
+  out(line: string): void
+  /** Writes a line to standard error. */
+  error(line: string): void
+  /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. `again` reads the config anew. */
+  start(config: ResolvedConfig, again: () => Promise<ResolvedConfig>): Promise<RunningBroker>
+  /** Where SIGTERM and SIGINT arrive: `process`. */
+  readonly signals: SignalSource
+  /** Ends the process at once. */
+  exit(code: number): void
+}
+
+export interface RunningBroker {
+  /** Drains and stops. */
+  stop(): Promise<unknown>
+}
+
+export interface SignalSource {
+  on(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown
+  off(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Runs one command, `start` if none is named. Resolves to the exit code; never rejects. */
+export async function runCli(catalogue: Catalogue, argv: readonly string[], env: Environment, io: CliIo): Promise<number> {
+  // Asked for before anything is parsed, so that a command line which cannot be parsed can be looked into too.
+  const verbose = argv.includes('--verbose')
+  try {
+    const [name = '', ...args] = argv
+    const { commands = {} } = catalogue
+    if (Object.hasOwn(commands, name)) {
+      const run = await commands[name]!.load()
+      return await run(
+        args.filter(argument => argument !== '--verbose'),
+        io,
+      )
+    }
+    const command = parseCommand(argv, Object.keys(commands))
+    switch (command.name) {
+      case 'help':
+        io.out(helpWith(commands))
+        return 0
+      case 'version':
+        io.out(catalogue.version)
+        return 0
+      case 'init': {
+        const lines = command.tls
+          ? await (await import('./init-tls.ts')).initTls(io.folder)
+          : await (await import('./init.ts')).initFolder(io.folder)
+        for (const line of lines) io.out(line)
+        return 0
+      }
+      case 'check':
+        return await check(catalogue, command, env, io)
+      case 'start':
+        return await start(catalogue, command, env, io)
+    }
+  } catch (error) {
+    report(error, verbose, io)
+    return 1
+  }
+}
+
+async function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {
+  const [{ loadConfig }, { resolveConfig }] = await Promise.all([import('./load-config.ts'), import('./config.ts')])
+  const file = await loadConfig(catalogue, io.folder, command.configFile, again)
+  return await resolveConfig(catalogue, { file, env, assignments: command.assignments, folder: io.folder })
+}
+
+async function start(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo): Promise<number> {
+  let signalled: () => void = () => {}
+  const stopWanted = new Promise<void>(resolve => {
+    signalled = resolve
+  })
+  let signals = 0
+  const listeners = (['SIGTERM', 'SIGINT'] as const).map(signal => {
+    const listener = () => {
+      // The first asks to drain; whoever asks twice does not want to wait.
+      if (++signals === 1) signalled()
+      else io.exit(signal === 'SIGTERM' ? 143 : 130)
+    }
+    io.signals.on(signal, listener)
+    return { signal, listener }
+  })
+  try {
+    const again = () => resolved(catalogue, command, env, io, true)
+    const broker = await io.start(await resolved(catalogue, command, env, io), again)
+    // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
+    const alive = setInterval(() => {}, 2 ** 31 - 1)
+    await stopWanted
+    clearInterval(alive)
+    await broker.stop()
+    return 0
+  } finally {
+    for (const { signal, listener } of listeners) io.signals.off(signal, listener)
+  }
+}
+
+async function check(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo): Promise<number> {
+  try {
+    const config = await resolved(catalogue, command, env, io)
+    const { configReport } = await import('./config-report.ts')
+    for (const line of configReport(catalogue, config)) io.out(line)
+    return command.connect ? await connect(catalogue, config, io) : 0
+  } catch (error) {
+    if (!(error instanceof OperatorError) || command.verbose) throw error
+    for (const problem of error.problems) io.error(`error: ${problem}`)
+    return 1
+  }
+}
+
+async function connect(catalogue: Catalogue, config: ResolvedConfig, io: CliIo): Promise<number> {
+  const { probeAll } = await import('./probe.ts')
+  const { lines, problems } = await probeAll(catalogue, config)
+  for (const line of lines) io.out(line)
+  for (const problem of problems) io.error(`error: ${problem}`)
+  return problems.length > 0 ? 1 : 0
+}
+
+// One clear line, however much is wrong: what an operator greps for, and what a service manager keeps.
+function report(error: unknown, verbose: boolean, io: CliIo): void {
+  if (error instanceof OperatorError) {
+    const shown = error.problems.slice(0, 5).join('; ')
+    const rest = error.problems.length - 5
+    io.error(`error: ${shown}${rest > 0 ? `; and ${rest} more: npx mqttx-broker check lists them all` : ''}`)
+  } else {
+    const text = error instanceof Error ? error.message : String(error)
+    io.error(`error: ${text.split('\n')[0]}${verbose ? '' : ' (--verbose shows where)'}`)
+  }
+  if (verbose && error instanceof Error) io.error(stackOf(error))
+}
+
+function stackOf(error: Error): string {
+  const own = error.stack ?? error.message
+  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own
+}

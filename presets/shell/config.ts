@@ -1,0 +1,195 @@
+import { basename, dirname } from 'node:path'
+import { OperatorError } from '../../core/errors.ts'
+import { showValue } from '../../core/options/describe.ts'
+import type { OptionsSchema } from '../../core/options/options.ts'
+import { type Settings, settingsSchema } from '../../core/options/settings.ts'
+import { suggest, unknownName } from '../../core/options/suggestion.ts'
+import { isRecord, type Problem, validateOptions } from '../../core/options/validation.ts'
+import type { Plugin } from '../../core/plugin.ts'
+import { type Assignment, environmentAssignments, type ReadAssignment, readEnvironment, readSet } from './assignments.ts'
+import { unbackedSettings } from './backed-settings.ts'
+import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
+import { ConfigTree } from './config-tree.ts'
+import { checkOwners, checkRequired } from './plugin-host.ts'
+import { planPlugins } from './plugin-plan.ts'
+
+/** Where a config comes from; later ones win, key by key. */
+export interface ConfigSources {
+  /** A loaded config file. */
+  readonly file?: { readonly path: string; readonly values: unknown } | undefined
+  /** The environment, of which variables that begin with `MQTTX_` count. */
+  readonly env?: Readonly<Record<string, string | undefined>> | undefined
+  /** What the command line sets: `--set`, `--port`, `--host`, `--preset`. */
+  readonly assignments?: readonly Assignment[] | undefined
+  /** What a program hands to `createBroker`. */
+  readonly object?: object | undefined
+  /** The folder that plugin paths are relative to where there is no file; the current one if nothing is said. */
+  readonly folder?: string | undefined
+}
+
+/** A plugin that will be applied. */
+export interface ResolvedPlugin {
+  readonly name: string
+  /** What its options are checked by; absent for a plugin that was written by hand. */
+  readonly schema?: OptionsSchema
+  /** Checked, complete, frozen; empty for a plugin that was written by hand. */
+  readonly options: object
+  readonly provides: readonly string[]
+  readonly requires: readonly string[]
+  /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
+  readonly section?: string
+  /** Imports the implementation and makes the plugin of it. */
+  create(): Promise<Plugin>
+}
+
+/** A whole config, merged and checked. */
+export interface ResolvedConfig {
+  /** The preset's name; `custom` for a function of the user's own. */
+  readonly preset: string
+  /** Preset `test`, or `enableTestMode`: everything in memory, cluster off. */
+  readonly testMode: boolean
+  readonly settings: Settings
+  /** In the order in which they are applied. */
+  readonly plugins: readonly ResolvedPlugin[]
+  /** Who set the value at a path such as `socket.port`; what is not listed is a default. */
+  readonly provenance: ReadonlyMap<string, string>
+  /** What is not wrong but probably not meant either; one log line each. */
+  readonly warnings: readonly string[]
+  readonly configFile: string | undefined
+  /** The folder that paths in the config are relative to. */
+  readonly folder: string
+}
+
+/** Merges preset, file, environment and command line or object, checks everything, and says which plugins run in which order. */
+export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources): Promise<ResolvedConfig> {
+  const layers = readSources(catalogue, sources)
+  const problems: Problem[] = layers.flatMap(layer => layer.problems)
+  const chosen = choosePreset(catalogue, layers, problems)
+
+  const tree = new ConfigTree(catalogue.plugins)
+  if (chosen.settings !== undefined) tree.merge(chosen.settings, `preset ${chosen.name}`)
+  for (const layer of layers) layer.into(tree)
+  turnOn(catalogue, tree)
+  problems.push(...tree.problems)
+
+  const settings = checkRoot(catalogue, tree, problems)
+  const testMode = settings.enableTestMode === true || chosen.name === 'test'
+  const plan = await planPlugins({ catalogue, chosen, tree, testMode, folder: folderOf(sources, tree) })
+  problems.push(...plan.problems, ...unbackedSettings(settings, plan.plugins))
+  // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
+  if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
+
+  checkOwners(plan.plugins)
+  checkRequired(plan.plugins, {
+    has: service => catalogue.services?.includes(service) === true,
+    providersOf: service => providersOf(catalogue, service),
+  })
+  const { plugins, warnings } = plan
+  const configFile = sources.file?.path
+  const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
+  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile, folder }
+}
+
+// `enableTopicSubPubSecure: true` stands for an empty section of its plugin.
+function turnOn({ plugins }: Catalogue, tree: ConfigTree): void {
+  for (const [name, { turnedOnBy }] of Object.entries(plugins)) {
+    if (turnedOnBy === undefined || tree.values[turnedOnBy] !== true || tree.values[name] !== undefined) continue
+    tree.set([name], {}, tree.whoSet(turnedOnBy) ?? 'default')
+  }
+}
+
+/** The preset that a config names. */
+export interface ChosenPreset {
+  readonly name: string
+  readonly list: PresetList
+  readonly settings?: Record<string, unknown>
+}
+
+interface Layer {
+  readonly problems: Problem[]
+  readonly preset?: unknown
+  into(tree: ConfigTree): void
+}
+
+function readSources(catalogue: Catalogue, sources: ConfigSources): Layer[] {
+  const layers: Layer[] = []
+  if (sources.file !== undefined) layers.push(dataLayer(sources.file.values, basename(sources.file.path)))
+  if (sources.env !== undefined) layers.push(textLayer(environmentAssignments(sources.env), one => readEnvironment(catalogue, one)))
+  layers.push(textLayer(sources.assignments ?? [], one => readSet(catalogue, one)))
+  if (sources.object !== undefined) layers.push(dataLayer(sources.object, 'createBroker'))
+  return layers
+}
+
+function dataLayer(values: unknown, who: string): Layer {
+  if (!isRecord(values)) {
+    const text = `must export an object, as in export default defineConfig({ preset: 'dev' }), got ${showValue(values)}`
+    return { problems: [{ path: who, text }], into: () => {} }
+  }
+  return { problems: [], preset: values.preset, into: tree => tree.merge(values, who) }
+}
+
+function textLayer(assignments: readonly Assignment[], read: (one: Assignment) => ReadAssignment): Layer {
+  const problems: Problem[] = []
+  const values: { keys: readonly string[]; value: unknown; who: string }[] = []
+  for (const assignment of assignments) {
+    const result = read(assignment)
+    if ('problem' in result) problems.push(result.problem)
+    else values.push({ ...result, who: assignment.who })
+  }
+  const preset = values.findLast(({ keys }) => keys[0] === 'preset')?.value
+  return {
+    problems,
+    preset,
+    into(tree) {
+      for (const { keys, value, who } of values) tree.set(keys, value, who)
+    },
+  }
+}
+
+function choosePreset(catalogue: Catalogue, layers: readonly Layer[], problems: Problem[]): ChosenPreset {
+  const nothing: ChosenPreset = { name: 'custom', list: () => [] }
+  const wanted = layers.findLast(layer => layer.preset !== undefined)?.preset ?? catalogue.defaultPreset ?? 'standalone'
+  if (typeof wanted === 'function') return { name: 'custom', list: wanted as PresetList }
+  const names = Object.keys(catalogue.presets)
+  const preset: Preset | undefined =
+    typeof wanted === 'string' && Object.hasOwn(catalogue.presets, wanted) ? catalogue.presets[wanted] : undefined
+  if (typeof wanted !== 'string' || preset === undefined) {
+    const meant = typeof wanted === 'string' ? suggest(wanted, names) : undefined
+    const cure = meant === undefined ? `there are ${names.join(', ')}, or your own () => Plugin[]` : `did you mean ${meant}?`
+    problems.push({ path: 'preset', text: `no preset is ${showValue(wanted)}; ${cure}` })
+    return nothing
+  }
+  if (typeof preset === 'function') return { name: wanted, list: preset }
+  return { name: wanted, list: preset.plugins, settings: { ...preset.settings } }
+}
+
+function checkRoot(catalogue: Catalogue, tree: ConfigTree, problems: Problem[]): Settings {
+  const own: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(tree.values)) {
+    if (Object.hasOwn(settingsSchema, key)) own[key] = value
+    else if (key !== 'preset' && key !== 'plugins' && !Object.hasOwn(catalogue.plugins, key)) {
+      const names = rootNames(catalogue, settingsSchema)
+      const meant = suggest(key, names)
+      const text = meant === undefined ? `unknown; no option and no built-in plugin has this name` : unknownName(key, names)
+      problems.push({ path: key, text })
+    }
+  }
+  const { options, problems: found } = validateOptions(settingsSchema, own, '')
+  problems.push(...found)
+  return options as Settings
+}
+
+function lines(problems: readonly Problem[], tree: ConfigTree): string[] {
+  return problems.map(({ path, text }) => {
+    const who = tree.whoSet(path)
+    const named = who !== undefined && (who.startsWith('MQTTX_') || who.startsWith('--')) && !text.includes(`(${who})`)
+    return `${path}: ${text}${named ? ` (${who})` : ''}`
+  })
+}
+
+// A plugin's path is relative to the file that names it.
+function folderOf(sources: ConfigSources, tree: ConfigTree): string {
+  const path = sources.file?.path
+  if (path !== undefined && tree.provenance.get('plugins') === basename(path)) return dirname(path)
+  return sources.folder ?? process.cwd()
+}

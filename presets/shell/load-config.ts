@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs'
+import { basename, extname, join, resolve } from 'node:path'
+import type { Loader } from 'cosmiconfig'
+import { OperatorError } from '../../core/errors.ts'
+import type { Catalogue } from './catalogue.ts'
+import { describeFailure, loadModule } from './load-module.ts'
+
+/** What a config file may be called; nothing else is looked for, and only in the current folder. */
+export const configFileNames = ['ts', 'js', 'mjs', 'json', 'yaml', 'yml'].map(extension => `mqttx.config.${extension}`)
+
+export interface LoadedConfig {
+  readonly path: string
+  readonly values: unknown
+}
+
+/** The config file of a folder, or the one that `--config` names; `undefined` if the folder has none. `again`: as it is now, though it was read before. */
+export async function loadConfig(
+  catalogue: Pick<Catalogue, 'exports'>,
+  folder: string,
+  named?: string,
+  again = false,
+): Promise<LoadedConfig | undefined> {
+  const path = named === undefined ? findConfig(folder) : resolve(folder, named)
+  if (path === undefined) return undefined
+  if (!existsSync(path)) throw new OperatorError('ERR_CONFIG', `--config: there is no file ${named}; npx mqttx-broker init writes one`)
+  return { path, values: await readConfig(catalogue, path, again) }
+}
+
+function findConfig(folder: string): string | undefined {
+  const found = configFileNames.filter(name => existsSync(join(folder, name)))
+  if (found.length > 1) {
+    throw new OperatorError('ERR_CONFIG', `several config files: ${found.join(', ')}; keep one, or say which: --config ${found[0]}`)
+  }
+  return found[0] === undefined ? undefined : join(folder, found[0])
+}
+
+async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string, again: boolean): Promise<unknown> {
+  const extension = extname(path)
+  const module: Loader = async file => {
+    const exported = await loadModule(file, catalogue, again)
+    if (!('default' in exported))
+      throw new OperatorError('ERR_CONFIG', `${basename(file)}: no default export; write export default defineConfig({ … })`)
+    return exported.default
+  }
+  const { cosmiconfig, defaultLoaders } = await import('cosmiconfig')
+  const loaders: Record<string, Loader> = {
+    '.json': readJson,
+    '.yaml': yamlLoader(defaultLoaders['.yaml']),
+    '.yml': yamlLoader(defaultLoaders['.yml']),
+  }
+  // cosmiconfig's own loader for TypeScript does not work with typescript 7 and writes a file beside the config.
+  for (const one of ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']) loaders[one] = module
+  if (loaders[extension] === undefined) {
+    throw new OperatorError('ERR_CONFIG', `${basename(path)}: a config file ends in .ts, .js, .mjs, .json, .yaml or .yml`)
+  }
+  try {
+    const result = await cosmiconfig('mqttx', { loaders, searchPlaces: configFileNames, cache: false }).load(path)
+    return (result?.config as unknown) ?? {}
+  } catch (error) {
+    if (error instanceof OperatorError) throw error
+    throw new OperatorError('ERR_CONFIG', await describeFailure(path, error), { cause: error })
+  }
+}
+
+function readJson(path: string, content: string): unknown {
+  try {
+    return JSON.parse(content.replace(/^\uFEFF/, '')) as unknown
+  } catch (cause) {
+    const said = (cause as Error).message
+      .replace(/(, ".*)? is not valid JSON$|( in JSON)? at position \d+.*$/s, '')
+      .replace("'\n'", 'at the end of the line')
+    throw new OperatorError('ERR_CONFIG', `${basename(path)}:${jsonErrorLine(content, cause as Error)}: ${said}`, { cause })
+  }
+}
+
+// JSON.parse says the position of some errors; of the others we look for the first text that is no token of JSON.
+function jsonErrorLine(content: string, error: Error): number {
+  const token = /\s+|[{}[\],:]|"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|\b(?:true|false|null)\b/y
+  let position = Number(/at position (\d+)/.exec(error.message)?.[1] ?? Number.NaN)
+  if (Number.isNaN(position)) {
+    position = 0
+    while (position < content.length && token.test(content)) position = token.lastIndex
+  }
+  return content.slice(0, position).split('\n').length
+}
+
+// js-yaml knows the place, and says it in a drawing of several lines.
+function yamlLoader(load: Loader): Loader {
+  return async (path, content) => {
+    try {
+      return (await load(path, content)) as unknown
+    } catch (cause) {
+      const { reason, mark, message } = cause as { reason?: string; mark?: { line: number }; message: string }
+      const place = mark === undefined ? '' : `:${mark.line + 1}`
+      throw new OperatorError('ERR_CONFIG', `${basename(path)}${place}: ${reason ?? message.split('\n')[0]}`, { cause })
+    }
+  }
+}

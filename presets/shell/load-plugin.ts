@@ -1,0 +1,41 @@
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { isAbsolute, join, resolve } from 'node:path'
+import { OperatorError } from '../../core/errors.ts'
+import { suggest } from '../../core/options/suggestion.ts'
+import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
+import type { Catalogue } from './catalogue.ts'
+import { loadModule } from './load-module.ts'
+
+/** The plugin in a file (`./rate-limit.js`) or a package, as `plugins` of a JSON config names it. */
+export async function loadPlugin(name: string, options: unknown, folder: string, catalogue: Catalogue): Promise<Plugin> {
+  const exported = await loadModule(locate(name, folder, catalogue), catalogue)
+  const candidates = exported.default === undefined ? Object.values(exported) : [exported.default]
+  const found = candidates.filter(candidate => isPluginFactory(candidate) || isPlugin(candidate))
+  const [plugin] = found
+  if (plugin === undefined) {
+    throw new OperatorError('ERR_CONFIG', `${name} exports no plugin; add export default definePlugin({ name, apply })`)
+  }
+  if (found.length > 1) throw new OperatorError('ERR_CONFIG', `${name} exports several plugins; make one of them the default export`)
+  if (isPluginFactory(plugin)) return createPlugin(plugin, (options ?? {}) as object)
+  if (options !== undefined)
+    throw new OperatorError('ERR_CONFIG', `${name} exports a finished plugin, which takes no options; export its factory`)
+  return plugin as Plugin
+}
+
+function locate(name: string, folder: string, catalogue: Catalogue): string {
+  if (name.startsWith('.') || isAbsolute(name)) {
+    const path = resolve(folder, name)
+    if (!existsSync(path)) throw new OperatorError('ERR_CONFIG', `there is no file ${name}; paths are relative to ${folder}`)
+    return path
+  }
+  try {
+    return createRequire(join(folder, 'package.json')).resolve(name)
+  } catch (cause) {
+    const meant = suggest(name, Object.keys(catalogue.plugins))
+    const cure = existsSync(join(folder, name))
+      ? `did you mean ./${name}?`
+      : `a file begins with ./${meant === undefined ? '' : `; did you mean ${meant}?`}`
+    throw new OperatorError('ERR_CONFIG', `${name} is neither a built-in plugin nor an installed package; ${cure}`, { cause })
+  }
+}

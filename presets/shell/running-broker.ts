@@ -1,0 +1,140 @@
+import type { Broker, ServerMessage } from '../../core/broker.ts'
+import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
+import { OperatorError } from '../../core/errors.ts'
+import type { Hooks, Rights } from '../../core/hooks.ts'
+import type { Log } from '../../core/log.ts'
+import type { Whom } from '../../core/sessions/authority.ts'
+import { type Clock, SystemClock } from '../../core/time/clock.ts'
+import { hostOf } from './applied-plugins.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { ResolvedConfig } from './config.ts'
+import { type ConfigChange, planChange } from './config-change.ts'
+import type { PluginHost } from './plugin-host.ts'
+
+export interface StartOptions {
+  /** Default: real time. */
+  readonly clock?: Clock
+}
+
+interface ListenerOptions {
+  readonly allowAnonymous?: boolean | null
+}
+
+/** A broker that serves clients, until `stop`. */
+export class RunningBroker {
+  readonly #broker: Broker
+  readonly #host: PluginHost
+  #config: ResolvedConfig
+  #stopped: Promise<void> | undefined
+
+  private constructor(broker: Broker, host: PluginHost, config: ResolvedConfig) {
+    this.#broker = broker
+    this.#host = host
+    this.#config = config
+  }
+
+  /** Applies and starts the plugins of a checked config and opens the listeners. What had started is stopped again when one fails. */
+  static async start(
+    catalogue: Catalogue,
+    config: ResolvedConfig,
+    { clock = new SystemClock() }: StartOptions = {},
+  ): Promise<RunningBroker> {
+    const { broker, host, apply } = hostOf(catalogue, config, clock)
+    const running = new RunningBroker(broker, host, config)
+    try {
+      await apply()
+      await host.start()
+      await broker.load()
+      for (const warning of config.warnings) broker.log.warn(warning)
+      running.#checkOpen(catalogue, config)
+      for (const line of await host.listen()) broker.log.info(line)
+      if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
+      broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
+    } catch (error) {
+      await running.stop()
+      throw error
+    }
+    return running
+  }
+
+  #checkOpen(catalogue: Catalogue, { settings, plugins }: ResolvedConfig): void {
+    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.listener === true)
+    // Where each listener says for itself whom it lets in, nothing is left to say at the root.
+    const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
+    if (said || !this.#broker.unguarded()) return
+    const cure = 'add an authentication plugin, or say allowAnonymous: true'
+    if (settings.requireAuthentication) {
+      throw new OperatorError(
+        'ERR_UNGUARDED',
+        `allowAnonymous: anybody could connect, which this preset does not allow unless it is said; ${cure}`,
+      )
+    }
+    this.#broker.log.info(`anybody may connect, so listeners bind to loopback only; to open them, ${cure}`)
+  }
+
+  /** The port of the first listener. */
+  get port(): number {
+    const [first] = this.#broker.listeners
+    if (first === undefined) throw new OperatorError('ERR_NO_LISTENER', 'no listener is open; turn on socket')
+    return first.port
+  }
+
+  get hooks(): Hooks {
+    return this.#broker.hooks
+  }
+
+  get log(): Log {
+    return this.#broker.log
+  }
+
+  /** What plugins are handed too: clients, counters, services. */
+  get broker(): Broker {
+    return this.#broker
+  }
+
+  /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
+  publish(message: ServerMessage): Promise<void> {
+    return this.#broker.publish(message)
+  }
+
+  /** Gives other rights to a client by its id, `'meter-7'`, or to all of a user, `{ username: 'alice' }`; see `Broker.setRights`. */
+  setRights(whom: Whom, rights: Rights | null): number {
+    return this.#broker.setRights(whom, rights)
+  }
+
+  /** Hands new options to the plugin of that name; what is left out gets its default. Resolves to `false` if it takes none while running. */
+  reload(plugin: string, options: object): Promise<boolean> {
+    return this.#host.reload(plugin, options)
+  }
+
+  /** Takes up what another config says, as far as it can be while running; what cannot is named. Rejects where it is wrong, and then nothing has changed. */
+  async reconfigure(next: ResolvedConfig): Promise<ConfigChange> {
+    const { taken, later, settings, plugins, config } = planChange(this.#config, next, index => this.#host.takes(index))
+    await this.#host.reloadAll(plugins.map(plugin => ({ ...plugin, before: this.#config.plugins[plugin.index]!.options })))
+    this.#broker.changeSettings(settings)
+    this.#config = config
+    return { taken, later }
+  }
+
+  /** Reads the files again that the config names, as SIGHUP does. What is wrong with one is logged, and what was read before stays. */
+  reread(): Promise<void> {
+    return this.#host.reread()
+  }
+
+  /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */
+  accept(transport: Transport): TransportEvents | null {
+    return this.#broker.accept(transport)
+  }
+
+  /** Tells every client, drains, stops the plugins in reverse order. May be called again; never fails. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop()
+    return this.#stopped
+  }
+
+  async #stop(): Promise<void> {
+    await this.#broker.stop()
+    for (const error of await this.#host.stop()) this.#broker.log.error({ err: error.cause ?? error }, error.message)
+    this.#broker.log.info('stopped')
+  }
+}
