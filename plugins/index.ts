@@ -37,7 +37,7 @@ export const plugins = defineCatalogue({
     redis: {
       options: redisOptions,
       provides: ['sessions', 'retained', 'bus'],
-      load: async () => (await import('./redis/plugin.ts')).redis,
+      load: async () => (await import('./redis/redis.ts')).redis,
     },
     memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
     diskQueue: { options: diskQueueOptions, provides: ['queue'], load: async () => (await import('./disk/queue-plugin.ts')).diskQueue },

@@ -9,17 +9,20 @@ import {
   SessionLostError,
   type SessionStoreEvents,
 } from '../../core/sessions/session-store.ts'
-import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
-import { type BodyReference, decodeEntry, encodeEntry } from './entry.ts'
-import type { Lane } from './lane.ts'
 import { Operation, type Row } from './operation.ts'
+import { append, contents, publication, target as targetOperands } from './operations/append.ts'
+import { intend } from './operations/intend.ts'
+import { type BodyReference, decodeQueueEntry, encodeQueueEntry } from './queue-entry.ts'
+import { bodyField } from './script/layout.ts'
+import type { SlotWriter } from './slot-writer.ts'
 import type { Writes } from './writes.ts'
 
 // A body no larger than what a reference to it costs is kept in each queue.
 const alwaysInlineBytes = 128
 const targetBytes = 64
+const noBytes = Buffer.alloc(0)
 
 /** What a message's append tells about each session that it went to. */
 export interface AppendEvents {
@@ -29,7 +32,7 @@ export interface AppendEvents {
   lost: SessionStoreEvents['lost']
 }
 
-/** One part of an append: what goes to one lane. */
+/** One part of an append: what goes to one writer. */
 interface Part {
   readonly received: ReceivedId | null
   readonly targets: readonly AppendTarget[]
@@ -59,19 +62,19 @@ export class Appender {
     // Read now: the session's owner may raise the epoch before this is packed.
     const received = publishedBy === null ? null : copyOf(publishedBy)
     return new Promise((resolve, reject) => {
-      const { lanes } = this.#writes
+      const { writers } = this.#writes
       const size = queuedBytes(message)
       const bytes = size + targets.length * targetBytes
-      const full = lanes.admit(bytes)
+      const full = writers.admit(bytes)
       if (full !== null) {
         reject(full)
         return
       }
       const apart = targets.length > 1 && size > alwaysInlineBytes
-      const lane = this.#oneLane(targets, received, apart)
-      if (lane === null || (received !== null && this.publishing(received) !== undefined)) {
+      const writer = this.#oneWriter(targets, received, apart)
+      if (writer === null || (received !== null && this.publishing(received) !== undefined)) {
         // The parts count for themselves.
-        lanes.settled(1, bytes)
+        writers.settled(1, bytes)
         const done = this.#spread(message, targets, received, apart)
         done.then(resolve, reject)
         if (received !== null) this.follows(received, done)
@@ -86,8 +89,8 @@ export class Appender {
         reject,
       )
       operation.refusable = true
-      if (lanes.link.isCluster) operation.queues = targets.map(({ clientId }) => clientId)
-      lane.push(operation)
+      if (writers.link.isCluster) operation.queues = targets.map(({ clientId }) => clientId)
+      writer.push(operation)
     })
   }
 
@@ -107,46 +110,32 @@ export class Appender {
     this.#publishing.set(name, settled)
   }
 
-  /** The lane that all of an append goes through; null where it takes several. */
-  #oneLane(targets: readonly AppendTarget[], received: ReceivedId | null, apart: boolean): Lane | null {
-    const { lanes } = this.#writes
-    if (!lanes.link.isCluster) return lanes.of('')
+  /** The writer that all of an append goes through; null where it takes several. */
+  #oneWriter(targets: readonly AppendTarget[], received: ReceivedId | null, apart: boolean): SlotWriter | null {
+    const { writers } = this.#writes
+    if (!writers.link.isCluster) return writers.of('')
     if (apart) return null
-    let lane = received === null ? null : lanes.of(lanes.keys.session(received.session.clientId))
+    let writer = received === null ? null : writers.of(writers.keys.session(received.session.clientId))
     for (const { clientId } of targets) {
-      const own = lanes.of(lanes.keys.session(clientId))
-      if (lane !== null && own !== lane) return null
-      lane = own
+      const own = writers.of(writers.keys.session(clientId))
+      if (writer !== null && own !== writer) return null
+      writer = own
     }
-    return lane
+    return writer
   }
 
   #pack(out: BatchWriter, message: Message, size: number, part: Part, reference: string | null): void {
     const { received, targets, ordinals, token, ownBody } = part
-    out.operation(Code.Append)
-    if (received === null) {
-      out.fourBytes(0)
-    } else {
-      out.session(received.session.clientId)
-      out.double(received.session.epoch)
-      out.twoBytes(received.packetId)
-    }
-    if (ownBody === null) {
-      out.fourBytes(0)
-      out.fourBytes(0)
-    } else {
-      out.key(this.#writes.lanes.keys.body(reference!))
-      out.binary(ownBody)
-    }
-    out.shortText(token)
-    out.fourBytes(targets.length)
+    append.write(out, { publisher: received?.session.clientId ?? null })
+    if (received !== null) publication.write(out, { epoch: received.session.epoch, packetId: received.packetId })
+    const body = ownBody === null ? null : this.#writes.writers.keys.body(reference!)
+    contents.write(out, { body, bytes: ownBody ?? noBytes, token, count: targets.length })
     if (targets.length === 0) return
     const inline = reference === null ? encodeMessage(message) : null
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
-      out.session(target.clientId)
-      out.double(target.epoch)
-      out.binary(encodeEntry(target, size, inline ?? ({ id: reference!, ordinal: ordinals[i]! } satisfies BodyReference)))
+      const tail = encodeQueueEntry(target, size, inline ?? ({ id: reference!, ordinal: ordinals[i]! } satisfies BodyReference))
+      targetOperands.write(out, { session: target.clientId, giver: target.epoch, tail })
     }
   }
 
@@ -186,7 +175,7 @@ export class Appender {
   }
 
   #dropOldest(clientId: string, member: Buffer): void {
-    const entry = decodeEntry(member)
+    const entry = decodeQueueEntry(member)
     this.#bodies
       .messagesOf([entry])
       .then(([message]) => {
@@ -203,7 +192,7 @@ export class Appender {
    * same token, and the queues that have it already take it no second time.
    */
   async #spread(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null, apart: boolean): Promise<void> {
-    const { lanes } = this.#writes
+    const { writers } = this.#writes
     const size = queuedBytes(message)
     const ordinals = ordinalsOf(targets)
     const reference = apart ? this.#bodies.newReference() : null
@@ -211,7 +200,7 @@ export class Appender {
     const operations: Operation[] = []
     let token = ''
     const settled: Promise<void>[] = []
-    for (const [lane, numbers] of groupByLane(targets, clientId => lanes.of(lanes.keys.session(clientId)))) {
+    for (const [writer, numbers] of groupByWriter(targets, clientId => writers.of(writers.keys.session(clientId)))) {
       const own = numbers.map(number => targets[number]!)
       const missing = (ordinal: number): void => {
         if (reference !== null) void this.#bodies.unrefer({ id: reference, ordinal }).catch(() => {})
@@ -235,8 +224,8 @@ export class Appender {
           operation.refusable = true
           operation.queues = own.map(({ clientId }) => clientId)
           operations.push(operation)
-          lanes.took(operation.bytes)
-          lane.push(operation)
+          writers.took(operation.bytes)
+          writer.push(operation)
         }),
       )
     }
@@ -251,7 +240,7 @@ export class Appender {
       throw error
     } finally {
       for (const operation of operations) operation.waits = false
-      for (const { clientId } of targets) lanes.of(lanes.keys.session(clientId)).unblocked()
+      for (const { clientId } of targets) writers.of(writers.keys.session(clientId)).unblocked()
     }
     await all
     if (received !== null) await this.#remember(message, received)
@@ -261,29 +250,26 @@ export class Appender {
   #intend(received: ReceivedId): Promise<string> {
     return this.#writes.owner(
       received.session,
-      Code.Intend,
-      out => {
-        out.twoBytes(received.packetId)
-        out.shortText(randomBytes(12).toString('base64url'))
-      },
+      intend,
+      { packetId: received.packetId, token: randomBytes(12).toString('base64url') },
       rows => String(rows?.[0]?.values[0]),
     )
   }
 
   async #keepBody(reference: string, message: Message, targets: readonly AppendTarget[]): Promise<void> {
-    const { keys } = this.#writes.lanes
+    const { keys } = this.#writes.writers
     const referrers = targets.flatMap(({ clientId }, i) => [String(i + 1), keys.queue(clientId)])
     const body = encodeMessage(message)
     // A script hands at most some thousand arguments to a command.
     for (let from = 0; from < referrers.length; from += 2000) {
-      const parts = [...(from === 0 ? ['b', body] : []), ...referrers.slice(from, from + 2000)]
+      const parts = [...(from === 0 ? [bodyField, body] : []), ...referrers.slice(from, from + 2000)]
       await this.#writes.command('hset', keys.body(reference), parts, { bytes: from === 0 ? body.length : 200 })
     }
   }
 
   #remember(message: Message, received: ReceivedId): Promise<void> {
     return new Promise((resolve, reject) => {
-      const { lanes } = this.#writes
+      const { writers } = this.#writes
       const part: Part = { received, targets: [], ordinals: [], token: '', ownBody: null }
       const operation = new Operation(
         targetBytes,
@@ -291,13 +277,13 @@ export class Appender {
         rows => this.#done(message, part, rows, resolve, reject),
         reject,
       )
-      lanes.took(operation.bytes)
-      lanes.of(lanes.keys.session(received.session.clientId)).push(operation)
+      writers.took(operation.bytes)
+      writers.of(writers.keys.session(received.session.clientId)).push(operation)
     })
   }
 
   async #forgetToken(targets: readonly AppendTarget[], token: string): Promise<void> {
-    const { keys } = this.#writes.lanes
+    const { keys } = this.#writes.writers
     await Promise.all(targets.map(({ clientId }) => this.#writes.command('hdel', keys.identifiers(clientId), [`k${token}`])))
   }
 }
@@ -314,12 +300,12 @@ function ordinalsOf(targets: readonly AppendTarget[]): number[] {
   return targets.map((_target, i) => i + 1)
 }
 
-function groupByLane(targets: readonly AppendTarget[], laneOf: (clientId: string) => Lane): Map<Lane, number[]> {
-  const groups = new Map<Lane, number[]>()
+function groupByWriter(targets: readonly AppendTarget[], writerOf: (clientId: string) => SlotWriter): Map<SlotWriter, number[]> {
+  const groups = new Map<SlotWriter, number[]>()
   for (const [number, { clientId }] of targets.entries()) {
-    const lane = laneOf(clientId)
-    const group = groups.get(lane)
-    if (group === undefined) groups.set(lane, [number])
+    const writer = writerOf(clientId)
+    const group = groups.get(writer)
+    if (group === undefined) groups.set(writer, [number])
     else group.push(number)
   }
   return groups

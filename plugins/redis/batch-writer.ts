@@ -1,23 +1,24 @@
 import '../../core/protocol/buffer-methods.ts'
-import type { Code } from './batch-script.ts'
 import type { Keys } from './keys.ts'
+import type { Code } from './script/layout.ts'
 
 /** Packs operations for the batch script: numbers big-endian, texts behind their length, keys by their number. */
 export class BatchWriter {
   readonly #keys: Keys
-  readonly #names: string[]
+  readonly #names: string[] = []
+  readonly #firstNumber: number
   readonly #numbers = new Map<string, number>()
   #bytes = Buffer.allocUnsafe(4096)
   #at = 0
   #lengthAt = -1
 
-  /** `laneKey` is the first of the keys. */
-  constructor(keys: Keys, laneKey: string) {
+  /** `firstNumber`: the number by which the script knows the first key that an operation names. */
+  constructor(keys: Keys, firstNumber: number) {
     this.#keys = keys
-    this.#names = [laneKey]
+    this.#firstNumber = firstNumber
   }
 
-  /** All keys that the operations name. */
+  /** The keys that the operations name. */
   get keys(): readonly string[] {
     return this.#names
   }
@@ -50,8 +51,8 @@ export class BatchWriter {
     const name = this.#keys.session(clientId)
     let number = this.#numbers.get(name)
     if (number === undefined) {
-      number = this.#names.push(name)
-      this.#names.push(this.#keys.queue(clientId), this.#keys.identifiers(clientId))
+      number = this.#names.length + this.#firstNumber
+      this.#names.push(name, this.#keys.queue(clientId), this.#keys.identifiers(clientId))
       this.#numbers.set(name, number)
     }
     this.fourBytes(number)
@@ -60,7 +61,11 @@ export class BatchWriter {
   /** Names any other key. */
   key(name: string): void {
     let number = this.#numbers.get(name)
-    if (number === undefined) this.#numbers.set(name, (number = this.#names.push(name)))
+    if (number === undefined) {
+      number = this.#names.length + this.#firstNumber
+      this.#names.push(name)
+      this.#numbers.set(name, number)
+    }
     this.fourBytes(number)
   }
 

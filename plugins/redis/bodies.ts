@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Log } from '../../core/log.ts'
 import { Message } from '../../core/messages/message.ts'
 import { decodeMessage } from '../../core/messages/stored-message.ts'
-import { Code } from './batch-script.ts'
-import { type BodyReference, referenceBytes, type StoredEntry } from './entry.ts'
+import { unrefer } from './operations/unrefer.ts'
+import type { BodyReference, StoredQueueEntry } from './queue-entry.ts'
+import { bodyField, referenceBytes } from './script/layout.ts'
 import { nothing, type Writes } from './writes.ts'
 
 const timeDigits = 9
@@ -30,7 +31,7 @@ export class Bodies {
   }
 
   /** The messages of queue entries, in order; null for one whose body is not there, or cannot be read. */
-  async messagesOf(entries: readonly StoredEntry[]): Promise<(Message | null)[]> {
+  async messagesOf(entries: readonly StoredQueueEntry[]): Promise<(Message | null)[]> {
     const apart = new Map<string, Message | null>()
     for (const { body } of entries) if (!Buffer.isBuffer(body)) apart.set(body.id, null)
     if (apart.size > 0) await this.#fetch(apart)
@@ -38,12 +39,12 @@ export class Bodies {
   }
 
   async #fetch(found: Map<string, Message | null>): Promise<void> {
-    const { lanes } = this.#writes
+    const { writers } = this.#writes
     const ids = [...found.keys()]
-    const replies = await lanes.readEach(
+    const replies = await writers.readEach(
       ids,
-      id => lanes.keys.body(id),
-      id => ['hget', lanes.keys.body(id), 'b'],
+      id => writers.keys.body(id),
+      id => ['hget', writers.keys.body(id), bodyField],
     )
     for (const [i, id] of ids.entries()) {
       const reply = replies[i]
@@ -62,22 +63,14 @@ export class Bodies {
 
   /** A queue entry has gone, and with it its hold on a body. */
   unrefer({ id, ordinal }: BodyReference): Promise<unknown> {
-    const key = this.#writes.lanes.keys.body(id)
-    return this.#writes.write(
-      key,
-      Code.Unrefer,
-      out => {
-        out.key(key)
-        out.fourBytes(ordinal)
-      },
-      nothing,
-    )
+    const key = this.#writes.writers.keys.body(id)
+    return this.#writes.write(key, out => unrefer.write(out, { key, ordinal }), nothing)
   }
 
   /** Lets go of bodies whose queues are no more: what a crash between two slots of Redis Cluster leaves. Returns how many holds were let go. */
   async sweep(now = Date.now()): Promise<number> {
-    const { lanes } = this.#writes
-    const { link, keys } = lanes
+    const { writers } = this.#writes
+    const { link, keys } = writers
     let freed = 0
     for (const master of link.masters()) {
       let cursor = '0'
@@ -94,23 +87,23 @@ export class Bodies {
   }
 
   async #sweepOne(name: string): Promise<number> {
-    const { lanes } = this.#writes
-    const lane = lanes.of(name)
-    const [names] = (await lane.read([['hkeys', name]])) as [Buffer[]]
-    const ordinals = names.map(String).filter(field => field !== 'b')
+    const { writers } = this.#writes
+    const writer = writers.of(name)
+    const [names] = (await writer.read([['hkeys', name]])) as [Buffer[]]
+    const ordinals = names.map(String).filter(field => field !== bodyField)
     if (ordinals.length === 0) {
       await this.#writes.command('del', name, [])
       return 1
     }
-    const [queues] = (await lane.read([['hmget', name, ...ordinals]])) as [(Buffer | null)[]]
+    const [queues] = (await writer.read([['hmget', name, ...ordinals]])) as [(Buffer | null)[]]
     let freed = 0
     const there = new Map<string, boolean>()
     for (const [i, ordinal] of ordinals.entries()) {
       const queue = String(queues[i])
-      if (!there.has(queue)) there.set(queue, (await lanes.of(queue).read([['exists', queue]]))[0] === 1)
+      if (!there.has(queue)) there.set(queue, (await writers.of(queue).read([['exists', queue]]))[0] === 1)
       if (there.get(queue) === true) continue
       freed += 1
-      await this.unrefer({ id: name.slice(lanes.keys.bodyPrefix.length), ordinal: Number(ordinal) })
+      await this.unrefer({ id: name.slice(writers.keys.bodyPrefix.length), ordinal: Number(ordinal) })
     }
     return freed
   }

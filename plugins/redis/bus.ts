@@ -5,14 +5,15 @@ import { StoreAwayError, StoreFullError } from '../../core/sessions/session-stor
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Bus, BusEvents, BusTerms, Node } from '../kit/services/bus.ts'
 import { Barrier } from './barrier.ts'
-import { Code } from './batch-script.ts'
 import { createClient, type Options, renew } from './client-options.ts'
-import type { Lanes } from './lanes.ts'
 import { Members, nodeOf } from './members.ts'
+import { NodeTables, tableLifeMs } from './node-tables.ts'
+import { post } from './operations/post.ts'
 import type { RedisRetained } from './retained.ts'
+import { logEntries } from './script/layout.ts'
 import type { RedisSessions } from './sessions.ts'
+import type { SlotWriters } from './slot-writers.ts'
 import { bounds, type StreamEntry, StreamReader } from './stream-reader.ts'
-import { NodeTables, tableLifeMs } from './tables.ts'
 
 // Posts that a node has not read yet. One that lags further behind keeps its publishers' acknowledgements back.
 const inboxMax = 100_000
@@ -27,7 +28,7 @@ const listeningMs = 2000
  */
 export class RedisBus implements Bus {
   readonly node: string
-  readonly #lanes: Lanes
+  readonly #writers: SlotWriters
   readonly #sessions: RedisSessions
   readonly #retained: RedisRetained
   readonly #options: Options
@@ -39,7 +40,7 @@ export class RedisBus implements Bus {
   #reader: StreamReader | null = null
   readonly #barrier: Barrier
   #inbox: StreamReader | null = null
-  #wire: Redis | Cluster | null = null
+  #channel: Redis | Cluster | null = null
   /** Those that the log has said are there. */
   readonly #peers = new Map<string, Node>()
   #announcing: unknown[] = []
@@ -61,20 +62,28 @@ export class RedisBus implements Bus {
   /** Messages told to other nodes that did not get away. */
   lost = 0
 
-  constructor(lanes: Lanes, sessions: RedisSessions, retained: RedisRetained, options: Options, clock: Clock, log: Log, node: string) {
-    this.#lanes = lanes
+  constructor(
+    writers: SlotWriters,
+    sessions: RedisSessions,
+    retained: RedisRetained,
+    options: Options,
+    clock: Clock,
+    log: Log,
+    node: string,
+  ) {
+    this.#writers = writers
     this.#sessions = sessions
     this.#retained = retained
     this.#options = options
     this.#clock = clock
     this.#log = log
-    this.#tables = new NodeTables(lanes, sessions.writes, node)
+    this.#tables = new NodeTables(writers, sessions.writes, node)
     this.#barrier = new Barrier(clock, number => this.#tellSelf(number))
     this.node = node
   }
 
   get connected(): boolean {
-    return this.#joined && this.#lanes.link.up && this.#reader?.connected === true
+    return this.#joined && this.#writers.link.up && this.#reader?.connected === true
   }
 
   /** A cluster is asked for. */
@@ -98,11 +107,11 @@ export class RedisBus implements Bus {
     this.#events = events
     this.#terms = terms
     const { heartbeatMs, expiryMs, facts } = terms
-    this.#members = new Members(this.#lanes, this.#clock, this.node, { heartbeatMs, expiryMs }, facts)
-    this.#lanes.node = this.node
-    this.#lanes.onSaid = (kind, values) => this.#said(kind, values)
+    this.#members = new Members(this.#writers, this.#clock, this.node, { heartbeatMs, expiryMs }, facts)
+    this.#writers.node = this.node
+    this.#writers.onSaid = (kind, values) => this.#said(kind, values)
     this.#retained.onTopic = (topic, isThere) => this.#append('r', [topic, isThere ? 1 : 0])
-    if (this.#lanes.link.ready) await this.join()
+    if (this.#writers.link.ready) await this.join()
   }
 
   /** Joins, now that Redis is there. */
@@ -116,7 +125,7 @@ export class RedisBus implements Bus {
 
   async #join(): Promise<void> {
     const members = this.#members!
-    const { link, keys } = this.#lanes
+    const { link, keys } = this.#writers
     const { last } = await bounds(async ([name, ...parts]) => {
       const [reply] = await link.send(keys.log, [[name, ...parts]], false)
       if (reply instanceof Error) throw reply
@@ -140,7 +149,7 @@ export class RedisBus implements Bus {
     this.#running = true
     if (!this.#joined) return
     this.#begin()
-    if (!this.#lanes.link.up) return
+    if (!this.#writers.link.up) return
     await new Promise<void>(resolve => {
       const late = this.#clock.after(listeningMs, resolve)
       this.#onListening = () => {
@@ -156,7 +165,7 @@ export class RedisBus implements Bus {
     for (const node of this.#members!.nodes) this.#arrived(node)
     if (this.#dead !== null) this.#inherit(this.#dead)
     this.#dead = null
-    this.#reader = new StreamReader(this.#options, this.#lanes.keys.log, false, {
+    this.#reader = new StreamReader(this.#options, this.#writers.keys.log, false, {
       entries: entries => {
         for (const entry of entries) this.#guard(() => this.#logged(entry))
       },
@@ -165,12 +174,12 @@ export class RedisBus implements Bus {
     })
     this.#reader.start(this.#start)
     const wire = createClient(this.#options)
-    this.#wire = wire
+    this.#channel = wire
     wire.on('error', () => {})
     wire.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#guard(() => this.#told(frame)))
     // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
     wire.on('ready', () => {
-      wire.subscribe(`${this.#lanes.keys.wirePrefix}${this.node}`).then(
+      wire.subscribe(`${this.#writers.keys.channelPrefix}${this.node}`).then(
         () => {
           this.#onListening()
           this.#interrupted()
@@ -183,7 +192,7 @@ export class RedisBus implements Bus {
 
   #openInbox(): void {
     this.#inbox?.stop()
-    this.#inbox = new StreamReader(this.#options, this.#lanes.keys.inbox(this.node, this.#members!.boot), true, {
+    this.#inbox = new StreamReader(this.#options, this.#writers.keys.inbox(this.node, this.#members!.boot), true, {
       entries: entries => {
         for (const entry of entries) this.#guard(() => this.#received(entry.get('d')!))
       },
@@ -209,9 +218,9 @@ export class RedisBus implements Bus {
     this.#keeping?.cancel()
     this.#reader?.stop()
     this.#inbox?.stop()
-    this.#wire?.disconnect()
+    this.#channel?.disconnect()
     this.#barrier.stop()
-    if (!this.#joined || !this.#lanes.link.up) return
+    if (!this.#joined || !this.#writers.link.up) return
     await this.#members!.leave().catch(() => {})
     await this.#tables.clear({ name: this.node, boot: this.#members!.boot }).catch(() => {})
   }
@@ -219,7 +228,7 @@ export class RedisBus implements Bus {
   // ---- signs of life
 
   async #beat(): Promise<void> {
-    const { link } = this.#lanes
+    const { link } = this.#writers
     if (this.#signing || !this.#joined || this.#stopped) return
     this.#signing = true
     const began = this.#clock.now()
@@ -244,7 +253,7 @@ export class RedisBus implements Bus {
 
   // A connection that only listens would not notice that the other end is gone.
   #tryWire(): void {
-    const wire = this.#wire
+    const wire = this.#channel
     if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => renew(wire))
   }
 
@@ -369,29 +378,29 @@ export class RedisBus implements Bus {
   // One topic that changes, or many announcements of one turn.
   #append(kind: 'r' | 'b', said: unknown, whole = false): Promise<void> {
     const text = JSON.stringify(whole ? said : [said])
-    const parts = ['MAXLEN', '~', 50_000, '*', 'n', this.node, 'k', kind, 'd', text]
-    return this.#sessions.writes.command('xadd', this.#lanes.keys.log, parts, { bytes: 200 + text.length }).then(() => {})
+    const parts = ['MAXLEN', '~', logEntries, '*', 'n', this.node, 'k', kind, 'd', text]
+    return this.#sessions.writes.command('xadd', this.#writers.keys.log, parts, { bytes: 200 + text.length }).then(() => {})
   }
 
   // Only where a script cannot reach these itself.
   #said(kind: string, values: readonly unknown[]): void {
     if (kind === 'notes') {
-      const parts = ['MAXLEN', '~', 50_000, '*', 'n', this.node, 'k', 's', 'd', String(values[0])]
-      this.#sessions.writes.command('xadd', this.#lanes.keys.log, parts).catch(() => {})
+      const parts = ['MAXLEN', '~', logEntries, '*', 'n', this.node, 'k', 's', 'd', String(values[0])]
+      this.#sessions.writes.command('xadd', this.#writers.keys.log, parts).catch(() => {})
     } else if (kind === 'wake') {
-      this.#publish(`${this.#lanes.keys.wirePrefix}${values[0]}`, Buffer.from(`w${values[1]}`))
+      this.#publish(`${this.#writers.keys.channelPrefix}${values[0]}`, Buffer.from(`w${values[1]}`))
     }
   }
 
   async #tellSelf(number: number): Promise<void> {
-    const { link, keys } = this.#lanes
+    const { link, keys } = this.#writers
     if (!link.ready) throw new Error('away')
-    const [reply] = await link.send(keys.log, [['publish', `${keys.wirePrefix}${this.node}`, `b${number}`]], false)
+    const [reply] = await link.send(keys.log, [['publish', `${keys.channelPrefix}${this.node}`, `b${number}`]], false)
     if (reply instanceof Error) throw reply
   }
 
   tell(node: string, frame: Buffer): void {
-    this.#publish(`${this.#lanes.keys.wirePrefix}${node}`, this.#wrap(frame))
+    this.#publish(`${this.#writers.keys.channelPrefix}${node}`, this.#wrap(frame))
   }
 
   #publish(channel: string, frame: Buffer): void {
@@ -407,7 +416,7 @@ export class RedisBus implements Bus {
   #flushTold(): void {
     const told = this.#telling
     this.#telling = []
-    const { link, keys } = this.#lanes
+    const { link, keys } = this.#writers
     const bytes = told.reduce((sum, [, frame]) => sum + frame.length, 0)
     if (!link.ready) {
       this.lost += told.length
@@ -430,16 +439,11 @@ export class RedisBus implements Bus {
     const peer = this.#peers.get(node)
     // It has gone, and those with it for whom this was.
     if (peer === undefined) return Promise.resolve()
-    const key = this.#lanes.keys.inbox(node, peer.boot)
+    const key = this.#writers.keys.inbox(node, peer.boot)
     const wrapped = this.#wrap(frame)
     return this.#sessions.writes.write(
       key,
-      Code.Post,
-      out => {
-        out.key(key)
-        out.fourBytes(inboxMax)
-        out.binary(wrapped)
-      },
+      out => post.write(out, { key, max: inboxMax, frame: wrapped }),
       rows => {
         if (rows?.[0]?.kind === 'full') throw new StoreFullError(`node ${node} does not keep up: its inbox holds ${inboxMax} batches`)
       },
@@ -467,7 +471,7 @@ export class RedisBus implements Bus {
   }
 
   async agree(name: string, value: string): Promise<string> {
-    const { link } = this.#lanes
+    const { link } = this.#writers
     const [, held] = await link.send(
       name,
       [

@@ -1,9 +1,11 @@
 import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Due } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { Code } from './batch-script.ts'
-import type { EndedFields, Graves } from './graves.ts'
+import type { EndedFields, EndedSessions } from './ended-sessions.ts'
 import type { Command } from './operation.ts'
+import { due as dueScript } from './operations/due.ts'
+import { end } from './operations/end.ts'
+import { settle } from './operations/settle.ts'
 import { all, nothing, type Writes } from './writes.ts'
 
 /**
@@ -12,27 +14,27 @@ import { all, nothing, type Writes } from './writes.ts'
  */
 export class Expiry {
   readonly #writes: Writes
-  readonly #graves: Graves
+  readonly #ended: EndedSessions
   readonly #clock: Clock
   readonly #gone: (clientId: string) => void
   // Ended by something that nobody waited for; told with the next that come due.
   #late: Due[] = []
 
-  constructor(writes: Writes, graves: Graves, clock: Clock, gone: (clientId: string) => void) {
+  constructor(writes: Writes, ended: EndedSessions, clock: Clock, gone: (clientId: string) => void) {
     this.#writes = writes
-    this.#graves = graves
+    this.#ended = ended
     this.#clock = clock
     this.#gone = gone
   }
 
   /** Something of this session comes due then. */
   async remember(clientId: string, at: number): Promise<void> {
-    if (Number.isFinite(at)) await this.#writes.command('zadd', this.#writes.lanes.keys.due(clientId), [Math.round(at), clientId])
+    if (Number.isFinite(at)) await this.#writes.command('zadd', this.#writes.writers.keys.due(clientId), [Math.round(at), clientId])
   }
 
   /** A session that a claim ended after its client had been sent away. */
   endedLate(clientId: string, ended: EndedFields): void {
-    this.#graves.empty(clientId, ended).then(
+    this.#ended.empty(clientId, ended).then(
       session => this.#late.push({ kind: 'expired', session }),
       () => {},
     )
@@ -42,16 +44,7 @@ export class Expiry {
   endLater(clientId: string): void {
     this.#gone(clientId)
     this.#writes
-      .write(
-        this.#writes.lanes.keys.session(clientId),
-        Code.End,
-        out => {
-          out.session(clientId)
-          out.double(0)
-        },
-        all,
-        { queue: clientId },
-      )
+      .write(this.#writes.writers.keys.session(clientId), out => end.write(out, { session: clientId, epoch: 0 }), all, { queue: clientId })
       .then(
         rows => {
           if (rows?.[0]?.kind === 'ended') this.endedLate(clientId, rows[0].values[0] as EndedFields)
@@ -62,11 +55,11 @@ export class Expiry {
 
   async expire(now: number, limit: number): Promise<readonly Due[]> {
     const found = this.#late.splice(0, limit)
-    const { lanes } = this.#writes
+    const { writers } = this.#writes
     const shards = await Promise.all(
-      lanes.keys.allDue.map(async key => {
+      writers.keys.allDue.map(async key => {
         const command: Command = ['zrangebyscore', key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, limit]
-        const [reply] = (await lanes.of(key).read([command])) as [Buffer[]]
+        const [reply] = (await writers.of(key).read([command])) as [Buffer[]]
         return Array.from({ length: reply.length / 2 }, (_, i) => ({ clientId: String(reply[i * 2]), at: Number(reply[i * 2 + 1]) }))
       }),
     )
@@ -77,15 +70,17 @@ export class Expiry {
   }
 
   async #one(clientId: string, hint: number): Promise<Due | null> {
-    const { keys } = this.#writes.lanes
-    const rows = await this.#writes.write(keys.session(clientId), Code.Due, out => out.session(clientId), all, { queue: clientId })
+    const { keys } = this.#writes.writers
+    const rows = await this.#writes.write(keys.session(clientId), out => dueScript.write(out, { session: clientId }), all, {
+      queue: clientId,
+    })
     const { kind, values } = rows![0]!
     const later = kind === 'will' ? Number(values[1]) : kind === 'later' ? Number(values[0]) : 0
     const settled = this.#settle(clientId, hint, later)
     let due: Due | null = null
     if (kind === 'ended') {
       this.#gone(clientId)
-      due = { kind: 'expired', session: await this.#graves.empty(clientId, values[0] as EndedFields) }
+      due = { kind: 'expired', session: await this.#ended.empty(clientId, values[0] as EndedFields) }
     } else if (kind === 'will' && (values[0] as Buffer).length > 0) {
       due = { kind: 'will', clientId, will: decodeWill(values[0] as Buffer) }
     }
@@ -94,18 +89,8 @@ export class Expiry {
   }
 
   #settle(clientId: string, hint: number, later: number): Promise<unknown> {
-    const key = this.#writes.lanes.keys.due(clientId)
-    return this.#writes.write(
-      key,
-      Code.Settle,
-      out => {
-        out.key(key)
-        out.double(hint)
-        out.double(later)
-        out.longText(clientId)
-      },
-      nothing,
-    )
+    const key = this.#writes.writers.keys.due(clientId)
+    return this.#writes.write(key, out => settle.write(out, { key, score: hint, later, member: clientId }), nothing)
   }
 
   /** Milliseconds since the Unix epoch, by the broker's clock. */

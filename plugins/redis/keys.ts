@@ -124,13 +124,13 @@ export class Keys {
   }
 
   /** The channels that nodes are told things on, each under its name. */
-  get wirePrefix(): string {
+  get channelPrefix(): string {
     return `${this.#prefixes.clusterSessionHashKey}:wire:`
   }
 
-  /** What a writer has done last in one lane; `name` is the lane's hash tag. */
-  lane(name: string, writer: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:lane:{${name}}:${writer}`
+  /** A hash: the last batch that one process has written to the slot of `tag`, and its answer. */
+  lastBatch(tag: string, processId: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:batch:{${tag}}:${processId}`
   }
 }
 

@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto'
 import { Cluster, type Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { batchScript } from './batch-script.ts'
 import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
 import { slotOf } from './slots.ts'
-
-export const batchSha = createHash('sha1').update(batchScript).digest('hex')
 
 /** What the link tells those who use it. */
 export interface LinkEvents {

@@ -1,7 +1,8 @@
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { Code } from './batch-script.ts'
 import type { Command } from './operation.ts'
+import { park } from './operations/park.ts'
+import { sessionField as field } from './script/layout.ts'
 import { decodeSubscription } from './subscriptions.ts'
 import { all, type Writes } from './writes.ts'
 
@@ -24,8 +25,8 @@ export class Loader {
   /** Each session once, or more often where keys move about meanwhile. `atStart`: clocks that a crash left standing begin to run. */
   async *sessions(atStart = true): AsyncIterable<StoredSubscriber> {
     const lastSign = await this.#lastSign()
-    for (const master of this.#writes.lanes.link.masters()) {
-      const { link, keys } = this.#writes.lanes
+    for (const master of this.#writes.writers.link.masters()) {
+      const { link, keys } = this.#writes.writers
       let cursor = '0'
       do {
         const page = await link.ask(master, [['scan', cursor, 'match', keys.sessionPattern, 'count', scanCount]])
@@ -41,7 +42,7 @@ export class Loader {
         for (const [i, name] of found.entries()) {
           const clientId = keys.clientIdOf(name)
           const fields = value(replies[i]) as Buffer[]
-          if (clientId !== null && fields.length > 0) yield this.#take(clientId, fields, atStart ? lastSign : null, clocks)
+          if (clientId !== null && fields.length > 0) yield this.#subscriberOf(clientId, fields, atStart ? lastSign : null, clocks)
         }
         await Promise.all(clocks)
       } while (cursor !== '0')
@@ -50,18 +51,18 @@ export class Loader {
 
   /** This node is alive: where it ends without a word, the clocks of its sessions start here. */
   async sign(): Promise<void> {
-    const { keys } = this.#writes.lanes
+    const { keys } = this.#writes.writers
     await this.#writes.command('set', keys.node(this.#node), [Math.round(this.#clock.now()), 'PX', nodeLifeMs])
   }
 
   async #lastSign(): Promise<number> {
-    const { lanes } = this.#writes
-    const key = lanes.keys.node(this.#node)
-    const reply = value((await lanes.link.send(key, [['get', key]], false))[0])
+    const { writers } = this.#writes
+    const key = writers.keys.node(this.#node)
+    const reply = value((await writers.link.send(key, [['get', key]], false))[0])
     return reply === null ? this.#clock.now() : Number(String(reply))
   }
 
-  #take(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): StoredSubscriber {
+  #subscriberOf(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): StoredSubscriber {
     const subscriptions = []
     let node: string | null = null
     let epoch = 0
@@ -69,10 +70,11 @@ export class Loader {
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i]!.toString()
       const text = fields[i + 1]!
-      if (name.startsWith('s')) subscriptions.push(decodeSubscription(name.slice(1), text.toString()))
-      else if (name === 'n') node = text.toString()
-      else if (name === 'e') epoch = Number(text.toString())
-      else if (name === 'x' || name === 'wa') due = Math.min(due, Number(text.toString()))
+      if (name.startsWith(field.subscription))
+        subscriptions.push(decodeSubscription(name.slice(field.subscription.length), text.toString()))
+      else if (name === field.node) node = text.toString()
+      else if (name === field.epoch) epoch = Number(text.toString())
+      else if (name === field.expiresAt || name === field.willAt) due = Math.min(due, Number(text.toString()))
     }
     if (lastSign === null) return { clientId, subscriptions, node, epoch }
     if (node === String(this.#node)) {
@@ -87,13 +89,8 @@ export class Loader {
   /** A node has ended without closing this session of its: its clocks begin to run at that node's last sign of life. */
   async park(clientId: string, node: string, lastSign: number): Promise<void> {
     const rows = await this.#writes.write(
-      this.#writes.lanes.keys.session(clientId),
-      Code.Park,
-      out => {
-        out.session(clientId)
-        out.double(lastSign)
-        out.shortText(node)
-      },
+      this.#writes.writers.keys.session(clientId),
+      out => park.write(out, { session: clientId, from: lastSign, owner: node }),
       all,
       { late: () => {} },
     )
@@ -103,7 +100,7 @@ export class Loader {
 
   // It is there already, unless a crash on Redis Cluster came between the session and its hint.
   #hint(clientId: string, at: number): Promise<unknown> {
-    return this.#writes.command('zadd', this.#writes.lanes.keys.due(clientId), [at, clientId], { late: () => {} })
+    return this.#writes.command('zadd', this.#writes.writers.keys.due(clientId), [at, clientId], { late: () => {} })
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { matches } from '../../core/routing/topic.ts'
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
+import { sessionField as field } from './script/layout.ts'
 import { decodeSubscription } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
 
@@ -16,10 +17,10 @@ export class Lookup {
   }
 
   async subscribersOf(topic: string): Promise<StoredSubscriber[]> {
-    const { lanes } = this.#writes
-    const { keys } = lanes
+    const { writers } = this.#writes
+    const { keys } = writers
     const filters = await this.#filtersOf(topic)
-    const fields = await lanes.readEach(
+    const fields = await writers.readEach(
       filters,
       filter => keys.subscribers(filter),
       filter => ['hkeys', keys.subscribers(filter)],
@@ -36,10 +37,16 @@ export class Lookup {
       }
     }
     const sessions = [...bySession]
-    const records = await lanes.readEach(
+    const records = await writers.readEach(
       sessions,
       ([clientId]) => keys.session(clientId),
-      ([clientId, own]) => ['hmget', keys.session(clientId), 'n', 'e', ...own.map(filter => `s${filter}`)],
+      ([clientId, own]) => [
+        'hmget',
+        keys.session(clientId),
+        field.node,
+        field.epoch,
+        ...own.map(filter => `${field.subscription}${filter}`),
+      ],
     )
     const found: StoredSubscriber[] = []
     for (const [i, [clientId, own]] of sessions.entries()) {
@@ -53,11 +60,11 @@ export class Lookup {
   }
 
   async #filtersOf(topic: string): Promise<string[]> {
-    const { lanes } = this.#writes
-    const { keys } = lanes
+    const { writers } = this.#writes
+    const { keys } = writers
     const levels = topic.split('/')
     if (levels.length > levelsMax) {
-      const all = await lanes.readEach(
+      const all = await writers.readEach(
         keys.allFilters,
         key => key,
         key => ['smembers', key],
@@ -75,7 +82,7 @@ export class Lookup {
       else own.push(filter)
     }
     const shards = [...byKey]
-    const there = await lanes.readEach(
+    const there = await writers.readEach(
       shards,
       ([key]) => key,
       ([key, own]) => ['smismember', key, ...own],

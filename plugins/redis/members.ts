@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { OperatorError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
-import type { Lanes } from './lanes.ts'
+import type { SlotWriters } from './slot-writers.ts'
 
 /** What stands in the hash of members for each: which run of it, how many signs of life it has given, what it says of itself. */
 interface Sign {
@@ -38,7 +38,7 @@ return 1
 
 /** The living nodes of the cluster. Who lives is judged by signs that change, as each node's own clock tells the time between them. */
 export class Members {
-  readonly #lanes: Lanes
+  readonly #writers: SlotWriters
   readonly #clock: Clock
   readonly #node: string
   readonly #lifetimes: Lifetimes
@@ -50,8 +50,8 @@ export class Members {
   /** Names this run of this node. */
   boot = ''
 
-  constructor(lanes: Lanes, clock: Clock, node: string, lifetimes: Lifetimes, facts: () => Node['facts']) {
-    this.#lanes = lanes
+  constructor(writers: SlotWriters, clock: Clock, node: string, lifetimes: Lifetimes, facts: () => Node['facts']) {
+    this.#writers = writers
     this.#clock = clock
     this.#node = node
     this.#lifetimes = lifetimes
@@ -73,7 +73,7 @@ export class Members {
    * start, or has died. Resolves with the dead one, if there was one.
    */
   async join(): Promise<Node | null> {
-    const { members } = this.#lanes.keys
+    const { members } = this.#writers.keys
     const held = await this.#ask(['hget', members, this.#node])
     let dead: Node | null = null
     if (held !== null && String(held) !== this.#lastSign) {
@@ -101,7 +101,7 @@ export class Members {
   }
 
   async #sign(joins: boolean): Promise<boolean> {
-    const { members, log } = this.#lanes.keys
+    const { members, log } = this.#writers.keys
     this.#count += 1
     const sign: Sign = { b: this.boot, c: this.#count, f: this.#facts() }
     const text = JSON.stringify(sign)
@@ -140,7 +140,7 @@ export class Members {
 
   /** Takes one off the list that gave this sign last; all are told. */
   async remove(name: string, sign: string): Promise<boolean> {
-    const { members, log } = this.#lanes.keys
+    const { members, log } = this.#writers.keys
     const entry = JSON.stringify({ b: (JSON.parse(sign) as Sign).b, by: this.boot })
     return (await this.#ask(['eval', removeScript, 2, members, log, name, sign, entry])) === 1
   }
@@ -151,7 +151,7 @@ export class Members {
   }
 
   async #ask(command: readonly [string, ...(string | number)[]]): Promise<unknown> {
-    const [reply] = await this.#lanes.link.send(this.#lanes.keys.members, [command], false)
+    const [reply] = await this.#writers.link.send(this.#writers.keys.members, [command], false)
     if (reply instanceof Error) throw reply
     return reply
   }

@@ -25,7 +25,7 @@ export class Operation {
   waits: boolean
   /** The sessions whose queues it touches, or whose owner it changes: it stays behind what waits for the same. */
   queues: readonly string[]
-  /** Which of its lane's writes it is. */
+  /** Which of its writer's writes it is. */
   number: number
   /** Called off before it was sent. */
   cancelled: boolean

@@ -43,7 +43,7 @@ export class RedisRetained implements RetainedStore {
   }
 
   async #load(): Promise<void> {
-    const { link, keys } = this.#writes.lanes
+    const { link, keys } = this.#writes.writers
     for (const master of link.masters()) {
       let cursor = '0'
       do {
@@ -63,7 +63,7 @@ export class RedisRetained implements RetainedStore {
 
   async set(message: Message): Promise<void> {
     const { topic } = message
-    const key = this.#writes.lanes.keys.retained(topic)
+    const key = this.#writes.writers.keys.retained(topic)
     if (message.payloadLength === 0) {
       await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
       const known = this.#topics.get(topic) !== undefined
@@ -104,9 +104,9 @@ export class RedisRetained implements RetainedStore {
   }
 
   async #read(topics: readonly string[]): Promise<Message[]> {
-    const { lanes } = this.#writes
-    const { keys } = lanes
-    const replies = await lanes.readEach(
+    const { writers } = this.#writes
+    const { keys } = writers
+    const replies = await writers.readEach(
       topics,
       topic => keys.retained(topic),
       topic => ['get', keys.retained(topic)],

@@ -20,17 +20,27 @@ import {
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Appender } from './append.ts'
-import { Code } from './batch-script.ts'
-import type { BatchWriter } from './batch-writer.ts'
 import { Bodies, lostMessage } from './bodies.ts'
-import { decodeEntry } from './entry.ts'
+import { type EndedFields, EndedSessions } from './ended-sessions.ts'
 import { Expiry } from './expiry.ts'
-import { type EndedFields, Graves } from './graves.ts'
-import type { Lanes } from './lanes.ts'
 import { Loader } from './loader.ts'
 import { Lookup } from './lookup.ts'
 import { type Note, readNotes } from './notes.ts'
-import { pageScript } from './page-script.ts'
+import { ack } from './operations/ack.ts'
+import { type Claimed, claim, claimedOf } from './operations/claim.ts'
+import { close } from './operations/close.ts'
+import { end } from './operations/end.ts'
+import { forget } from './operations/forget.ts'
+import { release } from './operations/release.ts'
+import { remove } from './operations/remove.ts'
+import { send } from './operations/send.ts'
+import { subscribe, subscription } from './operations/subscribe.ts'
+import { unsubscribe, unsubscribed } from './operations/unsubscribe.ts'
+import { decodeQueueEntry } from './queue-entry.ts'
+import { sessionField as field, identifierField, releasedMark } from './script/layout.ts'
+import type { OwnerScript } from './script/operation-script.ts'
+import { pageScript } from './script/page-script.ts'
+import type { SlotWriters } from './slot-writers.ts'
 import { decodeSubscription, encodeSubscription, FilterIndex } from './subscriptions.ts'
 import { nothing, type Rows, Writes } from './writes.ts'
 
@@ -43,6 +53,9 @@ interface Owned {
   readonly willDelayMs: number
 }
 
+/** An operation on the entry of a packet identifier. */
+type PositionScript = OwnerScript<{ readonly position: 'double'; readonly packetId: 'twoBytes' }>
+
 // What a small write keeps in memory until it is done.
 const smallBytes = 200
 const nothingQueued = { messages: 0, bytes: 0 }
@@ -50,20 +63,19 @@ const nothingQueued = { messages: 0, bytes: 0 }
 const cleanMeanwhileMax = 1_000_000
 // So many sessions of a dead node are seen to at once.
 const orphansMax = 1000
-const noBytes = Buffer.alloc(0)
 
 /** The `sessions` service on Redis. */
 export class RedisSessions implements SessionStore {
   readonly writes: Writes
   readonly bodies: Bodies
   readonly expiry: Expiry
-  readonly #lanes: Lanes
+  readonly #writers: SlotWriters
   readonly #node: string
   readonly #clock: Clock
   readonly #log: Log
   readonly #index: FilterIndex
   readonly #lookup: Lookup
-  readonly #graves: Graves
+  readonly #ended: EndedSessions
   readonly #appender: Appender
   readonly #loader: Loader
   readonly #owned = new Map<string, Owned>()
@@ -86,23 +98,23 @@ export class RedisSessions implements SessionStore {
   /** Called when the stored sessions could not be handed over at start. */
   onUnloaded: () => void = () => {}
 
-  constructor(lanes: Lanes, clock: Clock, log: Log, node: string | number) {
-    this.#lanes = lanes
+  constructor(writers: SlotWriters, clock: Clock, log: Log, node: string | number) {
+    this.#writers = writers
     this.#node = String(node)
     this.#clock = clock
     this.#log = log
-    this.writes = new Writes(lanes)
+    this.writes = new Writes(writers)
     this.bodies = new Bodies(this.writes, log)
     this.#index = new FilterIndex(this.writes)
     this.#lookup = new Lookup(this.writes)
     const dropped: SessionStoreEvents['dropped'] = (clientId, message, reason) => this.#events.dropped(clientId, message, reason)
-    this.#graves = new Graves(this.writes, this.bodies, this.#index, dropped)
+    this.#ended = new EndedSessions(this.writes, this.bodies, this.#index, dropped)
     this.#appender = new Appender(this.writes, this.bodies, {
       dropped,
       lost: session => this.#events.lost(session),
       placed: (session, packetId, position) => this.#ownedBy(session)?.positions.set(packetId, position),
     })
-    this.expiry = new Expiry(this.writes, this.#graves, clock, clientId => this.#known.delete(clientId))
+    this.expiry = new Expiry(this.writes, this.#ended, clock, clientId => this.#known.delete(clientId))
     this.#loader = new Loader(this.writes, clock, node)
   }
 
@@ -112,22 +124,22 @@ export class RedisSessions implements SessionStore {
   }
 
   trouble(): Error | null {
-    return this.#lanes.link.up ? null : new StoreAwayError('Redis is away; the log says why')
+    return this.#writers.link.up ? null : new StoreAwayError('Redis is away; the log says why')
   }
 
   open(events: SessionStoreEvents, limits: QueueLimits): void {
     this.#events = events
-    this.#lanes.limits = limits
+    this.#writers.limits = limits
     this.#opened = true
   }
 
   async *sessions(): AsyncIterable<StoredSubscriber> {
-    if (!this.#lanes.link.ready) return this.onUnloaded()
+    if (!this.#writers.link.ready) return this.onUnloaded()
     this.#loading = true
     const told = new Set<string>()
     try {
       for await (const subscriber of this.#loader.sessions(!this.#loaded)) {
-        this.#takeUp(subscriber)
+        this.#remember(subscriber)
         // Where keys move about meanwhile, Redis may name one twice.
         if (told.has(subscriber.clientId)) continue
         told.add(subscriber.clientId)
@@ -144,7 +156,7 @@ export class RedisSessions implements SessionStore {
 
   /** Said now and then: should this broker end without a word, the clocks of its sessions start here. */
   signOfLife(): void {
-    if (this.#loaded && this.#lanes.link.up) this.#loader.sign().catch(() => {})
+    if (this.#loaded && this.#writers.link.up) this.#loader.sign().catch(() => {})
   }
 
   /** Redis is there: what could not be read at start is read now. */
@@ -154,7 +166,7 @@ export class RedisSessions implements SessionStore {
     try {
       for await (const subscriber of this.#loader.sessions()) {
         if (this.#known.has(subscriber.clientId)) continue
-        this.#takeUp(subscriber)
+        this.#remember(subscriber)
         // A clean session has begun under its name, which was its end.
         if (this.#cleanMeanwhile.has(subscriber.clientId)) this.expiry.endLater(subscriber.clientId)
         else this.#events.found?.(subscriber)
@@ -169,7 +181,7 @@ export class RedisSessions implements SessionStore {
     }
   }
 
-  #takeUp({ clientId, node }: StoredSubscriber): void {
+  #remember({ clientId, node }: StoredSubscriber): void {
     this.#known.add(clientId)
     if (node != null && node !== this.#node) this.#elsewhere.set(clientId, node)
     else this.#elsewhere.delete(clientId)
@@ -177,7 +189,7 @@ export class RedisSessions implements SessionStore {
 
   /** What another node's writes, or this one's, have done to stored sessions; all nodes see it in the same order. */
   noted(from: string, said: string): void {
-    for (const note of readNotes(said, this.#lanes.keys)) if (from !== this.#node) this.#noted(from, note)
+    for (const note of readNotes(said, this.#writers.keys)) if (from !== this.#node) this.#noted(from, note)
   }
 
   #noted(from: string, { kind, clientId, epoch, more }: Note): void {
@@ -212,7 +224,7 @@ export class RedisSessions implements SessionStore {
   woken(sessionKeys: readonly string[] | null): void {
     if (sessionKeys === null) for (const clientId of this.#owned.keys()) this.#events.appended(clientId)
     for (const key of sessionKeys ?? []) {
-      const clientId = this.#lanes.keys.clientIdOf(key)
+      const clientId = this.#writers.keys.clientIdOf(key)
       if (clientId !== null && this.#owned.has(clientId)) this.#events.appended(clientId)
     }
   }
@@ -238,7 +250,7 @@ export class RedisSessions implements SessionStore {
         return this.#nothingStored()
       }
     }
-    if (!this.#loaded || this.#lanes.of(this.#lanes.keys.session(clientId)).away) {
+    if (!this.#loaded || this.#writers.of(this.#writers.keys.session(clientId)).away) {
       return Promise.reject(new StoreAwayError('Redis is away, so nobody knows this session or can keep it'))
     }
     return this.#claim(request)
@@ -254,17 +266,17 @@ export class RedisSessions implements SessionStore {
     const { clientId, node, cleanStart, expiryMs, will } = request
     const willBytes = will === null ? Buffer.alloc(0) : encodeWill(will)
     const { epoch, present, ended, fields, names, orphan } = await this.writes.write(
-      this.#lanes.keys.session(clientId),
-      Code.Claim,
-      out => {
-        out.session(clientId)
-        out.byte(cleanStart ? 1 : 0)
-        out.double(Number.isFinite(expiryMs) ? expiryMs : -1)
-        out.shortText(String(node))
-        out.double(will?.delayMs ?? 0)
-        out.binary(willBytes)
-      },
-      rows => this.#take(request, claimedOf(rows)),
+      this.#writers.keys.session(clientId),
+      out =>
+        claim.write(out, {
+          session: clientId,
+          clean: cleanStart ? 1 : 0,
+          expiry: finiteOr(-1, expiryMs),
+          owner: String(node),
+          delay: will?.delayMs ?? 0,
+          will: willBytes,
+        }),
+      rows => this.#becomeOwner(request, claimedOf(rows)),
       {
         queue: clientId,
         bytes: smallBytes + willBytes.length,
@@ -278,16 +290,18 @@ export class RedisSessions implements SessionStore {
     return {
       epoch,
       present,
-      subscriptions: this.#graves.subscriptionsOf(fields),
-      receivedIds: names.flatMap(name => (name.startsWith('i') ? [Number(name.slice(1))] : [])),
-      queued: { messages: numberOf(fields, 'c'), bytes: numberOf(fields, 'b') },
-      ended: ended === null ? null : await this.#graves.empty(clientId, ended),
+      subscriptions: this.#ended.subscriptionsOf(fields),
+      receivedIds: names.flatMap(name =>
+        name.startsWith(identifierField.inbound) ? [Number(name.slice(identifierField.inbound.length))] : [],
+      ),
+      queued: { messages: numberOf(fields, field.count), bytes: numberOf(fields, field.bytes) },
+      ended: ended === null ? null : await this.#ended.empty(clientId, ended),
       orphanedWill: orphan.length === 0 ? null : decodeWill(orphan),
     }
   }
 
   // In the very call in which the answer is read: what stands behind the claim in the same batch is this owner's.
-  #take({ clientId, expiryMs, will }: ClaimRequest, claimed: Claimed): Claimed {
+  #becomeOwner({ clientId, expiryMs, will }: ClaimRequest, claimed: Claimed): Claimed {
     this.#elsewhere.delete(clientId)
     if (claimed.present || expiryMs > 0) {
       this.#known.add(clientId)
@@ -315,14 +329,16 @@ export class RedisSessions implements SessionStore {
     const { clientId, epoch } = key
     const session = { clientId, epoch }
     let after = position
-    const { keys } = this.#lanes
-    const names = [keys.session(clientId), keys.queue(clientId), keys.identifiers(clientId)]
+    const { keys } = this.#writers
+    const names = { session: keys.session(clientId), queue: keys.queue(clientId), identifiers: keys.identifiers(clientId) }
     const found: QueueEntry[] = []
     for (;;) {
-      const [reply] = await this.#lanes.of(names[0]!).read([['eval', pageScript, 3, ...names, epoch, after, limit - found.length]])
+      const [reply] = await this.#writers
+        .of(names.session)
+        .read([pageScript.whole(names, { epoch, position: after, limit: limit - found.length })])
       if (reply === null) throw new SessionLostError(clientId)
       const [members, states] = reply as [Buffer[], Buffer[]]
-      const entries = members.map(decodeEntry)
+      const entries = members.map(decodeQueueEntry)
       const messages = await this.bodies.messagesOf(entries)
       const owned = this.#ownedBy(session)
       for (const [i, { position, packetId: given, qos, retain, identifiers, group }] of entries.entries()) {
@@ -333,7 +349,7 @@ export class RedisSessions implements SessionStore {
           continue
         }
         const state = states[i]!.toString()
-        const released = state.endsWith('r')
+        const released = state.endsWith(releasedMark)
         const packetId = given !== 0 ? given : Number.parseInt(state, 10) || 0
         if (packetId !== 0) owned?.positions.set(packetId, position)
         found.push({ position, message, qos, retain, identifiers, group, packetId, released })
@@ -345,34 +361,30 @@ export class RedisSessions implements SessionStore {
 
   send(session: SessionKey, position: number, packetId: number): Promise<void> {
     this.#ownedBy(session)?.positions.set(packetId, position)
-    return this.#atPosition(session, Code.Send, position, packetId)
+    return this.#atPosition(session, send, position, packetId)
   }
 
   ack(session: SessionKey, packetId: number): Promise<void> {
     const positions = this.#ownedBy(session)?.positions
     const position = positions?.get(packetId) ?? 0
     positions?.delete(packetId)
-    return this.#atPosition(session, Code.Ack, position, packetId)
+    return this.#atPosition(session, ack, position, packetId)
   }
 
   release(session: SessionKey, packetId: number): Promise<void> {
-    return this.#atPosition(session, Code.Release, this.#ownedBy(session)?.positions.get(packetId) ?? 0, packetId)
+    return this.#atPosition(session, release, this.#ownedBy(session)?.positions.get(packetId) ?? 0, packetId)
   }
 
   remove(session: SessionKey, position: number): Promise<void> {
-    return this.writes.owner(session, Code.Remove, out => out.double(position), this.#letGo, { queue: session.clientId })
+    return this.writes.owner(session, remove, { position }, this.#unreferAll, { queue: session.clientId })
   }
 
-  #atPosition(session: SessionKey, code: Code, position: number, packetId: number): Promise<void> {
-    const fields = (out: BatchWriter): void => {
-      out.double(position)
-      out.twoBytes(packetId)
-    }
-    return this.writes.owner(session, code, fields, this.#letGo, { queue: session.clientId })
+  #atPosition(session: SessionKey, script: PositionScript, position: number, packetId: number): Promise<void> {
+    return this.writes.owner(session, script, { position, packetId }, this.#unreferAll, { queue: session.clientId })
   }
 
   // On Redis Cluster the script cannot reach the body of an entry that has gone.
-  readonly #letGo = (rows: Rows): void => {
+  readonly #unreferAll = (rows: Rows): void => {
     if (rows === null) return
     for (const { kind, values } of rows) {
       if (kind === 'unrefer') this.bodies.unrefer({ id: String(values[0]), ordinal: values[1] as number }).catch(() => {})
@@ -382,7 +394,7 @@ export class RedisSessions implements SessionStore {
   forget(key: SessionKey, packetId: number): Promise<void> {
     const { clientId, epoch } = key
     const session = { clientId, epoch }
-    const write = (): Promise<void> => this.writes.owner(session, Code.Forget, out => out.twoBytes(packetId), nothing)
+    const write = (): Promise<void> => this.writes.owner(session, forget, { packetId }, nothing)
     const publishing = this.#appender.publishing({ session, packetId })
     if (publishing === undefined) return write()
     const done = publishing.then(write)
@@ -391,30 +403,29 @@ export class RedisSessions implements SessionStore {
   }
 
   subscribersOf(topic: string): Promise<StoredSubscriber[]> {
-    return this.#lanes.link.up ? this.#lookup.subscribersOf(topic) : Promise.reject(this.trouble()!)
+    return this.#writers.link.up ? this.#lookup.subscribersOf(topic) : Promise.reject(this.trouble()!)
   }
 
   async subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
     const { clientId } = session
-    const fields = (out: BatchWriter): void => {
-      out.fourBytes(subscriptions.length)
-      for (const subscription of subscriptions) {
-        out.text(subscription.filter)
-        out.shortText(encodeSubscription(subscription))
-      }
-    }
     const bytes = subscriptions.reduce((sum, { filter }) => sum + filter.length, smallBytes)
-    await this.writes.owner(session, Code.Subscribe, fields, nothing, { refusable: true, bytes })
+    await this.writes.owner(session, subscribe, { count: subscriptions.length }, nothing, {
+      refusable: true,
+      bytes,
+      repeated: out => {
+        for (const one of subscriptions) subscription.write(out, { filter: one.filter, options: encodeSubscription(one) })
+      },
+    })
     await this.#index.add(clientId, subscriptions)
   }
 
   async unsubscribe(session: SessionKey, filters: readonly string[]): Promise<void> {
     const { clientId } = session
-    const fields = (out: BatchWriter): void => {
-      out.fourBytes(filters.length)
-      for (const filter of filters) out.text(filter)
-    }
-    await this.writes.owner(session, Code.Unsubscribe, fields, nothing)
+    await this.writes.owner(session, unsubscribe, { count: filters.length }, nothing, {
+      repeated: out => {
+        for (const filter of filters) unsubscribed.write(out, { filter })
+      },
+    })
     await this.#index.remove(clientId, filters)
   }
 
@@ -423,14 +434,10 @@ export class RedisSessions implements SessionStore {
     const owned = this.#ownedBy(session)
     if (owned !== undefined) this.#owned.delete(clientId)
     const now = this.#clock.now()
-    const fields = (out: BatchWriter): void => {
-      out.double(Number.isFinite(expiryMs) ? expiryMs : -1)
-      out.byte(keepWill ? 1 : 0)
-      out.double(now)
-    }
+    const values = { expiry: finiteOr(-1, expiryMs), keepWill: keepWill ? 1 : 0, from: now }
     const willAt = keepWill ? now + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     await Promise.all([
-      this.writes.owner(session, Code.Close, fields, nothing, { queue: clientId }),
+      this.writes.owner(session, close, values, nothing, { queue: clientId }),
       this.expiry.remember(clientId, Math.min(now + expiryMs, willAt)),
     ])
   }
@@ -441,12 +448,13 @@ export class RedisSessions implements SessionStore {
 
   async #end(session: SessionKey): Promise<EndedSession | null> {
     const { clientId } = session
-    const fields = await this.writes.owner(
-      session,
-      Code.End,
-      () => {},
+    const { epoch } = session
+    const fields = await this.writes.write(
+      this.#writers.keys.session(clientId),
+      out => end.write(out, { session: clientId, epoch }),
       rows => {
         const [row] = rows!
+        if (row!.kind === 'lost') throw new SessionLostError(clientId)
         if (row!.kind !== 'ended') return null
         this.#owned.delete(clientId)
         this.#known.delete(clientId)
@@ -454,15 +462,15 @@ export class RedisSessions implements SessionStore {
       },
       { queue: clientId },
     )
-    return fields === null ? null : await this.#graves.empty(clientId, fields)
+    return fields === null ? null : await this.#ended.empty(clientId, fields)
   }
 
   expire(now: number, limit: number): Promise<readonly Due[]> | readonly Due[] {
-    return this.sweeps && this.#loaded && this.#lanes.link.up ? this.expiry.expire(now, limit) : []
+    return this.sweeps && this.#loaded && this.#writers.link.up ? this.expiry.expire(now, limit) : []
   }
 
   async flush(): Promise<void> {
-    if (this.#lanes.link.up) await this.#lanes.whenIdle()
+    if (this.#writers.link.up) await this.#writers.whenIdle()
   }
 
   #ownedBy({ clientId, epoch }: SessionKey): Owned | undefined {
@@ -471,30 +479,11 @@ export class RedisSessions implements SessionStore {
   }
 }
 
+/** Infinity has no place in what Lua writes as text. */
+function finiteOr(otherwise: number, ms: number): number {
+  return Number.isFinite(ms) ? ms : otherwise
+}
+
 function numberOf(fields: ReadonlyMap<string, Buffer>, name: string): number {
   return Number(fields.get(name)?.toString() ?? 0)
-}
-
-/** What the script says of a claim. */
-interface Claimed {
-  readonly epoch: number
-  readonly present: boolean
-  readonly ended: EndedFields | null
-  readonly fields: ReadonlyMap<string, Buffer>
-  readonly names: readonly string[]
-  readonly orphan: Buffer
-}
-
-function claimedOf(rows: Rows): Claimed {
-  const [epoch, present, ended, fields, names, orphan] = rows![0]!.values as [number, number, EndedFields | [], Buffer[], Buffer[], Buffer?]
-  const pairs = new Map<string, Buffer>()
-  for (let i = 0; i < fields.length; i += 2) pairs.set(fields[i]!.toString(), fields[i + 1]!)
-  return {
-    epoch,
-    present: present === 1,
-    ended: ended.length === 0 ? null : (ended as EndedFields),
-    fields: pairs,
-    names: names.map(String),
-    orphan: orphan ?? noBytes,
-  }
 }

@@ -36,7 +36,7 @@ export class FilterIndex {
   }
 
   async add(clientId: string, subscriptions: readonly Subscription[]): Promise<void> {
-    const { keys } = this.#writes.lanes
+    const { keys } = this.#writes.writers
     await Promise.all(
       subscriptions.flatMap(subscription => {
         const { bare, field } = fieldOf(clientId, subscription.filter)
@@ -53,8 +53,8 @@ export class FilterIndex {
   }
 
   async #removeOne(clientId: string, filter: string): Promise<void> {
-    const { lanes } = this.#writes
-    const { keys } = lanes
+    const { writers } = this.#writes
+    const { keys } = writers
     const { bare, field } = fieldOf(clientId, filter)
     const subscribers = keys.subscribers(bare)
     const [, left] = await Promise.all([this.#writes.command('hdel', subscribers, [field]), this.#writes.command('hlen', subscribers, [])])

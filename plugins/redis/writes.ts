@@ -1,8 +1,10 @@
 import { type SessionKey, SessionLostError, StoreAwayError } from '../../core/sessions/session-store.ts'
-import { Code } from './batch-script.ts'
 import type { BatchWriter } from './batch-writer.ts'
-import type { Lanes } from './lanes.ts'
 import { Operation, type Row } from './operation.ts'
+import { argument, binaryArgument, command } from './operations/command.ts'
+import type { Shape, ValuesOf } from './script/operands.ts'
+import type { OwnerScript } from './script/operation-script.ts'
+import type { SlotWriters } from './slot-writers.ts'
 
 // What an operation without a body keeps in memory until it is done.
 const smallBytes = 200
@@ -21,39 +23,40 @@ export interface WriteOptions {
   readonly late?: (rows: Rows) => void
 }
 
+interface OwnerWriteOptions extends WriteOptions {
+  /** Writes the operands that repeat, behind the others. */
+  readonly repeated?: (out: BatchWriter) => void
+}
+
 /**
  * Writes as promises. Each settles in the very call in which its answer is read, and nothing stands between it and whoever asked, so
  * that writes to one session are answered in the order of the calls.
  */
 export class Writes {
-  readonly lanes: Lanes
+  readonly writers: SlotWriters
 
-  constructor(lanes: Lanes) {
-    this.lanes = lanes
+  constructor(writers: SlotWriters) {
+    this.writers = writers
   }
 
-  /** Any operation, in the lane of `key`; resolves with what `take` makes of what the script says of it. */
-  write<T>(key: string, code: Code, fields: (out: BatchWriter) => void, take: (rows: Rows) => T, options: WriteOptions = {}): Promise<T> {
+  /** Any operation, in the writer of `key`; `pack` writes it, perhaps long after the call. Resolves with what `read` makes of what the script says of it. */
+  write<T>(key: string, pack: (out: BatchWriter) => void, read: (rows: Rows) => T, options: WriteOptions = {}): Promise<T> {
     return new Promise((resolve, reject) => {
       const { bytes = smallBytes, refusable = false, queue, late } = options
       if (refusable) {
-        const refusal = this.lanes.admit(bytes)
+        const refusal = this.writers.admit(bytes)
         if (refusal !== null) return reject(refusal)
       } else {
-        this.lanes.took(bytes)
+        this.writers.took(bytes)
       }
       let givenUp = false
       const done = (rows: Rows): void => {
         if (givenUp) return late!(rows)
         try {
-          resolve(take(rows))
+          resolve(read(rows))
         } catch (error) {
           reject(error)
         }
-      }
-      const pack = (out: BatchWriter): void => {
-        out.operation(code)
-        fields(out)
       }
       const operation = new Operation(bytes, pack, done, reject)
       operation.refusable = refusable
@@ -64,31 +67,29 @@ export class Writes {
           reject(new StoreAwayError(`Redis is away: ${error.message}`))
         }
       }
-      this.lanes.of(key).push(operation)
+      this.writers.of(key).push(operation)
     })
   }
 
   /** A write that only the newest owner of a session may make. */
-  owner<T>(
-    session: SessionKey,
-    code: Code,
-    fields: (out: BatchWriter) => void,
-    take: (rows: Rows) => T,
-    options?: WriteOptions,
+  owner<S extends Shape, T>(
+    { clientId, epoch }: SessionKey,
+    script: OwnerScript<S>,
+    values: ValuesOf<S>,
+    read: (rows: Rows) => T,
+    options?: OwnerWriteOptions,
   ): Promise<T> {
     // Read now: the session's owner may raise the epoch before this is packed.
-    const { clientId, epoch } = session
+    const by = { session: clientId, epoch }
     return this.write(
-      this.lanes.keys.session(clientId),
-      code,
+      this.writers.keys.session(clientId),
       out => {
-        out.session(clientId)
-        out.double(epoch)
-        fields(out)
+        script.write(out, by, values)
+        options?.repeated?.(out)
       },
       rows => {
         if (rows?.[0]?.kind === 'lost') throw new SessionLostError(clientId)
-        return take(rows)
+        return read(rows)
       },
       options,
     )
@@ -98,14 +99,11 @@ export class Writes {
   command(name: string, key: string, parts: readonly (string | number | Buffer)[], options?: WriteOptions): Promise<unknown> {
     return this.write(
       key,
-      Code.Command,
       out => {
-        out.shortText(name)
-        out.key(key)
-        out.fourBytes(parts.length)
+        command.write(out, { name, key, count: parts.length })
         for (const part of parts) {
-          if (Buffer.isBuffer(part)) out.binary(part)
-          else out.longText(String(part))
+          if (Buffer.isBuffer(part)) binaryArgument.write(out, { value: part })
+          else argument.write(out, { value: String(part) })
         }
       },
       answerOf,

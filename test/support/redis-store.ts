@@ -3,17 +3,17 @@ import { checkOptions } from '../../core/options/validation.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
-import { Lanes } from '../../plugins/redis/lanes.ts'
 import { Link } from '../../plugins/redis/link.ts'
 import { redisOptions } from '../../plugins/redis/options.ts'
 import { RedisRetained } from '../../plugins/redis/retained.ts'
 import { RedisSessions } from '../../plugins/redis/sessions.ts'
+import { SlotWriters } from '../../plugins/redis/slot-writers.ts'
 
 /** What the redis plugin is made of, without a broker around it. */
 export class TestRedisStore {
   readonly options: Options
   readonly link: Link
-  readonly lanes: Lanes
+  readonly writers: SlotWriters
   readonly sessions: RedisSessions
   readonly retained: RedisRetained
 
@@ -21,10 +21,10 @@ export class TestRedisStore {
     this.options = checkOptions(redisOptions, where, 'redis') as Options
     const { options } = this
     this.link = new Link(options, silentLog)
-    this.lanes = new Lanes(this.link, new Keys(options), clock, options)
-    this.sessions = new RedisSessions(this.lanes, clock, silentLog, 1)
+    this.writers = new SlotWriters(this.link, new Keys(options), clock, options)
+    this.sessions = new RedisSessions(this.writers, clock, silentLog, 1)
     this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)
-    this.link.use({ ready: () => this.lanes.resume(), interrupted: error => this.lanes.interrupted(error) })
+    this.link.use({ ready: () => this.writers.resume(), interrupted: error => this.writers.interrupted(error) })
   }
 
   /** One that is connected and knows what is stored. */
@@ -38,7 +38,7 @@ export class TestRedisStore {
 
   /** Ends as a broker does that is killed: without a word. */
   crash(): void {
-    this.lanes.stop()
+    this.writers.stop()
     this.link.stop()
   }
 }

@@ -3,19 +3,19 @@ import { type QueueLimits, StoreAwayError } from '../../core/sessions/session-st
 import type { Clock } from '../../core/time/clock.ts'
 import type { Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
-import { Lane, type LaneContext } from './lane.ts'
 import type { Link } from './link.ts'
 import type { Command } from './operation.ts'
+import { type CommonArguments, SlotWriter, type SlotWriterContext } from './slot-writer.ts'
 import { slotOf, tagOf } from './slots.ts'
 
-/** All writing to Redis: one lane, or on Redis Cluster one for each slot that is used. Bounded, all lanes together. */
-export class Lanes implements LaneContext {
+/** All writing to Redis: one writer, or on Redis Cluster one for each slot that is used. What waits is bounded, all writers together. */
+export class SlotWriters implements SlotWriterContext {
   readonly link: Link
   readonly keys: Keys
-  readonly writer: string
+  readonly processId: string
   readonly #clock: Clock
   readonly #options: Options
-  readonly #lanes = new Map<number, Lane>()
+  readonly #writers = new Map<number, SlotWriter>()
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   /** This node's name in its cluster; null: it is in none. */
   node: string | null = null
@@ -29,48 +29,55 @@ export class Lanes implements LaneContext {
     this.keys = keys
     this.#clock = clock
     this.#options = options
-    this.writer = randomBytes(9).toString('base64url')
+    this.processId = randomBytes(9).toString('base64url')
   }
 
   set limits(limits: QueueLimits) {
     this.#limits = limits
   }
 
-  /** The lane that a key's writes go through. */
-  of(key: string): Lane {
+  /** The writer that a key's writes go through. */
+  of(key: string): SlotWriter {
     const slot = this.link.isCluster ? slotOf(key) : 0
-    let lane = this.#lanes.get(slot)
-    if (lane === undefined) this.#lanes.set(slot, (lane = new Lane(this, this.link.isCluster ? tagOf(slot) : 'all')))
-    return lane
+    let writer = this.#writers.get(slot)
+    if (writer === undefined) this.#writers.set(slot, (writer = new SlotWriter(this, this.link.isCluster ? tagOf(slot) : 'all')))
+    return writer
   }
 
-  /** One command that reads for each, all of one lane together; the replies in order. */
+  /** One command that reads for each item; those of one writer go out together. The replies are in the order of the items. */
   async readEach<T>(items: readonly T[], keyOf: (item: T) => string, commandOf: (item: T) => Command): Promise<unknown[]> {
-    const byLane = new Map<Lane, number[]>()
+    const byWriter = new Map<SlotWriter, number[]>()
     for (const [i, item] of items.entries()) {
-      const lane = this.of(keyOf(item))
-      const own = byLane.get(lane)
-      if (own === undefined) byLane.set(lane, [i])
+      const writer = this.of(keyOf(item))
+      const own = byWriter.get(writer)
+      if (own === undefined) byWriter.set(writer, [i])
       else own.push(i)
     }
     const replies: unknown[] = []
     await Promise.all(
-      [...byLane].map(async ([lane, own]) => {
-        const answers = await lane.read(own.map(i => commandOf(items[i]!)))
+      [...byWriter].map(async ([writer, own]) => {
+        const answers = await writer.read(own.map(i => commandOf(items[i]!)))
         for (const [at, i] of own.entries()) replies[i] = answers[at]
       }),
     )
     return replies
   }
 
-  batchArguments(): readonly (string | number)[] {
+  batchArguments(): CommonArguments {
     const { messagesMax, bytesMax, whenFull } = this.#limits
-    return [this.#clock.now(), messagesMax, bytesMax, whenFull === 'dropOldest' ? 1 : 0, this.link.isCluster ? '' : this.keys.bodyPrefix]
-  }
-
-  clusterArguments(): readonly string[] {
-    if (this.node === null) return ['', '', '', '']
-    return [this.link.isCluster ? 'rows' : 'here', this.node, this.keys.log, this.keys.wirePrefix]
+    const { isCluster } = this.link
+    const { keys, node } = this
+    return {
+      time: this.#clock.now(),
+      queueMessagesMax: messagesMax,
+      queueBytesMax: bytesMax,
+      dropsOldest: whenFull === 'dropOldest' ? 1 : 0,
+      bodies: isCluster ? '' : keys.bodyPrefix,
+      noting: node === null ? '' : isCluster ? 'rows' : 'here',
+      node: node ?? '',
+      log: node === null ? '' : keys.log,
+      channels: node === null ? '' : keys.channelPrefix,
+    }
   }
 
   said(kind: string, values: readonly unknown[]): void {
@@ -104,18 +111,18 @@ export class Lanes implements LaneContext {
   }
 
   resume(): void {
-    for (const lane of this.#lanes.values()) lane.resume()
+    for (const writer of this.#writers.values()) writer.resume()
   }
 
   interrupted(error: Error): void {
-    for (const lane of this.#lanes.values()) lane.interrupted(error)
+    for (const writer of this.#writers.values()) writer.interrupted(error)
   }
 
   async whenIdle(): Promise<void> {
-    await Promise.all([...this.#lanes.values()].map(lane => lane.whenIdle()))
+    await Promise.all([...this.#writers.values()].map(writer => writer.whenIdle()))
   }
 
   stop(): void {
-    for (const lane of this.#lanes.values()) lane.stop()
+    for (const writer of this.#writers.values()) writer.stop()
   }
 }

@@ -1,20 +1,20 @@
 import { StoreFullError } from '../../core/sessions/session-store.ts'
-import { batchScript } from './batch-script.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
-import { batchSha, type Link } from './link.ts'
+import type { Link } from './link.ts'
 import type { Command, Operation, Reading, Row } from './operation.ts'
+import { type BatchArgument, batchScript } from './script/batch-script.ts'
 
-/** What all lanes share. */
-export interface LaneContext {
+/** The arguments that all batches have, as they are when a batch is put together. */
+export type CommonArguments = Readonly<Record<Exclude<BatchArgument, 'sequence' | 'ops' | 'makesRoom'>, string | number>>
+
+/** What all writers share. */
+export interface SlotWriterContext {
   readonly link: Link
   readonly keys: Keys
   /** Names this process among all that write. */
-  readonly writer: string
-  /** The arguments that every batch has: now, the queues' limits, the prefix of bodies. */
-  batchArguments(): readonly (string | number)[]
-  /** …and behind the operations: what a cluster needs. */
-  clusterArguments(): readonly string[]
+  readonly processId: string
+  batchArguments(): CommonArguments
   /** What a batch has to say to the other nodes, where it could not do so itself. */
   said(kind: string, values: readonly unknown[]): void
   /** So many writes, and bytes of theirs, have been dealt with. */
@@ -24,11 +24,10 @@ export interface LaneContext {
 interface Batch {
   readonly sequence: number
   readonly operations: readonly Operation[]
-  readonly keys: readonly string[]
+  readonly moreKeys: readonly string[]
   readonly packed: Buffer
-  readonly parts: readonly (string | number)[]
+  readonly common: CommonArguments
   readonly makesRoom: boolean
-  readonly last: readonly string[]
   sent: number
 }
 
@@ -41,12 +40,12 @@ const retryMsMax = 1000
 const fullMs = 1000
 
 /**
- * The writes to one slot, in order; without Redis Cluster there is one lane for all. What comes up in a turn of the event loop, or while
+ * The writes to one slot, in order; without Redis Cluster there is one writer for all. What comes up in a turn of the event loop, or while
  * an earlier batch is under way, goes out together. A batch whose answer did not come is sent again, unchanged, until it does:
  * the script knows it by its sequence number. Reads go along behind the writes called before them.
  */
-export class Lane {
-  readonly #context: LaneContext
+export class SlotWriter {
+  readonly #context: SlotWriterContext
   readonly #key: string
   #pending: Operation[] = []
   #reads: Reading[] = []
@@ -63,9 +62,10 @@ export class Lane {
   #timer: NodeJS.Timeout | undefined
   #idle: (() => void)[] = []
 
-  constructor(context: LaneContext, name: string) {
+  /** `tag`: the hash tag of the slot. */
+  constructor(context: SlotWriterContext, tag: string) {
     this.#context = context
-    this.#key = context.keys.lane(name, context.writer)
+    this.#key = context.keys.lastBatch(tag, context.processId)
   }
 
   /** Nothing can be written here just now. */
@@ -83,7 +83,7 @@ export class Lane {
     this.#schedule()
   }
 
-  /** What an operation of this lane waited for has come: goes on. */
+  /** What one of its operations waited for has come: the writer goes on. */
   unblocked(): void {
     this.#schedule()
   }
@@ -150,17 +150,10 @@ export class Lane {
     const commands: Command[] = []
     if (batch !== null) {
       batch.sent += 1
-      const script: Command = this.#wholeScript ? ['EVAL', batchScript] : ['EVALSHA', batchSha]
-      commands.push([
-        ...script,
-        batch.keys.length,
-        ...batch.keys,
-        batch.sequence,
-        ...batch.parts,
-        batch.packed,
-        batch.makesRoom ? 1 : 0,
-        ...batch.last,
-      ])
+      const { sequence, packed, common, makesRoom, moreKeys } = batch
+      const keys = { lastBatch: this.#key }
+      const args = { ...common, sequence, ops: packed, makesRoom: makesRoom ? 1 : 0 }
+      commands.push(this.#wholeScript ? batchScript.whole(keys, args, moreKeys) : batchScript.byName(keys, args, moreKeys))
     }
     for (const reading of reads) commands.push(...reading.commands)
     link.send(this.#key, commands, batch !== null).then(replies => this.#answered(batch, reads, replies))
@@ -178,7 +171,7 @@ export class Lane {
   #nextBatch(): Batch | null {
     const pending = this.#pending
     if (pending.length === 0) return null
-    const out = new BatchWriter(this.#context.keys, this.#key)
+    const out = new BatchWriter(this.#context.keys, batchScript.firstOtherKey)
     const operations: Operation[] = []
     const isFull = performance.now() < this.#fullUntil
     const stay: Operation[] = []
@@ -204,11 +197,10 @@ export class Lane {
     return {
       sequence: this.#sequence,
       operations,
-      keys: out.keys,
+      moreKeys: out.keys,
       packed: out.finish(),
-      parts: this.#context.batchArguments(),
+      common: this.#context.batchArguments(),
       makesRoom: isFull,
-      last: this.#context.clusterArguments(),
       sent: 0,
     }
   }

@@ -7,10 +7,10 @@ import type { Member, Route, Target } from '../../core/routing/router.ts'
 import { queuedBytes } from '../../core/sessions/message-queue.ts'
 import type { Session } from '../../core/sessions/session.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
-import type { Lanes } from './lanes.ts'
 import type { RedisSessions } from './sessions.ts'
+import type { SlotWriters } from './slot-writers.ts'
 
-interface HeldMessage {
+interface WithheldMessage {
   readonly message: Message
   readonly receipt: Receipt
   readonly bytes: number
@@ -20,17 +20,17 @@ interface HeldMessage {
  * While Redis has been away since the start, nobody knows which stored sessions a message is for: those who are connected get it at once,
  * its acknowledgement waits, and the stored sessions get it when they are known. Bounded like all that waits for Redis.
  */
-export class Held {
+export class MessagesBeforeLoad {
   readonly #broker: Broker
   readonly #sessions: RedisSessions
-  readonly #lanes: Lanes
-  #messages: HeldMessage[] = []
+  readonly #writers: SlotWriters
+  #messages: WithheldMessage[] = []
   #watching = false
 
-  constructor(broker: Broker, sessions: RedisSessions, lanes: Lanes) {
+  constructor(broker: Broker, sessions: RedisSessions, writers: SlotWriters) {
     this.#broker = broker
     this.#sessions = sessions
-    this.#lanes = lanes
+    this.#writers = writers
     sessions.onUnloaded = () => this.#watch()
     sessions.onLoaded = () => this.#release()
   }
@@ -45,7 +45,7 @@ export class Held {
 
   #hold(message: Message, receipt: Receipt): void {
     const bytes = queuedBytes(message)
-    const full = this.#lanes.admit(bytes)
+    const full = this.#writers.admit(bytes)
     receipt.hold()
     if (full !== null) receipt.release(full)
     else this.#messages.push({ message: message.own(), receipt, bytes })
@@ -55,7 +55,7 @@ export class Held {
     const held = this.#messages
     this.#messages = []
     for (const { message, receipt, bytes } of held) {
-      this.#lanes.settled(1, bytes)
+      this.#writers.settled(1, bytes)
       const targets = this.#targetsOf(message)
       if (targets.length === 0) {
         receipt.release()

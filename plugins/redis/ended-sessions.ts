@@ -2,17 +2,18 @@ import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
-import { decodeEntry } from './entry.ts'
+import { decodeQueueEntry } from './queue-entry.ts'
+import { sessionField as field, identifierField, releasedMark } from './script/layout.ts'
 import { decodeSubscription, type FilterIndex } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
 
 /** What the script says of a session that it has ended: where its queue was put aside ('' for nowhere), and its fields. */
-export type EndedFields = readonly [grave: Buffer, fields: readonly Buffer[]]
+export type EndedFields = readonly [queueAside: Buffer, fields: readonly Buffer[]]
 
 const pageSize = 500
 
 /** Goes through what ended sessions leave behind: their queues were put aside, so the session itself is gone at once. */
-export class Graves {
+export class EndedSessions {
   readonly #writes: Writes
   readonly #bodies: Bodies
   readonly #index: FilterIndex
@@ -26,7 +27,7 @@ export class Graves {
   }
 
   /** What is left, for whoever asked for the end; drops the rest of the queue, and removes all traces. */
-  async empty(clientId: string, [grave, list]: EndedFields): Promise<EndedSession> {
+  async empty(clientId: string, [queueAside, list]: EndedFields): Promise<EndedSession> {
     const fields = new Map<string, Buffer>()
     for (let i = 0; i < list.length; i += 2) fields.set(list[i]!.toString(), list[i + 1]!)
     const subscriptions = this.subscriptionsOf(fields)
@@ -35,32 +36,33 @@ export class Graves {
       clientId,
       subscriptions.map(({ filter }) => filter),
     )
-    const shared = grave.length === 0 ? [] : await this.#emptyQueue(clientId, grave.toString())
+    const shared = queueAside.length === 0 ? [] : await this.#emptyQueue(clientId, queueAside.toString())
     await removed
     return { clientId, subscriptions, will, shared }
   }
 
   subscriptionsOf(fields: ReadonlyMap<string, Buffer>): Subscription[] {
     const found: Subscription[] = []
-    for (const [name, value] of fields) if (name.startsWith('s')) found.push(decodeSubscription(name.slice(1), value.toString()))
+    for (const [name, value] of fields)
+      if (name.startsWith(field.subscription)) found.push(decodeSubscription(name.slice(field.subscription.length), value.toString()))
     return found
   }
 
-  async #emptyQueue(clientId: string, grave: string): Promise<QueueEntry[]> {
-    const lane = this.#writes.lanes.of(grave)
-    const [states] = (await lane.read([['hgetall', `${grave}:ids`]])) as [Buffer[]]
+  async #emptyQueue(clientId: string, queueAside: string): Promise<QueueEntry[]> {
+    const writer = this.#writes.writers.of(queueAside)
+    const [states] = (await writer.read([['hgetall', `${queueAside}:ids`]])) as [Buffer[]]
     const stateOf = new Map<string, string>()
     for (let i = 0; i < states.length; i += 2) stateOf.set(states[i]!.toString(), states[i + 1]!.toString())
     const shared: QueueEntry[] = []
     let from = '-inf'
     for (;;) {
-      const [members] = (await lane.read([['zrangebyscore', grave, from, '+inf', 'LIMIT', 0, pageSize]])) as [Buffer[]]
-      const entries = members.map(decodeEntry)
+      const [members] = (await writer.read([['zrangebyscore', queueAside, from, '+inf', 'LIMIT', 0, pageSize]])) as [Buffer[]]
+      const entries = members.map(decodeQueueEntry)
       const messages = await this.#bodies.messagesOf(entries)
       for (const [i, { position, packetId: given, qos, retain, identifiers, group, body }] of entries.entries()) {
-        const state = stateOf.get(`o${position}`) ?? ''
+        const state = stateOf.get(`${identifierField.outbound}${position}`) ?? ''
         const packetId = given !== 0 ? given : Number.parseInt(state, 10) || 0
-        const released = state.endsWith('r')
+        const released = state.endsWith(releasedMark)
         const message = messages[i] ?? null
         if (group !== null && message !== null) shared.push({ position, message, qos, retain, identifiers, group, packetId, released })
         else if (message === null) this.#dropped(clientId, lostMessage(0), 'storeFailed')
@@ -70,12 +72,12 @@ export class Graves {
       if (entries.length < pageSize) break
       from = `(${entries.at(-1)!.position}`
     }
-    void this.#writes.command('del', grave, [`${grave}:ids`]).catch(() => {})
+    void this.#writes.command('del', queueAside, [`${queueAside}:ids`]).catch(() => {})
     return shared
   }
 }
 
 function willOf(fields: ReadonlyMap<string, Buffer>): StoredWill | null {
-  const bytes = fields.get('w')
+  const bytes = fields.get(field.will)
   return bytes === undefined ? null : decodeWill(bytes)
 }

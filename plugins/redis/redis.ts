@@ -1,14 +1,14 @@
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { RedisBus } from './bus.ts'
-import { Held } from './held.ts'
 import { Keys } from './keys.ts'
-import { Lanes } from './lanes.ts'
 import { Link } from './link.ts'
+import { MessagesBeforeLoad } from './messages-before-load.ts'
 import { redisOptions } from './options.ts'
 import { probeRedis } from './probe.ts'
 import { RedisRetained } from './retained.ts'
 import { RedisSessions } from './sessions.ts'
+import { SlotWriters } from './slot-writers.ts'
 
 const signOfLifeMs = 5000
 
@@ -26,18 +26,18 @@ export const redis = definePlugin({
       )
     }
     const link = new Link(options, log)
-    const lanes = new Lanes(link, new Keys(options), clock, options)
-    const sessions = new RedisSessions(lanes, clock, log, broker.settings.brokerId)
+    const writers = new SlotWriters(link, new Keys(options), clock, options)
+    const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
     const retained = new RedisRetained(sessions.writes, clock, log)
-    new Held(broker, sessions, lanes)
+    new MessagesBeforeLoad(broker, sessions, writers)
     services.provide('sessions', sessions, 'redis')
     services.provide('retained', retained, 'redis')
 
-    const bus = new RedisBus(lanes, sessions, retained, options, clock, log, String(broker.settings.brokerId))
+    const bus = new RedisBus(writers, sessions, retained, options, clock, log, String(broker.settings.brokerId))
     services.provide('bus', bus, 'redis')
 
     const resume = (): void => {
-      lanes.resume()
+      writers.resume()
       // What happens to sessions while they are read must be seen too: the place in the log comes first.
       bus.join().then(
         () => {
@@ -47,7 +47,7 @@ export const redis = definePlugin({
         error => log.error({ err: error as Error }, (error as Error).message),
       )
     }
-    link.use({ ready: resume, interrupted: error => lanes.interrupted(error) })
+    link.use({ ready: resume, interrupted: error => writers.interrupted(error) })
     const timers = [
       clock.every(signOfLifeMs, () => sessions.signOfLife()),
       clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
@@ -62,7 +62,7 @@ export const redis = definePlugin({
         for (const timer of timers) timer.cancel()
         await sessions.flush()
         await bus.stop()
-        lanes.stop()
+        writers.stop()
         link.stop()
       },
     }

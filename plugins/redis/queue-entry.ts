@@ -1,6 +1,7 @@
 import '../../core/protocol/buffer-methods.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
+import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes } from './script/layout.ts'
 
 /** How a queue entry refers to a body that it does not hold itself. */
 export interface BodyReference {
@@ -10,7 +11,7 @@ export interface BodyReference {
 }
 
 /** A queue entry as it lies in Redis. */
-export interface StoredEntry {
+export interface StoredQueueEntry {
   readonly position: number
   /** Bytes that it counts in its queue. */
   readonly size: number
@@ -23,19 +24,8 @@ export interface StoredEntry {
   readonly body: Buffer | BodyReference
 }
 
-/** Bytes of a reference's id. */
-export const referenceBytes = 16
-
-const retainFlag = 4
-const identifiersFlag = 8
-const groupFlag = 16
-const inlineFlag = 32
-const positionBytes = 8
-// Size, packet identifier, flags. The scripts read these, and the reference behind them, so both know the layout.
-const headerBytes = 4 + 2 + 1
-
 /** An entry but for its position, which Redis gives it. */
-export function encodeEntry(
+export function encodeQueueEntry(
   { packetId, qos, retain, identifiers, group }: AppendTarget,
   size: number,
   body: Buffer | BodyReference,
@@ -43,19 +33,20 @@ export function encodeEntry(
   const inline = Buffer.isBuffer(body)
   const groupBytes = group === null ? 0 : Buffer.byteLength(group)
   const bytes = Buffer.allocUnsafe(
-    headerBytes +
-      (inline ? body.length : referenceBytes + 4) +
+    entryTail.bytes +
+      (inline ? body.length : entryReference.bytes) +
       (identifiers === null ? 0 : 2 + identifiers.length * 4) +
       (group === null ? 0 : 2 + groupBytes),
   )
-  let at = bytes.writeUInt32BE(size, 0)
-  at = bytes.writeUInt16BE(packetId, at)
-  bytes[at++] =
+  bytes.writeUInt32BE(size, entryTail.at.size)
+  bytes.writeUInt16BE(packetId, entryTail.at.packetId)
+  bytes[entryTail.at.flags] =
     qos |
-    (retain ? retainFlag : 0) |
-    (identifiers === null ? 0 : identifiersFlag) |
-    (group === null ? 0 : groupFlag) |
-    (inline ? inlineFlag : 0)
+    (retain ? flag.retain : 0) |
+    (identifiers === null ? 0 : flag.identifiers) |
+    (group === null ? 0 : flag.group) |
+    (inline ? flag.inline : 0)
+  let at = entryTail.bytes
   if (!inline) {
     at += bytes.latin1Write(body.id, at)
     at = bytes.writeUInt32BE(body.ordinal, at)
@@ -73,30 +64,30 @@ export function encodeEntry(
 }
 
 /** Reads a whole entry; the body of one that holds it is a view of `bytes`. */
-export function decodeEntry(bytes: Buffer): StoredEntry {
-  const position = bytes.readDoubleBE(0)
-  const size = bytes.readUInt32BE(positionBytes)
-  const packetId = bytes.readUInt16BE(positionBytes + 4)
-  const flags = bytes[positionBytes + 6]!
-  let at = positionBytes + headerBytes
+export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
+  const position = bytes.readDoubleBE(entryHead.at.position)
+  const size = bytes.readUInt32BE(entryHead.at.size)
+  const packetId = bytes.readUInt16BE(entryHead.at.packetId)
+  const flags = bytes[entryHead.at.flags]!
+  let at = entryHead.bytes
   let reference: BodyReference | null = null
-  if ((flags & inlineFlag) === 0) {
-    reference = { id: bytes.latin1Slice(at, at + referenceBytes), ordinal: bytes.readUInt32BE(at + referenceBytes) }
-    at += referenceBytes + 4
+  if ((flags & flag.inline) === 0) {
+    reference = { id: bytes.latin1Slice(at, at + referenceBytes), ordinal: bytes.readUInt32BE(at + entryReference.ordinalAt) }
+    at += entryReference.bytes
   }
   let identifiers: number[] | null = null
-  if ((flags & identifiersFlag) !== 0) {
+  if ((flags & flag.identifiers) !== 0) {
     const count = bytes.readUInt16BE(at)
     at += 2
     identifiers = Array.from({ length: count }, (_, i) => bytes.readUInt32BE(at + i * 4))
     at += count * 4
   }
   let group: string | null = null
-  if ((flags & groupFlag) !== 0) {
+  if ((flags & flag.group) !== 0) {
     const length = bytes.readUInt16BE(at)
     group = bytes.utf8Slice(at + 2, at + 2 + length)
     at += 2 + length
   }
   const body = reference ?? bytes.subarray(at)
-  return { position, size, packetId, qos: (flags & 3) as QoS, retain: (flags & retainFlag) !== 0, identifiers, group, body }
+  return { position, size, packetId, qos: (flags & flag.qos) as QoS, retain: (flags & flag.retain) !== 0, identifiers, group, body }
 }
