@@ -268,6 +268,7 @@ export class Broker {
         found: subscriber => this.roster.found(subscriber),
         changed: change => this.roster.changed(change),
         gone: session => this.roster.gone(session),
+        emptied: () => this.log.error('the session store came back empty: sessions, queues and wills that it had kept are lost'),
       },
       this.queueLimits,
     )

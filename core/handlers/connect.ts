@@ -153,7 +153,15 @@ async function claimSession(client: Client, cleanStart: boolean, expiryMs: numbe
   const { broker, clientId } = client
   const node = broker.settings.brokerId
   try {
-    const claim = broker.sessions.claim({ clientId, node, cleanStart, expiryMs, will: expiryMs > 0 ? will : null })
+    const claim = broker.sessions.claim({
+      clientId,
+      node,
+      user: client.username,
+      userOnly: false,
+      cleanStart,
+      expiryMs,
+      will: expiryMs > 0 ? will : null,
+    })
     return claim instanceof Promise ? await claim : claim
   } catch (error) {
     if (!(error instanceof StoreAwayError) || expiryMs > 0 || broker.roster.holds(clientId)) throw error

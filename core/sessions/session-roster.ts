@@ -146,7 +146,8 @@ export class SessionRoster {
   }
 
   #endStored(clientId: string): void {
-    const request = { clientId, node: this.#broker.settings.brokerId, cleanStart: true, expiryMs: 0, will: null }
+    const node = this.#broker.settings.brokerId
+    const request = { clientId, node, user: null, userOnly: false, cleanStart: true, expiryMs: 0, will: null }
     void Promise.resolve(this.#broker.sessions.claim(request)).then(
       ({ ended }) => ended !== null && this.sessionEnded(ended, null),
       error => this.#broker.troubles.say(error),

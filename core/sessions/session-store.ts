@@ -19,6 +19,19 @@ export class SessionLostError extends Error {
   }
 }
 
+/** The session belongs to another user, and the claim was for its owner only: nothing has changed. The client is refused. */
+export class SessionOwnedError extends Error {
+  override readonly name = 'SessionOwnedError'
+  readonly code = 'ERR_SESSION_OWNED'
+  /** The user name of the owner; null: a client without a user name. */
+  readonly owner: string | null
+
+  constructor(clientId: string, owner: string | null) {
+    super(`session ${clientId} belongs to ${owner === null ? 'a client without a user name' : `user ${owner}`}`)
+    this.owner = owner
+  }
+}
+
 /** The store cannot be reached: a client whose session would outlive its connection gets CONNACK 3 / 0x88. */
 export class StoreAwayError extends Error {
   override readonly name = 'StoreAwayError'
@@ -41,6 +54,14 @@ export interface ClaimRequest {
   readonly clientId: string
   /** The broker that claims. */
   readonly node: string | number
+  /** The user name of the client, null where it has none. The session that is claimed belongs to this user from now on. */
+  readonly user: string | null
+  /**
+   * True: a session that belongs to another user stays as it is, with its owner, its connection and its queue, and `claim` rejects with
+   * `SessionOwnedError`. A stored session whose user is unknown, because an older version stored it, goes to the first user that claims it,
+   * and one that has expired belongs to nobody. False: any user may claim any session.
+   */
+  readonly userOnly: boolean
   /** Ends whatever session there was [MQTT-3.1.2-4]. */
   readonly cleanStart: boolean
   /** Milliseconds it outlives its connection; 0: not at all, so nothing is stored; `Infinity`: for ever. */
@@ -69,7 +90,10 @@ export interface Claim {
   readonly queued: { readonly messages: number; readonly bytes: number }
   /** What the session that this claim ended leaves behind. */
   readonly ended: EndedSession | null
-  /** A will without a delay whose owner has not been heard of since: nobody else will send it. Absent and null alike: none. */
+  /**
+   * A will that the broker sends now, before the CONNACK, because nobody else will: one without a delay whose broker has died, or one that
+   * `keepWill` kept at a broker that has died. Whoever gets it here does not get it by `expire`. Absent and null alike: none.
+   */
   readonly orphanedWill?: StoredWill | null
 }
 
@@ -144,6 +168,11 @@ export interface SessionStoreEvents {
   changed?(change: SessionChange): void
   /** A stored session has ended at another node, in the time of the owner with that epoch. */
   gone?(session: SessionKey): void
+  /**
+   * The store was away, and what it had kept is gone: a mark that it wrote when it was opened, or when it found itself empty before, is not
+   * there. Called once each time it is found empty, when the store has written its mark anew and before it answers another verb.
+   */
+  emptied?(): void
 }
 
 export interface QueueLimits {
@@ -203,15 +232,68 @@ export interface SessionStore {
   close(session: SessionKey, expiryMs: number, keepWill: boolean): Done
   /** Ends a session now: it expired with its connection after all, or was kicked out. */
   end(session: SessionKey): EndedSession | null | Promise<EndedSession | null>
+  /**
+   * Keeps the will of a session that ends with its connection, apart from `claim`, so that no CONNACK waits for it: one will for each client
+   * id and node, the last one given. Null forgets it: the connection has ended, and the broker has sent the will or must not. Once the
+   * broker that kept it has died, the will is due at once, whatever its delay: `expire` or a `claim` of its client id hands it out, once.
+   * Where such a store dies with its broker there is nothing to keep. A store without this verb loses these wills when its broker dies.
+   */
+  keepWill?(clientId: string, node: string | number, will: StoredWill | null): Done
   /** What has come due by `now`, at most `limit`; atomic, so that of many nodes one gets it. */
   expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]>
   /** Waits until all writes are kept. */
   flush(): Done
+  /** What is stored in all, at every node. Asked every few seconds, so its cost must not grow with what is stored. */
+  totals?(): StoreTotals | Promise<StoreTotals>
+  /**
+   * A part of a session's queue, as `page` shows it, for somebody who does not own the session; null where no such session is stored. It
+   * changes nothing, and nobody may change the entries.
+   */
+  peek?(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[] | null>
+  /**
+   * A page of the stored sessions, at most `limit` of them and perhaps fewer: `next` says whether there are more. `after` is the `next` of the
+   * page before; null is the beginning. Each session that is stored all the time is shown once; one that comes or ends meanwhile may be shown or not.
+   */
+  list?(after: string | null, limit: number): SessionPage | Promise<SessionPage>
+}
+
+/** What a store holds, of all sessions together. */
+export interface StoreTotals {
+  /** Stored sessions, with and without a connection. */
+  readonly sessions: number
+  /** Messages in their queues, in flight or not; one that waits in several queues counts in each. */
+  readonly messages: number
+  /** Bytes of these, as `queuedBytes` counts them. */
+  readonly bytes: number
+}
+
+/** A page of stored sessions. */
+export interface SessionPage {
+  readonly sessions: readonly SessionSummary[]
+  /** What `list` goes on after; null: this is the last page. Only the store that gave it can read it. */
+  readonly next: string | null
+}
+
+/** What can be said of a stored session without reading its queue. */
+export interface SessionSummary {
+  readonly clientId: string
+  /** The user that owns it, null for a client without a user name; absent: unknown, an older version stored it. */
+  readonly user?: string | null
+  /** The node that its client is connected to; null: it is not connected. */
+  readonly node: string | null
+  /** Milliseconds since the Unix epoch; `Infinity`: it has a connection, or never expires. */
+  readonly expiresAt: number
+  /** How many topic filters it has subscribed to. */
+  readonly subscriptions: number
+  /** Its queue, in flight or not: messages, and bytes as `queuedBytes` counts them. */
+  readonly queued: { readonly messages: number; readonly bytes: number }
 }
 
 export interface StoredSubscriber {
   readonly clientId: string
   readonly subscriptions: readonly Subscription[]
+  /** The user that owns it, null for a client without a user name; absent: unknown, an older version stored it. */
+  readonly user?: string | null
   /** The node that its client is connected to; absent and null: it is not connected. */
   readonly node?: string | null
   /** Of its newest owner. */

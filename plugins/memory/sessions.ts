@@ -13,10 +13,14 @@ import {
   type ReceivedId,
   type SessionKey,
   SessionLostError,
+  SessionOwnedError,
+  type SessionPage,
   type SessionStore,
   type SessionStoreEvents,
+  type SessionSummary,
   type StoredSubscriber,
   type StoredWill,
+  type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { IdSet } from './id-set.ts'
@@ -24,6 +28,11 @@ import { IdSet } from './id-set.ts'
 class Stored {
   readonly clientId: string
   epoch: number
+  /** Rises with each session that is stored. */
+  readonly number: number
+  user: string | null = null
+  /** Null while it has no connection. */
+  node: string | null = null
   readonly subscriptions = new Map<string, Subscription>()
   readonly receivedIds = new IdSet()
   /** By position, so in order; an entry in the middle goes as cheaply as one at the front. */
@@ -35,20 +44,56 @@ class Stored {
   /** Milliseconds since the Unix epoch; `Infinity` while connected, or for ever. */
   expiresAt = Number.POSITIVE_INFINITY
   willAt = Number.POSITIVE_INFINITY
+  // What all sessions have queued together.
+  readonly #all: QueueSize
 
-  constructor(clientId: string, epoch: number) {
+  constructor(clientId: string, epoch: number, all: QueueSize) {
+    this.#all = all
     this.clientId = clientId
     this.epoch = epoch
+    this.number = epoch
   }
 
-  remove(position: number): Done {
+  append(entry: QueueEntry): void {
+    const { position, message, packetId } = entry
+    this.queue.set(position, entry)
+    if (packetId !== 0) this.positions.set(packetId, position)
+    this.#count(1, queuedBytes(message))
+  }
+
+  remove(position: number): void {
     const entry = this.queue.get(position)
     if (entry === undefined) return
     this.queue.delete(position)
     if (entry.packetId !== 0) this.positions.delete(entry.packetId)
-    this.bytes -= queuedBytes(entry.message)
+    this.#count(-1, -queuedBytes(entry.message))
+  }
+
+  /** It has ended: what it has queued counts no longer. */
+  leaveTotals(): void {
+    this.#all.messages -= this.queue.size
+    this.#all.bytes -= this.bytes
+  }
+
+  summary(): SessionSummary {
+    const { clientId, user, node, expiresAt, subscriptions, queue, bytes } = this
+    return { clientId, user, node, expiresAt, subscriptions: subscriptions.size, queued: { messages: queue.size, bytes } }
+  }
+
+  #count(messages: number, bytes: number): void {
+    this.bytes += bytes
+    this.#all.messages += messages
+    this.#all.bytes += bytes
   }
 }
+
+interface QueueSize {
+  messages: number
+  bytes: number
+}
+
+// Walks over all sessions that are remembered, so that each page goes on where the one before ended.
+const walksMax = 16
 
 /** The `sessions` service in this process. Everything is kept at once, so every verb answers at once. */
 export class MemorySessions implements SessionStore {
@@ -59,6 +104,9 @@ export class MemorySessions implements SessionStore {
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   #epoch = 0
+  readonly #queued: QueueSize = { messages: 0, bytes: 0 }
+  // By the cursor that each goes on from; the one that was used last stands at the end.
+  readonly #walks = new Map<string, Iterator<Stored>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -70,25 +118,31 @@ export class MemorySessions implements SessionStore {
   }
 
   *sessions(): Iterable<StoredSubscriber> {
-    for (const { clientId, subscriptions } of this.#sessions.values()) yield { clientId, subscriptions: [...subscriptions.values()] }
+    for (const { clientId, user, subscriptions } of this.#sessions.values())
+      yield { clientId, user, subscriptions: [...subscriptions.values()] }
   }
 
-  claim({ clientId, cleanStart, expiryMs, will }: ClaimRequest): Claim {
+  claim({ clientId, node, user, userOnly, cleanStart, expiryMs, will }: ClaimRequest): Claim | Promise<never> {
+    let stored = this.#sessions.get(clientId)
+    const isOver = stored !== undefined && stored.expiresAt <= this.#clock.now()
+    if (userOnly && stored !== undefined && !isOver && stored.user !== user)
+      return Promise.reject(new SessionOwnedError(clientId, stored.user))
     this.#epoch += 1
     const epoch = this.#epoch
-    let stored = this.#sessions.get(clientId)
     let ended: EndedSession | null = null
-    if (stored !== undefined && (cleanStart || stored.expiresAt <= this.#clock.now())) {
+    if (stored !== undefined && (cleanStart || isOver)) {
       ended = this.#remove(stored)
       stored = undefined
     }
     const present = stored !== undefined
     if (stored === undefined && expiryMs > 0) {
-      stored = new Stored(clientId, epoch)
+      stored = new Stored(clientId, epoch, this.#queued)
       this.#sessions.set(clientId, stored)
     }
     if (stored === undefined) return { epoch, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended }
     stored.epoch = epoch
+    stored.user = user
+    stored.node = String(node)
     stored.will = will
     stored.expiresAt = Number.POSITIVE_INFINITY
     stored.willAt = Number.POSITIVE_INFINITY
@@ -116,22 +170,13 @@ export class MemorySessions implements SessionStore {
       const position = ++stored.lastPosition
       // What waits may wait for long; what is in flight will soon be acknowledged.
       if (packetId === 0) message.compact()
-      stored.queue.set(position, { position, message, qos, retain, identifiers, group, packetId, released: false })
-      stored.bytes += queuedBytes(message)
-      if (packetId !== 0) stored.positions.set(packetId, position)
+      stored.append({ position, message, qos, retain, identifiers, group, packetId, released: false })
     }
   }
 
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<never> {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
-    const entries: QueueEntry[] = []
-    for (const entry of stored.queue.values()) {
-      if (entry.position <= position) continue
-      entries.push(entry)
-      if (entries.length === limit) break
-    }
-    return entries
+    return stored === null ? lost(session) : entriesOf(stored, position, limit)
   }
 
   send(session: SessionKey, position: number, packetId: number): Done {
@@ -185,6 +230,7 @@ export class MemorySessions implements SessionStore {
     const stored = this.#owned(session)
     if (stored === null) return lost(session)
     const now = this.#clock.now()
+    stored.node = null
     stored.expiresAt = now + expiryMs
     if (!keepWill) stored.will = null
     stored.willAt = stored.will === null ? Number.POSITIVE_INFINITY : now + stored.will.delayMs
@@ -215,6 +261,45 @@ export class MemorySessions implements SessionStore {
 
   flush(): void {}
 
+  // Nothing outlives this process, and while it lives the broker sends the will itself.
+  keepWill(_clientId: string, _node: string | number, _will: StoredWill | null): void {}
+
+  totals(): StoreTotals {
+    return { sessions: this.#sessions.size, messages: this.#queued.messages, bytes: this.#queued.bytes }
+  }
+
+  peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null {
+    const stored = this.#sessions.get(clientId)
+    return stored === undefined ? null : entriesOf(stored, position, limit).map(entry => ({ ...entry }))
+  }
+
+  list(after: string | null, limit: number): SessionPage {
+    const walk = this.#walkFrom(after)
+    const sessions: SessionSummary[] = []
+    while (sessions.length < limit) {
+      const { value: stored, done } = walk.next()
+      if (done) return { sessions, next: null }
+      // The walk may have begun anew.
+      if (after !== null && stored.number <= Number(after)) continue
+      sessions.push(stored.summary())
+      after = String(stored.number)
+    }
+    this.#walks.set(after!, walk)
+    return { sessions, next: after }
+  }
+
+  /** The walk of the page before, where it is still known; else one from the beginning. The map is in the order of the sessions' numbers. */
+  #walkFrom(after: string | null): Iterator<Stored> {
+    const walk = after === null ? undefined : this.#walks.get(after)
+    if (walk !== undefined) this.#walks.delete(after!)
+    else if (this.#walks.size >= walksMax)
+      for (const oldest of this.#walks.keys()) {
+        this.#walks.delete(oldest)
+        break
+      }
+    return walk ?? this.#sessions.values()
+  }
+
   #owned({ clientId, epoch }: SessionKey): Stored | null {
     const stored = this.#sessions.get(clientId)
     return stored !== undefined && stored.epoch === epoch ? stored : null
@@ -238,6 +323,7 @@ export class MemorySessions implements SessionStore {
   #remove(stored: Stored): EndedSession {
     this.#sessions.delete(stored.clientId)
     this.#timed.delete(stored)
+    stored.leaveTotals()
     const { clientId, subscriptions, will, queue } = stored
     const shared: QueueEntry[] = []
     for (const entry of queue.values()) {
@@ -246,6 +332,16 @@ export class MemorySessions implements SessionStore {
     }
     return { clientId, subscriptions: [...subscriptions.values()], will, shared }
   }
+}
+
+function entriesOf(stored: Stored, position: number, limit: number): QueueEntry[] {
+  const entries: QueueEntry[] = []
+  for (const entry of stored.queue.values()) {
+    if (entry.position <= position) continue
+    entries.push(entry)
+    if (entries.length === limit) break
+  }
+  return entries
 }
 
 function firstUnsent(stored: Stored): QueueEntry | undefined {

@@ -71,7 +71,7 @@ const wrong: [string, typeof MemorySessions, string][] = [
       position = 0
       override claim(request: ClaimRequest) {
         const claim = super.claim(request)
-        this.newest.set(request.clientId, claim.epoch)
+        if (!(claim instanceof Promise)) this.newest.set(request.clientId, claim.epoch)
         return claim
       }
     },
@@ -123,6 +123,59 @@ const wrong: [string, typeof MemorySessions, string][] = [
       }
     },
     'come due once, however many ask at the same time',
+  ],
+  [
+    'gives a session to whoever asks',
+    class extends MemorySessions {
+      override claim(request: ClaimRequest) {
+        return super.claim({ ...request, userOnly: false })
+      }
+    },
+    'are refused to another user where only their owner may have them, and stay as they are: closed, of eve',
+  ],
+  [
+    'says that it refused a claim, and has ended the session',
+    class extends MemorySessions {
+      override claim(request: ClaimRequest) {
+        const claim = super.claim(request)
+        if (claim instanceof Promise) super.claim({ ...request, userOnly: false })
+        return claim
+      }
+    },
+    'are refused to another user where only their owner may have them, and stay as they are: connected, of eve',
+  ],
+  [
+    'counts a message once, though it waits in two queues',
+    class extends MemorySessions {
+      override append(message: Message, targets: readonly AppendTarget[], received: Parameters<MemorySessions['append']>[2]) {
+        this.more += Math.max(0, targets.length - 1)
+        return super.append(message, targets, received)
+      }
+      more = 0
+      override totals() {
+        const totals = super.totals()
+        return { ...totals, messages: totals.messages - this.more }
+      }
+    },
+    'count themselves and what waits in all their queues',
+  ],
+  [
+    'hands out its own entries to who peeks, one too many',
+    class extends MemorySessions {
+      override peek(clientId: string, position: number, limit: number) {
+        return super.peek(clientId, position - 1, limit)
+      }
+    },
+    'show their queue to anybody, and go on as if nobody had looked',
+  ],
+  [
+    'lists nothing behind the first page',
+    class extends MemorySessions {
+      override list(after: string | null, limit: number) {
+        return { ...super.list(after, limit), next: null }
+      }
+    },
+    'are listed once each, however small the pages, while others come and end',
   ],
 ]
 

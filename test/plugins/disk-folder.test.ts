@@ -26,7 +26,7 @@ async function refusal(path: string): Promise<OperatorError> {
   return error as OperatorError
 }
 
-const claim = { clientId: 'c', node: 1, cleanStart: false, expiryMs: 60_000, will: null }
+const claim = { clientId: 'c', node: 1, user: null, userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
 
 test('the folder and all that is in it can be read by the owner only', async () => {
   const path = join(await folderWith(), 'deep', 'data')

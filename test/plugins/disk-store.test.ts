@@ -33,7 +33,16 @@ function listen(limits: Partial<QueueLimits> = {}): void {
 }
 
 async function claim(clientId = 'c', request: Partial<ClaimRequest> = {}) {
-  const given = await sessions().claim({ clientId, node: 1, cleanStart: false, expiryMs: 60_000, will: null, ...request })
+  const given = await sessions().claim({
+    clientId,
+    node: 1,
+    user: null,
+    userOnly: false,
+    cleanStart: false,
+    expiryMs: 60_000,
+    will: null,
+    ...request,
+  })
   return { ...given, clientId }
 }
 
@@ -237,7 +246,9 @@ test('a session that ends with its connection never comes near the disk', async 
   await sessions().flush()
   const before = disk.commits
   for (let i = 0; i < 100; i++) {
-    expect(sessions().claim({ clientId: `clean${i}`, node: 1, cleanStart: true, expiryMs: 0, will: null })).not.toBeInstanceOf(Promise)
+    expect(
+      sessions().claim({ clientId: `clean${i}`, node: 1, user: null, userOnly: false, cleanStart: true, expiryMs: 0, will: null }),
+    ).not.toBeInstanceOf(Promise)
   }
   await sessions().flush()
   expect(disk.commits - before).toBeLessThanOrEqual(1)

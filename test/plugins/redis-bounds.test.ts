@@ -24,7 +24,15 @@ const target = (clientId: string, epoch: number) =>
 test('no more writes wait for a Redis that hangs than redis.pendingMax; what is beyond is refused at once, and counted', async () => {
   const server = await serverOf()
   const { sessions, link } = await storeOn(server, { pendingMax: 10 })
-  const { epoch } = await sessions.claim({ clientId: 'reader', node: 1, cleanStart: false, expiryMs: 60_000, will: null })
+  const { epoch } = await sessions.claim({
+    clientId: 'reader',
+    node: 1,
+    user: null,
+    userOnly: false,
+    cleanStart: false,
+    expiryMs: 60_000,
+    will: null,
+  })
   await sessions.subscribe({ clientId: 'reader', epoch }, [subscriptionOf('t')])
   server.freeze()
   const waiting = Array.from({ length: 10 }, (_, i) => sessions.append(messageOf(String(i)), [target('reader', epoch)], null))
@@ -42,7 +50,15 @@ test('bodies that no queue refers to any more are swept when they are old, and n
   const { sessions } = await storeOn(server)
   const targets = []
   for (const clientId of ['one', 'two', 'three']) {
-    const { epoch } = await sessions.claim({ clientId, node: 1, cleanStart: false, expiryMs: 60_000, will: null })
+    const { epoch } = await sessions.claim({
+      clientId,
+      node: 1,
+      user: null,
+      userOnly: false,
+      cleanStart: false,
+      expiryMs: 60_000,
+      will: null,
+    })
     targets.push(target(clientId, epoch))
   }
   await sessions.append(messageOf('x'.repeat(1000)), targets.slice(0, 2), null)

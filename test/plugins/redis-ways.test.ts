@@ -24,7 +24,7 @@ async function storeOn(where: object): Promise<TestRedisStore> {
   return store
 }
 
-const request = { clientId: 'c', node: 1, cleanStart: false, expiryMs: 60_000, will: null }
+const request = { clientId: 'c', node: 1, user: null, userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
 const target = { clientId: 'c', qos: 1, retain: false, identifiers: null, group: null, packetId: 0, epoch: 0 } as const
 
 test('sentinels say who is the master, and after a fail-over who is it now', async () => {

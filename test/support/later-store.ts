@@ -45,5 +45,9 @@ export function later(store: MemorySessions): SessionStore {
     end: session => inTurn(() => store.end(session)),
     expire: (now, limit) => inTurn(() => store.expire(now, limit)),
     flush: () => inTurn(() => store.flush()),
+    keepWill: (clientId, node, will) => inTurn(() => store.keepWill(clientId, node, will)),
+    totals: () => inTurn(() => store.totals()),
+    peek: (clientId, position, limit) => inTurn(() => store.peek(clientId, position, limit)),
+    list: (after, limit) => inTurn(() => store.list(after, limit)),
   }
 }

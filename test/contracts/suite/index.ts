@@ -3,4 +3,4 @@
 export { type BusOwner, busContract } from './bus.ts'
 export { type RetainedOwner, retainedContract } from './retained.ts'
 export type { ContractRunner } from './runner.ts'
-export { type SessionsOwner, sessionsContract } from './sessions.ts'
+export { type SessionsFeature, type SessionsOwner, sessionsContract } from './sessions.ts'

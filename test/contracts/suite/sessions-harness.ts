@@ -15,10 +15,18 @@ import {
 } from '../../../core/sessions/session-store.ts'
 import { ManualClock } from '../../../presets/testing/manual-clock.ts'
 
+/**
+ * What an owner may leave out. `user`: sessions belong to nobody, so `userOnly` refuses nothing. `keepWill`, `totals`, `peek`, `list`: the verb
+ * of that name is not there.
+ */
+export type SessionsFeature = 'user' | 'keepWill' | 'totals' | 'peek' | 'list'
+
 /** An owner of the `sessions` service that is to be proven. */
 export interface SessionsOwner {
   /** Completes "sessions kept …". */
   readonly name: string
+  /** What it leaves out: said in the titles, and its tests are left out. Default: nothing. */
+  readonly lacks?: readonly SessionsFeature[]
   /** Makes one that holds nothing yet, on a clock that only the suite moves. The suite calls `open`. */
   create(clock: ManualClock): SessionStore | Promise<SessionStore>
   /**
@@ -26,6 +34,11 @@ export interface SessionsOwner {
    * is kept that long. Everything that was answered before must be there.
    */
   reopen?(store: SessionStore, clock: ManualClock): SessionStore | Promise<SessionStore>
+  /**
+   * Takes from a store all that it has kept, while it is in use, as an administrator's hand or a server that comes back empty would; left out
+   * where nobody can. Whatever is asked of the store afterwards makes it notice, and call `emptied`.
+   */
+  empty?(store: SessionStore): void | Promise<void>
   /** Frees what a test's last owner holds: files, connections. */
   dispose?(store: SessionStore): void | Promise<void>
 }
@@ -40,6 +53,8 @@ export class SessionsHarness {
   readonly droppedMessages: Message[] = []
   /** What came through `lost`. */
   readonly lost: SessionKey[] = []
+  /** How often `emptied` was called. */
+  emptied = 0
   readonly #owner: SessionsOwner
   readonly #limits: QueueLimits
   readonly #epochs = new Map<string, number>()
@@ -59,6 +74,10 @@ export class SessionsHarness {
     await this.#open()
   }
 
+  async empty(): Promise<void> {
+    await this.#owner.empty!(this.store)
+  }
+
   async dispose(): Promise<void> {
     await this.#owner.dispose?.(this.store)
   }
@@ -72,6 +91,9 @@ export class SessionsHarness {
         },
         lost: ({ clientId, epoch }) => void this.lost.push({ clientId, epoch }),
         appended: () => {},
+        emptied: () => {
+          this.emptied += 1
+        },
       },
       this.#limits,
     )
@@ -79,7 +101,7 @@ export class SessionsHarness {
 
   /** Claims `c`, or whom the request names; later targets carry its epoch. */
   async claim(request: Partial<ClaimRequest> = {}): Promise<Claim & SessionKey> {
-    const full = { clientId: 'c', node: 1, cleanStart: false, expiryMs: 60_000, will: null, ...request }
+    const full = { clientId: 'c', node: 1, user: null, userOnly: false, cleanStart: false, expiryMs: 60_000, will: null, ...request }
     const given = await this.store.claim(full)
     this.#epochs.set(full.clientId, given.epoch)
     return { ...given, clientId: full.clientId }
