@@ -33,14 +33,14 @@ export const plugins = defineCatalogue({
   plugins: {
     log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/log.ts')).log },
     limits: { options: limitsOptions, load: async () => (await import('./limits/limits.ts')).limits },
-    disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/plugin.ts')).disk },
+    disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/disk.ts')).disk },
     redis: {
       options: redisOptions,
       provides: ['sessions', 'retained', 'bus'],
       load: async () => (await import('./redis/redis.ts')).redis,
     },
-    memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/plugin.ts')).memory },
-    diskQueue: { options: diskQueueOptions, provides: ['queue'], load: async () => (await import('./disk/queue-plugin.ts')).diskQueue },
+    memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/memory.ts')).memory },
+    diskQueue: { options: diskQueueOptions, provides: ['queue'], load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
     cluster: {
       options: clusterOptions,
       requires: ['bus'],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defineOptions } from '../../core/options/options.ts'
 import { definePlugin, type Plugin } from '../../core/plugin.ts'
-import { memory } from '../../plugins/memory/plugin.ts'
+import { memory } from '../../plugins/memory/memory.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
 import { planChange } from '../../presets/shell/config-change.ts'
