@@ -84,7 +84,7 @@ export { covers, isTopicFilter, isTopicName, matches } from '../core/routing/top
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
 export type { Whom } from '../core/sessions/authority.ts'
-export { queuedBytes } from '../core/sessions/message-queue.ts'
+export { identifierBytes, queuedBytes, roomFor } from '../core/sessions/queue-policy.ts'
 // Errors and types of the store services: docs/writing-a-store.md.
 export * from '../core/sessions/session-store.ts'
 export { TapError } from '../core/taps.ts'

@@ -5,7 +5,7 @@ import { PacketType } from '../protocol/constants.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { ManyFilters } from '../protocol/many-filters.ts'
 import type { Packet, PublishPacket } from '../protocol/packets.ts'
-import { propertyBytes, queuedBytes } from '../sessions/message-queue.ts'
+import { propertyBytes, queuedBytes } from '../sessions/queue-policy.ts'
 import type { Client } from './client.ts'
 
 /** A packet that waits for its turn; a publish is a copy of its own. */

@@ -1,6 +1,7 @@
+import { Fifo } from '../fifo.ts'
 import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
-import type { Properties } from '../protocol/packets.ts'
+import { isHigh, isLow, queuedBytes, roomFor } from './queue-policy.ts'
 import type { QueueLimits } from './session-store.ts'
 
 /** One message that waits for a session's window. */
@@ -12,26 +13,9 @@ export interface Waiting {
   readonly group: string | null
 }
 
-// What one entry costs besides its bytes.
-const overhead = 100
-
-/** A queue's bytes for one message. Properties count too: a client may send two mebibytes of them without any payload. */
-export function queuedBytes(message: Message): number {
-  const { properties } = message
-  return message.payloadLength + message.topic.length + overhead + (properties === undefined ? 0 : propertyBytes(properties))
-}
-
-/** Bytes of the properties whose size the client decides. */
-export function propertyBytes({ contentType, responseTopic, correlationData, userProperties }: Properties): number {
-  let bytes = (contentType?.length ?? 0) + (responseTopic?.length ?? 0) + (correlationData?.length ?? 0)
-  if (userProperties !== undefined) for (const [name, value] of userProperties) bytes += name.length + value.length + overhead
-  return bytes
-}
-
-/** First in, first out, bounded by messages and bytes. Taking from the front moves nothing. */
+/** First in, first out, bounded by messages and bytes. */
 export class MessageQueue<W extends Waiting> {
-  #entries: (W | undefined)[] = []
-  #head = 0
+  readonly #entries = new Fifo<W>()
   bytes = 0
   readonly #limits: QueueLimits
 
@@ -40,27 +24,25 @@ export class MessageQueue<W extends Waiting> {
   }
 
   get length(): number {
-    return this.#entries.length - this.#head
+    return this.#entries.length
   }
 
-  /** More than half full: time to slow the publishers. */
   get high(): boolean {
-    return this.length * 2 > this.#limits.messagesMax || this.bytes * 2 > this.#limits.bytesMax
+    return isHigh(this.#limits, this.length, this.bytes)
   }
 
-  /** Less than a quarter full. */
   get low(): boolean {
-    return this.length * 4 < this.#limits.messagesMax && this.bytes * 4 < this.#limits.bytesMax
+    return isLow(this.#limits, this.length, this.bytes)
   }
 
   /** Puts one at the end. Returns what had to go for it: itself, older ones, or nothing (`null`). */
   push(entry: W): W[] | null {
-    const size = queuedBytes(entry.message)
-    const { messagesMax, bytesMax, whenFull } = this.#limits
-    if (size > bytesMax || messagesMax === 0) return [entry]
+    const size = bytesOf(entry)
     let dropped: W[] | null = null
-    while (this.length >= messagesMax || this.bytes + size > bytesMax) {
-      if (whenFull === 'dropNewest') return [entry]
+    for (;;) {
+      const room = roomFor(this.#limits, this.length, this.bytes, size)
+      if (room === 'dropNewest') return [entry]
+      if (room === 'fits') break
       dropped ??= []
       dropped.push(this.shift()!)
     }
@@ -70,33 +52,23 @@ export class MessageQueue<W extends Waiting> {
   }
 
   shift(): W | undefined {
-    const entry = this.#entries[this.#head]
-    if (entry === undefined) return undefined
-    this.#entries[this.#head] = undefined
-    this.#head += 1
-    this.bytes -= queuedBytes(entry.message)
-    if (this.#head === this.#entries.length) {
-      this.#entries = []
-      this.#head = 0
-    } else if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
-      this.#entries = this.#entries.slice(this.#head)
-      this.#head = 0
-    }
+    const entry = this.#entries.shift()
+    if (entry !== undefined) this.bytes -= bytesOf(entry)
     return entry
   }
 
   /** Keeps, in order, what the test lets stay; returns the rest. */
   sift(stays: (entry: W) => boolean): W[] {
-    const kept: W[] = []
-    const gone: W[] = []
-    for (const entry of this) (stays(entry) ? kept : gone).push(entry)
-    for (const { message } of gone) this.bytes -= queuedBytes(message)
-    this.#entries = kept
-    this.#head = 0
+    const gone = this.#entries.sift(stays)
+    for (const entry of gone) this.bytes -= bytesOf(entry)
     return gone
   }
 
-  *[Symbol.iterator](): Iterator<W> {
-    for (let i = this.#head; i < this.#entries.length; i++) yield this.#entries[i]!
+  [Symbol.iterator](): Iterator<W> {
+    return this.#entries[Symbol.iterator]()
   }
+}
+
+function bytesOf({ message, identifiers }: Waiting): number {
+  return queuedBytes(message, identifiers)
 }

@@ -148,7 +148,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
   target(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, group: string | null): AppendTarget {
     const { client, window, backlog, clientId, epoch } = this
     if (backlog !== null) {
-      backlog.holds(message)
+      backlog.holds(message, identifiers)
       this.#brake ??= this.#newBrake(backlog)
     }
     if (
@@ -183,10 +183,10 @@ export class Session implements Subscriber, SessionKey, Publisher {
   }
 
   /** The store did not keep it: the identifier is free again. @internal */
-  lost(message: Message, { packetId, epoch }: AppendTarget): void {
+  lost(message: Message, { packetId, epoch, identifiers }: AppendTarget): void {
     if (epoch !== this.epoch) return
     this.#retracted?.delete(packetId)
-    this.backlog?.lets(message)
+    this.backlog?.lets(message, identifiers)
     const slot = packetId === 0 ? undefined : this.window?.find(packetId)
     if (slot === undefined || slot.handshake !== Handshake.Gated) return
     this.window!.close(slot)
@@ -218,7 +218,7 @@ export class Session implements Subscriber, SessionKey, Publisher {
   #retract(slot: Inflight): void {
     const { message, qos, retain, identifiers, group, packetId } = slot
     this.window!.close(slot)
-    this.backlog?.lets(message!)
+    this.backlog?.lets(message!, identifiers)
     this.write(this.broker.sessions.ack(this, packetId))
     this.denied({ message: message!, qos, retain, identifiers, group })
     this.pump()
@@ -237,12 +237,12 @@ export class Session implements Subscriber, SessionKey, Publisher {
   /** Writes the PUBLISH of a slot that may leave; false where it does not, and the slot is free again. @internal */
   transmit(slot: Inflight, dup: boolean): boolean {
     slot.handshake = slot.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
-    const { packetId } = slot
+    const { packetId, identifiers } = slot
     const message = slot.message!
     if (this.client?.sender.publish(message, slot.qos, slot.retain, slot.identifiers, packetId, dup) !== false) return true
     // Filtered, expired or too large for this client: the message is done with.
     this.window!.close(slot)
-    this.backlog?.lets(message)
+    this.backlog?.lets(message, identifiers)
     if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
     return false
   }
@@ -264,11 +264,11 @@ export class Session implements Subscriber, SessionKey, Publisher {
 
   /** The handshake of one message is over. @internal */
   finish(slot: Inflight): void {
-    const { packetId, message } = slot
+    const { packetId, message, identifiers } = slot
     this.window!.close(slot)
     this.#brake?.acked(this.broker.now)
     if (this.durable) this.write(this.broker.sessions.ack(this, packetId))
-    this.backlog?.acked(packetId, message!)
+    this.backlog?.acked(packetId, message!, identifiers)
     const { onAcked } = this.broker.hooks
     if (onAcked.isUsed() && message !== null) onAcked.call(this.client!, message)
     this.pump()

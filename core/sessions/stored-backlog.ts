@@ -1,6 +1,6 @@
 import type { Message } from '../messages/message.ts'
 import { fillSlot } from './fill-slot.ts'
-import { queuedBytes } from './message-queue.ts'
+import { isHigh, isLow, queuedBytes } from './queue-policy.ts'
 import { inSendOrder } from './send-order.ts'
 import type { Session } from './session.ts'
 import type { Claim, QueueEntry } from './session-store.ts'
@@ -76,33 +76,30 @@ export class StoredBacklog {
     return this.#messages
   }
 
-  /** More than half full: time to slow the publishers. */
   get high(): boolean {
-    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
-    return this.#messages * 2 > messagesMax || this.#bytes * 2 > bytesMax
+    return isHigh(this.#session.broker.queueLimits, this.#messages, this.#bytes)
   }
 
-  /** Less than a quarter full. */
   get low(): boolean {
-    const { messagesMax, bytesMax } = this.#session.broker.queueLimits
-    return this.#messages * 4 < messagesMax && this.#bytes * 4 < bytesMax
+    return isLow(this.#session.broker.queueLimits, this.#messages, this.#bytes)
   }
 
   /** The stored queue is about to hold one more. */
-  holds(message: Message): void {
+  holds(message: Message, identifiers: readonly number[] | null): void {
     this.#messages += 1
-    this.#bytes += queuedBytes(message)
+    this.#bytes += queuedBytes(message, identifiers)
   }
 
   /** It is done with one. */
-  lets(message: Message): void {
+  lets(message: Message, identifiers: readonly number[] | null): void {
     this.#messages = Math.max(0, this.#messages - 1)
-    this.#bytes = Math.max(0, this.#bytes - queuedBytes(message))
+    this.#bytes = Math.max(0, this.#bytes - queuedBytes(message, identifiers))
   }
 
   /** The store has dropped one, which may be on its way here all the same. */
   dropped(message: Message): void {
-    this.lets(message)
+    // By which subscriptions it came is not known here: what follows from it is counted anew.
+    this.lets(message, null)
     this.#inexact = true
   }
 
@@ -119,8 +116,8 @@ export class StoredBacklog {
     this.#inexact = true
   }
 
-  acked(packetId: number, message: Message): void {
-    this.lets(message)
+  acked(packetId: number, message: Message, identifiers: readonly number[] | null): void {
+    this.lets(message, identifiers)
     if (this.#reading) this.#ackedMeanwhile.add(packetId)
   }
 
@@ -195,7 +192,7 @@ export class StoredBacklog {
     this.#inexact = false
     this.#messages = 0
     this.#bytes = 0
-    for (const { message } of this.#session.window!.entries()) this.holds(message!)
+    for (const { message, identifiers } of this.#session.window!.entries()) this.holds(message!, identifiers)
   }
 
   #first(entry: QueueEntry): void {
@@ -203,14 +200,14 @@ export class StoredBacklog {
     const { client } = session
     const { sessions } = session.broker
     if (!this.#mayGo(entry)) {
-      this.lets(entry.message)
+      this.lets(entry.message, entry.identifiers)
       session.write(sessions.remove(session, entry.position))
       session.denied(entry)
       return
     }
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
-      this.lets(entry.message)
+      this.lets(entry.message, entry.identifiers)
       const gone = sessions.remove(session, entry.position)
       const send = (): void => session.deliverNow(entry.message, entry.retain, entry.identifiers)
       if (gone === undefined) return send()

@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeWill, encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
-import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import {
   type AppendTarget,
   type Claim,
@@ -154,12 +154,12 @@ export class DiskSessions implements SessionStore {
       const target = targets[i]!
       const packetId = target.epoch === session.epoch ? target.packetId : 0
       session.batch = commit.batch
-      session.queue!.append(position, target, packetId, message, bytes, value, dropsOldest)
+      session.queue!.append(position, target, packetId, message, bytes + identifierBytes(target.identifiers), value, dropsOldest)
     }
   }
 
   // Who gets a message: nobody where the session is no more, or its queue is full.
-  #taker(message: Message, bytes: number, { clientId, packetId, epoch }: AppendTarget): StoredSession | null {
+  #taker(message: Message, bytes: number, { clientId, packetId, epoch, identifiers }: AppendTarget): StoredSession | null {
     const session = this.#table.get(clientId)
     if (packetId !== 0 && session?.epoch !== epoch) this.#events.lost({ clientId, epoch })
     if (session === undefined) {
@@ -167,13 +167,14 @@ export class DiskSessions implements SessionStore {
       return null
     }
     const queue = session.queue ?? this.#table.use(session)
-    const { messagesMax, bytesMax, whenFull } = this.#limits
-    while (queue.messages >= messagesMax || queue.bytes + bytes > bytesMax) {
-      const oldest = whenFull === 'dropOldest' && bytes <= bytesMax && messagesMax > 0 ? queue.dropOldest() : undefined
+    const size = bytes + identifierBytes(identifiers)
+    for (;;) {
+      const room = roomFor(this.#limits, queue.messages, queue.bytes, size)
+      if (room === 'fits') return session
+      const oldest = room === 'dropOldest' ? queue.dropOldest() : undefined
       this.#events.dropped(clientId, oldest ?? message, 'queueFull')
       if (oldest === undefined) return null
     }
-    return session
   }
 
   page(key: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
-import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import {
   type AppendTarget,
   type Claim,
@@ -54,11 +54,11 @@ class Stored {
     this.number = epoch
   }
 
-  append(entry: QueueEntry): void {
-    const { position, message, packetId } = entry
+  append(entry: QueueEntry, bytes: number): void {
+    const { position, packetId } = entry
     this.queue.set(position, entry)
     if (packetId !== 0) this.positions.set(packetId, position)
-    this.#count(1, queuedBytes(message))
+    this.#count(1, bytes)
   }
 
   remove(position: number): void {
@@ -66,7 +66,7 @@ class Stored {
     if (entry === undefined) return
     this.queue.delete(position)
     if (entry.packetId !== 0) this.positions.delete(entry.packetId)
-    this.#count(-1, -queuedBytes(entry.message))
+    this.#count(-1, -queuedBytes(entry.message, entry.identifiers))
   }
 
   /** It has ended: what it has queued counts no longer. */
@@ -157,6 +157,7 @@ export class MemorySessions implements SessionStore {
       if (publisher === null) return lost(received.session)
       publisher.receivedIds.add(received.packetId)
     }
+    const messageBytes = queuedBytes(message)
     for (const { clientId, qos, retain, identifiers, group, packetId: given, epoch } of targets) {
       const stored = this.#sessions.get(clientId)
       const isOwned = given === 0 || stored?.epoch === epoch
@@ -165,12 +166,13 @@ export class MemorySessions implements SessionStore {
         this.#events.dropped(clientId, message, 'sessionEnded')
         continue
       }
-      if (!this.#makeRoom(stored, message)) continue
+      const bytes = messageBytes + identifierBytes(identifiers)
+      if (!this.#makeRoom(stored, message, bytes)) continue
       const packetId = isOwned ? given : 0
       const position = ++stored.lastPosition
       // What waits may wait for long; what is in flight will soon be acknowledged.
       if (packetId === 0) message.compact()
-      stored.append({ position, message, qos, retain, identifiers, group, packetId, released: false })
+      stored.append({ position, message, qos, retain, identifiers, group, packetId, released: false }, bytes)
     }
   }
 
@@ -305,19 +307,15 @@ export class MemorySessions implements SessionStore {
     return stored !== undefined && stored.epoch === epoch ? stored : null
   }
 
-  #makeRoom(stored: Stored, message: Message): boolean {
-    const { messagesMax, bytesMax, whenFull } = this.#limits
-    const size = queuedBytes(message)
-    while (stored.queue.size >= messagesMax || stored.bytes + size > bytesMax) {
-      const oldest = whenFull === 'dropOldest' ? firstUnsent(stored) : undefined
-      if (oldest === undefined) {
-        this.#events.dropped(stored.clientId, message, 'queueFull')
-        return false
-      }
-      stored.remove(oldest.position)
-      this.#events.dropped(stored.clientId, oldest.message, 'queueFull')
+  #makeRoom(stored: Stored, message: Message, bytes: number): boolean {
+    for (;;) {
+      const room = roomFor(this.#limits, stored.queue.size, stored.bytes, bytes)
+      if (room === 'fits') return true
+      const oldest = room === 'dropOldest' ? firstUnsent(stored) : undefined
+      if (oldest !== undefined) stored.remove(oldest.position)
+      this.#events.dropped(stored.clientId, oldest?.message ?? message, 'queueFull')
+      if (oldest === undefined) return false
     }
-    return true
   }
 
   #remove(stored: Stored): EndedSession {

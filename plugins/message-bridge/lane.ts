@@ -2,9 +2,9 @@ import type { BridgeReport } from '../../core/hooks.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import { Fifo } from '../kit/fifo.ts'
 import { type BridgeRecord, type BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
-import { Fifo } from './fifo.ts'
 import { decodeParcel, encodeParcel, type Parcel, parcelBytes, recordOf } from './parcel.ts'
 import type { AckMode } from './rules.ts'
 
@@ -247,7 +247,7 @@ export class Lane {
     // Where there is a disk it is asked first.
     if (this.#options.whenFull !== 'dropOldest' || this.#queue !== null) return false
     while (!this.#fits(bytes)) {
-      const oldest = this.#entries.takeFirst(({ receipt }) => receipt === null)
+      const oldest = this.#entries.shiftFirst(({ receipt }) => receipt === null)
       if (oldest === undefined) return false
       this.#bytes -= oldest.bytes
       this.#drop(oldest.parcel, needed)
@@ -261,7 +261,7 @@ export class Lane {
     const next = this.#entries.first
     if (next !== undefined && next.position !== 0) {
       // What is in memory is older than what was not read yet.
-      this.#entries.take()
+      this.#entries.shift()!
       this.#bytes -= next.bytes
       queue.remove(next.position, next.rowBytes)
       parcel = next.parcel
@@ -379,7 +379,7 @@ export class Lane {
       const size = this.#entries.first!.bytes
       if (batch.length > 0 && bytes + size > batchBytes) break
       bytes += size
-      batch.push(this.#entries.take())
+      batch.push(this.#entries.shift()!)
     }
     this.#inflight = batch.length
     this.#flight = batch
@@ -465,7 +465,7 @@ export class Lane {
 
   /** What is in memory alone goes where it is found again. */
   #leave(): void {
-    const left = [...this.#flight.filter(({ done }) => !done), ...this.#entries.takeAll()]
+    const left = [...this.#flight.filter(({ done }) => !done), ...this.#entries.shiftAll()]
     this.#flight = []
     this.#bytes = 0
     // In front of what is on disk already, so the last goes first.

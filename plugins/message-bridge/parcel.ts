@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
 import { isUtf8 } from '../../core/protocol/utf8.ts'
-import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { BridgeHeader, BridgeRecord } from '../kit/services/bridge-target.ts'
 
 /** A message on its way to another system: all that its rule had to say about it. */

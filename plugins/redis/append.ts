@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
-import { queuedBytes } from '../../core/sessions/message-queue.ts'
+import { identifierBytes, queuedBytes } from '../../core/sessions/queue-policy.ts'
 import {
   type AppendTarget,
   type ReceivedId,
@@ -134,7 +134,11 @@ export class Appender {
     const inline = reference === null ? encodeMessage(message) : null
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
-      const tail = encodeQueueEntry(target, size, inline ?? ({ id: reference!, ordinal: ordinals[i]! } satisfies BodyReference))
+      const tail = encodeQueueEntry(
+        target,
+        size + identifierBytes(target.identifiers),
+        inline ?? ({ id: reference!, ordinal: ordinals[i]! } satisfies BodyReference),
+      )
       targetOperands.write(out, { session: target.clientId, giver: target.epoch, tail })
     }
   }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MessageQueue, queuedBytes, type Waiting } from '../../core/sessions/message-queue.ts'
+import { MessageQueue, type Waiting } from '../../core/sessions/message-queue.ts'
+import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { QueueLimits } from '../../core/sessions/session-store.ts'
 import { messageOf } from './messages.ts'
 

@@ -93,7 +93,8 @@ local function firstUnsent(session, record)
   end
 end
 local function makeRoom(session, record, size, n)
-  if size > bytesMax then return false end
+  -- The rule is roomFor of core/sessions/queue-policy.ts.
+  if size > bytesMax or messagesMax == 0 then return false end
   while record.count >= messagesMax or record.bytes + size > bytesMax do
     flush(session)
     local member = dropOldest and firstUnsent(session, record)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { queuedBytes } from '../../../core/sessions/message-queue.ts'
+import { queuedBytes } from '../../../core/sessions/queue-policy.ts'
+import { identifiersOf, payloadOf, queueTable } from './queue-table.ts'
 import type { SessionsCase } from './sessions.ts'
 import { messageOf } from './sessions-harness.ts'
 
@@ -8,6 +9,31 @@ const largeBytes = queuedBytes(messageOf(large(0)))
 
 /** A queue has room for so many messages and bytes, and says what had to go. */
 export function boundCases(test: SessionsCase): void {
+  for (const { title, limits, arrivals, kept, dropped } of queueTable) {
+    test(
+      `have a queue that ${title}`,
+      async h => {
+        const session = await h.claim()
+        let bytes = 0
+        for (const arrival of arrivals) {
+          const identifiers = identifiersOf(arrival)
+          await h.append(payloadOf(arrival), { identifiers })
+          if (kept.includes(arrival.name)) bytes += queuedBytes(messageOf(payloadOf(arrival)), identifiers)
+        }
+        assert.deepEqual(
+          (await h.payloads(session)).map(payload => payload.trim()),
+          kept,
+        )
+        assert.deepEqual(
+          h.droppedMessages.map(({ payload }) => payload.toString().trim()),
+          dropped,
+        )
+        assert.deepEqual((await h.claim()).queued, { messages: kept.length, bytes })
+      },
+      limits,
+    )
+  }
+
   for (const [whenFull, left, gone] of [
     ['dropNewest', ['0', '1', '2'], ['c 3 queueFull', 'c 4 queueFull']],
     ['dropOldest', ['2', '3', '4'], ['c 0 queueFull', 'c 1 queueFull']],

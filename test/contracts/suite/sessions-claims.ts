@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { queuedBytes } from '../../../core/sessions/message-queue.ts'
+import { queuedBytes } from '../../../core/sessions/queue-policy.ts'
 import type { SessionsCase } from './sessions.ts'
 import { assertLost, messageOf, subscriptionOf, willOf } from './sessions-harness.ts'
 

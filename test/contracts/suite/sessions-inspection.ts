@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { queuedBytes } from '../../../core/sessions/message-queue.ts'
+import { queuedBytes } from '../../../core/sessions/queue-policy.ts'
 import type { SessionSummary } from '../../../core/sessions/session-store.ts'
 import type { SessionsCase } from './sessions.ts'
 import { messageOf, type SessionsHarness, subscriptionOf } from './sessions-harness.ts'

@@ -1,0 +1,1 @@
+export { Fifo } from '../../core/fifo.ts'
