@@ -87,7 +87,9 @@ const plainText = comment =>
     .replace(/\s+/g, ' ')
     .trim()
 
-/** The schemas of a file: `defineOptions({…})`, and `options: {…}` within `definePlugin({…})`. */
+const declaring = ['defineOptions', 'definePlugin', 'defineManifest']
+
+/** The schemas of a file: `defineOptions({…})`, and `options: {…}` within `definePlugin({…})` and `defineManifest({…})`. */
 function schemasOf(file) {
   const list = tokens(readFileSync(file, 'utf8'))
   const schemas = []
@@ -96,12 +98,12 @@ function schemasOf(file) {
   for (let at = 0; at < list.length; at++) {
     if (list[at].kind === 'doc') doc = plainText(list[at].text)
     const called = list[at].text
-    if ((called !== 'defineOptions' && called !== 'definePlugin') || list[at + 1]?.text !== '(' || list[at + 2]?.text !== '{') continue
+    if (!declaring.includes(called) || list[at + 1]?.text !== '(' || list[at + 2]?.text !== '{') continue
     const { value } = readObject(list, at + 3)
     const options = called === 'defineOptions' ? value : value.options?.value
-    name = called === 'definePlugin' ? value.name?.value : sectionOf(list, at)
-    // `options: sharedOptions` names a schema that defineOptions declares elsewhere.
-    if (options !== undefined && options.source === undefined) schemas.push({ name, doc, options })
+    name = called === 'defineOptions' ? sectionOf(list, at) : value.name?.value
+    // `options: sharedOptions` names a schema that defineOptions declares elsewhere; without a name of its own it is a second form of another plugin.
+    if (name !== undefined && options !== undefined && options.source === undefined) schemas.push({ name, doc, options })
     doc = undefined
   }
   return schemas
@@ -166,11 +168,11 @@ function defaultText(option) {
 }
 
 function sources() {
-  const files = [join('core', 'config', 'settings.ts'), join('core', 'tls', 'options.ts')]
+  const files = [join('core', 'options', 'settings.ts'), join('plugins', 'kit', 'listening', 'tls-options.ts')]
   const plugins = join(root, 'plugins')
   if (existsSync(plugins)) {
     for (const entry of readdirSync(plugins, { recursive: true }).sort())
-      if (String(entry).endsWith('.ts')) files.push(join('plugins', String(entry)))
+      if (String(entry).endsWith('.ts') && !files.includes(join('plugins', String(entry)))) files.push(join('plugins', String(entry)))
   }
   return files
 }

@@ -1,5 +1,6 @@
 import type { PluginContext } from './context.ts'
 import { OperatorError } from './errors.ts'
+import type { PluginManifest } from './manifest.ts'
 import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './options/options.ts'
 import { checkOptions } from './options/validation.ts'
 
@@ -10,12 +11,20 @@ export interface Plugin {
   readonly provides?: readonly string[] | undefined
   /** The services that it cannot do without. */
   readonly requires?: readonly string[] | undefined
-  /** Wires hooks and services: synchronous, no network. What takes time belongs in `start`. */
-  apply(context: PluginContext): RunningPlugin | undefined | void
+  /**
+   * Wires hooks and services: synchronous, no network. What takes time belongs in `start`. `checked`: its options, where a config has checked them
+   * already; without it the plugin checks those that its factory was given.
+   */
+  apply(context: PluginContext, checked?: CheckedOptions): RunningPlugin | undefined | void
   /** The factory that made it, so that a section of the config can be laid over its options. */
   readonly factory?: AnyPluginFactory | undefined
   /** The options as they were given to the factory. */
   readonly given?: object | undefined
+}
+
+/** The options of a plugin as a config has checked them: complete and frozen. */
+export interface CheckedOptions {
+  readonly options: object
 }
 
 /** The half of a plugin that runs. Every part may be left out. */
@@ -39,65 +48,64 @@ export interface RunningPlugin<Options = unknown> {
 
 export type ListenResult = readonly string[] | undefined | void
 
-/** What `definePlugin` is told. */
-export interface PluginDeclaration<S extends OptionsSchema> {
-  /** Also the plugin's section in the config: `rateLimit`. */
-  readonly name: string
-  readonly options?: S
-  readonly provides?: readonly string[]
-  readonly requires?: readonly string[]
+/** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
+export type ApplyPlugin<S extends OptionsSchema> = (
+  context: PluginContext,
+  options: OptionsOf<S>,
+) => RunningPlugin<OptionsOf<S>> | undefined | void
+
+/** What `definePlugin` is told where manifest and implementation stand in one place. */
+export interface PluginDeclaration<S extends OptionsSchema> extends PluginManifest<S> {
   /** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
   apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin<OptionsOf<S>> | undefined | void
 }
 
-/** Makes a plugin of options. Carries what a catalogue lists. */
+/** Makes a plugin of options. */
 export interface PluginFactory<S extends OptionsSchema = OptionsSchema> {
   (...options: FactoryArguments<S>): Plugin
   readonly name: string
-  readonly options: S
-  readonly provides: readonly string[]
-  readonly requires: readonly string[]
+  /** What the plugin declares of itself. */
+  readonly manifest: PluginManifest<S>
 }
 
 /** A factory whose options nobody knows at compile time. */
 export interface AnyPluginFactory {
   (...options: never): Plugin
   readonly name: string
-  readonly options: OptionsSchema
-  readonly provides: readonly string[]
-  readonly requires: readonly string[]
+  readonly manifest: PluginManifest
 }
 
 type FactoryArguments<S extends OptionsSchema> = [RequiredKeys<S>] extends [never]
   ? [options?: OptionsInput<S>]
   : [options: OptionsInput<S>]
 
-/** Declares a plugin once: types, defaults, checks and docs come from `options`. Returns its factory. */
+/** Declares a plugin once: types, defaults, checks and docs come from its manifest's `options`. Returns its factory. */
 // biome-ignore lint/complexity/noBannedTypes: a plugin without options has the empty record of them.
-export function definePlugin<const S extends OptionsSchema = {}>(declaration: PluginDeclaration<S>): PluginFactory<S> {
-  const schema = declaration.options ?? ({} as S)
-  const { name, provides = [], requires = [] } = declaration
+export function definePlugin<const S extends OptionsSchema = {}>(declaration: PluginDeclaration<S>): PluginFactory<S>
+/** The same for a manifest that stands in a file of its own. */
+// biome-ignore lint/complexity/noBannedTypes: as above.
+export function definePlugin<const S extends OptionsSchema = {}>(manifest: PluginManifest<S>, apply: ApplyPlugin<S>): PluginFactory<S>
+export function definePlugin<S extends OptionsSchema>(
+  manifest: PluginManifest<S> | PluginDeclaration<S>,
+  apply: ApplyPlugin<S> = (context, options) => (manifest as PluginDeclaration<S>).apply(context, options),
+): PluginFactory<S> {
+  const { name, provides = [], requires = [], options: schema = {} } = manifest
   const factory = (given: object = {}): Plugin => ({
     name,
     provides,
     requires,
     given,
     factory: factory as unknown as AnyPluginFactory,
-    apply: context => declaration.apply(context, checkOptions(schema, given, name) as OptionsOf<S>),
+    apply: (context, checked) => apply(context, (checked?.options ?? checkOptions(schema, given, name)) as OptionsOf<S>),
   })
-  // A function's own name is read-only; redefining it makes stack traces and the catalogue speak of the plugin.
-  Object.defineProperties(factory, {
-    name: { value: name },
-    options: { value: schema, enumerable: true },
-    provides: { value: provides, enumerable: true },
-    requires: { value: requires, enumerable: true },
-  })
+  // A function's own name is read-only; redefining it makes stack traces and messages speak of the plugin.
+  Object.defineProperties(factory, { name: { value: name }, manifest: { value: manifest, enumerable: true } })
   return factory as unknown as PluginFactory<S>
 }
 
 /** A factory made by `definePlugin`, as opposed to any other function. */
 export function isPluginFactory(value: unknown): value is AnyPluginFactory {
-  return typeof value === 'function' && Array.isArray((value as Partial<AnyPluginFactory>).provides) && 'options' in value
+  return typeof value === 'function' && typeof (value as Partial<AnyPluginFactory>).manifest?.name === 'string'
 }
 
 /** A plugin, by its shape: made by a factory or written by hand. */

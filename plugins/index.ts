@@ -1,89 +1,55 @@
-import { defineCatalogue } from '../presets/shell/catalogue.ts'
-import { authCertificateOptions } from './auth-certificate/options.ts'
-import { authFileOptions } from './auth-file/options.ts'
-import { authHttpOptions } from './auth-http/options.ts'
-import { clusterOptions } from './cluster/options.ts'
-import { delayOptions } from './delay/options.ts'
-import { diskOptions } from './disk/options.ts'
-import { diskQueueOptions } from './disk/queue-options.ts'
-import { listenerNeeds } from './kit/listening/listener-tls.ts'
-import { limitsOptions } from './limits/options.ts'
-import { logOptions } from './log/options.ts'
-import { memoryOptions } from './memory/options.ts'
-import { messageBridgeOptions } from './message-bridge/options.ts'
-import { metricsOptions } from './metrics/options.ts'
-import { redisOptions } from './redis/options.ts'
-import { retainOptions } from './retain/options.ts'
-import { rewriteOptions } from './rewrite/options.ts'
-import { schemaOptions } from './schema/options.ts'
-import { shareTopicOptions } from './share-topic/options.ts'
-import { socketOptions } from './socket/options.ts'
-import { sslOptions } from './ssl/options.ts'
-import { sysTopicOptions } from './sys-topic/options.ts'
-import { topicSecurityOptions } from './topic-security/options.ts'
-import { websocketOptions } from './websocket/options.ts'
+import { authCertificateManifest } from './auth-certificate/manifest.ts'
+import { authFileManifest } from './auth-file/manifest.ts'
+import { authHttpManifest } from './auth-http/manifest.ts'
+import { clusterManifest } from './cluster/manifest.ts'
+import { delayManifest } from './delay/manifest.ts'
+import { diskQueueManifest } from './disk/disk-queue-manifest.ts'
+import { diskManifest } from './disk/manifest.ts'
+import { listPlugins } from './kit/listed-plugin.ts'
+import { limitsManifest } from './limits/manifest.ts'
+import { logManifest } from './log/manifest.ts'
+import { memoryManifest } from './memory/manifest.ts'
+import { messageBridgeManifest } from './message-bridge/manifest.ts'
+import { metricsManifest } from './metrics/manifest.ts'
+import { redisManifest } from './redis/manifest.ts'
+import { retainManifest } from './retain/manifest.ts'
+import { rewriteManifest } from './rewrite/manifest.ts'
+import { schemaManifest } from './schema/manifest.ts'
+import { shareTopicManifest } from './share-topic/manifest.ts'
+import { socketManifest } from './socket/manifest.ts'
+import { sslManifest } from './ssl/manifest.ts'
+import { sysTopicManifest } from './sys-topic/manifest.ts'
+import { topicSecurityManifest } from './topic-security/manifest.ts'
+import { websocketManifest } from './websocket/manifest.ts'
 
 /**
- * The built-in plugins: names and option schemas. An implementation is imported only when a preset or a config uses it,
- * for the sake of start-up. The order is that of plugins which a preset does not name.
+ * The built-in plugins: manifests, and where the implementations are. The order is that of plugins which a preset does not name.
  */
-export const plugins = defineCatalogue({
-  version: '',
-  presets: {},
-  plugins: {
-    log: { options: logOptions, provides: ['log'], load: async () => (await import('./log/log.ts')).log },
-    limits: { options: limitsOptions, load: async () => (await import('./limits/limits.ts')).limits },
-    disk: { options: diskOptions, provides: ['sessions', 'retained'], load: async () => (await import('./disk/disk.ts')).disk },
-    redis: {
-      options: redisOptions,
-      provides: ['sessions', 'retained', 'bus'],
-      load: async () => (await import('./redis/redis.ts')).redis,
-    },
-    memory: { options: memoryOptions, provides: ['sessions', 'retained'], load: async () => (await import('./memory/memory.ts')).memory },
-    diskQueue: { options: diskQueueOptions, provides: ['queue'], load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
-    cluster: {
-      options: clusterOptions,
-      requires: ['bus'],
-      offInTestMode: true,
-      goesWithItsServices: true,
-      load: async () => (await import('./cluster/cluster.ts')).cluster,
-    },
-    authCertificate: {
-      options: authCertificateOptions,
-      load: async () => (await import('./auth-certificate/auth-certificate.ts')).authCertificate,
-    },
-    authFile: { options: authFileOptions, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
-    authHttp: { options: authHttpOptions, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
-    topicSecurity: {
-      options: topicSecurityOptions,
-      turnedOnBy: 'enableTopicSubPubSecure',
-      load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity,
-    },
-    schema: { options: schemaOptions, load: async () => (await import('./schema/schema.ts')).schema },
-    rewrite: { options: rewriteOptions, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
-    delay: { options: delayOptions, load: async () => (await import('./delay/delay.ts')).delay },
-    retain: { options: retainOptions, requires: ['retained'], load: async () => (await import('./retain/retain.ts')).retain },
-    messageBridge: {
-      options: messageBridgeOptions,
-      provides: ['bridge'],
-      load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge,
-    },
-    shareTopic: { options: shareTopicOptions, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
-    sysTopic: { options: sysTopicOptions, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
-    metrics: { options: metricsOptions, load: async () => (await import('./metrics/metrics.ts')).metrics },
-    ssl: {
-      options: sslOptions,
-      provides: ['tls'],
-      load: async () => (await import('./ssl/ssl.ts')).ssl,
-      standIn: async () => (await import('./ssl/ssl.ts')).sslForListeners,
-    },
-    socket: { options: socketOptions, listener: true, needs: listenerNeeds, load: async () => (await import('./socket/socket.ts')).socket },
-    websocket: {
-      options: websocketOptions,
-      provides: ['http'],
-      listener: true,
-      needs: listenerNeeds,
-      load: async () => (await import('./websocket/websocket.ts')).websocket,
-    },
+export const plugins = listPlugins(
+  { manifest: logManifest, load: async () => (await import('./log/log.ts')).log },
+  { manifest: limitsManifest, load: async () => (await import('./limits/limits.ts')).limits },
+  { manifest: diskManifest, load: async () => (await import('./disk/disk.ts')).disk },
+  { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
+  { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },
+  { manifest: diskQueueManifest, load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
+  { manifest: clusterManifest, load: async () => (await import('./cluster/cluster.ts')).cluster },
+  { manifest: authCertificateManifest, load: async () => (await import('./auth-certificate/auth-certificate.ts')).authCertificate },
+  { manifest: authFileManifest, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
+  { manifest: authHttpManifest, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
+  { manifest: topicSecurityManifest, load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity },
+  { manifest: schemaManifest, load: async () => (await import('./schema/schema.ts')).schema },
+  { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
+  { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
+  { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
+  { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
+  { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
+  { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
+  { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
+  {
+    manifest: sslManifest,
+    load: async () => (await import('./ssl/ssl.ts')).ssl,
+    standIn: async () => (await import('./ssl/ssl.ts')).sslForListeners,
   },
-}).plugins
+  { manifest: socketManifest, load: async () => (await import('./socket/socket.ts')).socket },
+  { manifest: websocketManifest, load: async () => (await import('./websocket/websocket.ts')).websocket },
+)

@@ -1,5 +1,5 @@
 import type { OptionsInput } from '../core/options/options.ts'
-import type { limitsOptions } from '../plugins/limits/options.ts'
+import type { limitsManifest } from '../plugins/limits/manifest.ts'
 import type { Preset } from './shell/catalogue.ts'
 
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
@@ -23,7 +23,7 @@ const prodLimits = {
   packetTimeout: '60s',
   maxKeepAlive: '1h',
   memory: { max: 'auto' },
-} satisfies OptionsInput<typeof limitsOptions>
+} satisfies OptionsInput<typeof limitsManifest.options>
 
 /** For production: sessions in Redis, logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {

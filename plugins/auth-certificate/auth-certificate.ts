@@ -1,21 +1,17 @@
 import type { Admission, Refusal } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { authCertificateOptions } from './options.ts'
+import { authCertificateManifest } from './manifest.ts'
 
 const noCertificate: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'a verified client certificate is required' }
 const noName: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'the client certificate holds no usable name' }
 
 /** Lets in who has shown a verified client certificate, under the name that it says. */
-export const authCertificate = definePlugin({
-  name: 'authCertificate',
-  options: authCertificateOptions,
-  apply({ hooks }, { username: part, required }) {
-    hooks.onAuthenticate.tap('authCertificate', ({ transport }): Admission | Refusal | undefined => {
-      const certificate = transport.peerCertificate
-      if (certificate?.verified !== true) return required ? noCertificate : undefined
-      const username = part === 'subject' ? certificate.subject : certificate.commonName
-      return username === undefined || username === '' ? noName : { username }
-    })
-  },
+export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, required }) => {
+  hooks.onAuthenticate.tap('authCertificate', ({ transport }): Admission | Refusal | undefined => {
+    const certificate = transport.peerCertificate
+    if (certificate?.verified !== true) return required ? noCertificate : undefined
+    const username = part === 'subject' ? certificate.subject : certificate.commonName
+    return username === undefined || username === '' ? noName : { username }
+  })
 })

@@ -4,7 +4,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { Limiter } from '../kit/limiter.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
-import { authFileOptions } from './options.ts'
+import { authFileManifest } from './manifest.ts'
 import { parsePasswordFile } from './password-file.ts'
 import { decoyHash, isPassword, type PasswordHash } from './password-hash.ts'
 
@@ -13,10 +13,9 @@ const refused: Refusal = { reasonCode: ReasonCode.BadUserNameOrPassword, reasonS
 const busy: Refusal = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many passwords wait to be checked', blameless: true }
 
 /** Lets in whose user name and password stand in a file. */
-export const authFile = definePlugin({
-  name: 'authFile',
-  options: authFileOptions,
-  apply({ hooks, broker, clock, log }, { path, unknownUsers, checkFileEvery, concurrent, waiting }) {
+export const authFile = definePlugin(
+  authFileManifest,
+  ({ hooks, broker, clock, log }, { path, unknownUsers, checkFileEvery, concurrent, waiting }) => {
     let users = new Map<string, PasswordHash>()
     // What was right before, so that a fleet that comes back pays for scrypt once: keyed with what this process alone knows.
     const secret = randomBytes(32)
@@ -65,4 +64,4 @@ export const authFile = definePlugin({
 
     return { start: () => file.start(), stop: () => file.stop() }
   },
-})
+)

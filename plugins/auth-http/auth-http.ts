@@ -8,7 +8,7 @@ import { Limiter } from '../kit/limiter.ts'
 import { AdmissionCache } from './admission-cache.ts'
 import { rightsOf } from './answer.ts'
 import { AuthService } from './auth-service.ts'
-import { authHttpOptions } from './options.ts'
+import { authHttpManifest } from './manifest.ts'
 import { TroubleLog } from './trouble-log.ts'
 
 const refused: Refusal = { reasonCode: ReasonCode.BadUserNameOrPassword, reasonString: 'the authentication service refused' }
@@ -22,10 +22,9 @@ const unavailable: Refusal = {
 const busy: Refusal = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too many clients wait to be authenticated', blameless: true }
 
 /** Lets in whom an HTTP service admits, with the rights that it gives. */
-export const authHttp = definePlugin({
-  name: 'authHttp',
-  options: authHttpOptions,
-  apply({ hooks, broker, clock, log }, { url, timeout, concurrent, waiting, cache: ttlMs, cacheMax, headers }) {
+export const authHttp = definePlugin(
+  authHttpManifest,
+  ({ hooks, broker, clock, log }, { url, timeout, concurrent, waiting, cache: ttlMs, cacheMax, headers }) => {
     checkUrl(url)
     const { verdictTimeout } = broker.settings.mqtt
     if (timeout >= verdictTimeout) {
@@ -85,8 +84,7 @@ export const authHttp = definePlugin({
 
     return { stop: () => service.close() }
   },
-})
-
+)
 function checkUrl(url: string): void {
   if (!URL.canParse(url)) throw new OperatorError('ERR_CONFIG', 'authHttp.url: not a URL; write http://host:port/path')
 }

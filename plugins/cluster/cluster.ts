@@ -5,85 +5,80 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Member, ShareGroup } from '../../core/routing/router.ts'
 import type { Session } from '../../core/sessions/session.ts'
 import { offerFigures } from './figures.ts'
+import { clusterManifest } from './manifest.ts'
 import { ClusterNode } from './node.ts'
-import { clusterOptions } from './options.ts'
 import { Wants } from './route-rows.ts'
 
 const checkEveryMs = 5000
 
 /** Makes one broker of all that share a Redis: routes between them, one owner for each session, and what a dead one leaves. */
-export const cluster = definePlugin({
-  name: 'cluster',
-  requires: ['bus'],
-  options: clusterOptions,
-  apply({ hooks, services, broker, clock, log }, options) {
-    if (!options.enable) return
-    const { heartbeat, expiry, onRedisLoss, preferLocal } = options
-    const { brokerId, enableInnerCache } = broker.settings
-    if (Buffer.byteLength(String(brokerId)) > 100) {
-      throw new OperatorError('ERR_CONFIG', 'brokerId: in a cluster it has at most 100 bytes; give this node a shorter one')
-    }
-    if (expiry < heartbeat * 3) throw new OperatorError('ERR_CONFIG', 'cluster.expiry: at least three times cluster.heartbeat')
-    const bus = services.get('bus')
-    const node = new ClusterNode(broker, bus)
-    broker.forwarder = node
+export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker, clock, log }, options) => {
+  if (!options.enable) return
+  const { heartbeat, expiry, onRedisLoss, preferLocal } = options
+  const { brokerId, enableInnerCache } = broker.settings
+  if (Buffer.byteLength(String(brokerId)) > 100) {
+    throw new OperatorError('ERR_CONFIG', 'brokerId: in a cluster it has at most 100 bytes; give this node a shorter one')
+  }
+  if (expiry < heartbeat * 3) throw new OperatorError('ERR_CONFIG', 'cluster.expiry: at least three times cluster.heartbeat')
+  const bus = services.get('bus')
+  const node = new ClusterNode(broker, bus)
+  broker.forwarder = node
 
-    hooks.onRoute.tap({ name: 'cluster', stage: Stage.Record }, (message, _route, receipt) => {
-      if (message.origin === 'peer' || message.topic.startsWith('$SYS/')) return
-      const { targets } = node.peers.router.route(message.topic)
-      for (const { subscriber, identifiers } of targets) {
-        let wants = 0
-        for (const one of identifiers!) wants |= one
-        if (message.qos > 0 && (wants & Wants.Kept) !== 0) node.outgoing.post(subscriber.clientId, message, null, receipt)
-        else if ((wants & (message.qos > 0 ? Wants.Lowered : Wants.Qos0)) !== 0) node.outgoing.tell(subscriber.clientId, message, null)
+  hooks.onRoute.tap({ name: 'cluster', stage: Stage.Record }, (message, _route, receipt) => {
+    if (message.origin === 'peer' || message.topic.startsWith('$SYS/')) return
+    const { targets } = node.peers.router.route(message.topic)
+    for (const { subscriber, identifiers } of targets) {
+      let wants = 0
+      for (const one of identifiers!) wants |= one
+      if (message.qos > 0 && (wants & Wants.Kept) !== 0) node.outgoing.post(subscriber.clientId, message, null, receipt)
+      else if ((wants & (message.qos > 0 ? Wants.Lowered : Wants.Qos0)) !== 0) node.outgoing.tell(subscriber.clientId, message, null)
+    }
+  })
+
+  if (preferLocal) {
+    // Before shareTopic's own tap, which then picks among these.
+    hooks.onShare.tap({ name: 'cluster', stage: Stage.Guard }, group => pickLocal(group))
+  }
+
+  if (onRedisLoss === 'refuse') {
+    hooks.onConnect.tap({ name: 'cluster', stage: Stage.Guard }, () =>
+      bus.connected ? undefined : { reasonCode: ReasonCode.ServerUnavailable, reasonString: 'this node is cut off from its cluster' },
+    )
+  }
+
+  let wasConnected = true
+  const timers = [
+    clock.every(checkEveryMs, () => bus.connected && node.own.check()),
+    clock.every(heartbeat, () => {
+      const { connected } = bus
+      if (onRedisLoss === 'refuse' && wasConnected && !connected) {
+        log.warn('this node is cut off from its cluster, so it closes all connections, as cluster.onRedisLoss says')
+        for (const client of [...broker.clients]) client.close(ReasonCode.ServerBusy, 'this node is cut off from its cluster')
       }
-    })
-
-    if (preferLocal) {
-      // Before shareTopic's own tap, which then picks among these.
-      hooks.onShare.tap({ name: 'cluster', stage: Stage.Guard }, group => pickLocal(group))
-    }
-
-    if (onRedisLoss === 'refuse') {
-      hooks.onConnect.tap({ name: 'cluster', stage: Stage.Guard }, () =>
-        bus.connected ? undefined : { reasonCode: ReasonCode.ServerUnavailable, reasonString: 'this node is cut off from its cluster' },
-      )
-    }
-
-    let wasConnected = true
-    const timers = [
-      clock.every(checkEveryMs, () => bus.connected && node.own.check()),
-      clock.every(heartbeat, () => {
-        const { connected } = bus
-        if (onRedisLoss === 'refuse' && wasConnected && !connected) {
-          log.warn('this node is cut off from its cluster, so it closes all connections, as cluster.onRedisLoss says')
-          for (const client of [...broker.clients]) client.close(ReasonCode.ServerBusy, 'this node is cut off from its cluster')
-        }
-        wasConnected = connected
-      }),
-    ]
-    return {
-      async start() {
-        await bus.open(node.events, { heartbeatMs: heartbeat, expiryMs: expiry, facts: () => node.facts() })
-        offerFigures(broker.figures, bus, node.outgoing, () => node.received)
-        if (bus.nodes().length === 0) return
-        const key = options.innerCacheConsistancyKey ?? options.innerCacheConsistencyKey
-        const agreed = await bus.agree(key, String(enableInnerCache))
-        if (agreed !== String(enableInnerCache)) {
-          throw new OperatorError(
-            'ERR_CACHE_DIFFERS',
-            `enableInnerCache: it is ${enableInnerCache} here and ${agreed} in this cluster; set it so here, or stop all nodes and DEL ${key} in Redis`,
-          )
-        }
-      },
-      // All stored sessions are known by now; what has happened to them since comes.
-      listen: async () => void (await bus.run()),
-      stop() {
-        for (const timer of timers) timer.cancel()
-        node.outgoing.flush()
-      },
-    }
-  },
+      wasConnected = connected
+    }),
+  ]
+  return {
+    async start() {
+      await bus.open(node.events, { heartbeatMs: heartbeat, expiryMs: expiry, facts: () => node.facts() })
+      offerFigures(broker.figures, bus, node.outgoing, () => node.received)
+      if (bus.nodes().length === 0) return
+      const key = options.innerCacheConsistancyKey ?? options.innerCacheConsistencyKey
+      const agreed = await bus.agree(key, String(enableInnerCache))
+      if (agreed !== String(enableInnerCache)) {
+        throw new OperatorError(
+          'ERR_CACHE_DIFFERS',
+          `enableInnerCache: it is ${enableInnerCache} here and ${agreed} in this cluster; set it so here, or stop all nodes and DEL ${key} in Redis`,
+        )
+      }
+    },
+    // All stored sessions are known by now; what has happened to them since comes.
+    listen: async () => void (await bus.run()),
+    stop() {
+      for (const timer of timers) timer.cancel()
+      node.outgoing.flush()
+    },
+  }
 })
 
 const turns = new WeakMap<ShareGroup<Session>, number>()

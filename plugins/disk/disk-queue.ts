@@ -1,16 +1,11 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
-import { diskQueueOptions } from './queue-options.ts'
+import { diskQueueManifest } from './disk-queue-manifest.ts'
 import { DiskQueues } from './queues.ts'
 
 /** Keeps queues in a folder, whatever keeps the sessions: what a bridge could not send yet outlives the broker. */
-export const diskQueue = definePlugin({
-  name: 'diskQueue',
-  provides: ['queue'],
-  options: diskQueueOptions,
-  apply({ services, broker, log }, options) {
-    const queues = new DiskQueues({ ...options, path: resolve(broker.folder, options.path) }, log)
-    services.provide('queue', queues, 'diskQueue')
-    return { start: () => queues.start(), stop: () => queues.stop() }
-  },
+export const diskQueue = definePlugin(diskQueueManifest, ({ services, broker, log }, options) => {
+  const queues = new DiskQueues({ ...options, path: resolve(broker.folder, options.path) }, log)
+  services.provide('queue', queues, 'diskQueue')
+  return { start: () => queues.start(), stop: () => queues.stop() }
 })

@@ -1,24 +1,19 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
-import { diskOptions } from './options.ts'
+import { diskManifest } from './manifest.ts'
 import { DiskStore } from './store.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
-export const disk = definePlugin({
-  name: 'disk',
-  provides: ['sessions', 'retained'],
-  options: diskOptions,
-  apply({ services, broker, clock, log }, options) {
-    const path = resolve(broker.folder, options.path)
-    const store = new DiskStore({ ...options, path }, clock, log)
-    services.provide('sessions', store.sessions, 'disk')
-    services.provide('retained', store.retained, 'disk')
-    return {
-      async start() {
-        await store.open()
-        log.info(`sessions, queues and retained messages are kept in ${path}`)
-      },
-      stop: () => store.close(),
-    }
-  },
+export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }, options) => {
+  const path = resolve(broker.folder, options.path)
+  const store = new DiskStore({ ...options, path }, clock, log)
+  services.provide('sessions', store.sessions, 'disk')
+  services.provide('retained', store.retained, 'disk')
+  return {
+    async start() {
+      await store.open()
+      log.info(`sessions, queues and retained messages are kept in ${path}`)
+    },
+    stop: () => store.close(),
+  }
 })

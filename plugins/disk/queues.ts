@@ -3,10 +3,10 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import type { DurableQueue, QueuedRow, Queues } from '../kit/services/queues.ts'
 import type { Database } from './database.ts'
+import type { diskQueueManifest } from './disk-queue-manifest.ts'
 import { Folder } from './folder.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { readNumber, writeNumber } from './keys.ts'
-import type { diskQueueOptions } from './queue-options.ts'
 
 /** The kinds of rows: names of queues, and what lies in them. */
 const Kind = { Name: 0x4e, Row: 0x51 } as const
@@ -23,13 +23,13 @@ const rowOverhead = 24
 
 /** Named queues in one database; all writes of a turn of the event loop are one synced commit. */
 export class DiskQueues implements Queues {
-  readonly #options: OptionsOf<typeof diskQueueOptions>
+  readonly #options: OptionsOf<typeof diskQueueManifest.options>
   readonly #log: Log
   #folder: Folder | null
   readonly #queues: Map<string, DiskQueue>
   #numbers: Map<string, number>
 
-  constructor(options: OptionsOf<typeof diskQueueOptions>, log: Log) {
+  constructor(options: OptionsOf<typeof diskQueueManifest.options>, log: Log) {
     this.#options = options
     this.#log = log
     this.#folder = null

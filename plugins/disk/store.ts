@@ -3,20 +3,20 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Bodies } from './bodies.ts'
 import { Folder } from './folder.ts'
+import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
-import type { diskOptions } from './options.ts'
 import { DiskRetained } from './retained.ts'
 import { DiskSessions } from './sessions.ts'
 
 /** Both services on one folder. */
 export class DiskStore {
-  readonly #options: OptionsOf<typeof diskOptions>
+  readonly #options: OptionsOf<typeof diskManifest.options>
   readonly #log: Log
   #folder: Folder | null
   readonly sessions: DiskSessions
   readonly retained: DiskRetained
 
-  constructor(options: OptionsOf<typeof diskOptions>, clock: Clock, log: Log) {
+  constructor(options: OptionsOf<typeof diskManifest.options>, clock: Clock, log: Log) {
     this.#options = options
     this.#log = log
     this.#folder = null

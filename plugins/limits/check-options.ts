@@ -1,10 +1,10 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { ruleFilterFault } from '../../core/routing/topic.ts'
-import type { limitsOptions } from './options.ts'
+import type { limitsManifest } from './manifest.ts'
 
 /** What no schema can say: options that mean nothing by themselves, or contradict each other. */
-export function checkLimits(options: OptionsOf<typeof limitsOptions>): void {
+export function checkLimits(options: OptionsOf<typeof limitsManifest.options>): void {
   const problems: string[] = []
   const pairs = [
     ['connectBurst', 'connectsPerSecond'],

@@ -8,8 +8,8 @@ import { ReasonCode } from '../../core/reason.ts'
 import { addressKey } from './address.ts'
 import { type AddressEntry, AddressTable } from './address-table.ts'
 import type { LimitLog } from './limit-log.ts'
+import type { limitsManifest } from './manifest.ts'
 import type { MemoryWatch } from './memory-watch.ts'
-import type { limitsOptions } from './options.ts'
 import { type Rate, rateOf } from './rate.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -18,7 +18,7 @@ export const toldMax = 256
 
 /** How many connections there are, from where and of whom, and how fast they come. */
 export class ConnectionLimits {
-  #options: OptionsOf<typeof limitsOptions>
+  #options: OptionsOf<typeof limitsManifest.options>
   readonly #log: LimitLog
   readonly #broker: Broker
   readonly #memory: MemoryWatch | null
@@ -29,7 +29,7 @@ export class ConnectionLimits {
   readonly #users: Map<string, number>
   readonly #userOf: Map<Client, string>
 
-  constructor(options: OptionsOf<typeof limitsOptions>, broker: Broker, log: LimitLog, memory: MemoryWatch | null) {
+  constructor(options: OptionsOf<typeof limitsManifest.options>, broker: Broker, log: LimitLog, memory: MemoryWatch | null) {
     this.#options = options
     this.#broker = broker
     this.#log = log
@@ -55,7 +55,7 @@ export class ConnectionLimits {
   }
 
   /** Other limits from now on, by which nobody who is there has to go. */
-  change(options: OptionsOf<typeof limitsOptions>): void {
+  change(options: OptionsOf<typeof limitsManifest.options>): void {
     const before = this.#options
     this.#options = options
     const changed = (...names: readonly (keyof typeof options)[]): boolean => names.some(name => before[name] !== options[name])
@@ -167,7 +167,7 @@ export class ConnectionLimits {
   }
 }
 
-type Options = OptionsOf<typeof limitsOptions>
+type Options = OptionsOf<typeof limitsManifest.options>
 
 function bucketOf(broker: Broker, { connectsPerSecond, connectBurst }: Options): TokenBucket | null {
   const rate = rateOf(connectsPerSecond, connectBurst)

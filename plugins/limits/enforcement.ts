@@ -8,15 +8,15 @@ import { checkLimits } from './check-options.ts'
 import { ClientRates } from './client-rates.ts'
 import { ConnectionLimits } from './connection-limits.ts'
 import { LimitLog } from './limit-log.ts'
+import type { limitsManifest } from './manifest.ts'
 import { memoryMax, memoryUse } from './memory-use.ts'
 import { MemoryWatch } from './memory-watch.ts'
-import type { limitsOptions } from './options.ts'
 import { PacketWatch } from './packet-watch.ts'
 import { PausedClients } from './paused-clients.ts'
 import { rateOf } from './rate.ts'
 import { TopicRates } from './topic-rates.ts'
 
-type Options = OptionsOf<typeof limitsOptions>
+type Options = OptionsOf<typeof limitsManifest.options>
 
 const tap = { name: 'limits', stage: Stage.Guard }
 

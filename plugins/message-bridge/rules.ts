@@ -4,9 +4,9 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import { matches, ruleFilterFault } from '../../core/routing/topic.ts'
 import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
-import type { messageBridgeOptions } from './options.ts'
+import type { messageBridgeManifest } from './manifest.ts'
 
-export type BridgeOptions = OptionsOf<typeof messageBridgeOptions>
+export type BridgeOptions = OptionsOf<typeof messageBridgeManifest.options>
 export type AckMode = 'none' | 'local' | 'kafka'
 
 /** One rule, read and checked. */

@@ -2,9 +2,9 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { clientTls } from '../kit/client-tls.ts'
-import type { redisOptions } from './options.ts'
+import type { redisManifest } from './manifest.ts'
 
-export type Options = OptionsOf<typeof redisOptions>
+export type Options = OptionsOf<typeof redisManifest.options>
 
 // The client's own choice among reply shapes stays what it is.
 type ServerOptions = Omit<RedisOptions, 'replyMapping'>

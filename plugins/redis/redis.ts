@@ -3,8 +3,8 @@ import { definePlugin } from '../../core/plugin.ts'
 import { RedisBus } from './bus.ts'
 import { Keys } from './keys.ts'
 import { Link } from './link.ts'
+import { redisManifest } from './manifest.ts'
 import { MessagesBeforeLoad } from './messages-before-load.ts'
-import { redisOptions } from './options.ts'
 import { probeRedis } from './probe.ts'
 import { RedisRetained } from './retained.ts'
 import { RedisSessions } from './sessions.ts'
@@ -13,58 +13,53 @@ import { SlotWriters } from './slot-writers.ts'
 const signOfLifeMs = 5000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
-export const redis = definePlugin({
-  name: 'redis',
-  provides: ['sessions', 'retained', 'bus'],
-  options: redisOptions,
-  apply({ services, broker, clock, log }, options) {
-    const { waitReplicas, waitTimeout, commandTimeout } = options
-    if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
-      throw new OperatorError(
-        'ERR_CONFIG',
-        'redis.waitTimeout: shorter than redis.commandTimeout, or waiting for replicas looks like a Redis that hangs',
-      )
-    }
-    const link = new Link(options, log)
-    const writers = new SlotWriters(link, new Keys(options), clock, options)
-    const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
-    const retained = new RedisRetained(sessions.writes, clock, log)
-    new MessagesBeforeLoad(broker, sessions, writers)
-    services.provide('sessions', sessions, 'redis')
-    services.provide('retained', retained, 'redis')
+export const redis = definePlugin(redisManifest, ({ services, broker, clock, log }, options) => {
+  const { waitReplicas, waitTimeout, commandTimeout } = options
+  if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
+    throw new OperatorError(
+      'ERR_CONFIG',
+      'redis.waitTimeout: shorter than redis.commandTimeout, or waiting for replicas looks like a Redis that hangs',
+    )
+  }
+  const link = new Link(options, log)
+  const writers = new SlotWriters(link, new Keys(options), clock, options)
+  const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
+  const retained = new RedisRetained(sessions.writes, clock, log)
+  new MessagesBeforeLoad(broker, sessions, writers)
+  services.provide('sessions', sessions, 'redis')
+  services.provide('retained', retained, 'redis')
 
-    const bus = new RedisBus(writers, sessions, retained, options, clock, log, String(broker.settings.brokerId))
-    services.provide('bus', bus, 'redis')
+  const bus = new RedisBus(writers, sessions, retained, options, clock, log, String(broker.settings.brokerId))
+  services.provide('bus', bus, 'redis')
 
-    const resume = (): void => {
-      writers.resume()
-      // What happens to sessions while they are read must be seen too: the place in the log comes first.
-      bus.join().then(
-        () => {
-          void retained.load()
-          void sessions.resume()
-        },
-        error => log.error({ err: error as Error }, (error as Error).message),
-      )
-    }
-    link.use({ ready: resume, interrupted: error => writers.interrupted(error) })
-    const timers = [
-      clock.every(signOfLifeMs, () => sessions.signOfLife()),
-      clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
-    ]
-    return {
-      probe: async () => [await probeRedis(options)],
-      async start() {
-        await link.start()
-        if (link.ready) await retained.load()
+  const resume = (): void => {
+    writers.resume()
+    // What happens to sessions while they are read must be seen too: the place in the log comes first.
+    bus.join().then(
+      () => {
+        void retained.load()
+        void sessions.resume()
       },
-      async stop() {
-        for (const timer of timers) timer.cancel()
-        await sessions.flush()
-        await bus.stop()
-        writers.stop()
-        link.stop()
-      },
-    }
-  },
+      error => log.error({ err: error as Error }, (error as Error).message),
+    )
+  }
+  link.use({ ready: resume, interrupted: error => writers.interrupted(error) })
+  const timers = [
+    clock.every(signOfLifeMs, () => sessions.signOfLife()),
+    clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
+  ]
+  return {
+    probe: async () => [await probeRedis(options)],
+    async start() {
+      await link.start()
+      if (link.ready) await retained.load()
+    },
+    async stop() {
+      for (const timer of timers) timer.cancel()
+      await sessions.flush()
+      await bus.stop()
+      writers.stop()
+      link.stop()
+    },
+  }
 })

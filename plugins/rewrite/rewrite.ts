@@ -6,7 +6,7 @@ import { ReasonCode } from '../../core/reason.ts'
 import { isReservedTopic, isTopicName, ruleFilterFault } from '../../core/routing/topic.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
-import { rewriteOptions } from './options.ts'
+import { rewriteManifest } from './manifest.ts'
 
 interface Rule {
   readonly filter: string
@@ -14,42 +14,38 @@ interface Rule {
 }
 
 /** Gives messages of clients, and their wills, other topic names. */
-export const rewrite = definePlugin({
-  name: 'rewrite',
-  options: rewriteOptions,
-  apply({ hooks, broker }, options) {
-    let rules = new ByTopic(readRules(options.rules))
-    let rewritten = 0
-    broker.figures.add({
-      name: 'rewritten_messages_total',
-      type: 'counter',
-      help: 'Messages that got another topic name.',
-      read: () => [{ value: rewritten, sys: 'messages/rewritten' }],
-    })
+export const rewrite = definePlugin(rewriteManifest, ({ hooks, broker }, options) => {
+  let rules = new ByTopic(readRules(options.rules))
+  let rewritten = 0
+  broker.figures.add({
+    name: 'rewritten_messages_total',
+    type: 'counter',
+    help: 'Messages that got another topic name.',
+    read: () => [{ value: rewritten, sys: 'messages/rewritten' }],
+  })
 
-    // Behind those who judge what the client said, before those who work with what is delivered.
-    hooks.onPublish.tap({ name: 'rewrite', stage: Stage.Transform }, ({ clientId }, message) => {
-      const [rule] = rules.of(message.topic)
-      if (rule === undefined) return undefined
-      const topic = rule.to.fill(message.topic, clientId)
-      // A client chooses its id, and with it parts of the name.
-      if (!isTopicName(topic) || isReservedTopic(topic)) {
-        return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'the topic name that it is rewritten to is none' }
-      }
-      message.topic = topic
-      rewritten += 1
-      return undefined
-    })
-
-    return {
-      reload(changed) {
-        rules = new ByTopic(readRules(changed.rules))
-      },
+  // Behind those who judge what the client said, before those who work with what is delivered.
+  hooks.onPublish.tap({ name: 'rewrite', stage: Stage.Transform }, ({ clientId }, message) => {
+    const [rule] = rules.of(message.topic)
+    if (rule === undefined) return undefined
+    const topic = rule.to.fill(message.topic, clientId)
+    // A client chooses its id, and with it parts of the name.
+    if (!isTopicName(topic) || isReservedTopic(topic)) {
+      return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'the topic name that it is rewritten to is none' }
     }
-  },
+    message.topic = topic
+    rewritten += 1
+    return undefined
+  })
+
+  return {
+    reload(changed) {
+      rules = new ByTopic(readRules(changed.rules))
+    },
+  }
 })
 
-function readRules(given: OptionsOf<typeof rewriteOptions>['rules']): Rule[] {
+function readRules(given: OptionsOf<typeof rewriteManifest.options>['rules']): Rule[] {
   const problems: string[] = []
   const rules: Rule[] = []
   for (const [index, { filter, to }] of given.entries()) {

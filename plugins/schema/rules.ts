@@ -6,7 +6,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { isReservedTopic, ruleFilterFault } from '../../core/routing/topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
-import type { schemaOptions } from './options.ts'
+import type { schemaManifest } from './manifest.ts'
 
 export interface SchemaRule {
   readonly filter: string
@@ -16,7 +16,7 @@ export interface SchemaRule {
   fault(value: unknown): string | null
 }
 
-type Given = OptionsOf<typeof schemaOptions>['rules'][number]
+type Given = OptionsOf<typeof schemaManifest.options>['rules'][number]
 
 const require = createRequire(import.meta.url)
 

@@ -3,15 +3,14 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
-import { socketOptions } from './options.ts'
+import { socketManifest } from './manifest.ts'
 import { createTcpServer, type Door } from './server.ts'
 import { createTlsServer } from './tls-server.ts'
 
 /** MQTT over TCP, and over TLS. */
-export const socket = definePlugin({
-  name: 'socket',
-  options: socketOptions,
-  apply(context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) {
+export const socket = definePlugin(
+  socketManifest,
+  (context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) => {
     const { broker } = context
     const tls = new ListenerTls(context, tlsOption)
     const door: Door = { broker, seats: new CountedSeats(maxConnections), allowAnonymous: allowAnonymous ?? undefined }
@@ -33,4 +32,4 @@ export const socket = definePlugin({
       },
     }
   },
-})
+)

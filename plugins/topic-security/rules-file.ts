@@ -1,7 +1,7 @@
 import { defaultLoaders } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
 import { validateOptions } from '../../core/options/validation.ts'
-import { topicSecurityOptions } from './options.ts'
+import { topicSecurityManifest } from './manifest.ts'
 import type { RuleInput } from './rules.ts'
 
 /** The rules of a file: a list, in JSON or YAML (of which JSON is a part). */
@@ -15,7 +15,7 @@ export function parseRules(text: string, path: string): readonly RuleInput[] {
     throw new OperatorError('ERR_RULES', `topicSecurity.rulesFile: ${place}: ${reason ?? message.split('\n')[0]}`, { cause })
   }
   // An empty file says nothing, so it allows nothing.
-  const { options, problems } = validateOptions({ rules: topicSecurityOptions.rules }, { rules: list ?? [] }, '')
+  const { options, problems } = validateOptions({ rules: topicSecurityManifest.options.rules }, { rules: list ?? [] }, '')
   if (problems.length > 0) {
     throw new OperatorError(
       'ERR_RULES',

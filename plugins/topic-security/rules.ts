@@ -2,10 +2,10 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Publisher } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { isTopicFilter } from '../../core/routing/topic.ts'
-import type { topicSecurityOptions } from './options.ts'
+import type { topicSecurityManifest } from './manifest.ts'
 
 /** One rule as the operator writes it. */
-export type RuleInput = OptionsOf<typeof topicSecurityOptions>['rules'][number]
+export type RuleInput = OptionsOf<typeof topicSecurityManifest.options>['rules'][number]
 
 /** What a rule says to one client about one filter. `filter` null: about every topic there is. */
 export interface Clause {

@@ -2,15 +2,14 @@ import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { Judge } from './judge.ts'
-import { topicSecurityOptions } from './options.ts'
+import { topicSecurityManifest } from './manifest.ts'
 import { type RuleInput, Rules } from './rules.ts'
 import { parseRules } from './rules-file.ts'
 
 /** Lets clients publish and subscribe to what rules and rights allow, and to nothing else. */
-export const topicSecurity = definePlugin({
-  name: 'topicSecurity',
-  options: topicSecurityOptions,
-  apply({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, deniedPublish }) {
+export const topicSecurity = definePlugin(
+  topicSecurityManifest,
+  ({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, deniedPublish }) => {
     let own: readonly RuleInput[] = rules
     let fromFile: readonly RuleInput[] = []
     const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules =>
@@ -66,4 +65,4 @@ export const topicSecurity = definePlugin({
       },
     }
   },
-})
+)

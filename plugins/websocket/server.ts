@@ -12,7 +12,7 @@ import { transportOver } from '../kit/transports/open-transport.ts'
 import { ClientCertificates } from './client-certificates.ts'
 import { CompressedTransport, type WebSocketOptions } from './compressed-transport.ts'
 import { answer } from './http-answers.ts'
-import type { websocketOptions } from './options.ts'
+import type { websocketManifest } from './manifest.ts'
 import { WebSocketTransport } from './transport.ts'
 import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
 
@@ -20,7 +20,7 @@ import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
 export interface WebSocketDoor {
   readonly broker: Broker
   readonly routes: HttpRoutes
-  readonly options: OptionsOf<typeof websocketOptions>
+  readonly options: OptionsOf<typeof websocketManifest.options>
   readonly seats: Seats
 }
 

@@ -2,9 +2,9 @@ import { Broker } from '../../core/broker.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
-import type { ResolvedConfig } from './config.ts'
 import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
+import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
 
 /** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
 export function hostOf(
@@ -13,16 +13,20 @@ export function hostOf(
   clock: Clock,
 ): { broker: Broker; host: PluginHost; apply(): Promise<void> } {
   const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
-  const places = new Map<Plugin, string>()
+  const resolved = new Map<Plugin, ResolvedPlugin>()
   const host = new PluginHost({
     context: plugin => ({
       hooks: broker.hooks,
       services: broker.services,
       broker,
       log: broker.log,
-      at: places.get(plugin) ?? plugin.name,
+      at: placeOf(resolved.get(plugin) ?? plugin),
       clock,
     }),
+    checked: plugin => {
+      const of = resolved.get(plugin)
+      return of?.schema === undefined ? undefined : { options: of.options }
+    },
     has: service => broker.services.has(service as never),
     providersOf: service => providersOf(catalogue, service),
   })
@@ -32,7 +36,7 @@ export function hostOf(
     async apply() {
       const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
       plugins.forEach((plugin, index) => {
-        places.set(plugin, placeOf(config.plugins[index]!))
+        resolved.set(plugin, config.plugins[index]!)
       })
       host.apply(plugins)
     },

@@ -4,6 +4,7 @@ import { settingsSchema } from '../../core/options/settings.ts'
 import { fold, unknownName } from '../../core/options/suggestion.ts'
 import type { Problem } from '../../core/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
+import { sectionSchema } from './section.ts'
 
 /** One value given as text: `--set socket.port=1884`, `MQTTX_SOCKET__PORT=1884`. */
 export interface Assignment {
@@ -99,7 +100,7 @@ function read(catalogue: Catalogue, assignment: Assignment, find: Find, show: (k
         option = option.properties[found]!
         continue
       }
-      const isIndex = depth === 1 && /^\d+$/.test(name) && catalogue.plugins[keys[0]!]?.listener === true
+      const isIndex = depth === 1 && /^\d+$/.test(name) && catalogue.plugins[keys[0]!]?.manifest.listener === true
       if (!isIndex) return unknown(names)
       keys.push(name)
     } else if ('values' in option) {
@@ -128,8 +129,8 @@ function rootSchema(catalogue: Catalogue): OptionsSchema {
   let schema = rootSchemas.get(catalogue)
   if (schema === undefined) {
     const sections: Record<string, OptionSchema> = {}
-    for (const [name, { options }] of Object.entries(catalogue.plugins)) {
-      sections[name] = { type: 'object', properties: { enable: { type: 'boolean' }, ...options } }
+    for (const [name, { manifest }] of Object.entries(catalogue.plugins)) {
+      sections[name] = { type: 'object', properties: sectionSchema(manifest.options) }
     }
     schema = { preset: { type: 'string' }, plugins: { type: 'list', items: { type: 'any' } }, ...settingsSchema, ...sections }
     rootSchemas.set(catalogue, schema)

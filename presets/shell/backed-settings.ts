@@ -1,6 +1,6 @@
 import type { Settings } from '../../core/options/settings.ts'
 import type { Problem } from '../../core/options/validation.ts'
-import type { ResolvedPlugin } from './config.ts'
+import type { ResolvedPlugin } from './resolved-config.ts'
 
 /** Settings of the broker's own that mean nothing unless a plugin carries them out: one that nobody does must not pass in silence. */
 export function unbackedSettings(settings: Settings, plugins: readonly ResolvedPlugin[]): Problem[] {

@@ -1,13 +1,15 @@
+import type { PluginManifest } from '../../core/manifest.ts'
 import type { OptionsInput, OptionsSchema } from '../../core/options/options.ts'
 import type { SettingsInput } from '../../core/options/settings.ts'
-import type { AnyPluginFactory, Plugin } from '../../core/plugin.ts'
+import type { Plugin } from '../../core/plugin.ts'
 import type { Command } from '../../plugins/kit/command.ts'
+import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
 
 /** What core is handed: which built-in plugins and presets there are. Its order is the order of plugins that a preset does not name. */
 export interface Catalogue {
   /** The package's version, for `--version` and `$SYS`. */
   readonly version: string
-  readonly plugins: Readonly<Record<string, CatalogueEntry>>
+  readonly plugins: Readonly<Record<string, ListedPlugin>>
   readonly presets: Readonly<Record<string, Preset>>
   /** The preset where no config names one; `standalone` if nothing is said. */
   readonly defaultPreset?: string
@@ -28,26 +30,6 @@ export interface CatalogueCommand {
   load(): Promise<Command>
 }
 
-/** One built-in plugin. Its implementation is imported only when it is used, for the sake of start-up. */
-export interface CatalogueEntry {
-  readonly options: OptionsSchema
-  readonly provides?: readonly string[]
-  readonly requires?: readonly string[]
-  /** Its section may be a list: one listener for each element. */
-  readonly listener?: boolean
-  /** Preset `test` and `enableTestMode` turn it off, with a warning if it was asked for. */
-  readonly offInTestMode?: boolean
-  /** Where only a preset lists it, it goes when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. */
-  readonly goesWithItsServices?: boolean
-  /** The services that it cannot do without, by its options; an element of a list is asked by itself. */
-  readonly needs?: (options: never) => readonly string[]
-  /** Stands for it, without a section, where another plugin needs a service that it provides and nobody else does. */
-  standIn?(): Promise<AnyPluginFactory>
-  /** A setting of the broker's own that turns it on where it is true, as its section does. */
-  readonly turnedOnBy?: string
-  load(): Promise<AnyPluginFactory>
-}
-
 /** A plugin, or a built-in one by name, with options if need be. */
 export type PresetEntry = Plugin | string | readonly [name: string, options: object]
 
@@ -65,11 +47,11 @@ export type ConfigInput<C extends Pick<Catalogue, 'plugins' | 'presets'> = Catal
   plugins?: readonly PresetEntry[] | undefined
 } & Sections<C['plugins']>
 
-type Sections<P> = { -readonly [K in keyof P]?: P[K] extends CatalogueEntry ? SectionInput<P[K]> | undefined : never }
+type Sections<P> = { -readonly [K in keyof P]?: P[K] extends ListedPlugin ? SectionInput<P[K]['manifest']> | undefined : never }
 
-type SectionInput<E extends CatalogueEntry> = boolean | Section<E> | (E extends { listener: true } ? readonly Section<E>[] : never)
+type SectionInput<M extends PluginManifest> = boolean | Section<M> | (M extends { listener: true } ? readonly Section<M>[] : never)
 
-type Section<E extends CatalogueEntry> = OptionsInput<E['options']> & { enable?: boolean | undefined }
+type Section<M extends PluginManifest> = OptionsInput<NonNullable<M['options']>> & { enable?: boolean | undefined }
 
 /** Keeps the literal types of a catalogue, from which those of a config come. */
 export function defineCatalogue<const C extends Catalogue>(catalogue: C): C {
@@ -79,7 +61,7 @@ export function defineCatalogue<const C extends Catalogue>(catalogue: C): C {
 /** The built-in plugins that provide a service. */
 export function providersOf(catalogue: Catalogue, service: string): string[] {
   return Object.entries(catalogue.plugins)
-    .filter(([, entry]) => entry.provides?.includes(service))
+    .filter(([, { manifest }]) => manifest.provides?.includes(service))
     .map(([name]) => name)
 }
 

@@ -1,7 +1,7 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { helpWith, parseCommand, type RunCommand } from './command-line.ts'
-import type { ResolvedConfig } from './config.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 
 /** What the command needs of the world around it; `presets/bin.ts` hands in the process, a test something smaller. */
 export interface CliIo {

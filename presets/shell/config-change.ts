@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import { type Settings, settingsSchema } from '../../core/options/settings.ts'
 import { deepFreeze, isRecord } from '../../core/options/validation.ts'
-import type { ResolvedConfig, ResolvedPlugin } from './config.ts'
+import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
 
 /** What a config that was read again has brought. */
 export interface ConfigChange {

@@ -5,7 +5,7 @@ import { formatBytes, formatDuration } from '../../core/options/quantity.ts'
 import { settingsSchema } from '../../core/options/settings.ts'
 import { isRecord } from '../../core/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { ResolvedConfig } from './config.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 
 type Row = readonly [path: string, value: string, who: string]
 
@@ -17,7 +17,7 @@ export function configReport(catalogue: Catalogue, config: ResolvedConfig): stri
   for (const { name, options, section } of config.plugins) {
     const path = section ?? name
     const by = section === undefined ? () => ownersOf(config) : (at: string) => who(config, at)
-    const schema = section === undefined ? {} : (catalogue.plugins[name]?.options ?? {})
+    const schema = section === undefined ? {} : (catalogue.plugins[name]?.manifest.options ?? {})
     const found = rowsOf(options, schema, path, by)
     groups.push(found.length > 0 ? found : [[path, 'on', section === undefined ? ownersOf(config) : onBy(config, path)]])
   }

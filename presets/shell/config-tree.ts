@@ -1,6 +1,6 @@
-import { showValue } from '../../core/options/describe.ts'
-import type { Problem } from '../../core/options/validation.ts'
-import { clone, isRecord } from '../../core/options/validation.ts'
+import type { PluginManifest } from '../../core/manifest.ts'
+import { clone, isRecord, type Problem } from '../../core/options/validation.ts'
+import { readSection } from './section.ts'
 
 /** Config values of several sources laid over each other key by key, remembering who set each one. */
 export class ConfigTree {
@@ -8,10 +8,10 @@ export class ConfigTree {
   /** Who set the value at a path such as `socket.port`. */
   readonly provenance = new Map<string, string>()
   readonly problems: Problem[] = []
-  readonly #sections: Readonly<Record<string, { readonly listener?: boolean }>>
+  readonly #sections: Readonly<Record<string, { readonly manifest: PluginManifest }>>
 
   /** `sections` are the built-in plugins: `false` and `true` there are short for `{ enable }`. */
-  constructor(sections: Readonly<Record<string, { readonly listener?: boolean }>>) {
+  constructor(sections: Readonly<Record<string, { readonly manifest: PluginManifest }>>) {
     this.#sections = sections
   }
 
@@ -53,12 +53,9 @@ export class ConfigTree {
   }
 
   #section(name: string, value: unknown): unknown {
-    if (typeof value === 'boolean') return { enable: value }
-    if (isRecord(value)) return value
-    const takesList = this.#sections[name]?.listener === true
-    if (takesList && Array.isArray(value) && value.every(isRecord)) return value
-    const text = `must be true, false${takesList ? ', an object of options or a list of such objects' : ' or an object of options'}`
-    this.problems.push({ path: name, text: `${text}, got ${showValue(value)}` })
+    const section = readSection(value, this.#sections[name]?.manifest.listener === true)
+    if (!('fault' in section)) return section
+    this.problems.push({ path: name, text: section.fault as string })
     return undefined
   }
 

@@ -1,17 +1,16 @@
 import { basename, dirname } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import { showValue } from '../../core/options/describe.ts'
-import type { OptionsSchema } from '../../core/options/options.ts'
 import { type Settings, settingsSchema } from '../../core/options/settings.ts'
 import { suggest, unknownName } from '../../core/options/suggestion.ts'
 import { isRecord, type Problem, validateOptions } from '../../core/options/validation.ts'
-import type { Plugin } from '../../core/plugin.ts'
 import { type Assignment, environmentAssignments, type ReadAssignment, readEnvironment, readSet } from './assignments.ts'
 import { unbackedSettings } from './backed-settings.ts'
 import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
+import { choosePlugins } from './choose-plugins.ts'
 import { ConfigTree } from './config-tree.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
-import { planPlugins } from './plugin-plan.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 
 /** Where a config comes from; later ones win, key by key. */
 export interface ConfigSources {
@@ -25,39 +24,6 @@ export interface ConfigSources {
   readonly object?: object | undefined
   /** The folder that plugin paths are relative to where there is no file; the current one if nothing is said. */
   readonly folder?: string | undefined
-}
-
-/** A plugin that will be applied. */
-export interface ResolvedPlugin {
-  readonly name: string
-  /** What its options are checked by; absent for a plugin that was written by hand. */
-  readonly schema?: OptionsSchema
-  /** Checked, complete, frozen; empty for a plugin that was written by hand. */
-  readonly options: object
-  readonly provides: readonly string[]
-  readonly requires: readonly string[]
-  /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
-  readonly section?: string
-  /** Imports the implementation and makes the plugin of it. */
-  create(): Promise<Plugin>
-}
-
-/** A whole config, merged and checked. */
-export interface ResolvedConfig {
-  /** The preset's name; `custom` for a function of the user's own. */
-  readonly preset: string
-  /** Preset `test`, or `enableTestMode`: everything in memory, cluster off. */
-  readonly testMode: boolean
-  readonly settings: Settings
-  /** In the order in which they are applied. */
-  readonly plugins: readonly ResolvedPlugin[]
-  /** Who set the value at a path such as `socket.port`; what is not listed is a default. */
-  readonly provenance: ReadonlyMap<string, string>
-  /** What is not wrong but probably not meant either; one log line each. */
-  readonly warnings: readonly string[]
-  readonly configFile: string | undefined
-  /** The folder that paths in the config are relative to. */
-  readonly folder: string
 }
 
 /** Merges preset, file, environment and command line or object, checks everything, and says which plugins run in which order. */
@@ -74,32 +40,33 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
 
   const settings = checkRoot(catalogue, tree, problems)
   const testMode = settings.enableTestMode === true || chosen.name === 'test'
-  const plan = await planPlugins({ catalogue, chosen, tree, testMode, folder: folderOf(sources, tree) })
-  problems.push(...plan.problems, ...unbackedSettings(settings, plan.plugins))
+  const choice = await choosePlugins({ catalogue, preset: chosen, tree, testMode, folder: folderOf(sources, tree) })
+  problems.push(...choice.problems, ...unbackedSettings(settings, choice.plugins))
   // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
 
-  checkOwners(plan.plugins)
-  checkRequired(plan.plugins, {
+  checkOwners(choice.plugins)
+  checkRequired(choice.plugins, {
     has: service => catalogue.services?.includes(service) === true,
     providersOf: service => providersOf(catalogue, service),
   })
-  const { plugins, warnings } = plan
+  const { plugins, warnings, provenance } = choice
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
-  return { preset: chosen.name, testMode, settings, plugins, provenance: plan.provenance, warnings, configFile, folder }
+  return { preset: chosen.name, testMode, settings, plugins, provenance, warnings, configFile, folder }
 }
 
 // `enableTopicSubPubSecure: true` stands for an empty section of its plugin.
 function turnOn({ plugins }: Catalogue, tree: ConfigTree): void {
-  for (const [name, { turnedOnBy }] of Object.entries(plugins)) {
+  for (const [name, { manifest }] of Object.entries(plugins)) {
+    const { turnedOnBy } = manifest
     if (turnedOnBy === undefined || tree.values[turnedOnBy] !== true || tree.values[name] !== undefined) continue
     tree.set([name], {}, tree.whoSet(turnedOnBy) ?? 'default')
   }
 }
 
 /** The preset that a config names. */
-export interface ChosenPreset {
+interface ChosenPreset {
   readonly name: string
   readonly list: PresetList
   readonly settings?: Record<string, unknown>

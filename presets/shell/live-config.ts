@@ -1,7 +1,7 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
-import type { ResolvedConfig } from './config.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 import type { RunningBroker } from './running-broker.ts'
 
 /** Keeps a running broker as its config says: read again when asked to, and when its file has changed. */

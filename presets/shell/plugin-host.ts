@@ -1,11 +1,13 @@
 import type { PluginContext } from '../../core/context.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { checkOptions } from '../../core/options/validation.ts'
-import type { Plugin, RunningPlugin } from '../../core/plugin.ts'
+import type { CheckedOptions, Plugin, RunningPlugin } from '../../core/plugin.ts'
 
 export interface PluginHostOptions {
   /** What each plugin is handed; called once a plugin, so that its log lines can carry its name. */
   context(plugin: Plugin): PluginContext
+  /** The options of a plugin, where the config has checked them; otherwise the plugin checks its own. */
+  checked?(plugin: Plugin): CheckedOptions | undefined
   /** Whether somebody owns a service who did not declare it: core itself, or a plugin that provided it in `apply`. */
   has?(service: string): boolean
   /** The built-in plugins that could provide a service, for the cure in the message: `['memory', 'redis']`. */
@@ -126,7 +128,7 @@ export class PluginHost {
     let taken = false
     for (const { plugin, running } of this.#hosted) {
       if (plugin.name !== name || running.reload === undefined) continue
-      await running.reload(plugin.factory === undefined ? options : checkOptions(plugin.factory.options, options, name))
+      await running.reload(plugin.factory === undefined ? options : checkOptions(plugin.factory.manifest.options ?? {}, options, name))
       taken = true
     }
     return taken
@@ -154,7 +156,7 @@ export class PluginHost {
 
   #applyOne(plugin: Plugin): unknown {
     try {
-      return plugin.apply(this.#options.context(plugin))
+      return plugin.apply(this.#options.context(plugin), this.#options.checked?.(plugin))
     } catch (cause) {
       throw named(plugin, 'apply', cause)
     }

@@ -2,7 +2,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { ResolvedConfig } from './config.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 
 /** Tries what the plugins of a config depend on, without starting a broker: lines about what answers, and problems with their cures. */
 export async function probeAll(catalogue: Catalogue, config: ResolvedConfig): Promise<{ lines: string[]; problems: string[] }> {

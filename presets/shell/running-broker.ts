@@ -7,9 +7,9 @@ import type { Whom } from '../../core/sessions/authority.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { ResolvedConfig } from './config.ts'
 import { type ConfigChange, planChange } from './config-change.ts'
 import type { PluginHost } from './plugin-host.ts'
+import type { ResolvedConfig } from './resolved-config.ts'
 
 export interface StartOptions {
   /** Default: real time. */
@@ -58,7 +58,7 @@ export class RunningBroker {
   }
 
   #checkOpen(catalogue: Catalogue, { settings, plugins }: ResolvedConfig): void {
-    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.listener === true)
+    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.manifest.listener === true)
     // Where each listener says for itself whom it lets in, nothing is left to say at the root.
     const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
     if (said || !this.#broker.unguarded()) return

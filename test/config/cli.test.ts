@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { OperatorError } from '../../core/errors.ts'
 import { type CliIo, runCli } from '../../presets/shell/cli.ts'
-import type { ResolvedConfig } from '../../presets/shell/config.ts'
+import type { ResolvedConfig } from '../../presets/shell/resolved-config.ts'
 import { beforeAllBuilt } from './built.ts'
 import { folderWith } from './folder.ts'
 import { catalogue } from './sample.ts'
@@ -201,7 +201,7 @@ const built = beforeAllBuilt()
 test('runs as a process of its own: ready, SIGTERM, exit code 0', async () => {
   const folder = await folderWith({ 'mqttx.config.mjs': 'export default { preset: "only" }' })
   const script = `
-    import { runCli } from ${JSON.stringify(built.path('core/config/cli.js'))}
+    import { runCli } from ${JSON.stringify(built.path('presets/shell/cli.js'))}
     const catalogue = { version: '1', plugins: {}, presets: { only: () => [] } }
     const io = {
       folder: process.cwd(), out: console.log, error: console.error, signals: process, exit: process.exit,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defineOptions } from '../../core/options/options.ts'
 import { definePlugin, type Plugin } from '../../core/plugin.ts'
+import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
 import { memory } from '../../plugins/memory/memory.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
@@ -19,6 +20,7 @@ const gateOptions = defineOptions({
 const gate = definePlugin({
   name: 'gate',
   options: gateOptions,
+  listener: true,
   apply: () => ({ reload: options => void seen.push(`gate ${options.rate} ${options.port} ${options.inner.soft}`) }),
 })
 const doorOptions = defineOptions({ rate: { type: 'integer', default: 1, live: true } })
@@ -37,12 +39,12 @@ const deaf = definePlugin({ name: 'deaf', options: deafOptions, apply() {} })
 
 const catalogue = defineCatalogue({
   version: '1.2.3',
-  plugins: {
-    gate: { options: gateOptions, listener: true, load: async () => gate },
-    door: { options: doorOptions, load: async () => door },
-    deaf: { options: deafOptions, load: async () => deaf },
-    memory: { options: memory.options, provides: memory.provides, load: async () => memory },
-  },
+  plugins: listPlugins(
+    { manifest: gate.manifest, load: async () => gate },
+    { manifest: door.manifest, load: async () => door },
+    { manifest: deaf.manifest, load: async () => deaf },
+    { manifest: memory.manifest, load: async () => memory },
+  ),
   presets: { standalone: () => ['gate', 'door', 'memory'] },
 })
 const resolve = (object: object) => resolveConfig(catalogue, { object })

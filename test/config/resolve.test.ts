@@ -76,7 +76,7 @@ test('opens one listener for each element of a list', async () => {
 
 test('takes a list of its own as a preset, with sections laid over it', async () => {
   const hand = { name: 'hand', apply() {} }
-  const socket = definePlugin({ name: 'socket', options: catalogue.plugins.socket.options, apply() {} })
+  const socket = definePlugin({ name: 'socket', options: catalogue.plugins.socket.manifest.options, apply() {} })
   const config = await resolveObject({ preset: () => [hand, socket({ port: 7 }), 'memory'], socket: { host: 'here' } })
   expect(config.preset).toBe('custom')
   expect(config.plugins.map(plugin => [plugin.name, plugin.options])).toEqual([

@@ -1,6 +1,8 @@
 import { OperatorError } from '../../core/errors.ts'
-import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
+import type { PluginManifest } from '../../core/manifest.ts'
+import { defineOptions } from '../../core/options/options.ts'
 import { type AnyPluginFactory, definePlugin } from '../../core/plugin.ts'
+import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { type ConfigSources, resolveConfig } from '../../presets/shell/config.ts'
 
@@ -20,26 +22,26 @@ const redisOptions = defineOptions({
   prefixes: { type: 'object', values: { type: 'string' }, default: {} },
 })
 
-const load =
-  (name: string, options: OptionsSchema, provides: string[] = []) =>
-  async (): Promise<AnyPluginFactory> =>
-    definePlugin({ name, options, provides, apply() {} })
+const list = <const M extends PluginManifest>(manifest: M) => ({
+  manifest,
+  load: async (): Promise<AnyPluginFactory> => definePlugin(manifest, () => {}),
+})
 
 /** A catalogue as the package has one, small enough to see what the config makes of it. */
 export const catalogue = defineCatalogue({
   version: '1.2.3',
   exports: async () => ({ definePlugin, defineConfig: (config: unknown) => config, Stage: { Observe: 200 } }),
-  plugins: {
-    log: { options: { level: { type: 'string', enum: ['info', 'debug'], default: 'info' } }, load: load('log', {}) },
-    memory: { options: {}, provides: ['sessions', 'retained'], load: load('memory', {}, ['sessions', 'retained']) },
-    redis: { options: redisOptions, provides: ['sessions', 'retained'], load: load('redis', redisOptions, ['sessions', 'retained']) },
-    cluster: { options: {}, provides: ['bus'], requires: ['sessions'], offInTestMode: true, load: load('cluster', {}, ['bus']) },
-    retain: { options: {}, requires: ['retained'], load: load('retain', {}) },
-    shareTopic: { options: shareOptions, load: load('shareTopic', shareOptions) },
-    sysTopic: { options: sysOptions, load: load('sysTopic', sysOptions) },
-    socket: { options: socketOptions, listener: true, load: load('socket', socketOptions) },
-    needy: { options: { url: { type: 'string', required: true } }, load: load('needy', {}) },
-  },
+  plugins: listPlugins(
+    list({ name: 'log', options: { level: { type: 'string', enum: ['info', 'debug'], default: 'info' } } }),
+    list({ name: 'memory', provides: ['sessions', 'retained'] }),
+    list({ name: 'redis', options: redisOptions, provides: ['sessions', 'retained'] }),
+    list({ name: 'cluster', provides: ['bus'], requires: ['sessions'], offInTestMode: true }),
+    list({ name: 'retain', requires: ['retained'] }),
+    list({ name: 'shareTopic', options: shareOptions }),
+    list({ name: 'sysTopic', options: sysOptions }),
+    list({ name: 'socket', options: socketOptions, listener: true }),
+    list({ name: 'needy', options: { url: { type: 'string', required: true } } }),
+  ),
   presets: {
     test: { settings: { enableTestMode: true }, plugins: () => ['log', 'memory', 'retain', 'shareTopic', 'sysTopic', 'socket'] },
     dev: () => ['log', 'redis', 'retain', 'shareTopic', ['sysTopic', { interval: '5s' }], 'socket'],

@@ -7,7 +7,7 @@ import { ReasonCode } from '../../core/reason.ts'
 import { ClientRates, departedMax } from '../../plugins/limits/client-rates.ts'
 import { ConnectionLimits } from '../../plugins/limits/connection-limits.ts'
 import { LimitLog } from '../../plugins/limits/limit-log.ts'
-import { limitsOptions } from '../../plugins/limits/options.ts'
+import { limitsManifest } from '../../plugins/limits/manifest.ts'
 import { PausedClients } from '../../plugins/limits/paused-clients.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { TestClient } from '../support/client.ts'
@@ -16,7 +16,8 @@ import { TestClient } from '../support/client.ts'
 
 type LimitsInput = Parameters<typeof startBroker>[0] extends infer C ? (C extends { limits?: infer L } ? L : never) : never
 
-const optionsOf = (given: LimitsInput) => checkOptions(limitsOptions, given, 'limits') as ConstructorParameters<typeof ConnectionLimits>[0]
+const optionsOf = (given: LimitsInput) =>
+  checkOptions(limitsManifest.options, given, 'limits') as ConstructorParameters<typeof ConnectionLimits>[0]
 
 const publishBytes = (topic: string, payload: string, version: 4 | 5 = 4) =>
   encodePacket(

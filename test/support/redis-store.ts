@@ -4,7 +4,7 @@ import type { Clock } from '../../core/time/clock.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
 import { Link } from '../../plugins/redis/link.ts'
-import { redisOptions } from '../../plugins/redis/options.ts'
+import { redisManifest } from '../../plugins/redis/manifest.ts'
 import { RedisRetained } from '../../plugins/redis/retained.ts'
 import { RedisSessions } from '../../plugins/redis/sessions.ts'
 import { SlotWriters } from '../../plugins/redis/slot-writers.ts'
@@ -18,7 +18,7 @@ export class TestRedisStore {
   readonly retained: RedisRetained
 
   constructor(where: object, clock: Clock) {
-    this.options = checkOptions(redisOptions, where, 'redis') as Options
+    this.options = checkOptions(redisManifest.options, where, 'redis') as Options
     const { options } = this
     this.link = new Link(options, silentLog)
     this.writers = new SlotWriters(this.link, new Keys(options), clock, options)

@@ -2,15 +2,7 @@ import type { PluginContext } from '../../../core/context.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import { checkOptions } from '../../../core/options/validation.ts'
 import type { OwnCertificates, ServerCertificates } from '../services/tls.ts'
-import { sslOptions, type TlsInput, type TlsOptions } from './tls-options.ts'
-
-/** What a listener's option `tls` may be: as `ssl` says, on, off, or its own. */
-export type ListenerTlsOption = boolean | Readonly<TlsInput> | null
-
-/** The services that a listener cannot do without, by its options: whoever has certificates of its own needs somebody to read them. */
-export function listenerNeeds(options: { readonly tls?: ListenerTlsOption }): readonly string[] {
-  return typeof options.tls === 'object' && options.tls !== null ? ['tls'] : []
-}
+import { type ListenerTlsOption, sslOptions, type TlsOptions } from './tls-options.ts'
 
 /** The TLS of one listener: the `ssl` section's, its own, or none. */
 export class ListenerTls {

@@ -59,3 +59,11 @@ export type TlsOptions = OptionsOf<typeof sslOptions>
 
 /** The same as a user writes it. */
 export type TlsInput = OptionsInput<typeof sslOptions>
+
+/** What a listener's option `tls` may be: as `ssl` says, on, off, or its own. */
+export type ListenerTlsOption = boolean | Readonly<TlsInput> | null
+
+/** The services that a listener cannot do without, by its options: certificates of its own must be read by somebody. */
+export function listenerNeeds(options: { readonly tls?: ListenerTlsOption }): readonly string[] {
+  return typeof options.tls === 'object' && options.tls !== null ? ['tls'] : []
+}

@@ -1,0 +1,31 @@
+import type { OptionsSchema } from './options/options.ts'
+
+/**
+ * What a plugin declares of itself, once: `definePlugin` makes the plugin of it, and a catalogue lists it. A built-in plugin keeps it in a file of
+ * its own that imports no implementation, so that a config can be checked before any plugin is loaded.
+ */
+export interface PluginManifest<S extends OptionsSchema = OptionsSchema> {
+  /** Also the plugin's section in the config: `rateLimit`. */
+  readonly name: string
+  /** The options of its section. Default: none. */
+  readonly options?: S
+  /** The services that the plugin owns: no other plugin may provide them. */
+  readonly provides?: readonly string[]
+  /** The services that the plugin cannot do without. */
+  readonly requires?: readonly string[]
+  /** The services that the plugin cannot do without, by its options; each element of a list of listeners is asked by itself. */
+  readonly needs?: (options: never) => readonly string[]
+  /** The section may be a list: one listener for each element. Default: false. */
+  readonly listener?: boolean
+  /** Preset `test` and `enableTestMode` turn the plugin off, with a warning if it was asked for. Default: false. */
+  readonly offInTestMode?: boolean
+  /** An option of the broker's own that turns the plugin on where it is true, as its section does. */
+  readonly turnedOnBy?: string
+  /** Where only a preset lists the plugin, it is left out when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
+  readonly goesWithItsServices?: boolean
+}
+
+/** Keeps the literal types of a manifest that is declared apart from its plugin, as those of the built-in plugins are. */
+export function defineManifest<const M extends PluginManifest>(manifest: M): M {
+  return manifest
+}

@@ -1,9 +1,0 @@
-import { defineOptions } from '../../core/options/options.ts'
-
-/** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth` has checked, in place of a password. */
-export const authCertificateOptions = defineOptions({
-  /** Which part of the certificate is the user name: its common name, or its whole subject (`CN=meter-7,O=Example`). */
-  username: { type: 'string', enum: ['commonName', 'subject'], default: 'commonName' },
-  /** Refuses clients without a certificate that was checked. `false` leaves them to the authentication plugins that come after. */
-  required: { type: 'boolean', default: true },
-})

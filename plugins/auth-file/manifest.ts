@@ -1,0 +1,18 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+/** User names and passwords from a file, which `npx mqttx-broker passwd FILE USER` writes. Clients without a user name are left to others. */
+export const authFileManifest = defineManifest({
+  name: 'authFile',
+  options: {
+    /** The file, relative to the config's folder: a line `USER:HASH` for each user, passwords hashed by scrypt. */
+    path: { type: 'string', required: true, minLength: 1 },
+    /** What happens to a user name that the file does not hold: it is refused, or left to the authentication plugins that come after. */
+    unknownUsers: { type: 'string', enum: ['refuse', 'pass'], default: 'refuse' },
+    /** How often the file is looked at, and taken up where it has changed. `null`: never. */
+    checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
+    /** Passwords that are checked side by side. Each takes some 0.25 s of one processor and 16 MiB, but only the first time that it is right. */
+    concurrent: { type: 'integer', default: 2, minimum: 1, maximum: 64 },
+    /** Clients that may wait for their password to be checked; more are told that the server is busy. */
+    waiting: { type: 'integer', default: 1000, minimum: 0, maximum: 100_000 },
+  },
+})

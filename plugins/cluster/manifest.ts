@@ -1,0 +1,27 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+export const clusterManifest = defineManifest({
+  name: 'cluster',
+  requires: ['bus'],
+  offInTestMode: true,
+  goesWithItsServices: true,
+  options: {
+    /** Takes part in a cluster of all brokers on the same Redis. */
+    enable: { type: 'boolean', default: true },
+    /** How often this node gives a sign of life. */
+    heartbeat: { type: 'duration', default: '1s', minimum: 100 },
+    /** A node that has given no sign of life for so long counts as dead: its clean sessions are gone and its durable ones run out or go on elsewhere. At least three heartbeats. */
+    expiry: { type: 'duration', default: '5s', minimum: 300 },
+    /**
+     * What a node does that is cut off from Redis: `serve-clean` serves sessions that end with their connection among its own clients, and keeps
+     * back the acknowledgement of what others must have; `refuse` closes all connections and lets nobody in.
+     */
+    onRedisLoss: { type: 'string', enum: ['serve-clean', 'refuse'], default: 'serve-clean' },
+    /** Prefers the members of a shared group that are connected to the node that a message came to. */
+    preferLocal: { type: 'boolean', default: false },
+    /** The key at which the nodes see whether all have the same `enableInnerCache`. */
+    innerCacheConsistencyKey: { type: 'string', default: 'mqttx:cache_consistency', minLength: 1 },
+    /** The Java mqttx's spelling of `innerCacheConsistencyKey`; counts where it is set. */
+    innerCacheConsistancyKey: { type: 'string', minLength: 1 },
+  },
+})

@@ -1,0 +1,14 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+export const diskManifest = defineManifest({
+  name: 'disk',
+  provides: ['sessions', 'retained'],
+  options: {
+    /** The folder that holds sessions, queues and retained messages, relative to the config's folder; made where there is none. Only its owner can read what is in it. One broker at a time. */
+    path: { type: 'string', minLength: 1, default: './data' },
+    /** What may wait for a disk that is slow or takes no writes. Beyond it a write is refused: its client is disconnected and sends again. */
+    pendingBytesMax: { type: 'bytes', minimum: '1MiB', default: '256MiB' },
+    /** Free space below which no new message is taken (MQTT 5 publishers are told 0x97), so that acknowledgements still can be kept. A disk smaller than 20 times this reserves a twentieth of itself. */
+    reserve: { type: 'bytes', default: '16MiB' },
+  },
+})

@@ -1,8 +1,0 @@
-import { defineOptions } from '../../core/options/options.ts'
-
-export const logOptions = defineOptions({
-  /** The least that is logged. At `trace` every packet is. */
-  level: { type: 'string', enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'], default: 'info', live: true },
-  /** `pretty` for people, `json` for machines. */
-  format: { type: 'string', enum: ['pretty', 'json'], default: 'pretty' },
-})

@@ -1,3 +1,0 @@
-import { defineOptions } from '../../core/options/options.ts'
-
-export const memoryOptions = defineOptions({})

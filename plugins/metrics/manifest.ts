@@ -1,0 +1,16 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+/** `/metrics` for Prometheus, `/livez` and `/readyz` for whoever watches over the process. Nobody has to log in to them, so they are on loopback unless you say otherwise. */
+export const metricsManifest = defineManifest({
+  name: 'metrics',
+  options: {
+    /** The address to bind to; `0.0.0.0` lets a Prometheus on another machine, or an orchestrator, ask. */
+    host: { type: 'string', minLength: 1, default: '127.0.0.1' },
+    /** The port; 0 picks a free one. */
+    port: { type: 'integer', minimum: 0, maximum: 65_535, default: 9464 },
+    /** The path of the metrics. */
+    path: { type: 'string', pattern: '^/.+$', default: '/metrics' },
+    /** Whether the metrics of Node's own (`process_…`, `nodejs_…`: memory, event loop, garbage collection) go along. */
+    node: { type: 'boolean', default: true },
+  },
+})

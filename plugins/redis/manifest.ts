@@ -1,0 +1,70 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+export const redisManifest = defineManifest({
+  name: 'redis',
+  provides: ['sessions', 'retained', 'bus'],
+  options: {
+    /** Where Redis is: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Not looked at where `sentinels` or `nodes` are given. */
+    url: { type: 'string', default: 'redis://localhost:6379', pattern: '^rediss?://.+' },
+    /** The user that the broker logs in as (Redis 6 and later); one in `url` counts where this is not set. */
+    username: { type: 'string', minLength: 1 },
+    /** The password; one in `url` counts where this is not set. */
+    password: { type: 'string', secret: true, minLength: 1 },
+    /** The database's number; one in `url` counts where this is not set. Redis Cluster has 0 only. */
+    database: { type: 'integer', minimum: 0 },
+    /** Redis Sentinel: the sentinels as `host:port`; they say who is the master, now and after each fail-over. */
+    sentinels: { type: 'list', items: { type: 'string', pattern: '^.+:\\d+$' }, default: [] },
+    /** The name that the sentinels know the master by. */
+    sentinelName: { type: 'string', default: 'mymaster', minLength: 1 },
+    /** The sentinels' own password, where they have one. */
+    sentinelPassword: { type: 'string', secret: true, minLength: 1 },
+    /** Redis Cluster: some of its nodes as `host:port`; the others are found through them. */
+    nodes: { type: 'list', items: { type: 'string', pattern: '^.+:\\d+$' }, default: [] },
+    /** TLS towards Redis; `rediss://` turns it on too. Files are PEM, relative to the current folder. */
+    tls: {
+      type: 'object',
+      properties: {
+        /** Turns it on. */
+        enable: { type: 'boolean', default: false },
+        /** The authorities that the server's certificate is judged by; the system's where nothing is said. */
+        ca: { type: 'string', minLength: 1 },
+        /** The broker's own certificate, where the server asks for one. */
+        cert: { type: 'string', minLength: 1 },
+        /** The private key of that certificate. */
+        key: { type: 'string', minLength: 1 },
+        /** The name that the server's certificate must bear; that of the address where nothing is said. */
+        servername: { type: 'string', minLength: 1 },
+      },
+    },
+    /** What happens when Redis is away at start: the broker starts without it and takes it up when it comes, or it ends with an error. */
+    startup: { type: 'string', enum: ['retry', 'fail'], default: 'retry' },
+    /** The time that Redis has for one answer; then it counts as away, and what it was asked is asked again. */
+    commandTimeout: { type: 'duration', default: '5s', minimum: 1 },
+    /** The time that a connection to Redis may take to open. */
+    connectTimeout: { type: 'duration', default: '5s', minimum: 1 },
+    /** Replicas that must have a write before it counts as kept (`WAIT`). 0: the master's word is enough. */
+    waitReplicas: { type: 'integer', default: 0, minimum: 0 },
+    /** The time that replicas have to say so; then the write counts as not kept yet, and they are asked again. */
+    waitTimeout: { type: 'duration', default: '1s', minimum: 1 },
+    /** Writes that may wait for Redis, all clients together; what would be one more is refused, and its publisher closed so that it sends again. */
+    pendingMax: { type: 'integer', default: 100_000, minimum: 1 },
+    /** Bytes that may wait for Redis, all clients together. */
+    pendingBytesMax: { type: 'bytes', default: '128MiB', minimum: 1024 },
+    /** How often message bodies that nothing refers to any more are looked for: what a crash on Redis Cluster may leave. */
+    sweepInterval: { type: 'duration', default: '1h', minimum: '1s' },
+    /** Prefix of a session's key; the client id follows in braces. */
+    clusterSessionHashKey: { type: 'string', default: 'mqttx.session.key', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the keys that hold the durable subscribers of one filter. */
+    topicPrefix: { type: 'string', default: 'mqttx:topic:', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the keys that hold the retained message of one topic. */
+    retainMessagePrefix: { type: 'string', default: 'mqttx:retain:', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the keys that hold a session's outbound queue. */
+    pubMsgSetPrefix: { type: 'string', default: 'mqttx:client:pubmsg:', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the keys that hold a session's QoS 2 state and packet identifiers. */
+    pubRelMsgSetPrefix: { type: 'string', default: 'mqttx:client:pubrelmsg:', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the sets of all filters that durable sessions subscribe to. */
+    topicSetKey: { type: 'string', default: 'mqttx:alltopic', minLength: 1, pattern: '^[^{}]*$' },
+    /** Prefix of the keys that hold the body of a message which several queues refer to. */
+    bodyPrefix: { type: 'string', default: 'mqttx:body:', minLength: 1, pattern: '^[^{}]*$' },
+  },
+})

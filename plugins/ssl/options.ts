@@ -1,1 +1,0 @@
-export { sslOptions } from '../kit/listening/tls-options.ts'

@@ -1,0 +1,39 @@
+import { defineManifest } from '../../core/manifest.ts'
+
+/**
+ * Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication
+ * answer. What neither allows is denied. `enableTopicSubPubSecure: true` turns it on too.
+ */
+export const topicSecurityManifest = defineManifest({
+  name: 'topicSecurity',
+  turnedOnBy: 'enableTopicSubPubSecure',
+  options: {
+    /** The rules, in order. Each says `allow` or `deny`. */
+    rules: {
+      type: 'list',
+      live: true,
+      default: [],
+      items: {
+        type: 'object',
+        properties: {
+          /** What the rule allows. */
+          allow: { type: 'string', enum: ['publish', 'subscribe', 'all'] },
+          /** What the rule denies. A subscription is denied where anything that it matches is. */
+          deny: { type: 'string', enum: ['publish', 'subscribe', 'all'] },
+          /** Topic filters. `%u` stands for the user name, `%c` for the client id; for a client whose name holds `+`, `#` or `/` an allowing rule with it does not apply, and a denying one denies everything. */
+          topics: { type: 'list', required: true, minItems: 1, items: { type: 'string', minLength: 1 } },
+          /** The users that it is about; everybody where it is left out. */
+          users: { type: 'list', items: { type: 'string', minLength: 1 } },
+          /** The clients that it is about; all of them where it is left out. A client chooses its id by itself. */
+          clientIds: { type: 'list', items: { type: 'string', minLength: 1 } },
+        },
+      },
+    },
+    /** A file with further rules, which stand behind those above: a list of the same, in JSON or YAML. Relative to the config's folder. */
+    rulesFile: { type: 'string', default: null, minLength: 1 },
+    /** How often that file is looked at, and taken up where it has changed: connected clients lose what they may no longer have. `null`: never. */
+    checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
+    /** What a denied publish leads to: a refusal (MQTT 5: 0x87; before, as `mqtt.deniedPublish` says), an acknowledgement and nothing else, or a closed connection. */
+    deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse', live: true },
+  },
+})

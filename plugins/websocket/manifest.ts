@@ -1,0 +1,29 @@
+import { defineManifest } from '../../core/manifest.ts'
+import { listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
+
+export const websocketManifest = defineManifest({
+  name: 'websocket',
+  provides: ['http'],
+  listener: true,
+  needs: listenerNeeds,
+  options: {
+    /** The port. 0 picks a free one. */
+    port: { type: 'integer', default: 8083, minimum: 0, maximum: 65535 },
+    /** The path that clients ask for. */
+    path: { type: 'string', default: '/mqtt', pattern: '^/[^?#\\s]*$' },
+    /** The address to bind to, in place of the root's `host`. */
+    host: { type: 'string', default: null, minLength: 1 },
+    /** TLS (`wss`) at this listener: `true` by the section `ssl`, `false` not at all, or an object with options as in `ssl`, for this one alone. Where nothing is said there is TLS if there is `ssl`. */
+    tls: { oneOf: [{ type: 'boolean' }, { type: 'object', properties: sslOptions }], default: null },
+    /** Connections that this listener has at once, at most. `null` sets no limit. */
+    maxConnections: { type: 'integer', default: null, minimum: 1 },
+    /** The root's `allowAnonymous`, for this listener alone. */
+    allowAnonymous: { type: 'boolean', default: null },
+    /** Pages that may connect, by their origin: `https://example.com`. Clients that are no browser name none and always may. `null` lets every page. */
+    origins: { type: 'list', items: { type: 'string', pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]+$' }, default: null },
+    /** The largest message of WebSocket that a client may send; it may carry several packets, or a part of one. `null`: 64 KiB more than `mqtt.maximumPacketSize`. */
+    maxPayload: { type: 'bytes', default: null, minimum: 128, maximum: 268_435_460 },
+    /** Compresses messages above 1 KiB for clients that ask for it (permessage-deflate). Costs much CPU, and some 100 KiB of memory for each of them. */
+    compression: { type: 'boolean', default: false },
+  },
+})

@@ -1,0 +1,262 @@
+import { OperatorError } from '../../core/errors.ts'
+import type { PluginManifest } from '../../core/manifest.ts'
+import { showValue } from '../../core/options/describe.ts'
+import { unknownName } from '../../core/options/suggestion.ts'
+import { isRecord, type Problem } from '../../core/options/validation.ts'
+import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
+import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
+import type { Catalogue, PresetList } from './catalogue.ts'
+import { ConfigTree } from './config-tree.ts'
+import { loadPlugin } from './load-plugin.ts'
+import type { ResolvedPlugin } from './resolved-config.ts'
+import { checkSection, isOff, optionsOf } from './section.ts'
+
+/** What the plugins are chosen by. */
+export interface Choice {
+  readonly catalogue: Catalogue
+  /** The preset's name, `custom` for a function of the user's own, and its list. */
+  readonly preset: { readonly name: string; readonly list: PresetList }
+  /** What the user's sources say; the preset's options lie beneath. */
+  readonly tree: ConfigTree
+  readonly testMode: boolean
+  /** The folder that plugin paths are relative to. */
+  readonly folder: string
+}
+
+/** The plugins that run, and what there is to say of the choice. */
+export interface ChosenPlugins {
+  readonly plugins: ResolvedPlugin[]
+  readonly provenance: Map<string, string>
+  readonly warnings: string[]
+  readonly problems: Problem[]
+}
+
+/** A plugin that the preset, a section or the user's list asks for. */
+interface WantedPlugin {
+  readonly name: string
+  /** Absent for a plugin that was written by hand. */
+  readonly manifest?: PluginManifest
+  /** Absent for a plugin of the user's own, which has no section. */
+  readonly listed?: ListedPlugin
+  /** Options from the preset, beneath the section's. */
+  readonly base: object
+  /** A plugin that already is one, from a custom preset or the list of plugins. */
+  readonly plugin?: Plugin
+  readonly provides: readonly string[]
+  /** The user asked for it by its section or in `plugins`; it wins over what only the preset lists. */
+  readonly named: boolean
+}
+
+/** Which plugins run, in which order, with which options: the preset's list, the sections laid over it, then the user's own. */
+export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
+  const { preset, tree, testMode } = choice
+  const chosen: ChosenPlugins = { plugins: [], provenance: new Map(tree.provenance), warnings: [], problems: [] }
+  const entries = listed(preset.list, preset.name === 'custom' ? 'preset' : `preset ${preset.name}`, chosen.problems)
+  let wanted = wantedOf(choice, entries, index => `preset ${preset.name}[${index}]`, false, chosen)
+  wanted = insertNamed(wanted, choice)
+  const own = await ownPlugins(choice, chosen)
+  // Who owns a service comes before those who may ask for it.
+  const owners = own.filter(({ provides }) => provides.length > 0)
+  wanted = withoutReplaced([...owners, ...wanted, ...own.filter(one => !owners.includes(one))])
+  if (testMode) wanted = inTestMode(wanted, choice, chosen)
+  const needed = new Set<string>()
+  for (const one of wanted) resolve(one, choice, chosen, needed)
+  checkSectionsThatAreOff(choice, wanted, chosen)
+  addStandIns(choice.catalogue, needed, chosen)
+  return chosen
+}
+
+function listed(list: () => readonly unknown[], who: string, problems: Problem[]): readonly unknown[] {
+  const entries: unknown = list()
+  if (Array.isArray(entries)) return entries
+  problems.push({ path: who, text: `must return a list of plugins, got ${showValue(entries)}` })
+  return []
+}
+
+function wantedOf(
+  choice: Choice,
+  entries: readonly unknown[],
+  at: (index: number) => string,
+  named: boolean,
+  chosen: ChosenPlugins,
+): WantedPlugin[] {
+  const { catalogue, tree } = choice
+  const wanted: WantedPlugin[] = []
+  for (const [index, entry] of entries.entries()) {
+    const [first, base] = Array.isArray(entry) ? [entry[0] as unknown, (entry[1] as unknown) ?? {}] : [entry, {}]
+    if (isPlugin(first)) {
+      wanted.push(ofPlugin(first, catalogue, named))
+    } else if (typeof first === 'string' && Object.hasOwn(catalogue.plugins, first)) {
+      wanted.push(ofListed(first, choice, base as object, named))
+    } else {
+      chosen.problems.push({ path: at(index), text: notAPlugin(first, Object.keys(catalogue.plugins)) })
+    }
+  }
+  return wanted.filter(one => named || one.listed === undefined || !isOff(tree.values[one.name]))
+}
+
+function ofListed(name: string, { catalogue, tree }: Choice, base: object, named: boolean): WantedPlugin {
+  const listed = catalogue.plugins[name]!
+  const { manifest } = listed
+  return { name, manifest, listed, base, provides: manifest.provides ?? [], named: named || tree.values[name] !== undefined }
+}
+
+function ofPlugin(plugin: Plugin, catalogue: Catalogue, named: boolean): WantedPlugin {
+  const { name, provides = [], factory, given = {} } = plugin
+  if (factory === undefined) return { name, plugin, base: given, provides, named }
+  const builtIn = !named && Object.hasOwn(catalogue.plugins, name) ? { listed: catalogue.plugins[name]! } : {}
+  return { name, plugin, base: given, provides, named, manifest: factory.manifest, ...builtIn }
+}
+
+function notAPlugin(value: unknown, names: readonly string[]): string {
+  if (typeof value === 'string') return `${showValue(value)} is ${unknownName(value, names)}`
+  if (isPluginFactory(value)) return `is the factory ${value.name}, not a plugin; call it: ${value.name}()`
+  return `must be a plugin, { name, apply }, got ${showValue(value)}`
+}
+
+// A built-in plugin that only its section names stands where the catalogue has it among the others.
+function insertNamed(wanted: readonly WantedPlugin[], choice: Choice): WantedPlugin[] {
+  const { catalogue, tree } = choice
+  const all = [...wanted]
+  for (const name of Object.keys(catalogue.plugins)) {
+    const section = tree.values[name]
+    if (section === undefined || isOff(section) || all.some(one => one.name === name)) continue
+    insert(all, ofListed(name, choice, {}, true), catalogue)
+  }
+  return all
+}
+
+function insert(all: WantedPlugin[], one: WantedPlugin, catalogue: Catalogue): void {
+  const names = Object.keys(catalogue.plugins)
+  const next = all.findIndex(other => other.listed !== undefined && names.indexOf(other.name) > names.indexOf(one.name))
+  all.splice(next === -1 ? all.length : next, 0, one)
+}
+
+async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<WantedPlugin[]> {
+  const { tree, catalogue } = choice
+  const given = tree.values.plugins
+  if (given === undefined) return []
+  if (!Array.isArray(given)) {
+    chosen.problems.push({ path: 'plugins', text: `must be a list of plugins, got ${showValue(given)}` })
+    return []
+  }
+  const wanted: WantedPlugin[] = []
+  for (const [index, entry] of given.entries()) {
+    const [first, options] = Array.isArray(entry) ? [entry[0] as unknown, entry[1] as unknown] : [entry, undefined]
+    if (typeof first !== 'string' || Object.hasOwn(catalogue.plugins, first)) {
+      wanted.push(...wantedOf(choice, [entry], () => `plugins[${index}]`, true, chosen))
+      continue
+    }
+    try {
+      wanted.push(ofPlugin(await loadPlugin(first, options, choice.folder, catalogue), catalogue, true))
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error
+      chosen.problems.push({ path: `plugins[${index}]`, text: error.message })
+    }
+  }
+  return wanted
+}
+
+// `redis` with preset `standalone`: who is named owns the service, and the preset's own owner gives way.
+function withoutReplaced(wanted: readonly WantedPlugin[]): WantedPlugin[] {
+  const taken = new Set(wanted.filter(({ named }) => named).flatMap(({ provides }) => provides))
+  const kept = wanted.filter(({ named, provides }) => named || !provides.some(service => taken.has(service)))
+  const provided = new Set(kept.flatMap(({ provides }) => provides))
+  return kept.filter(
+    ({ named, manifest }) =>
+      named || manifest?.goesWithItsServices !== true || (manifest.requires ?? []).every(service => provided.has(service)),
+  )
+}
+
+// Preset `test` says who owns what in memory; whoever else owns one of those services gives way, named or not.
+function inTestMode(wanted: readonly WantedPlugin[], choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
+  const { catalogue, tree } = choice
+  const { test } = catalogue.presets
+  const list = test === undefined ? () => [] : typeof test === 'function' ? test : test.plugins
+  const entries = listed(list, 'preset test', chosen.problems)
+  const owners = wantedOf(choice, entries, index => `preset test[${index}]`, false, chosen).filter(
+    owner => owner.provides.length > 0 && !isOff(tree.values[owner.name]),
+  )
+  const owned = new Set(owners.flatMap(owner => owner.provides))
+  const kept: WantedPlugin[] = []
+  for (const one of wanted) {
+    if (one.manifest?.offInTestMode === true) {
+      if (one.named) chosen.warnings.push(`${one.name}: off in test mode; use another preset than test, without enableTestMode, to have it`)
+    } else if (owners.some(owner => owner.name === one.name) || !one.provides.some(service => owned.has(service))) {
+      kept.push(one)
+    } else if (one.named) {
+      const instead = owners.filter(owner => owner.provides.some(service => one.provides.includes(service))).map(owner => owner.name)
+      chosen.warnings.push(`${one.name}: off in test mode, where ${instead.join(' and ')} takes its place`)
+    }
+  }
+  for (const owner of owners) if (!kept.some(({ name }) => name === owner.name)) insert(kept, owner, catalogue)
+  return kept
+}
+
+function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, needed: Set<string>): void {
+  const { name, manifest, listed, plugin, base } = wanted
+  if (manifest === undefined) {
+    // Written by hand: it has no options that anybody could check.
+    if (plugin !== undefined) chosen.plugins.push({ ...described(plugin), options: {}, create: async () => plugin })
+    return
+  }
+  const section = listed === undefined ? undefined : choice.tree.values[name]
+  const parts = Array.isArray(section) ? (section as unknown[]) : [section]
+  for (const [index, part] of parts.entries()) {
+    if (isOff(part)) continue
+    const at = Array.isArray(section) ? `${name}[${index}]` : name
+    const place = Array.isArray(section) ? `${name}.${index}` : name
+    const laid = layOver(base, isRecord(part) ? part : {}, name, choice)
+    for (const [path, who] of laid.provenance)
+      if (path !== '' && !chosen.provenance.has(`${place}${path}`)) chosen.provenance.set(`${place}${path}`, who)
+    const schema = manifest.options ?? {}
+    const { options, problems } = checkSection(schema, laid.section, at)
+    chosen.problems.push(...problems)
+    for (const service of manifest.needs?.(options as never) ?? []) needed.add(service)
+    chosen.plugins.push({
+      ...described(manifest),
+      schema,
+      options,
+      ...(listed === undefined ? {} : { section: place }),
+      create: async () => {
+        if (plugin !== undefined && section === undefined) return plugin
+        return createPlugin(plugin?.factory ?? (await listed!.load()), options)
+      },
+    })
+  }
+}
+
+// Whether a preset's own plugin is on, its section says, not the preset's options.
+function layOver(base: object, given: Record<string, unknown>, name: string, { preset }: Choice) {
+  const tree = new ConfigTree({})
+  const who = preset.name === 'custom' ? 'preset' : `preset ${preset.name}`
+  if (isRecord(base)) tree.merge({ [name]: optionsOf(base) }, who)
+  tree.merge({ [name]: given }, '')
+  const provenance = [...tree.provenance].filter(([, by]) => by !== '').map(([path, by]) => [path.slice(name.length), by] as const)
+  return { section: tree.values[name] ?? {}, provenance }
+}
+
+function described({ name, provides = [], requires = [] }: Pick<Plugin, 'name' | 'provides' | 'requires'>) {
+  return { name, provides, requires }
+}
+
+// A service that a plugin needs by its options and nobody provides: the built-in plugin that stands in for its owner comes first of all.
+function addStandIns({ plugins }: Catalogue, needed: ReadonlySet<string>, chosen: ChosenPlugins): void {
+  const provided = new Set(chosen.plugins.flatMap(({ provides }) => provides))
+  for (const service of needed) {
+    if (provided.has(service)) continue
+    const owner = Object.values(plugins).find(({ standIn, manifest }) => standIn !== undefined && manifest.provides?.includes(service))
+    if (owner === undefined) continue
+    chosen.plugins.unshift({ ...described(owner.manifest), options: {}, create: async () => createPlugin(await owner.standIn!(), {}) })
+  }
+}
+
+// A wrong key is wrong though the plugin is off: it would wait there for the day when it is turned on.
+function checkSectionsThatAreOff({ catalogue, tree }: Choice, wanted: readonly WantedPlugin[], chosen: ChosenPlugins): void {
+  for (const [name, { manifest }] of Object.entries(catalogue.plugins)) {
+    const section = tree.values[name]
+    if (!isRecord(section) || wanted.some(one => one.name === name)) continue
+    const { problems } = checkSection(manifest.options ?? {}, section, name)
+    chosen.problems.push(...problems.filter(problem => problem.missing !== true))
+  }
+}

@@ -1,0 +1,36 @@
+import type { OptionsSchema } from '../../core/options/options.ts'
+import type { Settings } from '../../core/options/settings.ts'
+import type { Plugin } from '../../core/plugin.ts'
+
+/** A plugin that will be applied. */
+export interface ResolvedPlugin {
+  readonly name: string
+  /** What its options are checked by; absent for a plugin that was written by hand. */
+  readonly schema?: OptionsSchema
+  /** Checked, complete, frozen; empty for a plugin that was written by hand. */
+  readonly options: object
+  readonly provides: readonly string[]
+  readonly requires: readonly string[]
+  /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
+  readonly section?: string
+  /** Imports the implementation and makes the plugin of it. */
+  create(): Promise<Plugin>
+}
+
+/** A whole config, merged and checked. */
+export interface ResolvedConfig {
+  /** The preset's name; `custom` for a function of the user's own. */
+  readonly preset: string
+  /** Preset `test`, or `enableTestMode`: everything in memory, cluster off. */
+  readonly testMode: boolean
+  readonly settings: Settings
+  /** In the order in which they are applied. */
+  readonly plugins: readonly ResolvedPlugin[]
+  /** Who set the value at a path such as `socket.port`; what is not listed is a default. */
+  readonly provenance: ReadonlyMap<string, string>
+  /** What is not wrong but probably not meant either; one log line each. */
+  readonly warnings: readonly string[]
+  readonly configFile: string | undefined
+  /** The folder that paths in the config are relative to. */
+  readonly folder: string
+}
