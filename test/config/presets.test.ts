@@ -16,3 +16,8 @@ test('where another owner takes the place of redis, preset prod goes without the
   )
   expect(await namesOf({ preset: 'prod', allowAnonymous: true, cluster: false })).not.toContain('cluster')
 })
+
+test.each(Object.entries(catalogue.plugins))('%s is made of the manifest that the catalogue lists', async (name, { manifest, load }) => {
+  expect(manifest.name).toBe(name)
+  expect((await load()).manifest).toBe(manifest)
+})
