@@ -6,11 +6,13 @@ import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Gate, Turns } from './connection/turns.ts'
 import { Counters } from './counters.ts'
+import { throttledErrors } from './error-lines.ts'
 import { Figures } from './figures.ts'
 import { toRefusal } from './handlers/refusal.ts'
 import { HookTimes } from './hook-times.ts'
 import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
+import type { LineThrottle } from './line-throttle.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import type { Message } from './messages/message.ts'
 import { publishOwn } from './messages/own-publish.ts'
@@ -20,7 +22,6 @@ import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
 import { ReasonCode } from './reason.ts'
-import { RepeatedErrors } from './repeated-errors.ts'
 import { Dispatcher, type Outcome } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
 import { Services } from './services.ts'
@@ -119,7 +120,7 @@ export class Broker {
   readonly listeners: ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
   readonly log: Log
-  readonly #repeated: RepeatedErrors
+  readonly #errorLines: LineThrottle
   /** `clock.now()`, at most `tickMs` old. */
   now: number
   /** Kept beside the hooks, so that the hot path asks a field. @internal */
@@ -170,7 +171,7 @@ export class Broker {
     this.forwarder = null
     this.slowPublishersMs = 10_000
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
-    this.#repeated = new RepeatedErrors(clock, this.log)
+    this.#errorLines = throttledErrors(clock, this.log)
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
@@ -290,7 +291,7 @@ export class Broker {
     } catch (error) {
       this.troubles.say(error)
     }
-    this.#repeated.tell()
+    this.#errorLines.flush()
   }
 
   #tapped(hook: string): void {
@@ -460,9 +461,9 @@ export class Broker {
   report(error: Error): void {
     if (error instanceof TapError) {
       this.counters.tapErrors += 1
-      if (this.#repeated.admits(`${error.plugin} at ${error.hook}`))
+      if (this.#errorLines.pass(`${error.plugin} at ${error.hook}`) > 0)
         this.log.error({ plugin: error.plugin, hook: error.hook, err: error.cause ?? error }, error.message)
-    } else if (this.#repeated.admits((error as NodeJS.ErrnoException).code ?? error.name)) {
+    } else if (this.#errorLines.pass((error as NodeJS.ErrnoException).code ?? error.name) > 0) {
       this.log.error({ err: error }, error.message)
     }
     // A tap on onError that fails is logged only: told of its own failure, it would fail again, and so on.

@@ -1,4 +1,5 @@
 import type { Broker } from '../broker.ts'
+import { LineThrottle } from '../line-throttle.ts'
 import { StoreAwayError, StoreFullError } from './session-store.ts'
 
 // A store that is away fails for every client at once.
@@ -10,13 +11,11 @@ const quietMs = 1000
  */
 export class StoreTroubles {
   readonly #broker: Broker
-  #saidAt: number
-  #unsaid: number
+  readonly #lines: LineThrottle
 
   constructor(broker: Broker) {
     this.#broker = broker
-    this.#saidAt = Number.NEGATIVE_INFINITY
-    this.#unsaid = 0
+    this.#lines = new LineThrottle(broker.clock, { everyMs: quietMs })
   }
 
   say(error: unknown): void {
@@ -25,13 +24,7 @@ export class StoreTroubles {
       broker.report(error instanceof Error ? error : new Error(String(error)))
       return
     }
-    if (broker.now - this.#saidAt < quietMs) {
-      this.#unsaid += 1
-      return
-    }
-    const { code } = error
-    broker.log.warn({ code, alsoFailed: this.#unsaid }, `the store did not do what it was asked: ${error.message}`)
-    this.#saidAt = broker.now
-    this.#unsaid = 0
+    const count = this.#lines.pass(error.code)
+    if (count > 0) broker.log.warn({ code: error.code, alsoFailed: count - 1 }, `the store did not do what it was asked: ${error.message}`)
   }
 }

@@ -9,11 +9,11 @@ import { AdmissionCache } from './admission-cache.ts'
 import { rightsOf } from './answer.ts'
 import { AuthService } from './auth-service.ts'
 import { authHttpManifest } from './manifest.ts'
-import { TroubleLog } from './trouble-log.ts'
+import { OutageLog } from './outage-log.ts'
 
 const refused: Refusal = { reasonCode: ReasonCode.BadUserNameOrPassword, reasonString: 'the authentication service refused' }
 // By the contract this is a refusal like any other; but a service that fails is no sign of guessing.
-const refusedInTrouble: Refusal = { ...refused, blameless: true }
+const refusedInOutage: Refusal = { ...refused, blameless: true }
 const unavailable: Refusal = {
   reasonCode: ReasonCode.ServerUnavailable,
   reasonString: 'the authentication service is away',
@@ -37,7 +37,7 @@ export const authHttp = definePlugin(
     const service = new AuthService({ url, headers, concurrent, clock })
     const cache = new AdmissionCache(clock, ttlMs, cacheMax)
     const limiter = new Limiter({ clock, concurrent, waiting, waitMs: timeout })
-    const trouble = new TroubleLog(log, clock)
+    const outage = new OutageLog(log, clock)
 
     const ask = async (question: string, timeoutMs: number): Promise<Admission | Refusal> => {
       let status: number
@@ -47,19 +47,19 @@ export const authHttp = definePlugin(
         if (status === 200) {
           const rights = rightsOf(answer.body)
           cache.keep(question, rights)
-          trouble.over()
+          outage.answered()
           return { rights }
         }
       } catch (error) {
         // JSON.parse quotes what it read, and that is nobody's business.
-        trouble.note(error instanceof SyntaxError ? 'its answer is not JSON' : messageOf(error as NodeJS.ErrnoException))
+        outage.failed(error instanceof SyntaxError ? 'its answer is not JSON' : messageOf(error as NodeJS.ErrnoException))
         return unavailable
       }
       if (status >= 500) {
-        trouble.note(`status ${status}`)
-        return refusedInTrouble
+        outage.failed(`status ${status}`)
+        return refusedInOutage
       }
-      trouble.over()
+      outage.answered()
       return refused
     }
 

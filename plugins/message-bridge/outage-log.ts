@@ -1,6 +1,7 @@
 import type { BridgeReport } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
-import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { LineThrottle } from '../kit/line-throttle.ts'
 import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 
 const dropsEveryMs = 10_000
@@ -13,23 +14,26 @@ export class OutageLog {
   readonly #log: Log
   // Lanes that cannot send just now.
   readonly #failing: Set<string>
+  readonly #outageLines: LineThrottle
   #awaySince: number
-  #saidAt: number
   #said: string
-  // Drops that are not said yet, by why.
-  readonly #drops: Map<string, number>
-  #timer: Timer | null
+  readonly #dropLines: LineThrottle
 
   constructor(target: BridgeTarget, clock: Clock, log: Log) {
     this.#target = target
     this.#clock = clock
     this.#log = log
     this.#failing = new Set()
+    this.#outageLines = new LineThrottle(clock, { everyMs: stillAwayEveryMs })
     this.#awaySince = 0
-    this.#saidAt = 0
     this.#said = ''
-    this.#drops = new Map()
-    this.#timer = null
+    // Why is a text of ours, but may name topics, of which a client may make up many.
+    this.#dropLines = new LineThrottle(clock, {
+      everyMs: dropsEveryMs,
+      kindsMax: 20,
+      others: 'for other reasons',
+      more: (count, why) => log.warn({ target: target.name, count }, `messageBridge: ${count} more messages were dropped: ${why}`),
+    })
   }
 
   reported(lane: string, { error, waiting, sent }: Omit<BridgeReport, 'target'>): void {
@@ -47,8 +51,8 @@ export class OutageLog {
     if (this.#failing.size === 0) this.#awaySince = now
     const isNew = this.#failing.size === 0 || error.message !== this.#said
     this.#failing.add(lane)
-    if (!isNew && now - this.#saidAt < stillAwayEveryMs) return
-    this.#saidAt = now
+    if (isNew) this.#outageLines.forget('away')
+    if (this.#outageLines.pass('away') === 0) return
     this.#said = error.message
     this.#log.error(
       { target: name, waiting, err: error },
@@ -58,28 +62,11 @@ export class OutageLog {
 
   /** The first of a kind at once, the others counted. */
   dropped(reason: string, why: string): void {
-    const known = this.#drops.get(why)
-    if (known !== undefined) {
-      this.#drops.set(why, known + 1)
-      return
-    }
-    // Why is a text of ours, but may name topics, of which a client may make up many.
-    if (this.#drops.size >= 20) return
-    this.#drops.set(why, 0)
+    if (this.#dropLines.pass(why) === 0) return
     this.#log.warn({ target: this.#target.name, reason }, `messageBridge: a message for ${this.#target.name} is dropped: ${why}`)
-    this.#timer ??= this.#clock.after(dropsEveryMs, () => this.#tell())
   }
 
   stop(): void {
-    this.#tell()
-  }
-
-  #tell(): void {
-    this.#timer?.cancel()
-    this.#timer = null
-    for (const [why, count] of this.#drops) {
-      if (count > 0) this.#log.warn({ target: this.#target.name, count }, `messageBridge: ${count} more messages were dropped: ${why}`)
-    }
-    this.#drops.clear()
+    this.#dropLines.flush()
   }
 }

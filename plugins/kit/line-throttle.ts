@@ -1,0 +1,1 @@
+export { LineThrottle, type LineThrottleOptions } from '../../core/line-throttle.ts'
