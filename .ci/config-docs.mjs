@@ -104,6 +104,9 @@ function schemasOf(file) {
     name = called === 'defineOptions' ? sectionOf(list, at) : value.name?.value
     // `options: sharedOptions` names a schema that defineOptions declares elsewhere; without a name of its own it is a second form of another plugin.
     if (name !== undefined && options !== undefined && options.source === undefined) schemas.push({ name, doc, options })
+    // What a plugin has at the root of the config goes with the broker's own.
+    const root = called === 'defineOptions' ? undefined : value.rootOptions?.value
+    if (root !== undefined && root.source === undefined) schemas.push({ name: '', options: root })
     doc = undefined
   }
   return schemas
@@ -168,11 +171,11 @@ function defaultText(option) {
 }
 
 function sources() {
-  const files = [join('core', 'options', 'settings.ts'), join('plugins', 'kit', 'listening', 'tls-options.ts')]
+  const files = [join('core', 'options', 'settings.ts')]
   const plugins = join(root, 'plugins')
   if (existsSync(plugins)) {
     for (const entry of readdirSync(plugins, { recursive: true }).sort())
-      if (String(entry).endsWith('.ts') && !files.includes(join('plugins', String(entry)))) files.push(join('plugins', String(entry)))
+      if (String(entry).endsWith('.ts')) files.push(join('plugins', String(entry)))
   }
   return files
 }
@@ -190,14 +193,19 @@ const parts = [
   'What bears a ↻ can change while the broker runs: [Changing it while it runs](running.md#changing-the-config).',
 ]
 const head = ['', '| Option | Type | Default | |', '|---|---|---|---|']
-for (const file of sources()) {
-  if (!existsSync(join(root, file))) continue
-  for (const { name, doc, options } of schemasOf(join(root, file))) {
-    const lines = rows(options, name, problems, file)
-    parts.push('', name === '' ? '## The broker itself' : `## \`${name}\``)
-    if (doc !== undefined) parts.push('', doc)
-    if (lines.length > 0) parts.push(...head, ...lines)
-  }
+const found = sources()
+  .filter(file => existsSync(join(root, file)))
+  .flatMap(file => schemasOf(join(root, file)).map(schema => ({ ...schema, file })))
+const atRoot = found.filter(({ name }) => name === '')
+const inSections = found.filter(({ name }) => name !== '').sort((a, b) => (a.name < b.name ? -1 : 1))
+for (const { name, doc, schemas } of [
+  ...(atRoot.length > 0 ? [{ ...atRoot[0], schemas: atRoot }] : []),
+  ...inSections.map(schema => ({ ...schema, schemas: [schema] })),
+]) {
+  const lines = schemas.flatMap(({ options, file }) => rows(options, name, problems, file))
+  parts.push('', name === '' ? '## The broker itself' : `## \`${name}\``)
+  if (doc !== undefined) parts.push('', doc)
+  if (lines.length > 0) parts.push(...head, ...lines)
 }
 const text = `${parts.join('\n')}\n`
 

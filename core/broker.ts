@@ -273,7 +273,7 @@ export class Broker {
       },
       this.queueLimits,
     )
-    if (!this.settings.enableInnerCache) this.lookup = SubscriberLookup.on(this)
+    if (this.sessions.looksUpSubscribers === true) this.lookup = SubscriberLookup.on(this)
     await this.roster.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }

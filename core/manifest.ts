@@ -4,11 +4,17 @@ import type { OptionsSchema } from './options/options.ts'
  * What a plugin declares of itself, once: `definePlugin` makes the plugin of it, and a catalogue lists it. A built-in plugin keeps it in a file of
  * its own that imports no implementation, so that a config can be checked before any plugin is loaded.
  */
-export interface PluginManifest<S extends OptionsSchema = OptionsSchema> {
+export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R extends OptionsSchema = OptionsSchema> {
   /** Also the plugin's section in the config: `rateLimit`. */
   readonly name: string
   /** The options of its section. Default: none. */
   readonly options?: S
+  /** Options of the plugin's that stand at the root of the config, beside the broker's own. Only plugins of the catalogue have any. Default: none. */
+  readonly rootOptions?: R
+  /** What is said, and refused at start, where one of them is not as by default and the plugin is off; by the option's name. */
+  readonly rootOptionsWhenOff?: { readonly [name in keyof R]?: string }
+  /** The root option that turns the plugin on where it is true, as its section does. */
+  readonly turnedOnBy?: string
   /** The services that the plugin owns: no other plugin may provide them. */
   readonly provides?: readonly string[]
   /** The services that the plugin cannot do without. */
@@ -19,8 +25,6 @@ export interface PluginManifest<S extends OptionsSchema = OptionsSchema> {
   readonly listener?: boolean
   /** Preset `test` and `enableTestMode` turn the plugin off, with a warning if it was asked for. Default: false. */
   readonly offInTestMode?: boolean
-  /** An option of the broker's own that turns the plugin on where it is true, as its section does. */
-  readonly turnedOnBy?: string
   /** Where only a preset lists the plugin, it is left out when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
   readonly goesWithItsServices?: boolean
 }

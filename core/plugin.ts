@@ -25,6 +25,8 @@ export interface Plugin {
 /** The options of a plugin as a config has checked them: complete and frozen. */
 export interface CheckedOptions {
   readonly options: object
+  /** Those of its options that stand at the root of the config. */
+  readonly root: object
 }
 
 /** The half of a plugin that runs. Every part may be left out. */
@@ -48,16 +50,17 @@ export interface RunningPlugin<Options = unknown> {
 
 export type ListenResult = readonly string[] | undefined | void
 
-/** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
-export type ApplyPlugin<S extends OptionsSchema> = (
+/** Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked, with defaults filled in. */
+export type ApplyPlugin<S extends OptionsSchema, R extends OptionsSchema> = (
   context: PluginContext,
   options: OptionsOf<S>,
+  root: OptionsOf<R>,
 ) => RunningPlugin<OptionsOf<S>> | undefined | void
 
 /** What `definePlugin` is told where manifest and implementation stand in one place. */
-export interface PluginDeclaration<S extends OptionsSchema> extends PluginManifest<S> {
-  /** Wires hooks and services: synchronous, no network. `options` are checked, with defaults filled in. */
-  apply(context: PluginContext, options: OptionsOf<S>): RunningPlugin<OptionsOf<S>> | undefined | void
+export interface PluginDeclaration<S extends OptionsSchema, R extends OptionsSchema> extends PluginManifest<S, R> {
+  /** Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked, with defaults filled in. */
+  apply(context: PluginContext, options: OptionsOf<S>, root: OptionsOf<R>): RunningPlugin<OptionsOf<S>> | undefined | void
 }
 
 /** Makes a plugin of options. */
@@ -75,28 +78,37 @@ export interface AnyPluginFactory {
   readonly manifest: PluginManifest
 }
 
+// biome-ignore lint/complexity/noBannedTypes: the empty record of options.
+type NoOptions = {}
+
 type FactoryArguments<S extends OptionsSchema> = [RequiredKeys<S>] extends [never]
   ? [options?: OptionsInput<S>]
   : [options: OptionsInput<S>]
 
 /** Declares a plugin once: types, defaults, checks and docs come from its manifest's `options`. Returns its factory. */
-// biome-ignore lint/complexity/noBannedTypes: a plugin without options has the empty record of them.
-export function definePlugin<const S extends OptionsSchema = {}>(declaration: PluginDeclaration<S>): PluginFactory<S>
+export function definePlugin<const S extends OptionsSchema = NoOptions, const R extends OptionsSchema = NoOptions>(
+  declaration: PluginDeclaration<S, R>,
+): PluginFactory<S>
 /** The same for a manifest that stands in a file of its own. */
-// biome-ignore lint/complexity/noBannedTypes: as above.
-export function definePlugin<const S extends OptionsSchema = {}>(manifest: PluginManifest<S>, apply: ApplyPlugin<S>): PluginFactory<S>
-export function definePlugin<S extends OptionsSchema>(
-  manifest: PluginManifest<S> | PluginDeclaration<S>,
-  apply: ApplyPlugin<S> = (context, options) => (manifest as PluginDeclaration<S>).apply(context, options),
+export function definePlugin<const S extends OptionsSchema = NoOptions, const R extends OptionsSchema = NoOptions>(
+  manifest: PluginManifest<S, R>,
+  apply: ApplyPlugin<S, R>,
+): PluginFactory<S>
+export function definePlugin<S extends OptionsSchema, R extends OptionsSchema>(
+  manifest: PluginManifest<S, R> | PluginDeclaration<S, R>,
+  apply: ApplyPlugin<S, R> = (context, options, root) => (manifest as PluginDeclaration<S, R>).apply(context, options, root),
 ): PluginFactory<S> {
-  const { name, provides = [], requires = [], options: schema = {} } = manifest
+  const { name, provides = [], requires = [], options: schema = {}, rootOptions = {} } = manifest
   const factory = (given: object = {}): Plugin => ({
     name,
     provides,
     requires,
     given,
     factory: factory as unknown as AnyPluginFactory,
-    apply: (context, checked) => apply(context, (checked?.options ?? checkOptions(schema, given, name)) as OptionsOf<S>),
+    apply(context, checked) {
+      const { options, root } = checked ?? { options: checkOptions(schema, given, name), root: checkOptions(rootOptions, {}, '') }
+      return apply(context, options as OptionsOf<S>, root as OptionsOf<R>)
+    },
   })
   // A function's own name is read-only; redefining it makes stack traces and messages speak of the plugin.
   Object.defineProperties(factory, { name: { value: name }, manifest: { value: manifest, enumerable: true } })

@@ -10,10 +10,6 @@ export const settingsSchema = defineOptions({
   host: { type: 'string', default: '0.0.0.0', minLength: 1 },
   /** Connections that the system keeps waiting until the broker accepts them: `listen`'s backlog. */
   soBacklog: { type: 'integer', default: 512, minimum: 1, maximum: 65535 },
-  /** Turns `topicSecurity` on: a client may publish and subscribe to what its rights name, and without rights to nothing. */
-  enableTopicSubPubSecure: { type: 'boolean', default: false },
-  /** Keeps the subscribers of durable sessions in memory. `false` looks them up in Redis at each publish. */
-  enableInnerCache: { type: 'boolean', default: true },
   /** Puts any preset into the state of preset `test`: everything in memory, cluster off. */
   enableTestMode: { type: 'boolean', default: false },
   /** Lets in clients on whom no authentication plugin has an opinion. Not set and no such plugin: listeners bind to loopback only. */

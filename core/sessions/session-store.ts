@@ -200,8 +200,10 @@ export interface SessionStore {
   trouble?(): Error | null
   /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
+  /** The broker looks the durable subscribers of a topic up by `subscribersOf` before each message to it, in place of keeping all of them in memory. Default: false. */
+  readonly looksUpSubscribers?: boolean
   /**
-   * The sessions that have subscribed to a topic, each with its matching subscriptions only. Needed for `enableInnerCache: false`, where
+   * The sessions that have subscribed to a topic, each with its matching subscriptions only. Needed where `looksUpSubscribers` is true, where
    * it is asked before each message; shows all subscriptions whose SUBACK has left, at any node.
    */
   subscribersOf?(topic: string): Promise<readonly StoredSubscriber[]>

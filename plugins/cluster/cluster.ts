@@ -15,7 +15,7 @@ const checkEveryMs = 5000
 export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker, clock, log }, options) => {
   if (!options.enable) return
   const { heartbeat, expiry, onRedisLoss, preferLocal } = options
-  const { brokerId, enableInnerCache } = broker.settings
+  const { brokerId } = broker.settings
   if (Buffer.byteLength(String(brokerId)) > 100) {
     throw new OperatorError('ERR_CONFIG', 'brokerId: in a cluster it has at most 100 bytes; give this node a shorter one')
   }
@@ -64,6 +64,7 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
       offerFigures(broker.figures, bus, node.outgoing, () => node.received)
       if (bus.nodes().length === 0) return
       const key = options.innerCacheConsistancyKey ?? options.innerCacheConsistencyKey
+      const enableInnerCache = services.get('sessions').looksUpSubscribers !== true
       const agreed = await bus.agree(key, String(enableInnerCache))
       if (agreed !== String(enableInnerCache)) {
         throw new OperatorError(

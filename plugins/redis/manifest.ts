@@ -2,6 +2,13 @@ import { defineManifest } from '../../core/manifest.ts'
 
 export const redisManifest = defineManifest({
   name: 'redis',
+  rootOptions: {
+    /** Keeps the subscribers of durable sessions in memory. `false` looks them up in Redis at each publish. */
+    enableInnerCache: { type: 'boolean', default: true },
+  },
+  rootOptionsWhenOff: {
+    enableInnerCache: 'false looks subscribers up in Redis, and redis does not keep the sessions here; leave it true',
+  },
   provides: ['sessions', 'retained', 'bus'],
   options: {
     /** Where Redis is: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Not looked at where `sentinels` or `nodes` are given. */

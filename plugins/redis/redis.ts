@@ -13,7 +13,7 @@ import { SlotWriters } from './slot-writers.ts'
 const signOfLifeMs = 5000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
-export const redis = definePlugin(redisManifest, ({ services, broker, clock, log }, options) => {
+export const redis = definePlugin(redisManifest, ({ services, broker, clock, log }, options, { enableInnerCache }) => {
   const { waitReplicas, waitTimeout, commandTimeout } = options
   if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
     throw new OperatorError(
@@ -24,6 +24,7 @@ export const redis = definePlugin(redisManifest, ({ services, broker, clock, log
   const link = new Link(options, log)
   const writers = new SlotWriters(link, new Keys(options), clock, options)
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
+  sessions.looksUpSubscribers = !enableInnerCache
   const retained = new RedisRetained(sessions.writes, clock, log)
   new MessagesBeforeLoad(broker, sessions, writers)
   services.provide('sessions', sessions, 'redis')

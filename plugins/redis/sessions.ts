@@ -69,6 +69,7 @@ export class RedisSessions implements SessionStore {
   readonly writes: Writes
   readonly bodies: Bodies
   readonly expiry: Expiry
+  looksUpSubscribers = false
   readonly #writers: SlotWriters
   readonly #node: string
   readonly #clock: Clock

@@ -6,6 +6,14 @@ import { defineManifest } from '../../core/manifest.ts'
  */
 export const topicSecurityManifest = defineManifest({
   name: 'topicSecurity',
+  rootOptions: {
+    /** Turns `topicSecurity` on: a client may publish and subscribe to what its rights name, and without rights to nothing. */
+    enableTopicSubPubSecure: { type: 'boolean', default: false },
+  },
+  rootOptionsWhenOff: {
+    enableTopicSubPubSecure:
+      'topicSecurity is off, so nobody would check rights; leave topicSecurity: false out, or enableTopicSubPubSecure, and check them in a plugin of your own that taps onAuthorize',
+  },
   turnedOnBy: 'enableTopicSubPubSecure',
   options: {
     /** The rules, in order. Each says `allow` or `deny`. */

@@ -25,7 +25,7 @@ export function hostOf(
     }),
     checked: plugin => {
       const of = resolved.get(plugin)
-      return of?.schema === undefined ? undefined : { options: of.options }
+      return of?.schema === undefined ? undefined : { options: of.options, root: of.root }
     },
     has: service => broker.services.has(service as never),
     providersOf: service => providersOf(catalogue, service),

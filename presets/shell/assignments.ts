@@ -1,9 +1,9 @@
 import { describeOption } from '../../core/options/describe.ts'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
-import { settingsSchema } from '../../core/options/settings.ts'
 import { fold, unknownName } from '../../core/options/suggestion.ts'
 import type { Problem } from '../../core/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
+import { rootOptionsOf } from './root-options.ts'
 import { sectionSchema } from './section.ts'
 
 /** One value given as text: `--set socket.port=1884`, `MQTTX_SOCKET__PORT=1884`. */
@@ -132,7 +132,7 @@ function rootSchema(catalogue: Catalogue): OptionsSchema {
     for (const [name, { manifest }] of Object.entries(catalogue.plugins)) {
       sections[name] = { type: 'object', properties: sectionSchema(manifest.options) }
     }
-    schema = { preset: { type: 'string' }, plugins: { type: 'list', items: { type: 'any' } }, ...settingsSchema, ...sections }
+    schema = { preset: { type: 'string' }, plugins: { type: 'list', items: { type: 'any' } }, ...rootOptionsOf(catalogue), ...sections }
     rootSchemas.set(catalogue, schema)
   }
   return schema

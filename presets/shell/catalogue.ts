@@ -40,12 +40,19 @@ export type PresetList = () => readonly PresetEntry[]
 export type Preset = PresetList | { readonly settings?: SettingsInput; readonly plugins: PresetList }
 
 /** A config for a catalogue: the broker's own options, one section for each built-in plugin, and plugins of one's own. */
-export type ConfigInput<C extends Pick<Catalogue, 'plugins' | 'presets'> = Catalogue> = SettingsInput & {
-  /** The plugins to begin with: one of the presets, or a function that returns plugins. `standalone` if nothing is said. */
-  preset?: (keyof C['presets'] & string) | PresetList | undefined
-  /** Plugins of one's own, in order, after the preset's; a string is a file, relative to the config. */
-  plugins?: readonly PresetEntry[] | undefined
-} & Sections<C['plugins']>
+export type ConfigInput<C extends Pick<Catalogue, 'plugins' | 'presets'> = Catalogue> = SettingsInput &
+  RootInput<C['plugins']> & {
+    /** The plugins to begin with: one of the presets, or a function that returns plugins. `standalone` if nothing is said. */
+    preset?: (keyof C['presets'] & string) | PresetList | undefined
+    /** Plugins of one's own, in order, after the preset's; a string is a file, relative to the config. */
+    plugins?: readonly PresetEntry[] | undefined
+  } & Sections<C['plugins']>
+
+type RootInput<P> = Intersection<
+  { [K in keyof P]: P[K] extends { manifest: { rootOptions: infer R extends OptionsSchema } } ? OptionsInput<R> : never }[keyof P]
+>
+
+type Intersection<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never
 
 type Sections<P> = { -readonly [K in keyof P]?: P[K] extends ListedPlugin ? SectionInput<P[K]['manifest']> | undefined : never }
 
@@ -66,6 +73,6 @@ export function providersOf(catalogue: Catalogue, service: string): string[] {
 }
 
 /** Everything that may stand at the root of a config. */
-export function rootNames(catalogue: Catalogue, settings: OptionsSchema): string[] {
-  return ['preset', 'plugins', ...Object.keys(settings), ...Object.keys(catalogue.plugins)]
+export function rootNames(catalogue: Catalogue, rootOptions: OptionsSchema): string[] {
+  return ['preset', 'plugins', ...Object.keys(rootOptions), ...Object.keys(catalogue.plugins)]
 }

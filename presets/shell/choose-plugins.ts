@@ -9,6 +9,7 @@ import type { Catalogue, PresetList } from './catalogue.ts'
 import { ConfigTree } from './config-tree.ts'
 import { loadPlugin } from './load-plugin.ts'
 import type { ResolvedPlugin } from './resolved-config.ts'
+import { pick } from './root-options.ts'
 import { checkSection, isOff, optionsOf } from './section.ts'
 
 /** What the plugins are chosen by. */
@@ -18,6 +19,8 @@ export interface Choice {
   readonly preset: { readonly name: string; readonly list: PresetList }
   /** What the user's sources say; the preset's options lie beneath. */
   readonly tree: ConfigTree
+  /** The checked options at the root. */
+  readonly root: object
   readonly testMode: boolean
   /** The folder that plugin paths are relative to. */
   readonly folder: string
@@ -197,7 +200,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
   const { name, manifest, listed, plugin, base } = wanted
   if (manifest === undefined) {
     // Written by hand: it has no options that anybody could check.
-    if (plugin !== undefined) chosen.plugins.push({ ...described(plugin), options: {}, create: async () => plugin })
+    if (plugin !== undefined) chosen.plugins.push({ ...described(plugin), options: {}, root: {}, create: async () => plugin })
     return
   }
   const section = listed === undefined ? undefined : choice.tree.values[name]
@@ -217,6 +220,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
       ...described(manifest),
       schema,
       options,
+      root: pick(choice.root, manifest.rootOptions ?? {}),
       ...(listed === undefined ? {} : { section: place }),
       create: async () => {
         if (plugin !== undefined && section === undefined) return plugin
@@ -247,7 +251,12 @@ function addStandIns({ plugins }: Catalogue, needed: ReadonlySet<string>, chosen
     if (provided.has(service)) continue
     const owner = Object.values(plugins).find(({ standIn, manifest }) => standIn !== undefined && manifest.provides?.includes(service))
     if (owner === undefined) continue
-    chosen.plugins.unshift({ ...described(owner.manifest), options: {}, create: async () => createPlugin(await owner.standIn!(), {}) })
+    chosen.plugins.unshift({
+      ...described(owner.manifest),
+      options: {},
+      root: {},
+      create: async () => createPlugin(await owner.standIn!(), {}),
+    })
   }
 }
 

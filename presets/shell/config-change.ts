@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
-import { type Settings, settingsSchema } from '../../core/options/settings.ts'
+import type { Settings } from '../../core/options/settings.ts'
 import { deepFreeze, isRecord } from '../../core/options/validation.ts'
 import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
+import { settingsOf } from './root-options.ts'
 
 /** What a config that was read again has brought. */
 export interface ConfigChange {
@@ -29,7 +30,8 @@ interface Paths {
 /** Compares the config that runs with another. `takes`: whether the plugin at a place can be told of new options. */
 export function planChange(running: ResolvedConfig, next: ResolvedConfig, takes: (index: number) => boolean): ChangePlan {
   const paths: Paths = { taken: [], later: [] }
-  const settings = merged(settingsSchema, running.settings, next.settings, '', true, paths) as Settings
+  const root = merged(running.rootSchema, running.root, next.root, '', true, paths)
+  const settings = root === running.root ? running.settings : settingsOf(root)
   if (running.preset !== next.preset) paths.later.push('preset')
   const others = byKey(next.plugins)
   const told: { index: number; options: object }[] = []
@@ -47,7 +49,7 @@ export function planChange(running: ResolvedConfig, next: ResolvedConfig, takes:
     }
   }
   for (const [key, { plugin }] of others) if (!kept.has(key)) paths.later.push(`${placeOf(plugin)} (added)`)
-  return { ...paths, settings, plugins: told, config: { ...running, settings, plugins } }
+  return { ...paths, settings, plugins: told, config: { ...running, root, settings, plugins } }
 }
 
 /** Options as they are, with the new value of each that can change while the broker runs; the same object where none has. */

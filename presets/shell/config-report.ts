@@ -2,7 +2,6 @@ import { basename } from 'node:path'
 import { optionAt, showValue } from '../../core/options/describe.ts'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import { formatBytes, formatDuration } from '../../core/options/quantity.ts'
-import { settingsSchema } from '../../core/options/settings.ts'
 import { isRecord } from '../../core/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
@@ -12,7 +11,7 @@ type Row = readonly [path: string, value: string, who: string]
 /** The merged config as lines: every option, its value, and who set it. Secrets are masked. */
 export function configReport(catalogue: Catalogue, config: ResolvedConfig): string[] {
   const source = config.configFile === undefined ? 'no config file' : basename(config.configFile)
-  const rows: Row[] = [...rowsOf(config.settings, settingsSchema, '', path => who(config, path))]
+  const rows: Row[] = [...rowsOf(config.root, config.rootSchema, '', path => who(config, path))]
   const groups: Row[][] = []
   for (const { name, options, section } of config.plugins) {
     const path = section ?? name

@@ -1,16 +1,15 @@
 import { basename, dirname } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import { showValue } from '../../core/options/describe.ts'
-import { type Settings, settingsSchema } from '../../core/options/settings.ts'
 import { suggest, unknownName } from '../../core/options/suggestion.ts'
 import { isRecord, type Problem, validateOptions } from '../../core/options/validation.ts'
 import { type Assignment, environmentAssignments, type ReadAssignment, readEnvironment, readSet } from './assignments.ts'
-import { unbackedSettings } from './backed-settings.ts'
 import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
 import { choosePlugins } from './choose-plugins.ts'
 import { ConfigTree } from './config-tree.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
+import { rootOptionsOf, settingsOf, withoutTheirPlugin } from './root-options.ts'
 
 /** Where a config comes from; later ones win, key by key. */
 export interface ConfigSources {
@@ -38,10 +37,12 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   turnOn(catalogue, tree)
   problems.push(...tree.problems)
 
-  const settings = checkRoot(catalogue, tree, problems)
+  const rootSchema = rootOptionsOf(catalogue)
+  const root = checkRoot(catalogue, tree, problems)
+  const settings = settingsOf(root)
   const testMode = settings.enableTestMode === true || chosen.name === 'test'
-  const choice = await choosePlugins({ catalogue, preset: chosen, tree, testMode, folder: folderOf(sources, tree) })
-  problems.push(...choice.problems, ...unbackedSettings(settings, choice.plugins))
+  const choice = await choosePlugins({ catalogue, preset: chosen, tree, root, testMode, folder: folderOf(sources, tree) })
+  problems.push(...choice.problems, ...withoutTheirPlugin(catalogue, root, choice.plugins))
   // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
 
@@ -53,7 +54,7 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   const { plugins, warnings, provenance } = choice
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
-  return { preset: chosen.name, testMode, settings, plugins, provenance, warnings, configFile, folder }
+  return { preset: chosen.name, testMode, settings, root, rootSchema, plugins, provenance, warnings, configFile, folder }
 }
 
 // `enableTopicSubPubSecure: true` stands for an empty section of its plugin.
@@ -130,20 +131,21 @@ function choosePreset(catalogue: Catalogue, layers: readonly Layer[], problems: 
   return { name: wanted, list: preset.plugins, settings: { ...preset.settings } }
 }
 
-function checkRoot(catalogue: Catalogue, tree: ConfigTree, problems: Problem[]): Settings {
+function checkRoot(catalogue: Catalogue, tree: ConfigTree, problems: Problem[]): object {
+  const schema = rootOptionsOf(catalogue)
   const own: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(tree.values)) {
-    if (Object.hasOwn(settingsSchema, key)) own[key] = value
+    if (Object.hasOwn(schema, key)) own[key] = value
     else if (key !== 'preset' && key !== 'plugins' && !Object.hasOwn(catalogue.plugins, key)) {
-      const names = rootNames(catalogue, settingsSchema)
+      const names = rootNames(catalogue, schema)
       const meant = suggest(key, names)
       const text = meant === undefined ? `unknown; no option and no built-in plugin has this name` : unknownName(key, names)
       problems.push({ path: key, text })
     }
   }
-  const { options, problems: found } = validateOptions(settingsSchema, own, '')
+  const { options, problems: found } = validateOptions(schema, own, '')
   problems.push(...found)
-  return options as Settings
+  return options
 }
 
 function lines(problems: readonly Problem[], tree: ConfigTree): string[] {

@@ -9,6 +9,8 @@ export interface ResolvedPlugin {
   readonly schema?: OptionsSchema
   /** Checked, complete, frozen; empty for a plugin that was written by hand. */
   readonly options: object
+  /** Those of its options that stand at the root of the config, the same way. */
+  readonly root: object
   readonly provides: readonly string[]
   readonly requires: readonly string[]
   /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
@@ -24,6 +26,9 @@ export interface ResolvedConfig {
   /** Preset `test`, or `enableTestMode`: everything in memory, cluster off. */
   readonly testMode: boolean
   readonly settings: Settings
+  /** All options at the root: the settings, and what plugins have there; and what they are checked by. */
+  readonly root: object
+  readonly rootSchema: OptionsSchema
   /** In the order in which they are applied. */
   readonly plugins: readonly ResolvedPlugin[]
   /** Who set the value at a path such as `socket.port`; what is not listed is a default. */

@@ -92,8 +92,6 @@ test('has the defaults that are promised', () => {
     heartbeat: 60_000,
     host: '0.0.0.0',
     soBacklog: 512,
-    enableTopicSubPubSecure: false,
-    enableInnerCache: true,
     enableTestMode: false,
     mqtt: {
       maximumPacketSize: 2_097_152,
