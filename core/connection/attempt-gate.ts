@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.ts'
 import type { Timer } from '../time/clock.ts'
 import type { Client } from './client.ts'
+import { networkOf } from './network.ts'
 
 // The eleventh failure within a minute is the first that had to wait.
 const failuresMax = 10
@@ -165,15 +166,4 @@ export class AttemptGate {
 
 function isThere({ client }: Waiting): boolean {
   return !client.closed
-}
-
-/** What counts as one address: with IPv6 a customer has at least 64 bits of them to choose from. */
-export function networkOf(address: string): string {
-  if (!address.includes(':')) return address
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
-  if (mapped !== null) return mapped[1]!
-  const [head = '', tail] = address.split('%')[0]!.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  if (tail !== undefined) while (groups.length < 4) groups.push('0')
-  return `${groups.slice(0, 4).join(':')}::/64`
 }

@@ -1,10 +1,12 @@
+import { Fifo } from '../fifo.ts'
+
 /**
  * Long work of one client goes on a slice at a time, and only one slice of anybody's in each turn of the event loop: a
  * hundred clients that subscribe to a thousand filters each at once hold the others up for one slice, not for all of them.
  */
 export class Turns {
   // At most one for each client, since what stands behind a packet waits for it.
-  #waiting: (() => void)[] = []
+  readonly #waiting = new Fifo<() => void>()
   readonly #run = (): void => {
     const next = this.#waiting.shift()
     if (this.#waiting.length > 0) setImmediate(this.#run)
@@ -14,7 +16,8 @@ export class Turns {
   /** Resolves when it is this caller's turn to do its next slice. */
   next(): Promise<void> {
     return new Promise(resolve => {
-      if (this.#waiting.push(resolve) === 1) setImmediate(this.#run)
+      this.#waiting.push(resolve)
+      if (this.#waiting.length === 1) setImmediate(this.#run)
     })
   }
 }
@@ -25,18 +28,13 @@ export class Gate {
   #passed = 0
   #scheduled = false
   // At most one for each connection.
-  #waiting: (() => void)[] = []
-  #head = 0
+  readonly #waiting = new Fifo<() => void>()
   readonly #turn = (): void => {
     this.#scheduled = false
     this.#passed = 0
-    while (this.#head < this.#waiting.length && this.#passed < this.#perTurn) {
+    while (this.#waiting.length > 0 && this.#passed < this.#perTurn) {
       this.#passed += 1
-      this.#waiting[this.#head++]!()
-    }
-    if (this.#head === this.#waiting.length) {
-      this.#waiting = []
-      this.#head = 0
+      this.#waiting.shift()!()
     }
     if (this.#passed > 0) this.#schedule()
   }
@@ -47,7 +45,7 @@ export class Gate {
 
   /** `undefined`: go on at once. */
   pass(): Promise<void> | undefined {
-    if (this.#passed < this.#perTurn && this.#head === this.#waiting.length) {
+    if (this.#passed < this.#perTurn && this.#waiting.length === 0) {
       this.#passed += 1
       this.#schedule()
       return undefined

@@ -1,6 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { AppendTarget, QueueEntry } from '../../core/sessions/session-store.ts'
+import { Fifo } from '../kit/fifo.ts'
 import type { Row } from './database.ts'
 import { entryKey, Kind, numberKey, readNumber, sentKey } from './keys.ts'
 import { type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'
@@ -46,9 +47,9 @@ export class Queue {
   #changedTo: number
   #changedIn: number
   // Where the oldest are dropped: those to come next, and those that are not on the disk yet.
-  readonly #oldest: number[]
+  readonly #oldest: Fifo<number>
   #oldestAfter: number
-  readonly #fresh: Fresh[]
+  readonly #fresh: Fifo<Fresh>
 
   constructor(rows: Rows, session: number) {
     this.#rows = rows
@@ -61,9 +62,9 @@ export class Queue {
     this.#changed = new Set()
     this.#changedTo = 0
     this.#changedIn = 0
-    this.#oldest = []
+    this.#oldest = new Fifo()
     this.#oldestAfter = 0
-    this.#fresh = []
+    this.#fresh = new Fifo()
   }
 
   /** Counts what is on disk: 1 µs an entry. All writes to it must be there. */
@@ -283,8 +284,6 @@ export class Queue {
   // What has come on disk is found there.
   #dropSettled(): void {
     const { committed } = this.#rows.commit
-    let settled = 0
-    while (settled < this.#fresh.length && this.#fresh[settled]!.batch <= committed) settled += 1
-    if (settled > 0) this.#fresh.splice(0, settled)
+    while (this.#fresh.length > 0 && this.#fresh.first!.batch <= committed) this.#fresh.shift()
   }
 }

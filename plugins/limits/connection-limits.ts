@@ -5,7 +5,7 @@ import type { LimitName } from '../../core/counters.ts'
 import type { Refusal } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { addressKey } from './address.ts'
+import { networkOf } from '../kit/network.ts'
 import { type AddressEntry, AddressTable } from './address-table.ts'
 import type { LimitLog } from './limit-log.ts'
 import type { limitsManifest } from './manifest.ts'
@@ -68,7 +68,7 @@ export class ConnectionLimits {
   #count(client: Client): void {
     const { transport, username } = client
     if (this.used && !this.#open.has(transport)) {
-      const entry = this.#addresses.find(addressKey(transport.remoteAddress, this.#options.ipv6Prefix))
+      const entry = this.#addresses.find(networkOf(transport.remoteAddress, this.#options.ipv6Prefix))
       this.#addresses.enter(entry)
       this.#open.set(transport, entry)
     }
@@ -90,7 +90,7 @@ export class ConnectionLimits {
 
   /** `onAccept`. */
   accept(transport: Transport): Refusal | false | undefined {
-    const entry = this.#addresses.find(addressKey(transport.remoteAddress, this.#options.ipv6Prefix))
+    const entry = this.#addresses.find(networkOf(transport.remoteAddress, this.#options.ipv6Prefix))
     const refusal = this.#refusal(transport, entry)
     if (refusal === null) {
       this.#addresses.enter(entry)

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/time/clock.ts'
+import { Fifo } from '../kit/fifo.ts'
 
 const againMs = 100
 
@@ -9,7 +10,7 @@ const againMs = 100
 export class Barrier {
   readonly #clock: Clock
   readonly #send: (number: number) => Promise<unknown>
-  readonly #waiting: { readonly number: number; readonly passed: () => void }[] = []
+  readonly #waiting = new Fifo<{ readonly number: number; readonly passed: () => void }>()
   #number = 0
   #asked: Promise<void> | null = null
   #stopped = false
@@ -37,7 +38,7 @@ export class Barrier {
 
   /** A number has come back. */
   arrived(number: number): void {
-    while (this.#waiting.length > 0 && this.#waiting[0]!.number <= number) this.#waiting.shift()!.passed()
+    while (this.#waiting.length > 0 && this.#waiting.first!.number <= number) this.#waiting.shift()!.passed()
   }
 
   /** The way was interrupted, and whoever could have missed something knows that: nobody has to wait any longer. */
@@ -51,7 +52,7 @@ export class Barrier {
   }
 
   #try(number: number): void {
-    if (this.#stopped || (this.#waiting[0]?.number ?? number + 1) > number) return
+    if (this.#stopped || (this.#waiting.first?.number ?? number + 1) > number) return
     this.#send(number).catch(() => this.#clock.after(againMs, () => this.#try(number)))
   }
 }

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { addressKey } from '../../plugins/limits/address.ts'
 import { AddressTable, idleMax } from '../../plugins/limits/address-table.ts'
 import { rateOf } from '../../plugins/limits/rate.ts'
 import { TokenBucket } from '../../plugins/limits/token-bucket.ts'
@@ -79,27 +78,6 @@ describe('a token bucket', () => {
     expect(rateOf(10, 3)).toEqual({ perSecond: 10, burst: 3 })
     expect(rateOf(null, null)).toBeNull()
   })
-})
-
-test.each([
-  ['192.0.2.1', 64, '192.0.2.1'],
-  ['::ffff:192.0.2.1', 64, '192.0.2.1'],
-  ['::FFFF:192.0.2.1', 64, '192.0.2.1'],
-  ['2001:db8:1:2:3:4:5:6', 64, '2001:db8:1:2:/64'],
-  ['2001:db8:1:2::', 64, '2001:db8:1:2:/64'],
-  ['2001:DB8:1:2::6', 64, '2001:db8:1:2:/64'],
-  ['2001:db8::6', 48, '2001:db8:0:/48'],
-  ['2001:db8:00ff::6', 40, '2001:db8:0:/40'],
-  ['2001:db8:ff00::6', 40, '2001:db8:ff00:/40'],
-  ['::1', 64, '0:0:0:0:/64'],
-  ['::1', 128, '0:0:0:0:0:0:0:1:/128'],
-  ['::', 1, '0:/1'],
-  ['64:ff9b::192.0.2.33', 128, '64:ff9b:0:0:0:0:c000:221:/128'],
-  ['fe80::1%eth0', 64, 'fe80:0:0:0:/64'],
-  ['/run/mqttx.sock', 64, '/run/mqttx.sock'],
-  ['', 64, ''],
-])('%s with a prefix of %i counts as %s', (address, prefix, key) => {
-  expect(addressKey(address, prefix)).toBe(key)
 })
 
 describe('the table of addresses', () => {

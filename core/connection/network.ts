@@ -3,22 +3,22 @@ import { isIPv6 } from 'node:net'
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
 /**
- * What counts as one address: an IPv4 address, however it is written; an IPv6 network of so many bits, because a subscriber is given a
- * whole one; anything else, the path of a Unix socket for one, as it is.
+ * What counts as one address, for limits and against guessing: an IPv4 address, however it is written; an IPv6 network of so many bits (64, unless
+ * it is said), because a customer is given a whole one; anything else, the path of a Unix socket for one, as it is.
  */
-export function addressKey(address: string, ipv6Prefix: number): string {
+export function networkOf(address: string, ipv6Prefix = 64): string {
   const ipv4 = mapped.exec(address)
   if (ipv4 !== null) return ipv4[1]!
   const zone = address.indexOf('%')
   const plain = zone === -1 ? address : address.slice(0, zone)
   if (!isIPv6(plain)) return address
-  let key = ''
+  const kept: string[] = []
   const groups = groupsOf(plain)
   for (let i = 0, left = ipv6Prefix; left > 0; i++, left -= 16) {
-    const kept = left >= 16 ? 0xffff : (0xffff << (16 - left)) & 0xffff
-    key += `${(groups[i]! & kept).toString(16)}:`
+    const mask = left >= 16 ? 0xffff : (0xffff << (16 - left)) & 0xffff
+    kept.push((groups[i]! & mask).toString(16))
   }
-  return `${key}/${ipv6Prefix}`
+  return `${kept.join(':')}${kept.length < 8 ? '::' : ''}/${ipv6Prefix}`
 }
 
 /** The eight groups of an IPv6 address that is known to be one. */
