@@ -29,7 +29,7 @@ export const authFile = definePlugin(
       folder: broker.folder,
       clock,
       everyMs: checkFileEvery,
-      take(text, at) {
+      apply(text, at) {
         const before = users
         users = parsePasswordFile(text, at)
         proven.clear()

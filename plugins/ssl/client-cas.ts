@@ -1,8 +1,9 @@
 import type { X509Certificate } from 'node:crypto'
 import { OperatorError } from '../../core/errors.ts'
-import { certificatesIn, type NamedFile } from '../kit/pem-files.ts'
+import type { NamedFile } from '../kit/named-file.ts'
 import { checkCertificate } from './check-certificate.ts'
 import { parseCertificate } from './identity.ts'
+import { certificatesIn } from './pem-files.ts'
 
 // Longer chains than this nobody has.
 const depthMax = 10

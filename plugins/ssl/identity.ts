@@ -2,20 +2,12 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { Duplex } from 'node:stream'
 import { createSecureContext, type SecureContext, type SecureContextOptions, TLSSocket } from 'node:tls'
 import { OperatorError } from '../../core/errors.ts'
-import { certificatesIn, type NamedFile, readNamed } from '../kit/pem-files.ts'
+import type { NamedFile } from '../kit/named-file.ts'
 import { checkCertificate } from './check-certificate.ts'
+import type { IdentityOptions } from './identity-options.ts'
 import { readKeyStore } from './key-store.ts'
 import { subjectOf } from './peer-certificate.ts'
-
-/** Where a certificate and its key come from: PEM files, or a keystore. */
-export interface IdentityOptions {
-  readonly cert?: string | null
-  readonly key?: string | null
-  readonly passphrase?: string | null
-  readonly keyStoreLocation?: string | null
-  readonly keyStorePassword?: string | null
-  readonly keyStoreType?: string | null
-}
+import { certificatesIn, readPem } from './pem-files.ts'
 
 /** A certificate and its key, read and found good. */
 export interface Identity {
@@ -44,7 +36,7 @@ export async function readIdentity(options: IdentityOptions, at: string, folder:
 }
 
 async function fromPem({ passphrase }: IdentityOptions, cert: string, key: string, at: string, folder: string): Promise<Identity> {
-  const [certFile, keyFile] = await Promise.all([readNamed(`${at}.cert`, cert, folder), readNamed(`${at}.key`, key, folder)])
+  const [certFile, keyFile] = await Promise.all([readPem(`${at}.cert`, cert, folder), readPem(`${at}.key`, key, folder)])
   const certificate = firstCertificate(certFile)
   const privateKey = readKey(keyFile, passphrase ?? undefined, at)
   if (!certificate.checkPrivateKey(privateKey)) throw mismatch(certFile, keyFile, privateKey)
@@ -108,7 +100,7 @@ function mismatch(certFile: NamedFile, keyFile: NamedFile, key: KeyObject): Oper
 }
 
 async function fromKeyStore(options: IdentityOptions, location: string, at: string, folder: string): Promise<Identity> {
-  const file = await readNamed(`${at}.keyStoreLocation`, location, folder)
+  const file = await readPem(`${at}.keyStoreLocation`, location, folder)
   const secure = readKeyStore(file, options, at)
   const context = createSecureContext(secure)
   const certificate = certificateOf(context)

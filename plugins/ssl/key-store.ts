@@ -1,7 +1,7 @@
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { OperatorError } from '../../core/errors.ts'
-import type { NamedFile } from '../kit/pem-files.ts'
-import type { IdentityOptions } from './identity.ts'
+import type { NamedFile } from '../kit/named-file.ts'
+import type { IdentityOptions } from './identity-options.ts'
 
 /** A PKCS12 keystore as Node takes it, opened once to see that it can be. Java's own format is refused with the line that converts it. */
 export function readKeyStore(file: NamedFile, options: IdentityOptions, at: string): SecureContextOptions {

@@ -9,15 +9,15 @@ import {
 import type { PeerCertificate } from '../../core/connection/transport.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import type { Clock, Timer } from '../../core/time/clock.ts'
-import { stampOf } from '../kit/file-stamp.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import { FileWatch } from '../kit/file-watch.ts'
 import type { TlsOptions } from '../kit/listening/tls-options.ts'
-import { type NamedFile, readNamed } from '../kit/pem-files.ts'
 import type { OwnCertificates, RenewableServer } from '../kit/services/tls.ts'
 import { expiresSoon } from './check-certificate.ts'
 import { isIssuedBy, readCas } from './client-cas.ts'
 import { type Identity, nameOf, readIdentity } from './identity.ts'
 import { peerCertificateOf } from './peer-certificate.ts'
+import { readPem } from './pem-files.ts'
 
 /** What TLS contexts need of the broker. */
 export interface TlsSurroundings {
@@ -47,11 +47,9 @@ export class TlsContexts implements OwnCertificates {
   #main: SecureContextOptions = {}
   #mainCertificate: X509Certificate | null = null
   #named: readonly Named[] = []
-  #files: readonly NamedFile[] = []
-  #stamps: readonly string[] = []
   #ticketKeys: Buffer = randomBytes(48)
   #anchors: readonly X509Certificate[] | null = null
-  #timer: Timer | null = null
+  readonly #watch: FileWatch
   #reading: Promise<void> | null = null
 
   /** `at` is where the options stand: `ssl`, `socket[1].tls`. */
@@ -59,18 +57,18 @@ export class TlsContexts implements OwnCertificates {
     this.options = options
     this.#at = at
     this.#surroundings = surroundings
+    this.#watch = new FileWatch(surroundings.clock, () => this.reread())
   }
 
   /** Reads and checks everything, and begins to watch the files; what is wrong is an `OperatorError`. */
   async start(): Promise<void> {
     await this.#read()
     this.#warnOfExpiry()
-    const { checkFilesEvery } = this.options
-    if (checkFilesEvery !== null) this.#timer = this.#surroundings.clock.every(checkFilesEvery, () => void this.#lookAtFiles())
+    this.#watch.start(this.options.checkFilesEvery)
   }
 
   stop(): void {
-    this.#timer?.cancel()
+    this.#watch.stop()
     this.#servers.clear()
   }
 
@@ -138,15 +136,6 @@ export class TlsContexts implements OwnCertificates {
     this.#warnOfExpiry()
   }
 
-  async #lookAtFiles(): Promise<void> {
-    const stamps = await Promise.all(this.#files.map(({ path }) => stampOf(path)))
-    const changed = stamps.some((stamp, index) => stamp !== this.#stamps[index])
-    if (!changed) return
-    // Remembered before it is read: what is wrong with it is said once.
-    this.#stamps = stamps
-    await this.reread()
-  }
-
   #warnOfExpiry(): void {
     for (const certificate of [this.#mainCertificate, ...this.#named.map(one => one.certificate)]) {
       const warning = certificate === null ? undefined : expiresSoon(certificate)
@@ -174,7 +163,7 @@ export class TlsContexts implements OwnCertificates {
         identity: await readIdentity(one, `${at}.certificates[${index}]`, folder),
       })),
     )
-    const caFile = options.ca === null ? null : await readNamed(`${at}.ca`, options.ca, folder)
+    const caFile = options.ca === null ? null : await readPem(`${at}.ca`, options.ca, folder)
     const cas = caFile === null ? [] : readCas(caFile)
     const ca = cas.map(certificate => certificate.toString())
     if (options.clientAuth !== false && ca.length === 0 && !identity.hasCa) {
@@ -196,8 +185,7 @@ export class TlsContexts implements OwnCertificates {
       return { names, certificate: one.certificate, context }
     })
     const files = [identity, ...further.map(one => one.identity)].flatMap(one => one.files)
-    this.#files = caFile === null ? files : [...files, caFile]
-    this.#stamps = this.#files.map(({ stamp }) => stamp)
+    this.#watch.saw(caFile === null ? files : [...files, caFile])
     this.#ticketKeys = ticketKeys
     this.#main = main
     this.#anchors = cas.length > 0 && 'pfx' in main ? cas : null

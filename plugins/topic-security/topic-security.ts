@@ -28,7 +28,7 @@ export const topicSecurity = definePlugin(
             folder: broker.folder,
             clock,
             everyMs: checkFileEvery,
-            take(text, path) {
+            apply(text, path) {
               const list = parseRules(text, path)
               judge.rules = rulesOf(list, path)
               fromFile = list

@@ -1,6 +1,6 @@
 import { OperatorError } from '../../core/errors.ts'
-import type { Timer } from '../../core/time/clock.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
+import { FileWatch } from '../../plugins/kit/file-watch.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import type { RunningBroker } from './running-broker.ts'
 
@@ -9,9 +9,7 @@ export class LiveConfig {
   readonly #running: RunningBroker
   readonly #file: string | undefined
   readonly #read: () => Promise<ResolvedConfig>
-  #timer: Timer | null
-  #stamp: string
-  #looking: boolean
+  readonly #watch: FileWatch
   #last: Promise<void>
 
   /** `file`: the config's, if there is one. `read`: reads and checks all of the config anew. */
@@ -19,47 +17,39 @@ export class LiveConfig {
     this.#running = running
     this.#file = file
     this.#read = read
-    this.#timer = null
-    this.#stamp = ''
-    this.#looking = false
     this.#last = Promise.resolve()
+    this.#watch = new FileWatch(running.broker.clock, () => {
+      this.#last = this.#last.then(() => this.#apply())
+      return this.#last
+    })
   }
 
   /** Looks at the file from now on, every so many milliseconds; null: never. */
   async watch(everyMs: number | null): Promise<void> {
     if (this.#file === undefined || everyMs === null) return
-    this.#stamp = await stampOf(this.#file)
-    this.#timer = this.#running.broker.clock.every(everyMs, () => void this.#look())
+    await this.#see()
+    this.#watch.start(everyMs)
   }
 
   stop(): void {
-    this.#timer?.cancel()
+    this.#watch.stop()
   }
 
   /** Reads the config and the files that it names again, as SIGHUP asks. One reading at a time; never rejects. */
   reread(): Promise<void> {
     this.#last = this.#last.then(async () => {
-      if (this.#timer !== null) this.#stamp = await stampOf(this.#file!)
-      await this.#take()
+      await this.#see()
+      await this.#apply()
       await this.#running.reread().catch((error: Error) => this.#running.broker.report(error))
     })
     return this.#last
   }
 
-  // It is looked at rather than listened to: a mounted config changes by a link two folders away, which no watcher is told of.
-  async #look(): Promise<void> {
-    if (this.#looking) return
-    this.#looking = true
-    const stamp = await stampOf(this.#file!)
-    if (stamp !== this.#stamp) {
-      this.#stamp = stamp
-      this.#last = this.#last.then(() => this.#take())
-      await this.#last
-    }
-    this.#looking = false
+  async #see(): Promise<void> {
+    if (this.#file !== undefined) this.#watch.saw([{ path: this.#file, stamp: await stampOf(this.#file) }])
   }
 
-  async #take(): Promise<void> {
+  async #apply(): Promise<void> {
     const { log } = this.#running
     try {
       const { taken, later } = await this.#running.reconfigure(await this.#read())

@@ -1,0 +1,61 @@
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { stampOf } from './file-stamp.ts'
+
+/** A file, and what `stampOf` said of it before it was read last. */
+export interface SeenFile {
+  readonly path: string
+  readonly stamp: string
+}
+
+/**
+ * Looks now and then whether files have changed. They are looked at rather than listened to, because a mounted secret changes by a link two
+ * folders away, which no watcher is told of. One look at a time; a change is told once, also where it could not be taken up.
+ */
+export class FileWatch {
+  readonly #clock: Clock
+  readonly #changed: () => Promise<void>
+  #files: readonly SeenFile[]
+  #timer: Timer | null
+  #looking: boolean
+
+  /** `changed` must not reject. */
+  constructor(clock: Clock, changed: () => Promise<void>) {
+    this.#clock = clock
+    this.#changed = changed
+    this.#files = []
+    this.#timer = null
+    this.#looking = false
+  }
+
+  /** These files have just been read: from now on they are the ones that are looked at. */
+  saw(files: readonly SeenFile[]): void {
+    this.#files = files
+  }
+
+  /** Begins to look. `everyMs`: milliseconds between two looks; null: never. */
+  start(everyMs: number | null): void {
+    if (everyMs !== null) this.#timer = this.#clock.every(everyMs, () => void this.look())
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+  }
+
+  /** Looks whether any of them has changed. */
+  async look(): Promise<void> {
+    if (this.#looking) return
+    this.#looking = true
+    try {
+      const seen = this.#files
+      const now = await Promise.all(seen.map(async ({ path }) => ({ path, stamp: await stampOf(path) })))
+      // Somebody else has read them meanwhile.
+      if (this.#files !== seen) return
+      if (now.every(({ stamp }, i) => stamp === seen[i]!.stamp)) return
+      // Remembered before they are read: what is wrong with them is said once.
+      this.#files = now
+      await this.#changed()
+    } finally {
+      this.#looking = false
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { stampOf } from '../../plugins/kit/file-stamp.ts'
+import { FileWatch } from '../../plugins/kit/file-watch.ts'
+import { WatchedFile } from '../../plugins/kit/watched-file.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'mqttx-watch-'))
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+async function watchOver(...paths: string[]) {
+  let told = 0
+  const watch = new FileWatch(new ManualClock(), async () => {
+    told += 1
+  })
+  watch.saw(await Promise.all(paths.map(async path => ({ path, stamp: await stampOf(path) }))))
+  const look = async () => {
+    const before = told
+    await watch.look()
+    return told - before
+  }
+  return { watch, look }
+}
+
+test('tells once of each change: new content, a file that goes or comes, a link two folders away that points elsewhere', async () => {
+  const [file, late] = [join(folder, 'file'), join(folder, 'late')]
+  await writeFile(file, 'a')
+  // As Kubernetes mounts a secret: tls.key -> ..data/tls.key, ..data -> a folder of its own for each version.
+  for (const version of ['1', '2']) {
+    await mkdir(join(folder, version))
+    await writeFile(join(folder, version, 'key'), 'same length')
+  }
+  await symlink('1', join(folder, 'data'))
+  const linked = join(folder, 'linked')
+  await symlink(join('data', 'key'), linked)
+  const { look } = await watchOver(file, late, linked)
+  expect(await look()).toBe(0)
+  await writeFile(file, 'longer')
+  expect([await look(), await look()]).toEqual([1, 0])
+  await writeFile(late, '')
+  expect([await look(), await look()]).toEqual([1, 0])
+  await unlink(late)
+  expect([await look(), await look()]).toEqual([1, 0])
+  await symlink('2', join(folder, 'data.new'))
+  await rename(join(folder, 'data.new'), join(folder, 'data'))
+  expect([await look(), await look()]).toEqual([1, 0])
+})
+
+test('what was read meanwhile by somebody else is not told', async () => {
+  const file = join(folder, 'file')
+  await writeFile(file, 'a')
+  const { watch, look } = await watchOver(file)
+  await writeFile(file, 'other')
+  const stamp = await stampOf(file)
+  const looking = look()
+  watch.saw([{ path: file, stamp }])
+  expect([await looking, await look()]).toEqual([0, 0])
+})
+
+test('looks at its pace and no longer than it runs; null never looks', async () => {
+  const file = join(folder, 'file')
+  await writeFile(file, 'first')
+  for (const [everyMs, expected] of [
+    [1000, ['first', 'second']],
+    [null, ['first']],
+  ] as const) {
+    await writeFile(file, 'first')
+    const clock = new ManualClock()
+    const applied: string[] = []
+    const watched = new WatchedFile({
+      option: 'x.file',
+      path: 'file',
+      folder,
+      clock,
+      everyMs,
+      apply: text => void applied.push(text),
+      failed: error => void applied.push(error.message),
+    })
+    await watched.start()
+    await writeFile(file, 'second')
+    clock.advance(999)
+    expect(applied).toEqual(['first'])
+    clock.advance(1)
+    // A look goes to the disk and back.
+    for (let i = 0; i < 1000 && applied.length < expected.length; i++) await new Promise(resolve => setImmediate(resolve))
+    expect(applied).toEqual(expected)
+    watched.stop()
+    await writeFile(file, 'third!')
+    clock.advance(5000)
+    await stampOf(file)
+    expect(applied).toEqual(expected)
+  }
+})
+
+test('a file that cannot be applied is complained of once, and one that cannot be read names its option and the cure', async () => {
+  const clock = new ManualClock()
+  const failed: string[] = []
+  const done: (() => void)[] = []
+  const watched = new WatchedFile({
+    option: 'x.file',
+    path: 'file',
+    folder,
+    clock,
+    everyMs: 1000,
+    apply: text => {
+      if (text === 'wrong') throw new Error('wrong text')
+      done.shift()?.()
+    },
+    failed: error => {
+      failed.push(error.message)
+      done.shift()?.()
+    },
+  })
+  await expect(watched.start()).rejects.toThrow(`x.file: there is no file ${join(folder, 'file')}; make it, or correct the path`)
+  await writeFile(watched.path, 'good')
+  await watched.start()
+  const next = () => {
+    const told = new Promise<void>(resolve => done.push(resolve))
+    clock.advance(1000)
+    return told
+  }
+  await writeFile(watched.path, 'wrong')
+  await next()
+  expect(failed).toEqual(['wrong text'])
+  await unlink(watched.path)
+  await next()
+  expect(failed).toEqual(['wrong text', expect.stringContaining('there is no file')])
+  await writeFile(watched.path, 'good again')
+  await next()
+  expect(failed).toHaveLength(2)
+})
