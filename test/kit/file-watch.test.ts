@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Timer } from '../../core/time/clock.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
 import { FileWatch } from '../../plugins/kit/file-watch.ts'
 import { WatchedFile } from '../../plugins/kit/watched-file.ts'
@@ -12,6 +13,22 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'mqttx-watch-'))
 })
 afterEach(() => rm(folder, { recursive: true }))
+
+/** Knows the paces of the timers that run. */
+class CountingClock extends ManualClock {
+  paces: number[] = []
+
+  override every(ms: number, callback: () => void): Timer {
+    const timer = super.every(ms, callback)
+    this.paces.push(ms)
+    return {
+      cancel: () => {
+        timer.cancel()
+        this.paces = []
+      },
+    }
+  }
+}
 
 async function watchOver(...paths: string[]) {
   let told = 0
@@ -62,39 +79,42 @@ test('what was read meanwhile by somebody else is not told', async () => {
   expect([await looking, await look()]).toEqual([0, 0])
 })
 
-test('looks at its pace and no longer than it runs; null never looks', async () => {
+test('looks at its pace, and no longer once it is stopped', async () => {
+  const clock = new CountingClock()
   const file = join(folder, 'file')
   await writeFile(file, 'first')
-  for (const [everyMs, expected] of [
-    [1000, ['first', 'second']],
-    [null, ['first']],
-  ] as const) {
-    await writeFile(file, 'first')
-    const clock = new ManualClock()
-    const applied: string[] = []
-    const watched = new WatchedFile({
-      option: 'x.file',
-      path: 'file',
-      folder,
-      clock,
-      everyMs,
-      apply: text => void applied.push(text),
-      failed: error => void applied.push(error.message),
-    })
-    await watched.start()
-    await writeFile(file, 'second')
-    clock.advance(999)
-    expect(applied).toEqual(['first'])
-    clock.advance(1)
-    // A look goes to the disk and back.
-    for (let i = 0; i < 1000 && applied.length < expected.length; i++) await new Promise(resolve => setImmediate(resolve))
-    expect(applied).toEqual(expected)
-    watched.stop()
-    await writeFile(file, 'third!')
-    clock.advance(5000)
-    await stampOf(file)
-    expect(applied).toEqual(expected)
+  let tell: (text: string) => void = () => {}
+  const heard = () => new Promise<string>(resolve => (tell = resolve))
+  const watched = new WatchedFile({
+    option: 'x.file',
+    path: 'file',
+    folder,
+    clock,
+    everyMs: 1000,
+    apply: text => tell(text),
+    failed: error => tell(error.message),
+  })
+  const first = heard()
+  await watched.start()
+  expect(await first).toBe('first')
+  expect(clock.paces).toEqual([1000])
+  const second = heard()
+  await writeFile(file, 'second')
+  clock.advance(1000)
+  expect(await second).toBe('second')
+  watched.stop()
+  expect(clock.paces).toEqual([])
+})
+
+test('null never looks', async () => {
+  const clock = new CountingClock()
+  await writeFile(join(folder, 'file'), 'first')
+  const fail = (): never => {
+    throw new Error('not expected')
   }
+  const watched = new WatchedFile({ option: 'x.file', path: 'file', folder, clock, everyMs: null, apply: () => {}, failed: fail })
+  await watched.start()
+  expect(clock.paces).toEqual([])
 })
 
 test('a file that cannot be applied is complained of once, and one that cannot be read names its option and the cure', async () => {
