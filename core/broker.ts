@@ -5,12 +5,13 @@ import { Client } from './connection/client.ts'
 import { Flusher } from './connection/flusher.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Gate, Turns } from './connection/turns.ts'
+import type { DropReason } from './counter-names.ts'
 import { Counters } from './counters.ts'
 import { throttledErrors } from './error-lines.ts'
 import { Figures } from './figures.ts'
 import { toRefusal } from './handlers/refusal.ts'
 import { HookTimes } from './hook-times.ts'
-import type { ConnectRefusal, DisconnectReason, DropReason, Hooks, Rights } from './hooks.ts'
+import type { ConnectRefusal, DisconnectReason, Hooks, Rights } from './hooks.ts'
 import { createHooks } from './hooks.ts'
 import type { LineThrottle } from './line-throttle.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
@@ -40,7 +41,7 @@ import {
 import { StoreTroubles } from './sessions/store-troubles.ts'
 import { SubscriberLookup } from './sessions/subscriber-lookup.ts'
 import { Wills } from './sessions/wills.ts'
-import { TapError } from './taps.ts'
+import { guardTaps, TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel, type WheelItem } from './time/timer-wheel.ts'
 import { Timing } from './timing.ts'
@@ -127,6 +128,7 @@ export class Broker {
   deliverUsed: boolean
   /** @internal */ deliveredUsed: boolean
   /** @internal */ routeUsed: boolean
+  readonly #guardOptions: TapGuardOptions
   readonly #clients: Set<Client>
   readonly #departures: Set<Promise<unknown>>
   readonly #tracedIds: Set<string>
@@ -145,13 +147,14 @@ export class Broker {
     this.clock = clock
     this.hookTimes = new HookTimes()
     this.storeTiming = new Timing(16)
-    this.hooks = createHooks({
+    this.#guardOptions = {
       clock,
       verdictTimeoutMs: mqtt.verdictTimeout,
       report: error => this.report(error),
       tapped: hook => this.#tapped(hook),
       times: this.hookTimes,
-    })
+    }
+    this.hooks = createHooks(this.#guardOptions)
     this.services = new Services()
     this.router = new Router()
     this.topics = new TopicCache()
@@ -245,6 +248,15 @@ export class Broker {
   /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
   recheckRights(): Promise<void> {
     return this.authority.recheckAll()
+  }
+
+  /**
+   * A hook of a plugin's own, which tells what has happened, made safe as the broker's own hooks are: a tap that fails is reported by its name, and harms
+   * nobody else. `name` is what messages and figures call it. Returns the hook.
+   */
+  guardHook<H extends object>(name: string, hook: H): H {
+    guardTaps(hook, name, { kind: 'observe' }, this.#guardOptions)
+    return hook
   }
 
   // ---- life

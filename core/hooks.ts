@@ -2,6 +2,7 @@ import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from '
 import { answer } from './answers.ts'
 import type { Client } from './connection/client.ts'
 import type { Transport } from './connection/transport.ts'
+import type { DropReason } from './counter-names.ts'
 import type { Delivery } from './messages/delivery.ts'
 import type { Message } from './messages/message.ts'
 import type { Receipt } from './messages/receipt.ts'
@@ -178,8 +179,6 @@ export function createHooks(options: TapGuardOptions) {
     onAcked: guard('onAcked', new SyncHook<[Client, Message]>(['client', 'message']), observe),
     /** A message did not reach a subscriber, and why. Every drop is counted too. */
     onDrop: guard('onDrop', new SyncHook<[string, Message, DropReason]>(['clientId', 'message', 'reason']), observe),
-    /** A bridge has sent messages to another system, or failed to: once for each batch. */
-    onBridged: guard('onBridged', new SyncHook<[BridgeReport]>(['report']), observe),
     /** A will is due, before it goes the way of a publish. `false` withholds it. */
     onWill: guard('onWill', new SyncBailHook<[Publisher, Message], Opinion<false>>(['publisher', 'message']), {
       kind: 'decide',
@@ -203,51 +202,6 @@ export function createHooks(options: TapGuardOptions) {
 
 /** The frozen record of all hooks. */
 export type Hooks = ReturnType<typeof createHooks>
-
-/** Why a message did not reach a subscriber. */
-export type DropReason =
-  /** Its reader does not keep up, and it was QoS 0. */
-  | 'slowReader'
-  /** The session's queue is full. */
-  | 'queueFull'
-  /** Message expiry. */
-  | 'expired'
-  /** Larger than the client's Maximum Packet Size [MQTT-3.1.2-24]. */
-  | 'tooLarge'
-  /** A plugin answered `false` in onDeliver. */
-  | 'filtered'
-  /** A plugin answered `'drop'`, or refused the publish. */
-  | 'refused'
-  /** QoS 0 for a session without a connection. */
-  | 'offline'
-  /** A shared subscription's member is gone and nobody may take over [MQTT-4.8.2-5]. */
-  | 'noMember'
-  /** The session ended with messages in its queue. */
-  | 'sessionEnded'
-  /** The store refused or lost it. */
-  | 'storeFailed'
-  /** It waited for a client that may no longer have it. */
-  | 'notAuthorized'
-  /** A bridge has no room for it; the client id is `bridge:` and the target's name. */
-  | 'bridgeFull'
-  /** The system behind a bridge will never take it; the client id is the same. */
-  | 'bridgeRefused'
-
-/** What became of a batch that a bridge sent. */
-export interface BridgeReport {
-  /** The system: `kafka`. */
-  readonly target: string
-  /** Messages that it took. */
-  readonly sent: number
-  /** Messages that it will never take; each was told by `onDrop` too. */
-  readonly refused: number
-  /** Why it takes none just now; null where it did. They are sent again. */
-  readonly error: Error | null
-  /** Messages that wait for it in this lane. */
-  readonly waiting: number
-  /** Milliseconds since the oldest of the batch was received. */
-  readonly lagMs: number
-}
 
 /** How a connection ended. */
 export interface DisconnectReason {

@@ -1,10 +1,11 @@
+import type { DeclaredCounts } from './counter-names.ts'
 import type { OptionsSchema } from './options/options.ts'
 
 /**
  * What a plugin declares of itself, once: `definePlugin` makes the plugin of it, and a catalogue lists it. A built-in plugin keeps it in a file of
  * its own that imports no implementation, so that a config can be checked before any plugin is loaded.
  */
-export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R extends OptionsSchema = OptionsSchema> {
+export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R extends OptionsSchema = OptionsSchema> extends DeclaredCounts {
   /** Also the plugin's section in the config: `rateLimit`. */
   readonly name: string
   /** The options of its section. Default: none. */

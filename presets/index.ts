@@ -48,15 +48,15 @@ export type { Client } from '../core/connection/client.ts'
 export type { Meter } from '../core/connection/meter.ts'
 export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
+// All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface LimitCounts { … } }.
+export * from '../core/counter-names.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export type { Figure, Figures, Sample } from '../core/figures.ts'
 export {
   type Admission,
   type AuthStep,
-  type BridgeReport,
   type ConnectRefusal,
   type DisconnectReason,
-  type DropReason,
   type Hooks,
   type Publisher,
   type PublishVerdict,
@@ -94,6 +94,7 @@ export { RetainedTree } from '../plugins/kit/retained-tree.ts'
 export {
   type BridgeHeader,
   type BridgeRecord,
+  type BridgeReport,
   type BridgeSender,
   type BridgeTarget,
   type BridgeTargets,

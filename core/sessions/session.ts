@@ -1,6 +1,7 @@
 import type { Broker } from '../broker.ts'
 import type { Client } from '../connection/client.ts'
-import type { DropReason, Publisher, Rights } from '../hooks.ts'
+import type { DropReason } from '../counter-names.ts'
+import type { Publisher, Rights } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { QoS } from '../protocol/constants.ts'

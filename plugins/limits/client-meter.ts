@@ -1,6 +1,6 @@
 import type { Client } from '../../core/connection/client.ts'
 import type { Meter } from '../../core/connection/meter.ts'
-import type { LimitName } from '../../core/counters.ts'
+import type { LimitName } from '../../core/counter-names.ts'
 import type { PublishVerdict } from '../../core/hooks.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import { ReasonCode } from '../../core/reason.ts'

@@ -1,7 +1,7 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
 import type { Transport } from '../../core/connection/transport.ts'
-import type { LimitName } from '../../core/counters.ts'
+import type { LimitName } from '../../core/counter-names.ts'
 import type { Refusal } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { ReasonCode } from '../../core/reason.ts'

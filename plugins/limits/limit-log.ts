@@ -1,5 +1,5 @@
 import type { Broker } from '../../core/broker.ts'
-import type { LimitName } from '../../core/counters.ts'
+import type { LimitName } from '../../core/counter-names.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
 
 /** Counts each limit that took effect, and says so in the log at a pace that a flood cannot raise. */

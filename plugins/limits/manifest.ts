@@ -3,6 +3,27 @@ import { defineManifest } from '../../core/manifest.ts'
 /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. Each is off where it is `null`; preset `prod` has values for all. */
 export const limitsManifest = defineManifest({
   name: 'limits',
+  limits: [
+    'connections',
+    'connectionsPerAddress',
+    'connectionsPerUser',
+    'connectRate',
+    'connectRatePerAddress',
+    'messageRate',
+    'byteRate',
+    'topicRate',
+    'packetTimeout',
+    'keepAlive',
+    'memoryRefused',
+    'memoryPaused',
+    'memoryDropped',
+    'memoryDisconnected',
+  ],
+  counters: {
+    authFailed: { figure: 'auth_failed_total', help: 'Attempts to connect that authentication refused.' },
+    authSlowed: { figure: 'auth_slowed_total', help: 'Attempts to connect that had to wait after failures from their address.' },
+    authTurnedAway: {},
+  },
   options: {
     /** Connections in all. `null` sets no limit, here and below. */
     maxConnections: { type: 'integer', default: null, minimum: 1, live: true },
@@ -83,3 +104,30 @@ export const limitsManifest = defineManifest({
     },
   },
 })
+
+declare module '../../core/counter-names.js' {
+  interface LimitCounts {
+    connections: number
+    connectionsPerAddress: number
+    connectionsPerUser: number
+    connectRate: number
+    connectRatePerAddress: number
+    messageRate: number
+    byteRate: number
+    topicRate: number
+    packetTimeout: number
+    keepAlive: number
+    memoryRefused: number
+    memoryPaused: number
+    memoryDropped: number
+    memoryDisconnected: number
+  }
+  interface PluginCounts {
+    /** Attempts to connect that authentication refused. */
+    authFailed: number
+    /** Attempts that had to wait, because too many from their address had failed. */
+    authSlowed: number
+    /** Attempts that were refused because too many waited. */
+    authTurnedAway: number
+  }
+}

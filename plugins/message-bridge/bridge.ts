@@ -1,9 +1,10 @@
+import { SyncHook } from 'tapable'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
-import type { BridgeTarget, BridgeTargets } from '../kit/services/bridge-target.ts'
+import type { BridgeReport, BridgeTarget, BridgeTargets } from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 import { Lane } from './lane.ts'
@@ -26,6 +27,7 @@ export interface BridgeFigures {
 
 /** Rules on one side, lanes on the other. */
 export class Bridge implements BridgeTargets {
+  readonly onBridged: SyncHook<[BridgeReport]>
   readonly #broker: Broker
   readonly #options: BridgeOptions
   readonly #targets: Map<string, BridgeTarget>
@@ -37,6 +39,7 @@ export class Bridge implements BridgeTargets {
   #ways: Ways | null
 
   constructor(broker: Broker, options: BridgeOptions) {
+    this.onBridged = broker.guardHook('onBridged', new SyncHook<[BridgeReport]>(['report']))
     this.#broker = broker
     this.#options = options
     this.#targets = new Map()
@@ -151,7 +154,7 @@ export class Bridge implements BridgeTargets {
       dropped: (parcel, reason, why) => this.#dropped(target, parcel, reason, why),
       reported: report => {
         log.reported(name, report)
-        this.#broker.hooks.onBridged.call({ target, ...report })
+        this.onBridged.call({ target, ...report })
       },
       failed: error => this.#broker.troubles.say(error),
     })

@@ -6,6 +6,7 @@ import { defineManifest } from '../../core/manifest.ts'
  */
 export const messageBridgeManifest = defineManifest({
   name: 'messageBridge',
+  dropReasons: ['bridgeFull', 'bridgeRefused'],
   provides: ['bridge'],
   options: {
     /** What is bridged, and where to: topic filters, whose messages go to the Kafka topic of the same name with `/` as `.`, or rules. */
@@ -110,3 +111,12 @@ export const messageBridgeManifest = defineManifest({
     stopTimeout: { type: 'duration', default: '5s', maximum: '9s' },
   },
 })
+
+declare module '../../core/counter-names.js' {
+  interface DropCounts {
+    /** A bridge has no room for it; the client id is `bridge:` and the target's name. */
+    bridgeFull: number
+    /** The system behind a bridge will never take it; the client id is the same. */
+    bridgeRefused: number
+  }
+}

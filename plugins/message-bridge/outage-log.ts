@@ -1,8 +1,7 @@
-import type { BridgeReport } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
-import type { BridgeTarget } from '../kit/services/bridge-target.ts'
+import type { BridgeReport, BridgeTarget } from '../kit/services/bridge-target.ts'
 
 const dropsEveryMs = 10_000
 const stillAwayEveryMs = 60_000

@@ -1,8 +1,10 @@
 import { defineManifest } from '../../core/manifest.ts'
+import { handshakeCounter } from '../kit/listening/handshake-counter.ts'
 import { listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
 
 export const socketManifest = defineManifest({
   name: 'socket',
+  counters: handshakeCounter,
   listener: true,
   needs: listenerNeeds,
   options: {

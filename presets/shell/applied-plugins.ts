@@ -13,6 +13,8 @@ export function hostOf(
   clock: Clock,
 ): { broker: Broker; host: PluginHost; apply(): Promise<void> } {
   const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
+  // Those that are off too: what /metrics shows does not depend on the config.
+  for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
   const resolved = new Map<Plugin, ResolvedPlugin>()
   const host = new PluginHost({
     context: plugin => ({
@@ -37,6 +39,7 @@ export function hostOf(
       const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
       plugins.forEach((plugin, index) => {
         resolved.set(plugin, config.plugins[index]!)
+        if (plugin.factory !== undefined) broker.counters.declare(plugin.factory.manifest, broker.figures)
       })
       host.apply(plugins)
     },

@@ -202,7 +202,7 @@ test('every message is bridged once, also a will and a retained one, and what Ka
   await reader.createTopics({ [topic]: 1 })
   const { connect, running } = await bridgingBroker({ brokers, topics: [{ filter: '#', to: topic }] })
   const reports: number[] = []
-  running.hooks.onBridged.tap('test', ({ sent, lagMs }) => {
+  running.broker.services.get('bridge').onBridged.tap('test', ({ sent, lagMs }) => {
     expect(lagMs).toBeGreaterThanOrEqual(0)
     reports.push(sent)
   })
@@ -279,8 +279,8 @@ test('in a cluster a message is bridged once, by the node that its publisher is 
   const bridge = { brokers, topics: [{ filter: '#', to: topic }] }
   const [a, b] = await startNodes(2, { messageBridge: bridge })
   const sent = { a: 0, b: 0 }
-  a.running.hooks.onBridged.tap('test', report => void (sent.a += report.sent))
-  b.running.hooks.onBridged.tap('test', report => void (sent.b += report.sent))
+  a.running.broker.services.get('bridge').onBridged.tap('test', report => void (sent.a += report.sent))
+  b.running.broker.services.get('bridge').onBridged.tap('test', report => void (sent.b += report.sent))
   // Subscribers of every kind on both nodes, so that every message crosses over.
   const readers = await Promise.all([
     a.connect(),

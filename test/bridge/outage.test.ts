@@ -24,7 +24,7 @@ const devices = (name: string, count: number) => Array.from({ length: count }, (
 function bridged(running: Awaited<ReturnType<typeof bridgingBroker>>['running'], count: number): Promise<void> {
   return new Promise(resolve => {
     let total = 0
-    running.hooks.onBridged.tap('bridged', ({ sent }) => {
+    running.broker.services.get('bridge').onBridged.tap('bridged', ({ sent }) => {
       total += sent
       if (total >= count) resolve()
     })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { DropReason } from '../../core/hooks.ts'
+import type { DropReason } from '../../core/counter-names.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { ConnackPacket, Properties } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'

@@ -1,3 +1,5 @@
+import type { SyncHook } from 'tapable'
+
 /** One message as it goes to another system. */
 export interface BridgeRecord {
   /** Where it goes there: a Kafka topic, a NATS subject, a Redis stream. */
@@ -62,8 +64,26 @@ export class RecordsRefusedError extends Error {
   }
 }
 
-/** The service `bridge`: takes in the systems that rules may name. */
+/** What became of a batch that a bridge sent. */
+export interface BridgeReport {
+  /** The system: `kafka`. */
+  readonly target: string
+  /** Messages that it took. */
+  readonly sent: number
+  /** Messages that it will never take; each was told by `onDrop` too. */
+  readonly refused: number
+  /** Why it takes none just now; null where it did. They are sent again. */
+  readonly error: Error | null
+  /** Messages that wait for it in this lane. */
+  readonly waiting: number
+  /** Milliseconds since the oldest of the batch was received. */
+  readonly lagMs: number
+}
+
+/** The service `bridge`: takes in the systems that rules may name, and tells what becomes of messages. */
 export interface BridgeTargets {
+  /** A bridge has sent messages to another system, or failed to: once for each batch. Tap it in `apply`. */
+  readonly onBridged: SyncHook<[BridgeReport]>
   /** Adds one; in `apply`. Two of one name are an `OperatorError`. */
   add(target: BridgeTarget): void
 }

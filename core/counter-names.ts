@@ -1,0 +1,72 @@
+/**
+ * The limits that are counted, by name: those that core enforces. A plugin names its own in its manifest and adds a line here:
+ * `declare module 'mqttx-broker' { interface LimitCounts { … } }`.
+ */
+export interface LimitCounts {
+  /** The time until the whole CONNECT was there: `heartbeat`. */
+  heartbeat: number
+  /** `mqtt.maximumPacketSize`. */
+  packetSize: number
+  /** `mqtt.topicLevelsMax`. */
+  topicLevels: number
+  /** `mqtt.topicLengthMax`. */
+  topicLength: number
+  /** `mqtt.subscriptionsMax`. */
+  subscriptions: number
+  /** `mqtt.receiveMaximum`. */
+  receiveMaximum: number
+}
+
+/** The name of a limit, as `counters.limited` has it. */
+export type LimitName = keyof LimitCounts
+
+/** Why a message did not reach a subscriber: core's reasons. A plugin adds its own as it adds limits. */
+export interface DropCounts {
+  /** Its reader does not keep up, and it was QoS 0. */
+  slowReader: number
+  /** The session's queue is full. */
+  queueFull: number
+  /** Message expiry. */
+  expired: number
+  /** Larger than the client's Maximum Packet Size [MQTT-3.1.2-24]. */
+  tooLarge: number
+  /** A plugin answered `false` in onDeliver. */
+  filtered: number
+  /** A plugin answered `'drop'`, or refused the publish. */
+  refused: number
+  /** QoS 0 for a session without a connection. */
+  offline: number
+  /** A shared subscription's member is gone and nobody may take over [MQTT-4.8.2-5]. */
+  noMember: number
+  /** The session ended with messages in its queue. */
+  sessionEnded: number
+  /** The store refused or lost it. */
+  storeFailed: number
+  /** It waited for a client that may no longer have it. */
+  notAuthorized: number
+}
+
+/** Why a message did not reach a subscriber; `counters.dropped` counts each reason. */
+export type DropReason = keyof DropCounts
+
+/** What plugins count, by its name in `counters`: empty here. A plugin names its own in its manifest and adds a line as it adds limits. */
+// biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging.
+export interface PluginCounts {}
+
+/** A counter of a plugin's own: how `/metrics` and `$SYS` show it, where they do. */
+export interface DeclaredCounter {
+  /** As Prometheus names it, without the prefix `mqttx_`: `auth_failed_total`. Default: it is shown nowhere. */
+  readonly figure?: string
+  /** One sentence, for `/metrics`. */
+  readonly help?: string
+}
+
+/** What a plugin counts beside what core does, all of it from 0 on. */
+export interface DeclaredCounts {
+  /** The limits that the plugin enforces: `counters.limited` has a count for each. */
+  readonly limits?: readonly LimitName[]
+  /** The reasons for which the plugin drops messages: `counters.dropped` has a count for each. */
+  readonly dropReasons?: readonly DropReason[]
+  /** What else the plugin counts: `counters` has a field for each. */
+  readonly counters?: { readonly [name in keyof PluginCounts]?: DeclaredCounter }
+}
