@@ -17,7 +17,6 @@ import type { LineThrottle } from './line-throttle.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import type { Message } from './messages/message.ts'
 import { publishOwn } from './messages/own-publish.ts'
-import type { Receipt } from './messages/receipt.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { Properties } from './protocol/packets.ts'
@@ -30,18 +29,11 @@ import { Authority, type Whom } from './sessions/authority.ts'
 import { queueLimitsOf } from './sessions/queue-limits.ts'
 import type { Session } from './sessions/session.ts'
 import { SessionRoster } from './sessions/session-roster.ts'
-import {
-  type QueueLimits,
-  type ReceivedId,
-  SessionLostError,
-  type SessionStore,
-  type StoredWill,
-  StoreFullError,
-} from './sessions/session-store.ts'
+import { type QueueLimits, type ReceivedId, SessionLostError, type SessionStore, StoreFullError } from './sessions/session-store.ts'
 import { StoreTroubles } from './sessions/store-troubles.ts'
 import { SubscriberLookup } from './sessions/subscriber-lookup.ts'
 import { Wills } from './sessions/wills.ts'
-import { guardTaps, TapError, type TapGuardOptions } from './taps.ts'
+import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel, type WheelItem } from './time/timer-wheel.ts'
 import { Timing } from './timing.ts'
@@ -77,6 +69,7 @@ export class Broker {
   #settings: Settings
   readonly clock: Clock
   readonly hooks: Hooks
+  /** How taps are made safe. @internal */ readonly tapGuard: TapGuardOptions
   readonly services: Services
   /** @internal */ readonly router: Router<Session>
   /** @internal */ readonly topics: TopicCache
@@ -128,7 +121,6 @@ export class Broker {
   deliverUsed: boolean
   /** @internal */ deliveredUsed: boolean
   /** @internal */ routeUsed: boolean
-  readonly #guardOptions: TapGuardOptions
   readonly #clients: Set<Client>
   readonly #departures: Set<Promise<unknown>>
   readonly #tracedIds: Set<string>
@@ -147,14 +139,14 @@ export class Broker {
     this.clock = clock
     this.hookTimes = new HookTimes()
     this.storeTiming = new Timing(16)
-    this.#guardOptions = {
+    this.tapGuard = {
       clock,
       verdictTimeoutMs: mqtt.verdictTimeout,
       report: error => this.report(error),
       tapped: hook => this.#tapped(hook),
       times: this.hookTimes,
     }
-    this.hooks = createHooks(this.#guardOptions)
+    this.hooks = createHooks(this.tapGuard)
     this.services = new Services()
     this.router = new Router()
     this.topics = new TopicCache()
@@ -248,15 +240,6 @@ export class Broker {
   /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
   recheckRights(): Promise<void> {
     return this.authority.recheckAll()
-  }
-
-  /**
-   * A hook of a plugin's own, which tells what has happened, made safe as the broker's own hooks are: a tap that fails is reported by its name, and harms
-   * nobody else. `name` is what messages and figures call it. Returns the hook.
-   */
-  guardHook<H extends object>(name: string, hook: H): H {
-    guardTaps(hook, name, { kind: 'observe' }, this.#guardOptions)
-    return hook
   }
 
   // ---- life
@@ -508,5 +491,3 @@ export class Broker {
   /** Traces everybody: the log plugin at level `trace`. @internal */
   traceAll = false
 }
-
-export type { Receipt, StoredWill }

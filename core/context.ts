@@ -16,6 +16,11 @@ export interface PluginContext {
   readonly log: Log
   /** Where the plugin's options stand in the config, for what it says of them: `socket`, `socket[1]`. */
   readonly at: string
+  /**
+   * Makes a hook safe that the plugin brings along and that tells what has happened: a tap that fails is reported by its name, and harms nobody else.
+   * `name` is what messages and figures call it. Returns the hook.
+   */
+  guardHook<H extends object>(name: string, hook: H): H
   /** Time, which tests can move: use it in place of `Date.now` and `setTimeout`. */
   readonly clock: Clock
 }

@@ -1,4 +1,4 @@
-import { SyncHook } from 'tapable'
+import type { SyncHook } from 'tapable'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Message } from '../../core/messages/message.ts'
@@ -38,8 +38,8 @@ export class Bridge implements BridgeTargets {
   #queues: Queues | undefined
   #ways: Ways | null
 
-  constructor(broker: Broker, options: BridgeOptions) {
-    this.onBridged = broker.guardHook('onBridged', new SyncHook<[BridgeReport]>(['report']))
+  constructor(broker: Broker, options: BridgeOptions, onBridged: SyncHook<[BridgeReport]>) {
+    this.onBridged = onBridged
     this.#broker = broker
     this.#options = options
     this.#targets = new Map()

@@ -1,15 +1,17 @@
+import { SyncHook } from 'tapable'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { BridgeReport } from '../kit/services/bridge-target.ts'
 import { Bridge } from './bridge.ts'
 import { offerFigures } from './figures.ts'
 import { messageBridgeManifest } from './manifest.ts'
 import { type BridgeOptions, type Rule, readRules } from './rules.ts'
 
 /** Sends messages on to Kafka, or to a system that a plugin adds through the service `bridge`. */
-export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, services, broker, clock, log }, options) => {
+export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, services, broker, clock, log, guardHook }, options) => {
   const rulesOf = (topics: BridgeOptions['topics']) => readRules(topics, options.ack ?? (services.has('queue') ? 'local' : 'kafka'))
   const rules = rulesOf(options.topics)
-  const bridge = new Bridge(broker, options)
+  const bridge = new Bridge(broker, options, guardHook('onBridged', new SyncHook<[BridgeReport]>(['report'])))
   services.provide('bridge', bridge, 'messageBridge')
 
   hooks.onRoute.tap({ name: 'messageBridge', stage: Stage.Record }, (message, _route, receipt) => {

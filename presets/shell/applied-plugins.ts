@@ -1,5 +1,6 @@
 import { Broker } from '../../core/broker.ts'
 import type { Plugin } from '../../core/plugin.ts'
+import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
 import { placeOf } from './config-change.ts'
@@ -24,6 +25,10 @@ export function hostOf(
       log: broker.log,
       at: placeOf(resolved.get(plugin) ?? plugin),
       clock,
+      guardHook(name, hook) {
+        guardTaps(hook, name, { kind: 'observe' }, broker.tapGuard)
+        return hook
+      },
     }),
     checked: plugin => {
       const of = resolved.get(plugin)

@@ -72,9 +72,10 @@ test('two plugins may count one thing', () => {
 })
 
 test('a tap that fails on a hook of a plugin is named and reported, and the others are called', async () => {
-  const running = await createBroker({ preset: 'test', log: false, socket: false }).start()
+  const hook = new SyncHook<[string]>(['what'])
+  const own = definePlugin({ name: 'own', apply: ({ guardHook }) => void guardHook('onDone', hook) })
+  const running = await createBroker({ preset: 'test', log: false, socket: false, plugins: [own()] }).start()
   onTestFinished(() => running.stop())
-  const hook = running.broker.guardHook('onDone', new SyncHook<[string]>(['what']))
   const heard: unknown[] = []
   running.hooks.onError.tap('test', error => void heard.push(error instanceof TapError && [error.plugin, error.hook]))
   hook.tap('broken', () => {
