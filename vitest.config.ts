@@ -13,6 +13,11 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     pool: 'forks',
-    testTimeout: 20_000,
+    globalSetup: ['test/support/global-setup.ts'],
+    // A wait that is in vain ends by these. They are no measure of speed: both cores of a machine may be busy with something else.
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
+    teardownTimeout: 30_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 })

@@ -1,7 +1,8 @@
 // `npm install` in a checkout builds, so that `npx mqttx-broker` runs. npm calls this more than once (npm 11 again at the
-// first npx), so it does nothing when dist/ is newer than every source, and it never empties dist/ first.
+// first npx), so it does nothing when dist/ is newer than every source, and it never empties dist/ first. Two at once, as when
+// two terminals run `npm install` in one fresh clone, build once: the second waits, for a broker may already run from dist/.
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,7 +18,8 @@ function newest(path) {
 
 const sources = ['core', 'plugins', 'presets', 'test/contracts/suite', 'tsconfig.json', 'tsconfig.build.json', 'package.json']
 const changed = Math.max(...sources.map(name => newest(join(root, name))))
-if (existsSync(stamp) && statSync(stamp).mtimeMs >= changed) process.exit(0)
+const isBuilt = () => existsSync(stamp) && statSync(stamp).mtimeMs >= changed
+if (isBuilt()) process.exit(0)
 
 let compiler
 try {
@@ -27,10 +29,38 @@ try {
   if (!existsSync(join(root, 'dist'))) console.error('mqttx-broker is not built: run npm install with dev dependencies once')
   process.exit(0)
 }
+
+const lock = join(root, 'dist', '.building')
+mkdirSync(dirname(lock), { recursive: true })
+while (!takeLock()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100)
+process.on('exit', () => rmSync(lock, { force: true }))
+if (isBuilt()) process.exit(0)
+
 const tsc = join(dirname(compiler), 'bin', existsSync(join(dirname(compiler), 'bin', 'tsc')) ? 'tsc' : 'tsc.js')
+const began = new Date()
 try {
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] })
 } catch {
   process.exit(1)
 }
 writeFileSync(stamp, '')
+// A source that changed meanwhile may have been read before.
+utimesSync(stamp, began, began)
+
+/** Whether this process is now the one that builds. A lock that a killed process has left counts for nothing. */
+function takeLock() {
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error
+  }
+  try {
+    const pid = Number(readFileSync(lock, 'utf8'))
+    // It is empty for the moment between its making and its writing.
+    if (pid > 0) process.kill(pid, 0)
+  } catch (error) {
+    if (error.code === 'ESRCH') rmSync(lock, { force: true })
+  }
+  return false
+}

@@ -38,7 +38,7 @@ test('the declarations stand by themselves, without what is marked as internal',
     const { declaration } = exportsOf(built.path(entries['mqttx-broker'])).find(one => one.name === name)!
     expect(declaration).not.toMatch(/dispatcher|roster|outbox|acks/)
   }
-}, 60_000)
+})
 
 test.each(Object.entries(entries))('%s exports what its report says, and each thing has a sentence', (name, entry) => {
   const found = exportsOf(built.path(entry))

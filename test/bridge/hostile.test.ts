@@ -59,5 +59,5 @@ test.each(Object.entries(ways))(
     expect(errors).toEqual([])
     await kit.stop()
   },
-  60_000,
+  90_000,
 )

@@ -1,29 +1,60 @@
-import { execFileSync } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { execFile, execFileSync } from 'node:child_process'
+import { chmod, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll } from 'vitest'
+import { promisify } from 'node:util'
+import { beforeAll, inject } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Compiles the sources into a folder of their own before the tests of a file, for what only a real Node process shows. */
+/**
+ * Compiles the sources before the tests of a file, for what only a real Node process shows: once for the whole run, by the file that
+ * comes first. What is compiled is for reading only.
+ */
 export function beforeAllBuilt() {
-  let folder = ''
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'mqttx-built-'))
-    execFileSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', folder])
-    await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<string, string>
-    const exports = { '.': './presets/index.js', './package.json': './package.json' }
-    await writeFile(join(folder, 'package.json'), JSON.stringify({ name, version, type: 'module', exports }))
-    await chmod(folder, 0o755)
-  })
-  afterAll(() => rm(folder, { recursive: true, force: true }))
+  const folder = inject('builtFolder')
+  const tree = join(folder, 'tree')
+  beforeAll(() => compiled(folder, tree), 300_000)
   return {
     /** Runs a script within the compiled sources; returns what it prints. */
-    run: (script: string) => execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: folder, encoding: 'utf8' }),
+    run: (script: string) => execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: tree, encoding: 'utf8' }),
     /** The path of a compiled file. */
-    path: (file: string) => join(folder, file),
+    path: (file: string) => join(tree, file),
   }
+}
+
+async function compiled(folder: string, tree: string): Promise<void> {
+  const result = join(folder, 'result')
+  if (await isFirst(join(folder, 'begun'))) {
+    const problems = await compile(tree).then(
+      () => '',
+      (error: Error & { stdout?: string }) => error.stdout || String(error),
+    )
+    await writeFile(`${result}.tmp`, problems)
+    await rename(`${result}.tmp`, result)
+  }
+  for (;;) {
+    const problems = await readFile(result, 'utf8').catch(() => undefined)
+    if (problems === '') return
+    if (problems !== undefined) throw new Error(`the sources do not compile: ${problems}`)
+    // Another process compiles.
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
+function isFirst(file: string): Promise<boolean> {
+  return writeFile(file, '', { flag: 'wx' }).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function compile(tree: string): Promise<void> {
+  await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', tree])
+  await symlink(join(root, 'node_modules'), join(tree, 'node_modules'))
+  const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<string, string>
+  const exports = { '.': './presets/index.js', './package.json': './package.json' }
+  await writeFile(join(tree, 'package.json'), JSON.stringify({ name, version, type: 'module', exports }))
+  // Some tests run it as nobody.
+  await chmod(join(tree, '..'), 0o755)
 }

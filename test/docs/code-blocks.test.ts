@@ -69,7 +69,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     if (status !== 0) wrong.push(`${page}: ${text}`)
   }
   expect(wrong).toEqual([])
-}, 120_000)
+}, 300_000)
 
 function check(folder: string): Promise<{ code: number | null; text: string }> {
   const program = join(root, 'presets/bin.ts')

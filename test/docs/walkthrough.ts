@@ -92,8 +92,8 @@ function run(command: string, cwd: string): Promise<string> {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (printed += chunk))
     const late = setTimeout(() => {
       child.kill('SIGKILL')
-      reject(new Error(`${command} did not end within a minute; it printed ${printed}`))
-    }, 60_000)
+      reject(new Error(`${command} did not end within two minutes; it printed ${printed}`))
+    }, 120_000)
     child.on('close', () => {
       clearTimeout(late)
       resolve(printed)
@@ -141,7 +141,7 @@ class Background {
   async #next(wanted: string): Promise<string> {
     while (this.#read >= this.#lines.length) {
       await new Promise<void>((resolve, reject) => {
-        const late = setTimeout(() => reject(new Error(`waited in vain for ${wanted}; it printed ${JSON.stringify(this.#lines)}`)), 15_000)
+        const late = setTimeout(() => reject(new Error(`waited in vain for ${wanted}; it printed ${JSON.stringify(this.#lines)}`)), 60_000)
         this.#changed = () => {
           clearTimeout(late)
           resolve()

@@ -3,7 +3,7 @@ import { PacketType } from '../../core/protocol/constants.ts'
 import { TestClient } from '../support/client.ts'
 import type { FaultBroker } from './fault-broker.ts'
 
-const patienceMs = 10_000
+const patienceMs = 30_000
 
 /**
  * What is wrong with brokers that ought to be one again: each must bring a message to each, once; and all must say the same of how many are

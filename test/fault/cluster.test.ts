@@ -21,5 +21,5 @@ test.each(faults)(
     expect(wrong).toEqual([])
     expect(acknowledged).toBeGreaterThanOrEqual(rounds * 300 * 8)
   },
-  120_000,
+  300_000,
 )

@@ -19,12 +19,12 @@ for (const [name, create] of Object.entries(stores)) {
     } finally {
       await store.stop()
     }
-  }, 120_000)
+  }, 300_000)
 
   test(`a kill behind each write to the store and behind each write to a socket, of a QoS 1 and a QoS 2 exchange: ${name}`, async () => {
     const points = await allPoints(create)
     expect(points).toBeGreaterThan(10)
-  }, 180_000)
+  }, 300_000)
 }
 
 test.each(['kill', 'freeze'] as const)(
@@ -39,14 +39,14 @@ test.each(['kill', 'freeze'] as const)(
       await store.stop()
     }
   },
-  120_000,
+  300_000,
 )
 
 test('the same rounds on memory, which promises nothing, are found out', async () => {
   const store = onMemory()
   const { wrong } = await killRounds(run(store), { rounds: 1, random: randomFrom(seed) })
   expect(wrong).toContain('reader-5: no session at connection 2')
-}, 60_000)
+})
 
 /** Kills at each point in turn, two side by side; returns how many there are. */
 async function allPoints(create: () => FaultStore | Promise<FaultStore>): Promise<number> {

@@ -25,7 +25,8 @@ export default {
 `
 
 test('the repository’s own config starts without any server beside it, opens one port, and only looks on', async () => {
-  const broker = start(fileURLToPath(new URL('../..', import.meta.url)), ['--port', '0'])
+  // A broker that somebody has started in this checkout keeps its own folder.
+  const broker = start(fileURLToPath(new URL('../..', import.meta.url)), ['--port', '0', '--set', `disk.path=${await folderWith()}`])
   const port = await broker.ready()
   expect(broker.out.filter(line => line.includes('listening'))).toHaveLength(1)
   expect(broker.out.at(-1)).toMatch(/preset standalone$/)

@@ -79,6 +79,8 @@ test('preset prod starts once it is said that anybody may connect, and logs for 
     '--set',
     'metrics.port=0',
     '--set',
+    'websocket.port=0',
+    '--set',
     'allowAnonymous=true',
     '--set',
     `redis.url=${server.url}`,

@@ -63,7 +63,7 @@ beforeAll(async () => {
   const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${packed!.filename}`]
   execFileSync('npm', install, { cwd: folder, stdio: 'ignore' })
   command = join(folder, 'node_modules/.bin/mqttx-broker')
-}, 120_000)
+}, 300_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('the package runs with a config and a plugin in TypeScript, in a folder that cannot be written to', async () => {
@@ -138,7 +138,7 @@ test('docs/getting-started.md, step by step, from an empty folder: what each ste
   const tarball = (await readdir(folder)).find(name => name.endsWith('.tgz'))!
   const install = `npm install --prefer-offline --no-audit --no-fund ${join(folder, tarball)}`
   expect(await walkThrough(join(root, 'docs/getting-started.md'), { folder: place, install, port: await freePort() })).toBeGreaterThan(12)
-}, 120_000)
+}, 300_000)
 
 test('the same in a folder that has a checkout in place of the package', async () => {
   const place = join(folder, 'checkout')
@@ -147,7 +147,7 @@ test('the same in a folder that has a checkout in place of the package', async (
   expect(
     await walkThrough(join(root, 'docs/getting-started.md'), { folder: place, install: link, port: await freePort() }),
   ).toBeGreaterThan(12)
-}, 120_000)
+}, 300_000)
 
 test('the package brings the contract suites, which prove its owners under node:test', async () => {
   const proof = `

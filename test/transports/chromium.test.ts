@@ -94,7 +94,7 @@ const all = 'page/0 good morning, page/1 grüß dich, page/2 200000'
 
 test('a page in Chromium with MQTT.js over ws, served by the same port', async () => {
   expect(await visit({}, port => `http://localhost:${port}/page`)).toBe(all)
-}, 60_000)
+})
 
 test('a page in Chromium over wss, with a certificate that it is told to trust', async () => {
   const ca = await TestCa.create(await folderWith())
@@ -103,4 +103,4 @@ test('a page in Chromium over wss, with a certificate that it is told to trust',
   const fingerprint = createHash('sha256').update(key).digest('base64')
   const ssl = { cert: ca.path('server.crt'), key: ca.path('server.key') }
   expect(await visit({ ssl }, port => `https://localhost:${port}/page`, `--ignore-certificate-errors-spki-list=${fingerprint}`)).toBe(all)
-}, 60_000)
+})

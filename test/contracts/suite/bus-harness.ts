@@ -16,7 +16,7 @@ export interface BusOwner {
 
 /** How the suite's nodes live, in milliseconds: what is dead is found out within a few times `expiryMs`. */
 export const terms = { heartbeatMs: 50, expiryMs: 500 } as const
-const patienceMs = 10_000
+const patienceMs = 30_000
 
 /** One node, and all that its bus has told. */
 export interface TestNode {
