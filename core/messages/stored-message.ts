@@ -7,7 +7,7 @@ import { Writer } from '../protocol/writer.ts'
 import type { StoredWill } from '../sessions/session-store.ts'
 import { Message, type Origin } from './message.ts'
 
-// The first byte of everything written here: a broker that does not know it must not guess.
+// The first byte of everything written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`.
 const format = 1
 const origins: readonly Origin[] = ['client', 'will', 'server', 'peer']
 // Format, flags, when it was received, and the lengths of client id and topic name.
@@ -17,6 +17,13 @@ const fixedBytes = 1 + 1 + 8 + 2 + 2
 export class StoredFormatError extends Error {
   override readonly name = 'StoredFormatError'
   readonly code = 'ERR_STORED_FORMAT'
+}
+
+/** A record that a newer version has written; `what` names it, and `known` is the newest format that this version can read. */
+export function newerFormat(what: string, found: number, known: number): StoredFormatError {
+  return new StoredFormatError(
+    `${what} was written by a newer version (format ${found}, this one knows ${known}); start the newer version again, or put back what was there before it`,
+  )
 }
 
 /**
@@ -49,7 +56,7 @@ export function encodeMessage(message: Message, before = 0, brief = false): Buff
 
 /** Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. `as`: an origin of the reader's own. */
 export function decodeMessage(bytes: Buffer, as?: Origin): Message {
-  const reader = open(bytes)
+  const reader = open(bytes, 'a stored message')
   const flags = reader.byte()
   const origin = as ?? origins[flags >>> 3]
   if (origin === undefined || (flags & 3) === 3) throw new StoredFormatError('not a stored message')
@@ -84,18 +91,17 @@ export function encodeWill({ message, delayMs, username, rights }: StoredWill): 
 
 /** Reads what `encodeWill` wrote; nobody may change `bytes` afterwards. */
 export function decodeWill(bytes: Buffer): StoredWill {
-  const reader = open(bytes)
+  const reader = open(bytes, 'a stored will')
   const headerEnd = 5 + reader.fourBytes()
   const { delayMs, username, rights } = JSON.parse(bytes.toString('utf8', 5, headerEnd)) as Omit<StoredWill, 'message'>
   return { message: decodeMessage(bytes.subarray(headerEnd)), delayMs, username, rights }
 }
 
-function open(bytes: Buffer): Reader {
-  if (bytes[0] !== format) {
-    throw new StoredFormatError(
-      `format ${bytes[0] ?? 'none'} is not known to this version, which writes ${format}; use the version that wrote it`,
-    )
-  }
+// No older format than 1 was ever written.
+function open(bytes: Buffer, what: string): Reader {
+  const found = bytes[0] ?? 0
+  if (found === 0) throw new StoredFormatError(`${what} says no format: it is something else, or damaged`)
+  if (found > format) throw newerFormat(what, found, format)
   const reader = new Reader()
   reader.reset(bytes, 1, bytes.length)
   return reader

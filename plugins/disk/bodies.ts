@@ -3,6 +3,7 @@ import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { Database } from './database.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey } from './keys.ts'
+import { countBytes, countBytesOf, encodeCount, readCount, writeCount } from './records.ts'
 
 interface Body {
   left: number
@@ -13,11 +14,12 @@ interface Body {
   dirty: boolean
 }
 
+const what = 'a message that waits in several queues'
 // Bodies whose counts are held here; of others they are read when they are needed.
 const cachedMax = 10_000
 
 /** Bytes in front of a body that say how many refer to it at first. */
-export const bodyHeadBytes = 4
+export const bodyHeadBytes = countBytes
 
 /**
  * Messages that wait in several queues, stored once. Each counts who still refers to it, and goes with the last; the count changes in
@@ -37,7 +39,7 @@ export class Bodies {
 
   /** Keeps a body, whose first bytes are left for this. */
   put(position: number, body: Buffer, references: number): void {
-    body.writeUInt32BE(references, 0)
+    writeCount(body, references)
     this.#commit.put(numberKey(Kind.Body, position), body)
     this.#cache(position, { left: references, counted: false, batch: this.#commit.batch, dirty: false })
   }
@@ -45,7 +47,7 @@ export class Bodies {
   /** The message; `undefined` where the store has lost it. */
   read(position: number): Message | undefined {
     const body = this.#database.get(numberKey(Kind.Body, position))
-    return body === undefined ? undefined : decodeMessage(body.subarray(bodyHeadBytes))
+    return body === undefined ? undefined : decodeMessage(body.subarray(countBytesOf(body, what)))
   }
 
   /** One that referred to it has gone. */
@@ -67,9 +69,7 @@ export class Bodies {
       const body = this.#cached.get(position)!
       body.dirty = false
       if (body.left > 0) {
-        const left = Buffer.allocUnsafe(4)
-        left.writeUInt32BE(body.left, 0)
-        this.#commit.put(numberKey(Kind.References, position), left)
+        this.#commit.put(numberKey(Kind.References, position), encodeCount(body.left))
         body.counted = true
       } else {
         this.#commit.remove(numberKey(Kind.Body, position))
@@ -83,7 +83,7 @@ export class Bodies {
     const counted = this.#database.get(numberKey(Kind.References, position))
     const count = counted ?? this.#database.get(numberKey(Kind.Body, position))
     if (count === undefined) return null
-    const body = { left: count.readUInt32BE(0), counted: counted !== undefined, batch: 0, dirty: false }
+    const body = { left: readCount(count, what), counted: counted !== undefined, batch: 0, dirty: false }
     this.#cache(position, body)
     return body
   }

@@ -1,8 +1,8 @@
-import { decodeWill } from '../../core/messages/stored-message.ts'
-import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
+import type { EndedSession, QueueEntry, SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import type { Database } from './database.ts'
 import { Kind, numberKey, readNumber, receivedKey, subscriptionKey } from './keys.ts'
 import { Queue } from './queue.ts'
+import { readWill } from './read-will.ts'
 import { decodeSession, encodeSession } from './records.ts'
 import type { Rows } from './rows.ts'
 import { StoredSession } from './stored-session.ts'
@@ -64,13 +64,7 @@ export async function finishEnding(rows: Rows, session: StoredSession, events: S
   for (const { filter } of subscriptions) commit.remove(subscriptionKey(number, filter))
   for (const packetId of readReceivedIds(database, number)) commit.remove(receivedKey(number, packetId))
   const willRow = numberKey(Kind.Will, number)
-  let will: StoredWill | null = null
-  try {
-    const stored = session.willDelayMs < 0 ? undefined : database.get(willRow)
-    if (stored !== undefined) will = decodeWill(stored)
-  } catch (error) {
-    log.error({ err: error, clientId }, 'a stored will cannot be read and is left out')
-  }
+  const will = session.willDelayMs < 0 ? null : readWill(log, clientId, database.get(willRow))
   const done = (): void => {
     for (const { position } of shared) queue.remove(position)
     commit.remove(willRow)

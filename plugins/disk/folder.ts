@@ -1,7 +1,9 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import { Database } from './database.ts'
 import { FolderLock } from './folder-lock.ts'
+import { format } from './format.ts'
 import { GroupCommit, type GroupCommitEvents } from './group-commit.ts'
 import { singleKey } from './keys.ts'
 
@@ -11,8 +13,8 @@ export interface FolderOptions {
   /** The plugin that it belongs to, for messages. */
   readonly plugin: string
   readonly path: string
-  /** What stands in the database to say whose it is; another text is another version's. */
-  readonly format: string
+  /** What stands in the database, before the version of its format, to say whose it is. */
+  readonly kind: string
   readonly pendingBytesMax: number
   readonly reserve: number
 }
@@ -20,11 +22,13 @@ export interface FolderOptions {
 /** A folder with a database in it, open for this broker alone. */
 export class Folder {
   readonly #lock: FolderLock
+  readonly #options: FolderOptions
   readonly database: Database
   readonly commit: GroupCommit
 
-  private constructor(lock: FolderLock, database: Database, commit: GroupCommit) {
+  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit) {
     this.#lock = lock
+    this.#options = options
     this.database = database
     this.commit = commit
   }
@@ -40,12 +44,27 @@ export class Folder {
       if (torn !== null) log.warn(`${plugin}: ${torn}`)
       database = await Database.open(path)
       const commit = new GroupCommit(database, options, told(log, plugin, path))
-      checkFormat(database, commit, options)
-      return new Folder(lock, database, commit)
+      checkFormat(database, commit, options, log)
+      return new Folder(lock, options, database, commit)
     } catch (error) {
       await database?.close().catch(() => {})
       await lock?.release().catch(() => {})
       throw unusable(plugin, path, error)
+    }
+  }
+
+  /**
+   * Takes up what is in the folder, and waits until what `read` writes is kept. A row that a newer version has written is an `OperatorError`, and the
+   * folder is given back.
+   */
+  async read(read: () => void): Promise<void> {
+    try {
+      read()
+      await this.commit.kept()
+    } catch (error) {
+      await this.close().catch(() => {})
+      const { plugin, path } = this.#options
+      throw error instanceof StoredFormatError ? newer(plugin, path, `cannot be read: ${error.message}`) : error
     }
   }
 
@@ -60,22 +79,27 @@ export class Folder {
   }
 }
 
-function checkFormat(database: Database, commit: GroupCommit, { plugin, path, format }: FolderOptions): void {
-  const found = database.get(formatKey)?.toString()
-  if (found === format) return
-  if (found !== undefined || database.first() !== undefined) {
-    const what = !found?.startsWith('mqttx-broker')
-      ? "holds another program's database"
-      : kindOf(found) === kindOf(format)
-        ? `was written by another version (${found})`
-        : `holds what another plugin keeps (${found})`
-    throw new OperatorError('ERR_DISK_FOREIGN', `${plugin}.path: ${path} ${what}; name another folder`)
+// An older folder is this version's from now on; its rows stay as they are until they change.
+function checkFormat(database: Database, commit: GroupCommit, { plugin, path, kind }: FolderOptions, log: Log): void {
+  const said = database.get(formatKey)?.toString()
+  const [, foundKind, version] = /^(mqttx-broker.*) (\d+)$/.exec(said ?? '') ?? []
+  const found = Number(version)
+  if (foundKind === kind && found === format) return
+  if (said !== undefined || database.first() !== undefined) {
+    if (foundKind !== kind) {
+      const what = foundKind === undefined ? "holds another program's database" : `holds what another plugin keeps (${said})`
+      throw new OperatorError('ERR_DISK_FOREIGN', `${plugin}.path: ${path} ${what}; name another folder`)
+    }
+    if (found > format) throw newer(plugin, path, `was written by a newer version (format ${found}, this one knows ${format})`)
+    log.info(`${plugin}: ${path} is taken up from format ${found} to ${format}; versions before this one cannot open it any more`)
   }
-  commit.put(formatKey, Buffer.from(format))
+  commit.put(formatKey, Buffer.from(`${kind} ${format}`))
 }
 
-/** A format without its version. */
-const kindOf = (format: string): string => format.replace(/ ?\d+$/, '')
+/** A folder that only a newer version can read; `why`: a clause that says what is in the way. */
+function newer(plugin: string, path: string, why: string): OperatorError {
+  return new OperatorError('ERR_DISK_NEWER', `${plugin}.path: ${path} ${why}; start the newer version again, or name another folder`)
+}
 
 // Whatever stands in the way of opening, in one line with its cure.
 function unusable(plugin: string, path: string, error: unknown): Error {

@@ -19,13 +19,15 @@ export const Kind = {
   Subscription: 0x55,
   /** Wills: session. */
   Will: 0x57,
+  /** Wills of sessions that end with their connection: run of the broker, node and client id. */
+  CleanWill: 0x4b,
   /** Sessions that have ended, of which something is left: number. */
   Ended: 0x45,
   /** Signs of life of each run of a broker: its number. */
   Life: 0x4c,
   /** Retained messages: topic. */
   Retained: 0x52,
-  /** What is there once: the format, the next free number, how many messages are retained. */
+  /** What is there once: the format, the next free number, how many messages are retained, what all queues hold. */
   Single: 0x00,
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
@@ -86,7 +88,8 @@ export function retainedKey(topic: string): Buffer {
   return Buffer.concat([Buffer.from([Kind.Retained]), textKey(levels)])
 }
 
-function textKey(text: Buffer): Buffer {
+/** A text as the end of a key: of a very long one the end is told apart by its hash. */
+export function textKey(text: Buffer): Buffer {
   if (text.length <= textMax) return text
   return Buffer.concat([text.subarray(0, textMax), createHash('sha256').update(text).digest()])
 }

@@ -26,7 +26,7 @@ export class LifeSigns {
     this.#clock = clock
     this.#last = new Map()
     for (const { key, value } of database.range(numberKey(Kind.Life, 0), numberKey((Kind.Life + 1) as Kind, 0))) {
-      this.#last.set(readNumber(key, 1), decodeValue(value))
+      this.#last.set(readNumber(key, 1), decodeValue(value, 'a sign of life'))
     }
     this.life = numbers.next()
     this.#written = Number.NEGATIVE_INFINITY

@@ -16,7 +16,7 @@ export class Numbers {
   #aside: number
 
   constructor(database: Database, commit: GroupCommit) {
-    this.#last = decodeValue(database.get(key))
+    this.#last = decodeValue(database.get(key), 'the next free number')
     this.#aside = this.#last
     commit.beforeBatch(() => {
       if (this.#last <= this.#aside) return

@@ -4,7 +4,7 @@ import type { AppendTarget, QueueEntry } from '../../core/sessions/session-store
 import { Fifo } from '../kit/fifo.ts'
 import type { Row } from './database.ts'
 import { entryKey, Kind, numberKey, readNumber, sentKey } from './keys.ts'
-import { type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'
+import { decodeSent, type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'
 import type { Rows } from './rows.ts'
 
 /** What is known of an entry without its message. */
@@ -99,6 +99,7 @@ export class Queue {
     commit.put(entryKey(this.#session, position), entry)
     this.messages += 1
     this.bytes += bytes
+    this.#rows.totals.add(1, bytes)
     this.#appendedIn = commit.batch
     if (packetId === 0 && !dropsOldest) return
     const reference = { position, bytes, inline: value !== null, packetId, sent: false }
@@ -184,17 +185,16 @@ export class Queue {
     return next.message
   }
 
-  /** Everything that is on disk, to end it: a part at a time. The caller removes what it is done with. */
-  *ending(after: number, limit: number): Iterable<QueueEntry> {
+  /** Reads a page of what is on disk for somebody who does not own the session: nothing is changed by it. */
+  peek(after: number, limit: number): QueueEntry[] {
+    const entries: QueueEntry[] = []
     for (const { head, value, reference, released } of this.#read(after, limit)) {
       const { position, packetId } = reference
       const message = this.#message(head, value, position)
       const { qos, retain, identifiers, group } = head
-      this.#paged ??= new Map()
-      this.#paged.set(position, reference)
-      if (message === undefined) this.#forget(reference)
-      else yield { position, message, qos, retain, identifiers, group, packetId, released }
+      if (message !== undefined) entries.push({ position, message, qos, retain, identifiers, group, packetId, released })
     }
+    return entries
   }
 
   *#read(after: number, limit: number): Iterable<{ head: EntryHead; value: Buffer; reference: Reference; released: boolean }> {
@@ -204,9 +204,10 @@ export class Queue {
     for (const { key, value } of this.#rows.database.range(start, numberKey(Kind.Queue, this.#session + 1)) as Iterable<Row>) {
       if (key.length === 14) {
         if (read === null) continue
-        read.reference.packetId = value.readUInt16BE(0)
+        const { packetId, released } = decodeSent(value)
+        read.reference.packetId = packetId
         read.reference.sent = true
-        read.released = value[2] === 1
+        read.released = released
         continue
       }
       if (read !== null) yield read
@@ -259,6 +260,7 @@ export class Queue {
     this.#paged?.delete(position)
     this.messages -= 1
     this.bytes -= bytes
+    this.#rows.totals.add(-1, -bytes)
     this.#change(position)
   }
 

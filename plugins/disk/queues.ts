@@ -5,8 +5,10 @@ import type { DurableQueue, QueuedRow, Queues } from '../kit/services/queues.ts'
 import type { Database } from './database.ts'
 import type { diskQueueManifest } from './disk-queue-manifest.ts'
 import { Folder } from './folder.ts'
+import { formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { readNumber, writeNumber } from './keys.ts'
+import { countBytes, encodeCount, readCount, writeCount } from './records.ts'
 
 /** The kinds of rows: names of queues, and what lies in them. */
 const Kind = { Name: 0x4e, Row: 0x51 } as const
@@ -14,8 +16,8 @@ const Kind = { Name: 0x4e, Row: 0x51 } as const
 // A position is its segment's number times this, and its place in it.
 const rowsMax = 4096
 const segmentBytes = 128 * 1024
-const segmentHead = 2
 const rowHead = 4
+const segment = 'a part of a queue'
 // What comes in front of everything needs positions too: counting begins far from zero.
 const firstSegment = 2 ** 28
 // What a row counts for besides its bytes.
@@ -38,11 +40,13 @@ export class DiskQueues implements Queues {
   }
 
   async start(): Promise<void> {
-    this.#folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', format: 'mqttx-broker queues 1' }, this.#log)
-    for (const { key, value } of this.#folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
-      this.#numbers.set(key.toString('utf8', 1), value.readUInt32BE(0))
-    }
-    await this.#folder.commit.kept()
+    const folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log)
+    await folder.read(() => {
+      for (const { key, value } of folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
+        this.#numbers.set(key.toString('utf8', 1), readCount(value, 'the number of a queue'))
+      }
+    })
+    this.#folder = folder
     this.#log.info(`queues are kept in ${this.#options.path}`)
   }
 
@@ -61,9 +65,7 @@ export class DiskQueues implements Queues {
     if (number === undefined) {
       number = Math.max(0, ...this.#numbers.values()) + 1
       this.#numbers.set(name, number)
-      const value = Buffer.allocUnsafe(4)
-      value.writeUInt32BE(number)
-      commit.put(Buffer.concat([Buffer.from([Kind.Name]), Buffer.from(name)]), value)
+      commit.put(Buffer.concat([Buffer.from([Kind.Name]), Buffer.from(name)]), encodeCount(number))
     }
     const queue = new DiskQueue(database, commit, number, bytesMax)
     this.#queues.set(name, queue)
@@ -107,13 +109,13 @@ class DiskQueue implements DurableQueue {
     this.bytes = 0
     for (const { key, value } of database.range(this.#key(0), this.#end())) {
       const segment = readNumber(key, 5)
-      const rows = value.readUInt16BE(0)
+      const { head, rows } = segmentHead(value)
       this.#left.set(segment, rows)
       if (this.length === 0) this.#first = segment
       this.#lastSegment = segment
       this.last = segment * rowsMax + rows - 1
       this.length += rows
-      this.bytes += value.length - segmentHead + rows * (rowOverhead - rowHead)
+      this.bytes += value.length - head + rows * (rowOverhead - rowHead)
     }
     commit.beforeBatch(() => this.#close())
   }
@@ -152,8 +154,8 @@ class DiskQueue implements DurableQueue {
     let bytes = 0
     for (const { key, value } of this.#database.range(this.#key(Math.floor((after + 1) / rowsMax)), this.#end())) {
       const segment = readNumber(key, 5)
-      const rows = value.readUInt16BE(0)
-      let at = segmentHead
+      const { head, rows } = segmentHead(value)
+      let at = head
       for (let index = 0; index < rows; index++) {
         const start = at + rowHead
         at = start + value.readUInt32BE(at)
@@ -217,11 +219,17 @@ class DiskQueue implements DurableQueue {
   }
 }
 
+/** How many rows a segment has, and how many bytes say so: in format 1 two. */
+function segmentHead(value: Buffer): { readonly head: number; readonly rows: number } {
+  if (formatOf(value, segment) === 1) return { head: 2, rows: value.readUInt16BE(0) }
+  return { head: countBytes, rows: readCount(value, segment) }
+}
+
 /** How many rows, then each behind its length. */
 function encodeSegment(rows: readonly Buffer[], bytes: number): Buffer {
-  const value = Buffer.allocUnsafeSlow(segmentHead + rows.length * rowHead + bytes)
-  value.writeUInt16BE(rows.length)
-  let at = segmentHead
+  const value = Buffer.allocUnsafeSlow(countBytes + rows.length * rowHead + bytes)
+  writeCount(value, rows.length)
+  let at = countBytes
   for (const row of rows) {
     at = value.writeUInt32BE(row.length, at)
     value.set(row, at)

@@ -32,7 +32,7 @@ export class DiskRetained implements RetainedStore {
   /** Takes up what the disk has; before anything else. */
   attach(rows: Rows): void {
     this.#rows = rows
-    this.#size = this.#sizeOnDisk = decodeValue(rows.database.get(sizeKey))
+    this.#size = this.#sizeOnDisk = decodeValue(rows.database.get(sizeKey), 'the number of retained messages')
     rows.commit.beforeBatch(() => {
       if (this.#size === this.#sizeOnDisk) return
       this.#sizeOnDisk = this.#size

@@ -3,6 +3,7 @@ import type { Bodies } from './bodies.ts'
 import type { Database } from './database.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Numbers } from './numbers.ts'
+import type { QueueTotals } from './queue-totals.ts'
 
 /** An open store, as its parts see it: what is on disk, and what is on its way there. */
 export interface Rows {
@@ -10,5 +11,6 @@ export interface Rows {
   readonly commit: GroupCommit
   readonly numbers: Numbers
   readonly bodies: Bodies
+  readonly totals: QueueTotals
   readonly log: Log
 }

@@ -27,10 +27,11 @@ export class SessionTable {
     this.#lives = lives
     const broken = new Set<number>()
     for (const { key, value } of rows.database.range(numberKey(Kind.Session, 0), numberKey((Kind.Session + 1) as Kind, 0))) {
-      const { clientId, life, closedAt, expiryMs, willDelayMs } = decodeSession(value)
+      const { clientId, user, life, closedAt, expiryMs, willDelayMs } = decodeSession(value)
       const session = new StoredSession(clientId, readNumber(key, 1))
       // Still connected when its broker crashed: it has had no connection since.
       session.closedAt = life === 0 ? closedAt : lives.lastOf(life)
+      session.user = user
       session.expiryMs = expiryMs
       session.willDelayMs = willDelayMs
       this.#sessions.set(clientId, session)
@@ -108,6 +109,7 @@ export class SessionTable {
   use(session: StoredSession): Queue {
     if (session.queue !== null) return session.queue
     session.queue = Queue.load(this.#rows, session.number)
+    session.queued = null
     this.#used.add(session)
     // Not now: whoever asks may hold others that they have not yet written to.
     if (this.#used.size % 1000 === 0) setImmediate(() => this.#leaveOut())
@@ -120,7 +122,9 @@ export class SessionTable {
     for (const session of this.#used) {
       if (weight <= weightMax) return
       if (session.connected || session.batch > this.#rows.commit.committed) continue
+      const { messages, bytes } = session.queue!
       weight -= session.queue!.weight
+      session.queued = { messages, bytes }
       session.queue = null
       this.#used.delete(session)
     }

@@ -1,5 +1,5 @@
 import type { Message } from '../../core/messages/message.ts'
-import { decodeWill, encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
+import { encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import {
@@ -13,23 +13,30 @@ import {
   type QueueLimits,
   type ReceivedId,
   type SessionKey,
-  SessionLostError,
+  SessionOwnedError,
+  type SessionPage,
   type SessionStore,
   type SessionStoreEvents,
   type StoredSubscriber,
+  type StoredWill,
+  type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { expired, type Found, handAllOn, handOn, lost, newClaim } from './answers.ts'
 import { bodyHeadBytes } from './bodies.ts'
+import { CleanWills, type OrphanedWill } from './clean-wills.ts'
 import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
+import { listSessions, peekQueue } from './inspection.ts'
 import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
+import { readWill } from './read-will.ts'
 import { encodeSession, encodeSubscription, entryHeadBytes } from './records.ts'
 import type { Rows } from './rows.ts'
 import { SessionTable } from './session-table.ts'
 import { StoredSession } from './stored-session.ts'
 import { readReceivedIds, readSubscribers, readSubscriptions } from './subscriptions.ts'
 
-const nothingQueued = { messages: 0, bytes: 0 }
+const nothing = Buffer.alloc(0)
 
 /** The `sessions` service on disk. */
 export class DiskSessions implements SessionStore {
@@ -38,6 +45,7 @@ export class DiskSessions implements SessionStore {
   #rows!: Rows
   #table!: SessionTable
   #lives!: LifeSigns
+  #cleanWills!: CleanWills
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   // Their ending began in a run that could not finish it.
@@ -52,6 +60,7 @@ export class DiskSessions implements SessionStore {
     this.#rows = rows
     this.#lives = new LifeSigns(rows, this.#clock, () => this.#table.connected > 0)
     this.#table = new SessionTable(rows, this.#lives)
+    this.#cleanWills = new CleanWills(rows, this.#lives.life)
     this.#unfinished = unfinishedEndings(rows.database)
     if (this.#lives.broken) {
       rows.log.warn(
@@ -70,20 +79,34 @@ export class DiskSessions implements SessionStore {
     return readSubscribers(this.#rows.database, this.#table)
   }
 
-  claim({ clientId, cleanStart, expiryMs, will }: ClaimRequest): Claim | Promise<Claim> {
-    const { numbers, commit } = this.#rows
+  claim(request: ClaimRequest): Claim | Promise<Claim> {
+    const { clientId, user, userOnly } = request
     const known = this.#table.get(clientId)
+    const isOver = known !== undefined && known.expiresAt <= this.#clock.now()
+    if (userOnly && known !== undefined && !isOver && known.user !== undefined && known.user !== user)
+      return Promise.reject(new SessionOwnedError(clientId, known.user))
+    return this.#cleanWills.withClaim(clientId, this.#claim(request, known, isOver))
+  }
+
+  #claim(
+    { clientId, node, user, cleanStart, expiryMs, will }: ClaimRequest,
+    known: StoredSession | undefined,
+    isExpired: boolean,
+  ): Claim | Promise<Claim> {
+    const { numbers, commit } = this.#rows
     if (known === undefined && expiryMs === 0) return newClaim(numbers.next(), null)
     const refusal = known === undefined ? commit.refusalOfNew : commit.refusalOfClaim
     if (refusal !== null) return Promise.reject(refusal)
     const epoch = numbers.next()
-    const isOver = known !== undefined && (cleanStart || known.expiresAt <= this.#clock.now())
+    const isOver = known !== undefined && (cleanStart || isExpired)
     const ending = isOver ? this.#end(known) : null
     const present = known !== undefined && !isOver
     if (!present && expiryMs === 0) return ending!.then(ended => newClaim(epoch, handOn(ended)))
     const session = present ? known : this.#table.add(new StoredSession(clientId, epoch))
     const queue = this.#table.use(session)
     session.epoch = epoch
+    session.node = String(node)
+    session.user = user
     const hadWill = session.willDelayMs >= 0
     session.willDelayMs = will === null ? -1 : will.delayMs
     session.expiryMs = expiryMs
@@ -232,6 +255,7 @@ export class DiskSessions implements SessionStore {
   subscribe(key: SessionKey, subscriptions: readonly Subscription[]): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
+    session.subscriptionChanges += 1
     for (const subscription of subscriptions) {
       this.#rows.commit.put(subscriptionKey(session.number, subscription.filter), encodeSubscription(subscription))
     }
@@ -241,6 +265,7 @@ export class DiskSessions implements SessionStore {
   unsubscribe(key: SessionKey, filters: readonly string[]): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
+    session.subscriptionChanges += 1
     for (const filter of filters) this.#rows.commit.remove(subscriptionKey(session.number, filter))
     return this.#kept(session)
   }
@@ -274,6 +299,12 @@ export class DiskSessions implements SessionStore {
     while (found.length < limit && this.#unfinished.length > 0) {
       found.push(expired(finishEnding(this.#rows, this.#unfinished.shift()!, this.#events)))
     }
+    for (let orphaned: OrphanedWill | undefined; found.length < limit; ) {
+      orphaned = this.#cleanWills.next()
+      if (orphaned === undefined) break
+      const { clientId, will, done } = orphaned
+      found.push(Promise.resolve({ due: will === null ? null : { kind: 'will', clientId, will }, done }))
+    }
     while (found.length < limit) {
       const session = this.#table.takeDue(now)
       if (session === undefined) break
@@ -285,6 +316,33 @@ export class DiskSessions implements SessionStore {
   async flush(): Promise<void> {
     const { commit } = this.#rows
     if (commit.refusalOfClaim === null) await commit.kept()
+  }
+
+  keepWill(clientId: string, node: string | number, will: StoredWill | null): Done {
+    const { commit } = this.#rows
+    const refusal = will === null ? commit.refusal : commit.refusalOfNew
+    if (refusal !== null) return Promise.reject(refusal)
+    this.#cleanWills.keep(clientId, String(node), will)
+    return commit.kept()
+  }
+
+  totals(): StoreTotals {
+    const { messages, bytes } = this.#rows.totals
+    return { sessions: this.#table.size, messages, bytes }
+  }
+
+  peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[]> {
+    const session = this.#table.get(clientId)
+    if (session === undefined) return null
+    try {
+      return peekQueue(this.#rows, session, position, limit)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  list(after: string | null, limit: number): Promise<SessionPage> {
+    return listSessions(this.#rows, this.#table, after, limit)
   }
 
   /** The broker stops: what is left is written. */
@@ -305,12 +363,8 @@ export class DiskSessions implements SessionStore {
       if (session.willDelayMs < 0) commit.remove(row)
       this.#write(session)
     }
-    try {
-      return { due: { kind: 'will', clientId, will: decodeWill(database.get(row)!) }, done }
-    } catch (error) {
-      log.error({ err: error, clientId }, 'a stored will cannot be read and is left out')
-      return { due: null, done }
-    }
+    const will = readWill(log, clientId, database.get(row))
+    return { due: will === null ? null : { kind: 'will', clientId, will }, done }
   }
 
   #end(session: StoredSession): Promise<Ending> {
@@ -342,40 +396,4 @@ export class DiskSessions implements SessionStore {
     const { refusal } = this.#rows.commit
     return refusal === null ? session : Promise.reject(refusal)
   }
-}
-
-const nothing = Buffer.alloc(0)
-
-/** Something that has come due; null: it could not be read. */
-interface Found {
-  readonly due: Due | null
-  readonly done: () => void
-}
-
-async function expired(ending: Promise<Ending>): Promise<Found> {
-  const { ended, done } = await ending
-  return { due: { kind: 'expired', session: ended }, done }
-}
-
-// Whoever is told hands it on in the same turn. What stands for it goes from the disk behind that, in the same batch: a crash leaves
-// either both as they were or both as they are to be.
-function handOn({ ended, done }: Ending): EndedSession {
-  process.nextTick(done)
-  return ended
-}
-
-function handAllOn(found: readonly Found[]): Due[] {
-  process.nextTick(() => {
-    for (const { done } of found) done()
-  })
-  return found.flatMap(({ due }) => due ?? [])
-}
-
-function newClaim(epoch: number, ended: EndedSession | null): Claim {
-  return { epoch, present: false, subscriptions: [], receivedIds: [], queued: nothingQueued, ended }
-}
-
-// A verb never throws.
-function lost({ clientId }: SessionKey): Promise<never> {
-  return Promise.reject(new SessionLostError(clientId))
 }

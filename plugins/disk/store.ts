@@ -5,6 +5,7 @@ import { Bodies } from './bodies.ts'
 import { Folder } from './folder.ts'
 import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
+import { QueueTotals } from './queue-totals.ts'
 import { DiskRetained } from './retained.ts'
 import { DiskSessions } from './sessions.ts'
 
@@ -26,14 +27,17 @@ export class DiskStore {
 
   /** Opens the folder, for this broker alone, and takes up what is in it. */
   async open(): Promise<void> {
-    const folder = await Folder.open({ ...this.#options, plugin: 'disk', format: 'mqttx-broker 1' }, this.#log)
+    const folder = await Folder.open({ ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log)
+    await folder.read(() => this.#attach(folder))
     this.#folder = folder
-    const { database, commit } = folder
+  }
+
+  #attach({ database, commit }: Folder): void {
     const numbers = new Numbers(database, commit)
-    const rows = { database, commit, numbers, bodies: new Bodies(database, commit), log: this.#log }
+    const totals = new QueueTotals(database, commit)
+    const rows = { database, commit, numbers, totals, bodies: new Bodies(database, commit), log: this.#log }
     this.sessions.attach(rows)
     this.retained.attach(rows)
-    await commit.kept()
   }
 
   /** Writes what is left and gives the folder back. */

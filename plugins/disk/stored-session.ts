@@ -1,6 +1,12 @@
 import type { Queue } from './queue.ts'
 import type { SessionRecord } from './records.ts'
 
+/** How much lies in a queue. */
+export interface QueueSize {
+  readonly messages: number
+  readonly bytes: number
+}
+
 /** What is held in memory of each stored session: who owns it and when it is due. Its queue only while it is in use. */
 export class StoredSession implements SessionRecord {
   readonly clientId: string
@@ -8,11 +14,21 @@ export class StoredSession implements SessionRecord {
   readonly number: number
   /** Of its owner; 0: none since the broker began. */
   epoch: number
+  user: string | null | undefined
   life: number
   closedAt: number
   expiryMs: number
   willDelayMs: number
+  /** The node that its client is connected to; it may have been, where there is none. */
+  node: string
   queue: Queue | null
+  /** What its queue had when it was left out of memory; null: the queue is in memory, or was not counted. */
+  queued: QueueSize | null
+  /** Rises with each SUBSCRIBE and UNSUBSCRIBE. */
+  subscriptionChanges: number
+  /** How many subscriptions there were at the change of that number; -1: not counted. */
+  subscriptions: number
+  countedAt: number
   /** The last batch that has something of it. */
   batch: number
   /** The earliest time under which it stands among the due times. */
@@ -22,11 +38,17 @@ export class StoredSession implements SessionRecord {
     this.clientId = clientId
     this.number = number
     this.epoch = 0
+    this.user = undefined
     this.life = 0
     this.closedAt = 0
     this.expiryMs = 0
     this.willDelayMs = -1
+    this.node = ''
     this.queue = null
+    this.queued = null
+    this.subscriptionChanges = 0
+    this.subscriptions = 0
+    this.countedAt = -1
     this.batch = 0
     this.listedAt = Number.POSITIVE_INFINITY
   }

@@ -29,5 +29,14 @@ export function* readSubscribers(database: Database, table: SessionTable): Itera
     if (known === undefined) bySession.set(session, [decodeSubscription(value)])
     else known.push(decodeSubscription(value))
   }
-  for (const { clientId, number } of table.values()) yield { clientId, subscriptions: bySession.get(number) ?? [] }
+  for (const session of table.values()) {
+    const { clientId, user } = session
+    const subscriptions = bySession.get(session.number) ?? []
+    // Counted on the way, where nothing of it is still to come on the disk.
+    if (session.batch === 0) {
+      session.subscriptions = subscriptions.length
+      session.countedAt = session.subscriptionChanges
+    }
+    yield user === undefined ? { clientId, subscriptions } : { clientId, user, subscriptions }
+  }
 }

@@ -94,7 +94,7 @@ test("another program's database is left alone", async () => {
   expect(readFileSync(join(path, 'data.mdb')).equals(before)).toBe(true)
 })
 
-test('a database of another format is not guessed at', async () => {
+test('a folder of a newer version is not guessed at', async () => {
   const path = await folderWith()
   const store = storeOn(path)
   await store.open()
@@ -103,8 +103,10 @@ test('a database of another format is not guessed at', async () => {
   await database.commit([Buffer.from([0, 0])], [Buffer.from('mqttx-broker 9')], 100)
   await database.close()
   expect(await refusal(path)).toMatchObject({
-    code: 'ERR_DISK_FOREIGN',
-    message: expect.stringContaining('written by another version (mqttx-broker 9)'),
+    code: 'ERR_DISK_NEWER',
+    message: expect.stringMatching(
+      /was written by a newer version \(format 9, this one knows 2\); start the newer version again, or name another folder$/,
+    ),
   })
 })
 

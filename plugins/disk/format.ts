@@ -1,0 +1,30 @@
+import { newerFormat, StoredFormatError } from '../../core/messages/stored-message.ts'
+
+/**
+ * The version of everything that is written to a folder; it rises with any change of a row, and with that of stored messages (core/messages/stored-message.ts).
+ * A folder says which version it has, for an older broker to refuse it as a whole; each row says so too, so that rows of older versions are read as
+ * they are and written anew only when they change.
+ */
+export const format = 2
+
+// In format 1 some rows began with a 1 and others had no version; none began with a byte from here on.
+const mark = 0x80
+
+/** The first byte of every row that is written. */
+export const formatByte = mark | format
+
+/** The version of a row that begins with `formatByte`, or had no version in format 1. `what` names it where a newer version wrote it: that is an error. */
+export function formatOf(row: Buffer, what: string): number {
+  const first = row[0] ?? 0
+  if (first < mark) return 1
+  if (first - mark > format) throw newerFormat(what, first - mark, format)
+  return first - mark
+}
+
+/** The same for a row that began with its version in format 1 too. */
+export function markedFormatOf(row: Buffer, what: string): number {
+  const first = row[0]
+  if (first === undefined) throw new StoredFormatError(`${what} is empty`)
+  if (first > 1 && first < mark) throw newerFormat(what, first, format)
+  return formatOf(row, what)
+}

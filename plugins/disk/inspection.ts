@@ -1,0 +1,82 @@
+import type { QueueEntry, SessionPage, SessionSummary } from '../../core/sessions/session-store.ts'
+import { entryKey, Kind, numberKey, readNumber } from './keys.ts'
+import { Queue } from './queue.ts'
+import { decodeSession, readEntryHead } from './records.ts'
+import type { Rows } from './rows.ts'
+import type { SessionTable } from './session-table.ts'
+import type { QueueSize, StoredSession } from './stored-session.ts'
+
+// Rows counted in one go; others have their turn in between.
+const part = 1000
+
+/** A part of a session's queue for somebody who does not own it. */
+export function peekQueue(rows: Rows, session: StoredSession, position: number, limit: number): QueueEntry[] | Promise<QueueEntry[]> {
+  const { queue } = session
+  // One that is not in memory has nothing on its way to the disk.
+  if (queue === null) return new Queue(rows, session.number).peek(position, limit)
+  const needed = Math.max(queue.pageNeeds(position), queue.endNeeds)
+  return needed > 0 ? rows.commit.settled(needed).then(() => queue.peek(position, limit)) : queue.peek(position, limit)
+}
+
+/** A page of the sessions that are on the disk, in the order of their numbers, which are the cursor. */
+export async function listSessions(rows: Rows, table: SessionTable, after: string | null, limit: number): Promise<SessionPage> {
+  const start = numberKey(Kind.Session, after === null ? 0 : Number(after) + 1)
+  const page = [...rows.database.range(start, numberKey((Kind.Session + 1) as Kind, 0), limit)]
+  const sessions: SessionSummary[] = []
+  for (const { key, value } of page) {
+    const session = table.get(decodeSession(value).clientId)
+    // It may have ended, and another may have begun under its client id.
+    if (session === undefined || session.number !== readNumber(key, 1)) continue
+    const subscriptions = await countSubscriptions(rows, session)
+    const { messages, bytes } = await sizeOfQueue(rows, session)
+    if (table.get(session.clientId) !== session) continue
+    const { clientId, user, node, connected, expiresAt } = session
+    const summary = { clientId, node: connected ? node : null, expiresAt, subscriptions, queued: { messages, bytes } }
+    sessions.push(user === undefined ? summary : { ...summary, user })
+  }
+  return { sessions, next: page.length < limit ? null : String(readNumber(page.at(-1)!.key, 1)) }
+}
+
+async function countSubscriptions({ database, commit }: Rows, session: StoredSession): Promise<number> {
+  const { number, subscriptionChanges } = session
+  if (session.countedAt === subscriptionChanges) return session.subscriptions
+  await commit.settled(session.batch)
+  let count = 0
+  let start = numberKey(Kind.Subscription, number)
+  for (let found = part; found === part; ) {
+    found = 0
+    let last = start
+    for (const { key } of database.range(start, numberKey(Kind.Subscription, number + 1), part)) {
+      found += 1
+      last = key
+    }
+    count += found
+    start = Buffer.concat([last, Buffer.from([0])])
+    if (found === part) await new Promise(resolve => setImmediate(resolve))
+  }
+  session.countedAt = subscriptionChanges
+  session.subscriptions = count
+  return count
+}
+
+async function sizeOfQueue({ database }: Rows, session: StoredSession): Promise<QueueSize> {
+  let messages = 0
+  let bytes = 0
+  let after = 0
+  for (let found = part; found === part; ) {
+    // One that is in memory knows, and so does one that was.
+    if (session.queue !== null) return session.queue
+    if (session.queued !== null) return session.queued
+    found = 0
+    for (const { key, value } of database.range(entryKey(session.number, after + 1), numberKey(Kind.Queue, session.number + 1), part)) {
+      found += 1
+      after = readNumber(key, 7)
+      if (key.length !== 13) continue
+      messages += 1
+      bytes += readEntryHead(value).bytes
+    }
+    if (found === part) await new Promise(resolve => setImmediate(resolve))
+  }
+  session.queued = { messages, bytes }
+  return session.queued
+}

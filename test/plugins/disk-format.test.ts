@@ -1,0 +1,160 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { OperatorError } from '../../core/errors.ts'
+import { silentLog } from '../../core/log.ts'
+import { Database } from '../../plugins/disk/database.ts'
+import { Kind } from '../../plugins/disk/keys.ts'
+import { DiskQueues } from '../../plugins/disk/queues.ts'
+import { DiskStore } from '../../plugins/disk/store.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
+import { folderWith } from '../config/folder.ts'
+import { messageOf, subscriptionOf, willOf } from '../contracts/suite/sessions-harness.ts'
+import { diskDefaults } from '../support/disk.ts'
+
+// Goal: a row of a newer version is refused by its name, each kind of row, and never guessed at. What rows of older versions say is test/upgrade's.
+
+const newerFormat = 0x80 | 7
+const request = { clientId: 'c', node: 1, user: 'eve', userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
+const target = { qos: 1, retain: false, identifiers: [1], group: 'g/a', packetId: 0, epoch: 0 } as const
+
+function storeOn(path: string): DiskStore {
+  const store = new DiskStore({ ...diskDefaults, path }, new ManualClock(), silentLog)
+  onTestFinished(() => store.close())
+  return store
+}
+
+/** A store in which there is a row of each kind; it was not stopped in order, for one session is connected. */
+async function filled(): Promise<string> {
+  const path = join(await folderWith(), 'data')
+  const store = storeOn(path)
+  await store.open()
+  const { sessions, retained } = store
+  const session = { clientId: 'c', ...(await sessions.claim({ ...request, will: willOf('w', 1000) })) }
+  const other = { clientId: 'd', ...(await sessions.claim({ ...request, clientId: 'd' })) }
+  await sessions.keepWill('clean', 1, willOf('clean', 0))
+  await sessions.subscribe(session, [subscriptionOf('a')])
+  const both = { ...target, identifiers: null, group: null, packetId: 5, epoch: session.epoch }
+  await sessions.append(
+    messageOf('both'),
+    [
+      { ...both, clientId: 'c' },
+      { ...both, clientId: 'd', packetId: 0 },
+    ],
+    { session, packetId: 9 },
+  )
+  await sessions.append(messageOf('one'), [{ ...target, clientId: 'c' }], null)
+  await sessions.release(session, 5)
+  await sessions.append(
+    messageOf('of three'),
+    ['c', 'd', 'd'].map(clientId => ({ ...target, clientId })),
+    null,
+  )
+  const last = (await sessions.page(other, 0, 10)).at(-1)!
+  await sessions.remove(other, last.position)
+  await retained.set(messageOf('retained', { retain: true }))
+  await store.close()
+  return path
+}
+
+/** Rows of a kind, or the one single row of that number, get a first byte that is a newer version's. */
+async function make(path: string, kind: Kind, to: number, single?: number): Promise<void> {
+  const database = await Database.open(path)
+  const rows = [...database.range(Buffer.from([kind]), Buffer.from([kind + 1]))].filter(
+    ({ key }) => single === undefined || key[1] === single,
+  )
+  expect(rows.length).toBeGreaterThan(0)
+  const values = rows.map(({ value }) => {
+    value[0] = to
+    return value
+  })
+  await database.commit(
+    rows.map(({ key }) => key),
+    values,
+    10_000,
+  )
+  await database.close()
+}
+
+test.each([
+  ['a stored session', Kind.Session, undefined],
+  ['a sign of life', Kind.Life, undefined],
+  ['a will of a session that ends with its connection', Kind.CleanWill, undefined],
+  ['the next free number', Kind.Single, 1],
+  ['the number of retained messages', Kind.Single, 2],
+  ['the total of all queues', Kind.Single, 3],
+] as const)('%s that a newer version has written ends the start', async (what, kind, single) => {
+  const path = await filled()
+  await make(path, kind, newerFormat, single)
+  for (let again = 0; again < 2; again++) {
+    const error = await storeOn(path)
+      .open()
+      .catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(OperatorError)
+    expect(error).toMatchObject({
+      code: 'ERR_DISK_NEWER',
+      message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows 2)`),
+    })
+  }
+})
+
+test('a session of a newer version whose ending was not finished ends the start', async () => {
+  const path = await filled()
+  const database = await Database.open(path)
+  const [row] = database.range(Buffer.from([Kind.Session]), Buffer.from([Kind.Session + 1]), 1)
+  row!.key[0] = Kind.Ended
+  row!.value[0] = newerFormat
+  await database.commit([row!.key], [row!.value], 1000)
+  await database.close()
+  await expect(storeOn(path).open()).rejects.toMatchObject({ code: 'ERR_DISK_NEWER' })
+})
+
+test.each([
+  ['a queue entry', Kind.Queue, newerFormat, 2],
+  ['a message that waits in several queues', Kind.Body, newerFormat, 2],
+] as const)('%s that a newer version has written is refused when it is read', async (what, kind, to, known) => {
+  const path = await filled()
+  await make(path, kind, to)
+  const store = storeOn(path)
+  await store.open()
+  const refused = {
+    code: 'ERR_STORED_FORMAT',
+    message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows ${known})`),
+  }
+  await expect(Promise.resolve(store.sessions.peek('c', 0, 10))).rejects.toMatchObject(refused)
+})
+
+test('a subscription of a newer version ends the start, where all are read', async () => {
+  const path = await filled()
+  await make(path, Kind.Subscription, newerFormat)
+  const store = storeOn(path)
+  await store.open()
+  expect(() => [...store.sessions.sessions()]).toThrow('a stored subscription was written by a newer version (format 7, this one knows 2)')
+})
+
+test('a retained message and a will of a newer version are refused when they are read', async () => {
+  const path = await filled()
+  await make(path, Kind.Retained, 7)
+  await make(path, Kind.Will, 7)
+  const store = storeOn(path)
+  await store.open()
+  expect(() => store.retained.match('#').next(10)).toThrow('a stored message was written by a newer version (format 7, this one knows 1)')
+})
+
+test('queues of a newer version are refused: their names at the start, their rows where they are opened', async () => {
+  const path = join(await folderWith(), 'queue')
+  const queues = () => new DiskQueues({ ...diskDefaults, path }, silentLog)
+  const first = queues()
+  await first.start()
+  first.open('q', 1_000_000).append(Buffer.from('row'))
+  await first.stop()
+  await make(path, 0x51 as Kind, newerFormat)
+  const second = queues()
+  await second.start()
+  expect(() => second.open('q', 1_000_000)).toThrow('a part of a queue was written by a newer version (format 7, this one knows 2)')
+  await second.stop()
+  await make(path, 0x4e as Kind, newerFormat)
+  await expect(queues().start()).rejects.toMatchObject({
+    code: 'ERR_DISK_NEWER',
+    message: expect.stringContaining('diskQueue.path: '),
+  })
+})
