@@ -3,7 +3,7 @@ import { ReasonCode } from './reason.ts'
 /** Which answers of a tap each kind of hook knows. Taps may be plain JavaScript, so nothing is taken on the word of a type. */
 export const answer = {
   isFalse: (value: unknown) => value === false,
-  isBoolean: (value: unknown) => typeof value === 'boolean',
+  isPermission: (value: unknown) => typeof value === 'boolean' || value === 'drop' || value === 'close',
   isRefusal(value: unknown): boolean {
     return value === false || isFailureCode(value) || (isObject(value) && isFailureCode(value.reasonCode) && isText(value))
   },

@@ -1,4 +1,3 @@
-import type { HookTimes } from './hook-times.ts'
 import type { Clock } from './time/clock.ts'
 
 /** What a failing tap did, and where. */
@@ -27,8 +26,6 @@ export interface TapGuardOptions {
   /** Milliseconds an asynchronous tap has for its answer. */
   readonly verdictTimeoutMs: number
   report(error: TapError): void
-  /** Where it is noted what taps cost. */
-  readonly times?: HookTimes
   /** A hook gets a tap; from now on it is used, for taps are never taken away. */
   tapped?(hook: string): void
 }
@@ -110,7 +107,7 @@ class TapGuard {
   constructor(tap: FullTap, hook: string, policy: TapPolicy, options: TapGuardOptions) {
     this.#plugin = tap.name
     this.#type = tap.type
-    this.#fn = options.times?.wrap(tap.name, hook, tap.fn as Fn) ?? (tap.fn as Fn)
+    this.#fn = tap.fn as Fn
     this.#hook = hook
     this.#policy = policy
     this.#options = options

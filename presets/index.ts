@@ -45,6 +45,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
 
 export type { Broker, ServerMessage } from '../core/broker.ts'
 export type { Client } from '../core/connection/client.ts'
+export type { DisconnectReason } from '../core/connection/disconnect-reason.ts'
 export type { Meter } from '../core/connection/meter.ts'
 export type { PeerCertificate, Transport, TransportEvents } from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
@@ -52,38 +53,28 @@ export type { PluginContext } from '../core/context.ts'
 export * from '../core/counter-names.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export type { Figure, Figures, Sample } from '../core/figures.ts'
-export {
-  type Admission,
-  type AuthStep,
-  type ConnectRefusal,
-  type DisconnectReason,
-  type Hooks,
-  type Publisher,
-  type PublishVerdict,
-  type Refusal,
-  type Rights,
-  Stage,
-  type SubscribeRefusal,
-  type SubscriptionAttempt,
-} from '../core/hooks.ts'
+export { type ForwardedMember, type Hooks, Stage } from '../core/hooks.ts'
 export type { Log } from '../core/log.ts'
 export type { Delivery } from '../core/messages/delivery.ts'
 export { Message } from '../core/messages/message.ts'
 export type { Receipt } from '../core/messages/receipt.ts'
 export { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../core/messages/stored-message.ts'
+export type { OperatorAct } from '../core/operator-act.ts'
 export { defineOptions } from '../core/options/options.ts'
 export { definePlugin, type Plugin, type PluginFactory, type RunningPlugin } from '../core/plugin.ts'
 export type { InboundPublish } from '../core/protocol/inbound-publish.ts'
 export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
+export type { Publisher, Rights, Whom } from '../core/publisher.ts'
 export { ReasonCode, reasonName } from '../core/reason.ts'
+export type { Admission, AuthStep, ConnectRefusal, PublishVerdict, Refusal, SubscribeRefusal } from '../core/refusals.ts'
 export type { RetainedCursor, RetainedPage, RetainedStore } from '../core/routing/retained.ts'
-export type { Member, Route, ShareGroup } from '../core/routing/router.ts'
-export type { Subscription } from '../core/routing/subscription.ts'
+export type { Member, ShareGroup } from '../core/routing/share-group.ts'
+export type { Subscription, SubscriptionAttempt } from '../core/routing/subscription.ts'
+export type { Route } from '../core/routing/target.ts'
 export { covers, isTopicFilter, isTopicName, matches } from '../core/routing/topic.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.
 export * from '../core/service-map.ts'
 export type { Services } from '../core/services.ts'
-export type { Whom } from '../core/sessions/authority.ts'
 export { identifierBytes, queuedBytes, roomFor } from '../core/sessions/queue-policy.ts'
 // Errors and types of the store services: docs/writing-a-store.md.
 export * from '../core/sessions/session-store.ts'

@@ -4,21 +4,21 @@ import type { Receipt } from '../messages/receipt.ts'
 import { PacketType, type QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import type { Session } from '../sessions/session.ts'
+import type { KnownSession } from '../sessions/known-session.ts'
 import { MessageRefusedError, StoreFullError } from '../sessions/session-store.ts'
 import { AckQueue } from './ack-queue.ts'
-import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
 
 /** Sees to the acknowledgements of what one client publishes, and that it keeps to the broker's Receive Maximum. */
 export class Acknowledger {
-  readonly #client: Client
+  readonly #client: Connection
   readonly #queue: AckQueue
   #quotaUsed: number
   // Repeats of messages that are still being kept, and since when there were any.
   #joins: number
   #joinedAt: number
 
-  constructor(client: Client) {
+  constructor(client: Connection) {
     this.#client = client
     this.#queue = new AckQueue(this)
     this.#quotaUsed = 0
@@ -36,7 +36,7 @@ export class Acknowledger {
         return false
       }
     }
-    const { receiveMaximum } = this.#client.broker.settings.mqtt
+    const { receiveMaximum } = this.#client.host.settings.mqtt
     if (this.#quotaUsed >= receiveMaximum && (this.#client.version === 5 || qos === 2)) {
       throw new MqttError(ReasonCode.ReceiveMaximumExceeded, `more than ${receiveMaximum} publishes without their acknowledgements`) // [MQTT-3.3.4-9]
     }
@@ -80,7 +80,7 @@ export class Acknowledger {
     session.joined.set(packetId, joined)
     if (this.#joins === 0) this.#joinedAt = this.now
     this.#joins += 1
-    this.#client.broker.withheld.add(this)
+    this.#client.host.withholding.add(this)
   }
 
   /** PUBACK or PUBREC, when the receipt has settled and those before it have left. */
@@ -95,7 +95,7 @@ export class Acknowledger {
     if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
       this.write(qos, packetId, reasonCode, properties)
     } else {
-      if (this.#queue.length === 0) this.#client.broker.withheld.add(this)
+      if (this.#queue.length === 0) this.#client.host.withholding.add(this)
       this.#queue.push(qos, packetId, reasonCode, properties, receipt, message.payloadLength)
     }
   }
@@ -103,17 +103,14 @@ export class Acknowledger {
   /** Called now and then while acknowledgements are kept back: a store that hangs, or a plugin, does not keep them for ever. */
   watch(now: number): void {
     const client = this.#client
-    const { broker } = client
+    const { host } = client
     if (client.closed || (this.#queue.length === 0 && this.#joins === 0)) {
-      broker.withheld.delete(this)
+      host.withholding.delete(this)
       return
     }
-    const time = now - broker.settings.mqtt.receiptTimeout
+    const time = now - host.settings.mqtt.receiptTimeout
     if (!this.#queue.overdue(time) && (this.#joins === 0 || this.#joinedAt >= time)) return
-    broker.log.warn(
-      { clientId: client.clientId },
-      'a message was not kept in time; its publisher is disconnected so that it sends it again',
-    )
+    host.log.warn({ clientId: client.clientId }, 'a message was not kept in time; its publisher is disconnected so that it sends it again')
     client.close(ReasonCode.ServerUnavailable, 'the message was not kept in time')
   }
 
@@ -137,7 +134,7 @@ export class Acknowledger {
   }
 
   /** PUBCOMP: the identifier is free again. */
-  complete(session: Session, packetId: number): void {
+  complete(session: KnownSession, packetId: number): void {
     // A PUBREL that came twice frees one place.
     if (session.received?.delete(packetId) === true) this.#quotaFreed()
     this.#client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.Success)
@@ -149,17 +146,13 @@ export class Acknowledger {
    */
   unkept(qos: 1 | 2, packetId: number, error: Error): ReasonCode | null {
     const client = this.#client
-    const { broker } = client
+    const { host } = client
     const full = error instanceof StoreFullError
     if (full && client.version === 5 && !client.closed) {
       if (qos === 2) this.#forgetKept(packetId)
       return ReasonCode.QuotaExceeded
     }
-    if (
-      error instanceof MessageRefusedError &&
-      !client.closed &&
-      (client.version === 5 || broker.settings.mqtt.deniedPublish !== 'close')
-    ) {
+    if (error instanceof MessageRefusedError && !client.closed && (client.version === 5 || host.settings.mqtt.deniedPublish !== 'close')) {
       // Before MQTT 5 an acknowledgement cannot say no, and without one it would come again and again.
       if (client.version !== 5) return ReasonCode.Success
       if (qos === 2) this.#forgetKept(packetId)
@@ -168,7 +161,7 @@ export class Acknowledger {
     if (qos === 2) this.abandon(packetId)
     // The first of many that were on their way says it for all of them.
     if (client.closed) return null
-    broker.log.warn(
+    host.log.warn(
       { clientId: client.clientId, err: error },
       'a message could not be kept; its publisher is disconnected so that it sends it again',
     )
@@ -188,7 +181,7 @@ export class Acknowledger {
   // The identifier may have been kept though something else about its message was not.
   #forgetKept(packetId: number): void {
     const session = this.#client.session!
-    if (session.durable) session.write(this.#client.broker.sessions.forget(session, packetId))
+    if (session.durable) session.write(this.#client.host.sessions.forget(session, packetId))
   }
 
   #tellJoined(packetId: number, reasonCode: number | null): void {
@@ -206,12 +199,12 @@ export class Acknowledger {
   }
 
   get now(): number {
-    return this.#client.broker.now
+    return this.#client.host.now
   }
 
   /** Acknowledgements that may wait before the client is not read any further. */
   get limit(): number {
-    return this.#client.broker.settings.mqtt.receiveMaximum
+    return this.#client.host.settings.mqtt.receiveMaximum
   }
 
   #quotaFreed(): void {

@@ -1,6 +1,5 @@
 import { PublishFrame } from '../protocol/publish-frame.ts'
-import type { Outbox } from './outbox.ts'
-import { Trail } from './trail.ts'
+import { OutputChain } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
 // Most connections have an acknowledgement or two to say in a turn, some a burst, few more: a buffer grows from size to size.
@@ -30,24 +29,29 @@ class BufferPool {
   }
 }
 
+/** Has something to write in this turn. */
+interface Flushable {
+  flush(): void
+}
+
 /** Collects the outboxes with something to say and flushes them together, once in each turn of the event loop. */
 export class Flusher {
   readonly pool = new BufferPool()
   /** Calls to a transport's write, for the test that holds "one write per connection and turn". */
   writes = 0
-  /** Where every outbox's trail begins in this turn. */
-  start = new Trail(null, null, 0)
-  #dirty: Outbox[] = []
+  /** Where every outbox's chain begins in this turn. */
+  start = new OutputChain(null, null, 0)
+  #dirty: Flushable[] = []
   #scheduled = false
   #flushing = false
   readonly #flush = () => this.flush()
   // What was put together for several connections in this turn; a transport that did not take such bytes at once keeps its buffer.
-  #batches: { readonly buffer: Buffer; readonly trail: Trail; lent: boolean }[] = []
+  #batches: { readonly buffer: Buffer; readonly chain: OutputChain; lent: boolean }[] = []
   // For what only one connection gets.
   #scratch = Buffer.allocUnsafeSlow(scratchMin)
-  readonly #path: Trail[] = []
+  readonly #path: OutputChain[] = []
 
-  add(outbox: Outbox): void {
+  add(outbox: Flushable): void {
     this.#dirty.push(outbox)
     this.#schedule()
   }
@@ -66,58 +70,58 @@ export class Flusher {
     for (let i = 0; i < dirty.length; i++) dirty[i]!.flush()
     this.#flushing = false
     // The next turn's messages begin anew, and nothing keeps this turn's alive.
-    this.start = new Trail(null, null, 0)
+    this.start = new OutputChain(null, null, 0)
     if (this.#batches.length === 0) return
-    for (const { buffer, trail, lent } of this.#batches) {
-      trail.bytes = null
+    for (const { buffer, chain, lent } of this.#batches) {
+      chain.bytes = null
       if (!lent) this.pool.give(buffer)
     }
     this.#batches = []
   }
 
-  /** Writes all pieces of a trail. Returns whether the buffers among them may be used again. */
-  write(transport: Transport, trail: Trail, bytes: number): boolean {
+  /** Writes all pieces of a chain. Returns whether the buffers among them may be used again. */
+  write(transport: Transport, chain: OutputChain, bytes: number): boolean {
     this.writes += 1
-    const { piece } = trail
-    if (trail.before!.before === null) {
+    const { piece } = chain
+    if (chain.before!.before === null) {
       if (!(piece instanceof PublishFrame)) return transport.write(piece!)
-      if (piece.payload === null && trail.packetId === 0) {
+      if (piece.payload === null && chain.packetId === 0) {
         // Everybody's own bytes, which nobody changes: written where they lie.
         transport.write(piece.head)
         return true
       }
     }
-    if (bytes > batchMax) return this.#writeApart(transport, trail)
-    if (trail.shared) this.#writeBatch(transport, trail, bytes)
-    else this.#writeAlone(transport, trail, bytes)
+    if (bytes > batchMax) return this.#writeApart(transport, chain)
+    if (chain.shared) this.#writeBatch(transport, chain, bytes)
+    else this.#writeAlone(transport, chain, bytes)
     // Whatever becomes of them, the pieces were copied.
     return true
   }
 
   // In a fan-out the next connection gets just the same, so 10,000 subscribers' messages of one turn are copied once and not
   // 10,000 times (1 KiB each, four at a time: 5.2 → 2.4 µs of CPU a delivery).
-  #writeBatch(transport: Transport, trail: Trail, bytes: number): void {
-    if (trail.bytes === null) {
+  #writeBatch(transport: Transport, chain: OutputChain, bytes: number): void {
+    if (chain.bytes === null) {
       const buffer = this.pool.take(bytes)
-      trail.bytes = this.#join(trail, buffer)
-      this.#batches.push({ buffer, trail, lent: false })
+      chain.bytes = this.#join(chain, buffer)
+      this.#batches.push({ buffer, chain, lent: false })
       // Readers that take what waited for them come in between turns: their batches are given back all the same.
       if (!this.#flushing) this.#schedule()
     }
-    if (transport.write(trail.bytes)) return
-    for (const batch of this.#batches) if (batch.trail === trail) batch.lent = true
+    if (transport.write(chain.bytes)) return
+    for (const batch of this.#batches) if (batch.chain === chain) batch.lent = true
   }
 
-  #writeAlone(transport: Transport, trail: Trail, bytes: number): void {
+  #writeAlone(transport: Transport, chain: OutputChain, bytes: number): void {
     if (this.#scratch.length < bytes) this.#scratch = Buffer.allocUnsafeSlow(Math.min(batchMax, Math.max(bytes, this.#scratch.length * 2)))
-    if (transport.write(this.#join(trail, this.#scratch))) return
+    if (transport.write(this.#join(chain, this.#scratch))) return
     // Transports that never take bytes at once, TLS for one, get buffers of the right size.
     this.#scratch = Buffer.allocUnsafeSlow(scratchMin)
   }
 
-  #join(trail: Trail, into: Buffer): Buffer {
+  #join(chain: OutputChain, into: Buffer): Buffer {
     let at = 0
-    for (const { piece, packetId } of trail.collect(this.#path)) {
+    for (const { piece, packetId } of chain.collect(this.#path)) {
       if (!(piece instanceof PublishFrame)) {
         into.set(piece!, at)
         at += piece!.length
@@ -136,9 +140,9 @@ export class Flusher {
     return into.subarray(0, at)
   }
 
-  #writeApart(transport: Transport, trail: Trail): boolean {
+  #writeApart(transport: Transport, chain: OutputChain): boolean {
     const buffers: Buffer[] = []
-    for (const { piece, packetId } of trail.collect(this.#path)) {
+    for (const { piece, packetId } of chain.collect(this.#path)) {
       if (!(piece instanceof PublishFrame)) {
         buffers.push(piece!)
         continue

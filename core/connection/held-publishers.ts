@@ -1,10 +1,10 @@
-import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
 
 /** Publishers that one slow reader keeps from being read. */
 export class HeldPublishers {
-  #held: Client[] | null = null
+  #held: Connection[] | null = null
 
-  hold(publisher: Client): void {
+  hold(publisher: Connection): void {
     publisher.hold('subscriber')
     this.#held ??= []
     this.#held.push(publisher)

@@ -1,5 +1,5 @@
-import type { PublishVerdict } from '../hooks.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { PublishVerdict } from '../refusals.ts'
 
 /**
  * Counts what one client sends. A plugin sets it on `client.meter` in `onConnect`; where nobody does, nothing is counted. Both are

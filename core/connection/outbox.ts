@@ -1,6 +1,6 @@
 import type { PublishFrame } from '../protocol/publish-frame.ts'
 import { type Flusher, largeBuffer } from './flusher.ts'
-import type { Piece, Trail } from './trail.ts'
+import type { OutputChain, Piece } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
 // A connection with more than this to say does not wait for the end of the turn.
@@ -19,7 +19,7 @@ export class Outbox {
   readonly #transport: Transport
   readonly #flusher: Flusher
   // Sealed buffers and shared frames in order, each frame with the packet identifier that it gets here.
-  #trail: Trail | null
+  #chain: OutputChain | null
   #pooled: Buffer[] | null
   #tail: Buffer | null
   #used: number
@@ -31,7 +31,7 @@ export class Outbox {
   constructor(transport: Transport, flusher: Flusher) {
     this.#transport = transport
     this.#flusher = flusher
-    this.#trail = null
+    this.#chain = null
     this.#pooled = null
     this.#tail = null
     this.#used = 0
@@ -88,7 +88,7 @@ export class Outbox {
     if (this.blocked || this.#bytes === 0) return
     const transport = this.#transport
     const flusher = this.#flusher
-    if (this.#trail === null) {
+    if (this.#chain === null) {
       const tail = this.#tail!
       flusher.writes += 1
       // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
@@ -100,13 +100,13 @@ export class Outbox {
       return
     }
     this.#seal()
-    const trail: Trail = this.#trail
+    const chain: OutputChain = this.#chain
     const pooled = this.#pooled
     const bytes = this.#bytes
-    this.#trail = null
+    this.#chain = null
     this.#pooled = null
     this.#bytes = 0
-    const free = flusher.write(transport, trail, bytes)
+    const free = flusher.write(transport, chain, bytes)
     if (free && pooled !== null) for (let i = 0; i < pooled.length; i++) flusher.pool.give(pooled[i]!)
     this.blocked = transport.bufferedBytes > 0
   }
@@ -125,7 +125,7 @@ export class Outbox {
 
   /** Forgets what waits; the connection is gone. */
   discard(): void {
-    this.#trail = null
+    this.#chain = null
     this.#pooled = null
     this.#tail = null
     this.#used = 0
@@ -179,8 +179,8 @@ export class Outbox {
   }
 
   #step(piece: Piece, packetId: number): void {
-    const at = this.#trail ?? this.#flusher.start
-    this.#trail = at.step(piece, packetId)
+    const at = this.#chain ?? this.#flusher.start
+    this.#chain = at.step(piece, packetId)
   }
 
   #grown(size: number): void {

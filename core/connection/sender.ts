@@ -1,12 +1,13 @@
 import { Delivery } from '../messages/delivery.ts'
 import type { Message } from '../messages/message.ts'
 import { changeFault } from '../messages/publish-fault.ts'
-import { PacketType, type QoS } from '../protocol/constants.ts'
+import { PacketType } from '../protocol/constants.ts'
 import { encodePacket } from '../protocol/encoder.ts'
 import type { Packet, Properties } from '../protocol/packets.ts'
 import type { PublishFrame } from '../protocol/publish-frame.ts'
 import { disconnectCode, ReasonCode } from '../reason.ts'
-import type { Client } from './client.ts'
+import type { DeliveryTerms } from '../routing/delivery-terms.ts'
+import type { Connection } from './connection.ts'
 
 // A topic shorter than this gains nothing by an alias.
 const aliasWorth = 8
@@ -15,7 +16,7 @@ const pingresp = Buffer.from([0xd0, 0])
 
 /** Writes packets to one connection, within what its client said in CONNECT that it accepts. */
 export class Sender {
-  readonly #client: Client
+  readonly #client: Connection
   #aliases: Map<string, number> | null
   /** Bytes. */
   maximumPacketSize: number
@@ -23,7 +24,7 @@ export class Sender {
   /** The client wants reason strings. */
   problemInformation: boolean
 
-  constructor(client: Client) {
+  constructor(client: Connection) {
     this.#client = client
     this.#aliases = null
     this.maximumPacketSize = Number.POSITIVE_INFINITY
@@ -47,7 +48,7 @@ export class Sender {
         return false
       }
     }
-    if (client.traced) client.broker.hooks.onPacketSent.call(client, packet)
+    if (client.traced) client.host.hooks.onPacketSent.call(client, packet)
     client.outbox.bytes(bytes)
     this.#sent(bytes.length)
     return true
@@ -77,7 +78,7 @@ export class Sender {
   #shortAck(type: 4 | 5 | 6 | 7, header: number, packetId: number): void {
     const client = this.#client
     if (client.traced)
-      client.broker.hooks.onPacketSent.call(client, { type, packetId, reasonCode: ReasonCode.Success, properties: undefined })
+      client.host.hooks.onPacketSent.call(client, { type, packetId, reasonCode: ReasonCode.Success, properties: undefined })
     client.outbox.ack(header, packetId)
     this.#sent(4)
   }
@@ -88,13 +89,13 @@ export class Sender {
 
   pingresp(): void {
     const client = this.#client
-    if (client.traced) client.broker.hooks.onPacketSent.call(client, { type: PacketType.Pingresp })
+    if (client.traced) client.host.hooks.onPacketSent.call(client, { type: PacketType.Pingresp })
     client.outbox.bytes(pingresp)
     this.#sent(2)
   }
 
   auth(reasonCode: number, data: Buffer | undefined, reasonString?: string): void {
-    const properties: Properties = { authenticationMethod: this.#client.authMethod! }
+    const properties: Properties = { authenticationMethod: this.#client.auth!.method }
     if (data !== undefined) properties.authenticationData = data
     if (reasonString !== undefined && this.problemInformation) properties.reasonString = reasonString
     this.packet({ type: PacketType.Auth, reasonCode, properties })
@@ -110,26 +111,28 @@ export class Sender {
    * Writes one PUBLISH. False where it is not sent at all: a plugin filtered it, it expired, or it is larger than the client
    * accepts. A repeat (`dup`) is judged only by its size: its first sending has begun.
    */
-  publish(message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null, packetId: number, dup: boolean): boolean {
+  publish(message: Message, terms: DeliveryTerms, packetId: number, dup: boolean): boolean {
     const client = this.#client
-    const { broker, version } = client
+    const { host, version } = client
     if (client.state !== 'connected') return true
+    const { qos, identifiers } = terms
+    let { retain } = terms
     let { topic, properties } = message
     let own = false
     let payload: Buffer | undefined
-    if (broker.deliverUsed && !dup) {
+    if (host.deliverUsed && !dup) {
       const delivery = new Delivery(message, qos, retain)
-      if (broker.hooks.onDeliver.call(client, delivery) === false) return this.#left(message, 'filtered')
+      if (host.hooks.onDeliver.call(client, delivery) === false) return this.#left(message, 'filtered')
       retain = delivery.retain
       if (delivery.changed) {
-        if (changeFault(broker, topic, properties, delivery) !== undefined) return this.#left(message, 'filtered')
+        if (changeFault(host, topic, properties, delivery) !== undefined) return this.#left(message, 'filtered')
         own = true
         ;({ topic, properties, payload } = delivery)
       }
     }
     if (message.properties?.messageExpiry !== undefined) {
       // Never more than it came with: a will's or the server's own message may be a little younger than the coarse clock.
-      const left = Math.min(Math.ceil((message.expiresAt - broker.now) / 1000), message.properties.messageExpiry)
+      const left = Math.min(Math.ceil((message.expiresAt - host.now) / 1000), message.properties.messageExpiry)
       if (left <= 0 && !dup) return this.#left(message, 'expired') // [MQTT-3.3.2-5]
       if (left !== message.properties.messageExpiry) {
         own = true
@@ -155,21 +158,21 @@ export class Sender {
     }
     if (frame.length > this.maximumPacketSize) return this.#left(message, 'tooLarge') // [MQTT-3.1.2-25]
     client.outbox.publish(frame, packetId, dup)
-    const { counters } = broker
+    const { counters } = host
     counters.sentByQoS[qos] += 1
     counters.packetsSent += 1
     counters.bytesSent += frame.length
     if (client.traced) {
       // As this client gets it, but with the topic in full where an alias stands for it.
       const fields = { topic, payload: payload ?? message.payload, properties: version === 5 ? properties : undefined }
-      broker.hooks.onPacketSent.call(client, { type: PacketType.Publish, qos, retain, dup, packetId, ...fields })
+      host.hooks.onPacketSent.call(client, { type: PacketType.Publish, qos, retain, dup, packetId, ...fields })
     }
-    if (broker.deliveredUsed) broker.hooks.onDelivered.call(client, message)
+    if (host.deliveredUsed) host.hooks.onDelivered.call(client, message)
     return true
   }
 
   #left(message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): false {
-    this.#client.broker.drop(this.#client.clientId, message, reason)
+    this.#client.host.drop(this.#client.clientId, message, reason)
     return false
   }
 
@@ -182,11 +185,11 @@ export class Sender {
 
   #sent(bytes: number): void {
     const client = this.#client
-    const { counters } = client.broker
+    const { counters } = client.host
     counters.packetsSent += 1
     counters.bytesSent += bytes
     // Answers pile up only for a client that asks and does not read.
-    if (client.outbox.blocked && client.outbox.pendingBytes > client.broker.settings.mqtt.writeBufferMax) client.hold('outbox')
+    if (client.outbox.blocked && client.outbox.pendingBytes > client.host.settings.mqtt.writeBufferMax) client.hold('outbox')
   }
 }
 

@@ -1,12 +1,13 @@
-import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { AckPacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { Handshake } from '../sessions/window.ts'
+import type { HandlerHost } from './host.ts'
 
 /** PUBACK ends a QoS 1 delivery. */
-export function handlePuback(client: Client, { packetId }: AckPacket): void {
+export function handlePuback(client: Connection, { packetId }: AckPacket): void {
   const slot = client.session!.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) return
   if (slot.handshake !== Handshake.AwaitPuback) throw wrongAck('PUBACK', packetId)
@@ -14,7 +15,7 @@ export function handlePuback(client: Client, { packetId }: AckPacket): void {
 }
 
 /** PUBREC: from now on PUBREL is owed, once the store knows that [MQTT-4.3.3-4]. */
-export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket): void {
+export function handlePubrec(host: HandlerHost, client: Connection, { packetId, reasonCode }: AckPacket): void {
   const session = client.session!
   const slot = session.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) {
@@ -40,13 +41,13 @@ export function handlePubrec(client: Client, { packetId, reasonCode }: AckPacket
     slot.handshake = Handshake.AwaitPubcomp
     client.sender.pubrel(packetId)
   }
-  const done = session.durable ? client.broker.sessions.release(session, packetId) : undefined
+  const done = session.durable ? host.sessions.release(session, packetId) : undefined
   if (done === undefined) released()
-  else done.then(released, error => client.broker.storeFailed(session, error, client))
+  else done.then(released, error => host.storeFailed(session, error, client))
 }
 
 /** PUBCOMP ends a QoS 2 delivery. */
-export function handlePubcomp(client: Client, { packetId }: AckPacket): void {
+export function handlePubcomp(client: Connection, { packetId }: AckPacket): void {
   const slot = client.session!.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) return
   if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBCOMP', packetId)
@@ -54,22 +55,22 @@ export function handlePubcomp(client: Client, { packetId }: AckPacket): void {
 }
 
 /** PUBREL: the client has let go of its message; its identifier may be used again once the store has forgotten it. */
-export function handlePubrel(client: Client, packet: AckPacket): void {
+export function handlePubrel(host: HandlerHost, client: Connection, packet: AckPacket): void {
   const { packetId } = packet
   const session = client.session!
   const known = session.received?.get(packetId)
   // Answered now, its identifier would be taken again by the PUBREC that is yet to come, and the next message under it lost.
-  if (known === 'pending') return client.acks.afterPubrec(packetId, () => handlePubrel(client, packet))
+  if (known === 'pending') return client.acks.afterPubrec(packetId, () => handlePubrel(host, client, packet))
   if (known === undefined) {
     client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
     return
   }
-  const done = session.durable ? client.broker.sessions.forget(session, packetId) : undefined
+  const done = session.durable ? host.sessions.forget(session, packetId) : undefined
   if (done === undefined) client.acks.complete(session, packetId)
   else
     done.then(
       () => client.acks.complete(session, packetId),
-      error => client.broker.storeFailed(session, error, client),
+      error => host.storeFailed(session, error, client),
     )
 }
 

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import type { Client } from '../connection/client.ts'
-import type { Admission, ConnectRefusal, Refusal } from '../hooks.ts'
+import { AuthExchange } from '../connection/auth-exchange.ts'
+import type { Connection } from '../connection/connection.ts'
 import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
+import { type Admission, type ConnectRefusal, type Refusal, toRefusal } from '../refusals.ts'
 import { type Claim, SessionLostError, StoreAwayError, type StoredWill, StoreFullError } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
-import { toRefusal } from './refusal.ts'
+import type { HandlerHost } from './host.ts'
 
 const never = 0xffffffff
 
@@ -15,40 +16,39 @@ export function expiryToMs(seconds: number): number {
   return seconds === never ? Number.POSITIVE_INFINITY : seconds * 1000
 }
 
-/** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits in the lane. */
-export async function handleConnect(client: Client, packet: ConnectPacket): Promise<void> {
+/** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits. */
+export async function handleConnect(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<void> {
   client.take(packet)
-  const { broker } = client
   if (client.refusal !== null) {
     // It has not become anybody: its end is no line at `info`, for there may be very many.
     client.clientId = ''
     return client.refuse(client.refusal)
   }
-  const turn = broker.door.pass()
+  const turn = host.connectGate.pass()
   if (turn !== undefined) await turn
   if (client.closed) return
 
   const wrongId = identify(client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
-  if (packet.version === 5 && packet.will?.retain === true && !broker.capabilities.retain) {
+  if (packet.version === 5 && packet.will?.retain === true && !host.capabilities.retain) {
     return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
   }
 
-  const admission = await attempt(client, packet)
+  const admission = await attempt(host, client, packet)
   if (client.closed) return
   if ('refusal' in admission) return client.refuse(admission.refusal)
   client.admit(admission.admission)
 
   client.onConnectBegan = true
-  const refusal = (await broker.hooks.onConnect.promise(client, packet)) as ConnectRefusal | undefined
+  const refusal = (await host.hooks.onConnect.promise(client, packet)) as ConnectRefusal | undefined
   if (client.closed) return client.neverConnected()
   if (refusal !== undefined) return client.refuse(toRefusal(refusal))
 
-  await broker.roster.inTurn(client.clientId, () => establish(client, packet, admission.data))
+  await host.roster.inTurn(client.clientId, () => establish(host, client, packet, admission.data))
 }
 
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
-function identify(client: Client, packet: ConnectPacket): Refusal | null {
+function identify(client: Connection, packet: ConnectPacket): Refusal | null {
   if (packet.clientId !== '') return null
   const refused = { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString: 'a client id is required' }
   if (packet.version === 3) return refused
@@ -61,9 +61,9 @@ function identify(client: Client, packet: ConnectPacket): Refusal | null {
 type Answer = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
 
 /** One attempt to be let in; one that fails is counted against its address, from which further ones may have to wait. */
-async function attempt(client: Client, packet: ConnectPacket): Promise<Answer> {
-  const { attempts, hooks } = client.broker
-  if (!hooks.onAuthenticate.isUsed() && !hooks.onAuth.isUsed()) return authenticate(client, packet)
+async function attempt(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<Answer> {
+  const { attempts, hooks } = host
+  if (!hooks.onAuthenticate.isUsed() && !hooks.onAuth.isUsed()) return authenticate(host, client, packet)
   const entering = attempts.enter(client)
   if (entering !== true && !(await entering)) {
     return { refusal: { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' } }
@@ -72,7 +72,7 @@ async function attempt(client: Client, packet: ConnectPacket): Promise<Answer> {
   const exchanges = packet.properties?.authenticationMethod !== undefined
   if (exchanges) attempts.leave(client)
   try {
-    const answer = await authenticate(client, packet)
+    const answer = await authenticate(host, client, packet)
     if ('refusal' in answer && isFailure(answer.refusal)) attempts.failed(client)
     return answer
   } finally {
@@ -86,13 +86,13 @@ function isFailure({ reasonCode, blameless }: Refusal): boolean {
   return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized || reasonCode === ReasonCode.Banned
 }
 
-async function authenticate(client: Client, packet: ConnectPacket): Promise<Answer> {
-  const { hooks, settings } = client.broker
+async function authenticate(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<Answer> {
+  const { hooks, settings } = host
   const method = packet.properties?.authenticationMethod
   if (method !== undefined) {
     if (!hooks.onAuth.isUsed()) return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod } } // [MQTT-4.12.0-1]
-    client.authMethod = method
-    return exchange(client, authOf(client, packet.properties?.authenticationData))
+    client.auth = new AuthExchange(method)
+    return exchange(host, client, authOf(client, packet.properties?.authenticationData))
   }
   const anonymous = { admission: {}, data: undefined }
   const refused = { refusal: { reasonCode: ReasonCode.NotAuthorized, reasonString: 'nobody vouches for this client' } }
@@ -109,51 +109,56 @@ async function authenticate(client: Client, packet: ConnectPacket): Promise<Answ
 }
 
 /** Takes the session over and answers. Runs one at a time for each client id, so that a storm leaves exactly one owner. */
-async function establish(client: Client, packet: ConnectPacket, authData: Buffer | undefined): Promise<void> {
+async function establish(host: HandlerHost, client: Connection, packet: ConnectPacket, authData: Buffer | undefined): Promise<void> {
   if (client.closed) return client.neverConnected()
-  const { broker } = client
-  const { settings } = broker
+  const { settings } = host
   const expiryMs = Math.min(
     packet.version === 5 ? expiryToMs(packet.properties?.sessionExpiry ?? 0) : packet.cleanStart ? 0 : Number.POSITIVE_INFINITY,
     settings.mqtt.sessionExpiryMax ?? Number.POSITIVE_INFINITY,
   )
-  const will = willOf(client, packet)
-  broker.roster.takeOver(client)
+  const will = willOf(client, host.now, packet)
+  host.roster.takeOver(client.clientId)
   let claim: Claim
   try {
-    claim = await claimSession(client, packet.cleanStart, expiryMs, will)
+    claim = await claimSession(host, client, packet.cleanStart, expiryMs, will)
   } catch (error) {
     if (error instanceof SessionLostError)
       return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
-    broker.troubles.say(error)
+    host.report(error)
     if (error instanceof StoreFullError)
       return client.refuse({ reasonCode: ReasonCode.QuotaExceeded, reasonString: 'the session store is full' })
     return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
   }
-  if (claim.ended !== null) broker.roster.sessionEnded(claim.ended, null)
+  if (claim.ended !== null) host.roster.ended(claim.ended, null)
   // What was subscribed to before is asked about again: by now the client may be another's, or its rights may have gone.
-  const { authority } = broker
+  const { authority } = host
   const { changes } = authority
   let denied = claim.present ? authority.denied(client, claim.subscriptions) : []
   if (denied instanceof Promise) denied = await denied
-  const session = broker.roster.openSession(client, claim, expiryMs)
+  const session = host.roster.openSession(client, claim, expiryMs)
   // It went while the store was asked: its session must not stay with a connection that is no more.
-  if (client.closed) return broker.roster.leave(session, client, false)
-  broker.roster.revoke(session, denied)
+  if (client.closed) return host.roster.leave(session, client, false)
+  host.roster.revoke(session, denied)
   client.will = will
-  broker.forwarder?.connected(session)
+  host.hooks.onSessionOpened.call(session)
   // Its owner has been lost with it, and nobody else knows of it any more.
-  if (claim.orphanedWill != null) broker.wills.publish(client.clientId, claim.orphanedWill)
-  client.connected(session, claim.present, packet.version === 5 ? connackProperties(client, packet, expiryMs, authData) : undefined)
+  if (claim.orphanedWill != null) host.publishWill(client.clientId, claim.orphanedWill)
+  client.connected(session, claim.present, packet.version === 5 ? connackProperties(host, client, packet, expiryMs, authData) : undefined)
   if (authority.changes !== changes && session.client === client) authority.recheck(session)
 }
 
 /** Makes the client its session's owner. One that needs no store comes in though that is away: nothing is stored under its id. */
-async function claimSession(client: Client, cleanStart: boolean, expiryMs: number, will: StoredWill | null): Promise<Claim> {
-  const { broker, clientId } = client
-  const node = broker.settings.brokerId
+async function claimSession(
+  host: HandlerHost,
+  client: Connection,
+  cleanStart: boolean,
+  expiryMs: number,
+  will: StoredWill | null,
+): Promise<Claim> {
+  const { clientId } = client
+  const node = host.settings.brokerId
   try {
-    const claim = broker.sessions.claim({
+    const claim = host.sessions.claim({
       clientId,
       node,
       user: client.username,
@@ -164,14 +169,13 @@ async function claimSession(client: Client, cleanStart: boolean, expiryMs: numbe
     })
     return claim instanceof Promise ? await claim : claim
   } catch (error) {
-    if (!(error instanceof StoreAwayError) || expiryMs > 0 || broker.roster.holds(clientId)) throw error
+    if (!(error instanceof StoreAwayError) || expiryMs > 0 || host.roster.holds(clientId)) throw error
     return { epoch: 0, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended: null }
   }
 }
 
-function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {
+function willOf(client: Connection, now: number, { will }: ConnectPacket): StoredWill | null {
   if (will === undefined) return null
-  const { broker } = client
   const { willDelay, ...rest } = will.properties ?? {}
   const message = new Message({
     topic: will.topic,
@@ -181,14 +185,20 @@ function willOf(client: Client, { will }: ConnectPacket): StoredWill | null {
     properties: Object.keys(rest).length > 0 ? rest : undefined,
     origin: 'will',
     clientId: client.clientId,
-    receivedAt: broker.now,
+    receivedAt: now,
   })
   // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].
   return { message, delayMs: (willDelay ?? 0) * 1000, username: client.username, rights: client.rights }
 }
 
-function connackProperties(client: Client, packet: ConnectPacket, expiryMs: number, authData: Buffer | undefined): Properties {
-  const { settings, capabilities } = client.broker
+function connackProperties(
+  host: HandlerHost,
+  client: Connection,
+  packet: ConnectPacket,
+  expiryMs: number,
+  authData: Buffer | undefined,
+): Properties {
+  const { settings, capabilities } = host
   const { mqtt } = settings
   const properties: Properties = {}
   const asked = packet.properties ?? {}
@@ -201,7 +211,7 @@ function connackProperties(client: Client, packet: ConnectPacket, expiryMs: numb
   if (!capabilities.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0
   if (client.keepAlive !== packet.keepAlive) properties.serverKeepAlive = client.keepAlive // [MQTT-3.1.2-21]
   if (asked.requestResponseInformation === 1 && mqtt.responseInformation !== null) properties.responseInformation = mqtt.responseInformation // [MQTT-3.1.2-28]
-  if (client.authMethod !== undefined) properties.authenticationMethod = client.authMethod
+  if (client.auth !== null) properties.authenticationMethod = client.auth.method
   if (authData !== undefined) properties.authenticationData = authData
   return properties
 }

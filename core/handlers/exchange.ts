@@ -1,17 +1,17 @@
-import type { Client } from '../connection/client.ts'
-import type { Admission, AuthStep, Refusal } from '../hooks.ts'
+import type { Connection } from '../connection/connection.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { AuthPacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
-import { toRefusal } from './refusal.ts'
+import { type Admission, type AuthStep, type Refusal, toRefusal } from '../refusals.ts'
+import type { HandlerHost } from './host.ts'
 
 export type ExchangeResult = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
 
 /** Enhanced authentication (4.12): asks `onAuth`, passes its challenges on, until it admits or refuses. */
-export async function exchange(client: Client, first: AuthPacket): Promise<ExchangeResult> {
+export async function exchange(host: HandlerHost, client: Connection, first: AuthPacket): Promise<ExchangeResult> {
   let packet = first
   for (;;) {
-    const step = (await client.broker.hooks.onAuth.promise(client, packet)) as AuthStep | undefined
+    const step = (await host.hooks.onAuth.promise(client, packet)) as AuthStep | undefined
     if (step === undefined)
       return { refusal: { reasonCode: ReasonCode.BadAuthenticationMethod, reasonString: 'no plugin knows this authentication method' } }
     if (typeof step === 'object' && 'admission' in step) return { admission: step.admission, data: step.data }
@@ -20,7 +20,7 @@ export async function exchange(client: Client, first: AuthPacket): Promise<Excha
     const next = client.nextAuth()
     client.sender.auth(ReasonCode.ContinueAuthentication, step.data, step.reasonString)
     const answer = await next
-    if (answer.reasonCode !== ReasonCode.ContinueAuthentication || answer.properties?.authenticationMethod !== client.authMethod) {
+    if (answer.reasonCode !== ReasonCode.ContinueAuthentication || answer.properties?.authenticationMethod !== client.auth!.method) {
       return { refusal: { reasonCode: ReasonCode.ProtocolError, reasonString: 'AUTH does not continue the exchange' } } // [MQTT-4.12.0-3] [MQTT-4.12.0-5]
     }
     packet = answer
@@ -28,10 +28,10 @@ export async function exchange(client: Client, first: AuthPacket): Promise<Excha
 }
 
 /** The first step of an exchange, made of CONNECT. */
-export function authOf(client: Client, data: Buffer | undefined): AuthPacket {
+export function authOf(client: Connection, data: Buffer | undefined): AuthPacket {
   const properties =
     data === undefined
-      ? { authenticationMethod: client.authMethod! }
-      : { authenticationMethod: client.authMethod!, authenticationData: data }
+      ? { authenticationMethod: client.auth!.method }
+      : { authenticationMethod: client.auth!.method, authenticationData: data }
   return { type: PacketType.Auth, reasonCode: ReasonCode.Success, properties }
 }

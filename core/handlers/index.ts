@@ -1,40 +1,35 @@
-import type { Client } from '../connection/client.ts'
-import { MqttError } from '../errors.ts'
-import { PacketType } from '../protocol/constants.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { PacketHandlers } from '../connection/connection-host.ts'
+import type { PendingPublish } from '../connection/pending-publish.ts'
+import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { Packet } from '../protocol/packets.ts'
-import { ReasonCode } from '../reason.ts'
-import { handlePuback, handlePubcomp, handlePubrec, handlePubrel } from './acks.ts'
-import { handleAuth } from './auth.ts'
-import { handleConnect } from './connect.ts'
-import { handleDisconnect } from './disconnect.ts'
-import { handleSubscribe } from './subscribe.ts'
-import { handleUnsubscribe } from './unsubscribe.ts'
+import type { HandlerHost } from './host.ts'
+import { handleManyFilters } from './many-filters.ts'
+import { handlePacket } from './packet.ts'
+import { completePublish, handlePublish } from './publish.ts'
 
-/** Every inbound packet but PUBLISH, which has its own way in. A promise: what stands behind it waits. */
-export function handlePacket(client: Client, packet: Packet): void | Promise<void> {
-  switch (packet.type) {
-    case PacketType.Puback:
-      return handlePuback(client, packet)
-    case PacketType.Pubrec:
-      return handlePubrec(client, packet)
-    case PacketType.Pubrel:
-      return handlePubrel(client, packet)
-    case PacketType.Pubcomp:
-      return handlePubcomp(client, packet)
-    case PacketType.Pingreq:
-      return client.sender.pingresp()
-    case PacketType.Subscribe:
-      return handleSubscribe(client, packet)
-    case PacketType.Unsubscribe:
-      return handleUnsubscribe(client, packet)
-    case PacketType.Disconnect:
-      return handleDisconnect(client, packet)
-    case PacketType.Auth:
-      return handleAuth(client, packet)
-    case PacketType.Connect:
-      if (client.state !== 'new') throw new MqttError(ReasonCode.ProtocolError, 'a second CONNECT') // [MQTT-3.1.0-2]
-      return handleConnect(client, packet)
-    default:
-      throw new MqttError(ReasonCode.ProtocolError, 'a packet that only a server may send')
+/** What is done with inbound packets, one function for each kind. */
+export class Handlers implements PacketHandlers {
+  readonly #host: HandlerHost
+
+  constructor(host: HandlerHost) {
+    this.#host = host
+  }
+
+  publish(connection: Connection, publish: InboundPublish): PendingPublish | null {
+    return handlePublish(this.#host, connection, publish)
+  }
+
+  complete(connection: Connection, { message, packetId, qos, verdict }: PendingPublish): void {
+    completePublish(this.#host, connection, message, packetId, qos, verdict)
+  }
+
+  packet(connection: Connection, packet: Packet): void | Promise<void> {
+    return handlePacket(this.#host, connection, packet)
+  }
+
+  manyFilters(connection: Connection, packet: ManyFilters): Promise<void> {
+    return handleManyFilters(this.#host, connection, packet)
   }
 }

@@ -1,29 +1,19 @@
-import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
+import type { PendingPublish } from '../connection/pending-publish.ts'
 import { RefusalLog } from '../connection/refusal-log.ts'
 import { MqttError } from '../errors.ts'
-import type { PublishVerdict, Refusal } from '../hooks.ts'
 import { Message } from '../messages/message.ts'
-import { changeFault, notAuthorized, publishFault } from '../messages/publish-fault.ts'
+import { changeFault, consequenceOf, publishFault } from '../messages/publish-fault.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { publishAckCode, ReasonCode } from '../reason.ts'
+import { type PublishVerdict, type Refusal, textOf, toRefusal } from '../refusals.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
-import { textOf, toRefusal } from './refusal.ts'
-
-/** A publish between its arrival and its routing. */
-export interface PendingPublish {
-  readonly message: Message
-  readonly packetId: number
-  /** As the client sent it: decides which acknowledgement it gets, whatever a plugin made of the message. */
-  readonly qos: 0 | 1 | 2
-  decided: boolean
-  verdict: PublishVerdict | undefined
-}
+import type { HandlerHost } from './host.ts'
 
 /** Judges a publish and routes it; returns it where its verdict, or its turn, is still awaited. */
-export function handlePublish(client: Client, publish: InboundPublish): PendingPublish | null {
-  const { broker } = client
+export function handlePublish(host: HandlerHost, client: Connection, publish: InboundPublish): PendingPublish | null {
   const { qos, packetId } = publish
-  const topic = resolveAlias(client, publish)
+  const topic = resolveAlias(client, host.settings.mqtt.topicAliasMaximum, publish)
   const { meter } = client
   let metered: PublishVerdict | undefined
   if (meter !== null) {
@@ -32,19 +22,19 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   }
 
   // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
-  if (publish.retain && !broker.capabilities.retain) {
+  if (publish.retain && !host.capabilities.retain) {
     if (client.version === 5) throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
     publish.retain = false
   }
   if (qos > 0 && !client.acks.take(qos, packetId)) return null
 
-  const message = messageOf(client, publish, topic)
-  const refusal = metered ?? publishFault(broker, client, message)
-  const { onPublish } = broker.hooks
-  const { lookup } = broker
+  const message = messageOf(client, publish, topic, host.now)
+  const refusal = metered ?? publishFault(host, client, message)
+  const { onPublish } = host.hooks
+  const { lookup } = host
   if (refusal !== undefined || (lookup === null && !onPublish.isUsed())) {
-    if (client.lane.idle) {
-      completePublish(client, message, packetId, qos, refusal)
+    if (client.inbound.idle) {
+      completePublish(host, client, message, packetId, qos, refusal)
       return null
     }
     message.own()
@@ -54,16 +44,16 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   if (message.properties !== undefined) message.changed()
   const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
   const { properties } = message
-  const { changes } = broker.authority
+  const { changes } = host.authority
   let returned = false
   const decided = (): void => {
     pending.decided = true
     // Its rights may have been taken away while this was awaited.
-    if (broker.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(broker, client, message)
-    if (returned) client.lane.drain()
+    if (host.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(host, client, message)
+    if (returned) client.inbound.drain()
   }
   onPublish.callAsync(client, message, (_error, verdict) => {
-    pending.verdict = verdict ?? changeFault(broker, topic, properties, message)
+    pending.verdict = verdict ?? changeFault(host, topic, properties, message)
     message.qos = loweredQoS(qos, message.qos)
     if (lookup !== null && pending.verdict === undefined) {
       message.own()
@@ -73,8 +63,8 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
     }
   })
   returned = true
-  if (pending.decided && client.lane.idle) {
-    completePublish(client, message, packetId, qos, pending.verdict)
+  if (pending.decided && client.inbound.idle) {
+    completePublish(host, client, message, packetId, qos, pending.verdict)
     return null
   }
   // The read buffer is overwritten before its turn comes.
@@ -82,41 +72,39 @@ export function handlePublish(client: Client, publish: InboundPublish): PendingP
   return pending
 }
 
-function messageOf(client: Client, publish: InboundPublish, topic: string): Message {
+function messageOf({ clientId }: Connection, publish: InboundPublish, topic: string, receivedAt: number): Message {
   const { qos, retain, properties } = publish
-  const { clientId, broker } = client
-  return new Message({ topic, payload: noPayload, qos, retain, properties, origin: 'client', clientId, receivedAt: broker.now }, publish)
+  return new Message({ topic, payload: noPayload, qos, retain, properties, origin: 'client', clientId, receivedAt }, publish)
 }
 
 const noPayload = Buffer.alloc(0)
 
 /** Routes a publish that has its verdict, and sees to its acknowledgement. */
 export function completePublish(
-  client: Client,
+  host: HandlerHost,
+  client: Connection,
   message: Message,
   packetId: number,
   qos: 0 | 1 | 2,
   verdict: PublishVerdict | undefined,
 ): void {
   const ends = verdict === 'drop' || verdict === 'kept'
-  if (verdict !== undefined && !ends) return refuse(client, message, packetId, qos, toRefusal(verdict))
-  const { broker } = client
+  if (verdict !== undefined && !ends) return refuse(host, client, message, packetId, qos, toRefusal(verdict))
   const session = client.session!
-  if (verdict === 'drop') broker.drop(client.clientId, message, 'refused')
+  if (verdict === 'drop') host.drop(client.clientId, message, 'refused')
   const received = qos === 2 && session.durable ? { session, packetId } : null
-  const outcome = ends ? broker.rememberOnly(message, received) : broker.dispatch(message, session, received)
+  const receipt = ends ? host.dispatcher.remember(message, received) : host.dispatcher.dispatch(message, session, received)
   if (qos === 0) return
-  const reasonCode = outcome.matched || ends ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acks.acknowledge(qos, packetId, reasonCode, undefined, outcome.receipt, message)
+  const reasonCode = ends || receipt === null || receipt.matched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+  client.acks.acknowledge(qos, packetId, reasonCode, undefined, receipt, message)
 }
 
-function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
-  const { broker } = client
-  broker.drop(client.clientId, message, 'refused')
-  client.refusals ??= new RefusalLog(client)
+function refuse(host: HandlerHost, client: Connection, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
+  host.drop(client.clientId, message, 'refused')
+  client.refusals ??= new RefusalLog(host, client.clientId)
   client.refusals.refused(message.topic, refusal.reasonCode)
-  const denied = refusal === notAuthorized ? broker.deniedPublish : 'refuse'
-  if (denied === 'close' || (denied === 'refuse' && client.version !== 5 && broker.settings.mqtt.deniedPublish === 'close')) {
+  const denied = consequenceOf(refusal)
+  if (denied === 'close' || (denied === 'refuse' && client.version !== 5 && host.settings.mqtt.deniedPublish === 'close')) {
     if (qos === 2) client.acks.abandon(packetId)
     client.close(refusal.reasonCode, `publish to ${message.topic} refused`)
     return
@@ -125,7 +113,7 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
     if (qos === 0) return
     // 3.1.1 has no way to say no in an acknowledgement [MQTT-3.3.5-2].
     const session = client.session!
-    const { receipt } = broker.rememberOnly(message, qos === 2 && session.durable ? { session, packetId } : null)
+    const receipt = host.dispatcher.remember(message, qos === 2 && session.durable ? { session, packetId } : null)
     client.acks.acknowledge(qos as 1 | 2, packetId, ReasonCode.Success, undefined, receipt, message)
   } else if (qos > 0) {
     client.acks.acknowledge(qos as 1 | 2, packetId, publishAckCode(refusal.reasonCode), textOf(refusal), null, message)
@@ -133,10 +121,10 @@ function refuse(client: Client, message: Message, packetId: number, qos: 0 | 1 |
 }
 
 /** The topic name that a topic alias stands for; remembers a new one. Aliases end with the connection and are never passed on. */
-function resolveAlias(client: Client, packet: InboundPublish): string {
+function resolveAlias(client: Connection, aliasMax: number, packet: InboundPublish): string {
   const alias = packet.properties?.topicAlias
   if (alias === undefined) return packet.topic
-  if (alias > client.broker.settings.mqtt.topicAliasMaximum) {
+  if (alias > aliasMax) {
     throw new MqttError(ReasonCode.TopicAliasInvalid, `topic alias ${alias} is above the Topic Alias Maximum`) // [MQTT-3.3.2-9]
   }
   packet.properties!.topicAlias = undefined as never

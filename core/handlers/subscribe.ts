@@ -1,19 +1,20 @@
-import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
 import { filtersPerTurn, inTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
-import type { SubscribeRefusal, SubscriptionAttempt } from '../hooks.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, subackCode } from '../reason.ts'
+import { type SubscribeRefusal, textOf, toRefusal } from '../refusals.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
-import type { Subscription } from '../routing/subscription.ts'
+import type { Subscription, SubscriptionAttempt } from '../routing/subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
 import { StoreFullError } from '../sessions/session-store.ts'
-import { textOf, toRefusal } from './refusal.ts'
+import type { HandlerHost } from './host.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
 interface Subscribing {
-  readonly client: Client
+  readonly host: HandlerHost
+  readonly client: Connection
   readonly packetId: number
   readonly attempts: SubscriptionAttempt[]
   readonly reasonCodes: number[]
@@ -26,16 +27,17 @@ interface Subscribing {
 }
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
-export function handleSubscribe(client: Client, packet: SubscribePacket): void | Promise<void> {
+export function handleSubscribe(host: HandlerHost, client: Connection, packet: SubscribePacket): void | Promise<void> {
   const { packetId, subscriptions } = packet
   const subscribing: Subscribing = {
+    host,
     client,
     packetId,
     attempts: [],
     reasonCodes: [],
     added: new Set(),
     properties: undefined,
-    changes: client.broker.authority.changes,
+    changes: host.authority.changes,
   }
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
@@ -46,18 +48,18 @@ export function handleSubscribe(client: Client, packet: SubscribePacket): void |
     return attemptOf(client, request, identifier, existed)
   }
   // Only a tap on onSubscribe, and many filters, make this wait.
-  if (client.broker.hooks.onSubscribe.isUsed() || subscriptions.length > filtersPerTurn) {
+  if (host.hooks.onSubscribe.isUsed() || subscriptions.length > filtersPerTurn) {
     return judge(subscribing, subscriptions, attempt)
   }
   for (const request of subscriptions) {
     const asked = attempt(request)
     subscribing.attempts.push(asked)
-    subscribing.reasonCodes.push(refusedByCore(client, asked) ?? noPlaceLeft(subscribing, asked) ?? asked.qos)
+    subscribing.reasonCodes.push(refusedByCore(host, client, asked) ?? noPlaceLeft(subscribing, asked) ?? asked.qos)
   }
   return keep(subscribing)
 }
 
-function attemptOf({ version }: Client, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
+function attemptOf({ version }: Connection, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
   const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
   if (!(version === 5 ? isTopicFilter : isPlainFilter)(filter)) {
     throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`) // [MQTT-4.7.1-1]
@@ -70,12 +72,12 @@ async function judge(
   requests: readonly SubscriptionRequest[],
   attempt: (request: SubscriptionRequest) => SubscriptionAttempt,
 ): Promise<void> {
-  const { client, attempts, reasonCodes } = subscribing
-  const { hooks, turns } = client.broker
+  const { host, client, attempts, reasonCodes } = subscribing
+  const { hooks, turns } = host
   for (const request of requests) {
     if (requests.length > filtersPerTurn && attempts.length % filtersPerTurn === 0) await turns.next()
     const asked = attempt(request)
-    let code: number | undefined = refusedByCore(client, asked)
+    let code: number | undefined = refusedByCore(host, client, asked)
     if (code === undefined && hooks.onSubscribe.isUsed()) {
       const refusal = (await hooks.onSubscribe.promise(client, asked)) as SubscribeRefusal | undefined
       if (refusal !== undefined) {
@@ -92,29 +94,30 @@ async function judge(
   await keep(subscribing)
 }
 
-function refusedByCore(client: Client, { filter }: SubscriptionAttempt): number | undefined {
-  const { broker } = client
-  if (filter.startsWith('$share/') && !broker.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
+function refusedByCore(host: HandlerHost, client: Connection, { filter }: SubscriptionAttempt): number | undefined {
+  if (filter.startsWith('$share/') && !host.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   // Only a 3.1.1 client comes so far with a filter that names no group.
   if (!isTopicFilter(filter)) return ReasonCode.TopicFilterInvalid
-  const { topicLevelsMax, topicLengthMax } = broker.settings.mqtt
+  const { topicLevelsMax, topicLengthMax } = host.settings.mqtt
   if (topicLevels(filter) > topicLevelsMax) {
-    broker.counters.limited.topicLevels += 1
+    host.counters.limited.topicLevels += 1
     return ReasonCode.TopicFilterInvalid
   }
   if (filter.length > topicLengthMax) {
-    broker.counters.limited.topicLength += 1
+    host.counters.limited.topicLength += 1
     return ReasonCode.TopicFilterInvalid
   }
-  const { onAuthorize } = broker.hooks
-  if (onAuthorize.isUsed() && onAuthorize.call(client, 'subscribe', filter) === false) return ReasonCode.NotAuthorized
-  return undefined
+  const { onAuthorize } = host.hooks
+  if (!onAuthorize.isUsed()) return undefined
+  const permission = onAuthorize.call(client, 'subscribe', filter)
+  return permission === undefined || permission === true ? undefined : ReasonCode.NotAuthorized
 }
 
 /** One filter more than a session may hold. One that it holds already is replaced and takes no place, nor does one that a plugin serves. */
 function noPlaceLeft(subscribing: Subscribing, { filter, lifetime }: SubscriptionAttempt): number | undefined {
-  const { broker, session } = subscribing.client
-  const { subscriptionsMax } = broker.settings.mqtt
+  const { host, client } = subscribing
+  const { session } = client
+  const { subscriptionsMax } = host.settings.mqtt
   if (subscriptionsMax === null || lifetime === 'none') return undefined
   const { added } = subscribing
   if (session!.subscriptions.has(filter) || added.has(filter)) return undefined
@@ -122,32 +125,32 @@ function noPlaceLeft(subscribing: Subscribing, { filter, lifetime }: Subscriptio
     added.add(filter)
     return undefined
   }
-  broker.counters.limited.subscriptions += 1
+  host.counters.limited.subscriptions += 1
   subscribing.properties ??= { reasonString: `a session may hold ${subscriptionsMax} subscriptions` }
   return ReasonCode.QuotaExceeded
 }
 
 /** Registers what was granted, once the store has it, and answers [gate: SUBACK]. */
 function keep(subscribing: Subscribing): void | Promise<void> {
-  const { client, attempts, reasonCodes } = subscribing
+  const { host, client, attempts, reasonCodes } = subscribing
   const session = client.session!
   const isGranted = (_attempt: SubscriptionAttempt, i: number): boolean => reasonCodes[i]! < 0x80
   const stored = session.durable ? attempts.filter(isGranted).filter(attempt => attempt.lifetime === 'session') : []
-  const done = stored.length > 0 ? store(client, stored) : undefined
+  const done = stored.length > 0 ? store(host, client, stored) : undefined
   if (done === undefined) return grant(subscribing)
   return done.then(
     () => grant(subscribing),
     error => {
       // Nothing was kept of what was granted; where the store is full, the client is told and may go on.
-      if (!(error instanceof StoreFullError)) client.broker.storeFailed(session, error, client)
+      if (!(error instanceof StoreFullError)) host.storeFailed(session, error, client)
       for (const [i, code] of reasonCodes.entries()) if (code < 0x80) reasonCodes[i] = ReasonCode.QuotaExceeded
       answer(subscribing)
     },
   )
 }
 
-function store(client: Client, stored: readonly SubscriptionAttempt[]): void | Promise<void> {
-  const { sessions, turns } = client.broker
+function store(host: HandlerHost, client: Connection, stored: readonly SubscriptionAttempt[]): void | Promise<void> {
+  const { sessions, turns } = host
   const session = client.session!
   if (stored.length <= filtersPerTurn) return sessions.subscribe(session, stored.map(subscriptionOf))
   const done: (void | Promise<void>)[] = []
@@ -163,23 +166,23 @@ function store(client: Client, stored: readonly SubscriptionAttempt[]): void | P
 function grant(subscribing: Subscribing): void | Promise<void> {
   const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
   if (granted.length > filtersPerTurn) return grantMany(subscribing, granted)
-  register(subscribing.client, granted)
+  register(subscribing.host, subscribing.client, granted)
   answer(subscribing)
-  tell(subscribing.client, granted)
+  tell(subscribing.host, subscribing.client, granted)
 }
 
 async function grantMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
-  const { client } = subscribing
-  const { turns } = client.broker
-  await inTurns(turns, granted, filtersPerTurn, slice => register(client, slice))
+  const { host, client } = subscribing
+  const { turns } = host
+  await inTurns(turns, granted, filtersPerTurn, slice => register(host, client, slice))
   answer(subscribing)
-  if (client.broker.hooks.onSubscribed.isUsed()) await inTurns(turns, granted, filtersPerTurn, slice => tell(client, slice))
+  if (host.hooks.onSubscribed.isUsed()) await inTurns(turns, granted, filtersPerTurn, slice => tell(host, client, slice))
 }
 
-function register({ broker, session }: Client, granted: readonly SubscriptionAttempt[]): void {
+function register(host: HandlerHost, { session }: Connection, granted: readonly SubscriptionAttempt[]): void {
   for (const attempt of granted) {
     if (attempt.lifetime === 'none') continue
-    broker.roster.subscribe(session!, subscriptionOf(attempt))
+    host.roster.subscribe(session!, subscriptionOf(attempt))
     if (attempt.lifetime === 'connection') {
       session!.temporary ??= new Set()
       session!.temporary.add(attempt.filter)
@@ -187,9 +190,9 @@ function register({ broker, session }: Client, granted: readonly SubscriptionAtt
   }
 }
 
-function answer({ client, packetId, reasonCodes, properties, changes }: Subscribing): void {
+function answer({ host, client, packetId, reasonCodes, properties, changes }: Subscribing): void {
   // Its rights may have been taken away while the store was asked.
-  const { authority } = client.broker
+  const { authority } = host
   if (authority.changes !== changes && client.session!.client === client) authority.recheck(client.session!)
   if (client.closed) return
   client.sender.packet({
@@ -201,8 +204,8 @@ function answer({ client, packetId, reasonCodes, properties, changes }: Subscrib
   })
 }
 
-function tell(client: Client, granted: readonly SubscriptionAttempt[]): void {
-  const { onSubscribed } = client.broker.hooks
+function tell(host: HandlerHost, client: Connection, granted: readonly SubscriptionAttempt[]): void {
+  const { onSubscribed } = host.hooks
   if (!client.closed && onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)
 }
 

@@ -1,43 +1,45 @@
-import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
 import { filtersPerTurn, inTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { isPlainFilter, isTopicFilter } from '../routing/topic.ts'
+import type { HandlerHost } from './host.ts'
 
 /** One UNSUBSCRIBE on its way: the reason code of each filter, and those that the session had. */
 interface Unsubscribing {
-  readonly client: Client
+  readonly host: HandlerHost
+  readonly client: Connection
   readonly packet: UnsubscribePacket
   readonly reasonCodes: number[]
   readonly held: Set<string>
 }
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
-export function handleUnsubscribe(client: Client, packet: UnsubscribePacket): void | Promise<void> {
+export function handleUnsubscribe(host: HandlerHost, client: Connection, packet: UnsubscribePacket): void | Promise<void> {
   const { filters } = packet
-  const unsubscribing: Unsubscribing = { client, packet, reasonCodes: [], held: new Set() }
+  const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Set() }
   if (filters.length > filtersPerTurn) return unsubscribeMany(unsubscribing)
   look(unsubscribing, filters)
   const leaving = [...unsubscribing.held]
-  const done = forget(client, leaving)
+  const done = forget(host, client, leaving)
   if (done === undefined) return leave(unsubscribing, leaving)
   return done.then(
     () => leave(unsubscribing, leaving),
-    error => failed(client, error),
+    error => failed(host, client, error),
   )
 }
 
 /** The same for many filters, a slice in each turn. */
 async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
-  const { client, packet, held } = unsubscribing
-  const { turns, roster, hooks } = client.broker
+  const { host, client, packet, held } = unsubscribing
+  const { turns, roster, hooks } = host
   await inTurns(turns, packet.filters, filtersPerTurn, slice => look(unsubscribing, slice))
   const leaving = [...held]
   const done: (void | Promise<void>)[] = []
   await inTurns(turns, leaving, filtersPerTurn, slice => {
-    const gone = forget(client, slice)
+    const gone = forget(host, client, slice)
     // Looked at below, with the rest.
     gone?.catch(() => {})
     done.push(gone)
@@ -45,13 +47,13 @@ async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
   try {
     await Promise.all(done)
   } catch (error) {
-    return failed(client, error)
+    return failed(host, client, error)
   }
   await inTurns(turns, leaving, filtersPerTurn, slice => {
     for (const filter of slice) roster.unsubscribe(client.session!, filter)
   })
   answer(unsubscribing)
-  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(client, slice))
+  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(host, client, slice))
 }
 
 function look({ client, reasonCodes, held }: Unsubscribing, filters: readonly string[]): void {
@@ -66,20 +68,20 @@ function look({ client, reasonCodes, held }: Unsubscribing, filters: readonly st
   }
 }
 
-function forget({ session, broker }: Client, filters: readonly string[]): void | Promise<void> {
-  if (session!.durable && filters.length > 0) return broker.sessions.unsubscribe(session!, filters)
+function forget(host: HandlerHost, { session }: Connection, filters: readonly string[]): void | Promise<void> {
+  if (session!.durable && filters.length > 0) return host.sessions.unsubscribe(session!, filters)
 }
 
-function failed(client: Client, error: unknown): void {
-  client.broker.storeFailed(client.session!, error, client)
+function failed(host: HandlerHost, client: Connection, error: unknown): void {
+  host.storeFailed(client.session!, error, client)
   client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
 }
 
 function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void {
-  const { client } = unsubscribing
-  for (const filter of filters) client.broker.roster.unsubscribe(client.session!, filter)
+  const { host, client } = unsubscribing
+  for (const filter of filters) host.roster.unsubscribe(client.session!, filter)
   answer(unsubscribing)
-  tell(client, filters)
+  tell(host, client, filters)
 }
 
 function answer({ client, packet, reasonCodes }: Unsubscribing): void {
@@ -92,7 +94,7 @@ function answer({ client, packet, reasonCodes }: Unsubscribing): void {
   })
 }
 
-function tell(client: Client, filters: readonly string[]): void {
-  const { onUnsubscribed } = client.broker.hooks
+function tell(host: HandlerHost, client: Connection, filters: readonly string[]): void {
+  const { onUnsubscribed } = host.hooks
   if (!client.closed && onUnsubscribed.isUsed()) for (const filter of filters) onUnsubscribed.call(client, { filter })
 }

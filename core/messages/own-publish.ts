@@ -1,9 +1,33 @@
-import type { Broker, ServerMessage } from '../broker.ts'
+import type { QoS } from '../protocol/constants.ts'
+import type { Properties } from '../protocol/packets.ts'
+import type { Dispatcher } from '../routing/dispatcher.ts'
 import { isTopicName } from '../routing/topic.ts'
+import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
 import { Message } from './message.ts'
 
+/** What the broker publishes by itself. */
+export interface ServerMessage {
+  topic: string
+  payload: Buffer | Uint8Array | string
+  /** Default 0. */
+  qos?: QoS
+  /** Default false. */
+  retain?: boolean
+  properties?: Properties
+}
+
+/** What is used of the broker here. */
+export interface OwnPublishHost {
+  readonly clock: { now(): number }
+  readonly dispatcher: Dispatcher
+  readonly lookup: SubscriberLookup | null
+}
+
 /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
-export async function publishOwn(broker: Broker, { topic, payload, qos = 0, retain = false, properties }: ServerMessage): Promise<void> {
+export async function publishOwn(
+  host: OwnPublishHost,
+  { topic, payload, qos = 0, retain = false, properties }: ServerMessage,
+): Promise<void> {
   if (!isTopicName(topic)) throw new TypeError(`publish: ${JSON.stringify(topic)} is not a topic name`)
   const message = new Message({
     topic,
@@ -13,11 +37,11 @@ export async function publishOwn(broker: Broker, { topic, payload, qos = 0, reta
     properties,
     origin: 'server',
     clientId: '',
-    receivedAt: broker.clock.now(),
+    receivedAt: host.clock.now(),
   })
   // Without a lookup it is routed in this very call.
-  if (broker.lookup !== null) await broker.lookup.known(topic)
-  const { receipt } = broker.dispatch(message, null, null)
+  if (host.lookup !== null) await host.lookup.known(topic)
+  const receipt = host.dispatcher.dispatch(message, null, null)
   if (receipt === null) return
   await new Promise<void>((resolve, reject) => receipt.onSettled(error => (error === undefined ? resolve() : reject(error))))
 }

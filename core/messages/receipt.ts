@@ -8,6 +8,8 @@ export class Receipt {
   // How many readers of it do not keep up.
   #slowedBy = 0
   #error: Error | undefined
+  /** Somebody has subscribed to the topic. @internal */
+  matched = true
   #settled: ((error: Error | undefined) => void) | undefined
 
   /** Keeps the acknowledgement back; each `hold` needs its own `release`. */

@@ -1,318 +1,228 @@
-import type { Broker } from '../broker.ts'
+import type { Hooks } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import { Receipt } from '../messages/receipt.ts'
-import type { QoS } from '../protocol/constants.ts'
-import type { Waiting } from '../sessions/message-queue.ts'
-import type { Session } from '../sessions/session.ts'
-import type { AppendTarget, ReceivedId } from '../sessions/session-store.ts'
-import type { Member, Route, ShareGroup, Target } from './router.ts'
+import type { KnownSession } from '../sessions/known-session.ts'
+import type { QueuedDelivery } from '../sessions/message-queue.ts'
+import type { ReceivedId, SessionStore } from '../sessions/session-store.ts'
+import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
+import { Timing } from '../timing.ts'
+import type { DeliveryTerms } from './delivery-terms.ts'
+import { Dispatch } from './dispatch.ts'
+import type { Router } from './router.ts'
+import type { Member, ShareGroup } from './share-group.ts'
+import type { Route, Target } from './target.ts'
 
-/** What became of a message: whether anybody had subscribed to it, and what its acknowledgement waits for (null: nothing). */
-export interface Outcome {
-  matched: boolean
-  receipt: Receipt | null
+/** What the dispatcher uses of the broker. */
+export interface DispatcherHost {
+  readonly hooks: Hooks
+  /** Kept beside the hooks, so that the hot path asks a field. */
+  readonly routeUsed: boolean
+  readonly router: Router<KnownSession>
+  readonly sessions: SessionStore
+  readonly lookup: SubscriberLookup | null
+  sessionOf(clientId: string): KnownSession | undefined
+  drop(clientId: string, message: Message, reason: 'noMember' | 'storeFailed'): void
+  report(error: unknown): void
 }
 
 /** The member of a shared group, `$share/{name}/{filter}`, that gets a message. */
-export interface Pick {
+export interface PickedMember {
   readonly group: string
   readonly clientId: string
 }
 
-/** Who is to have a message that is being dispatched, as far as is known yet. */
-interface Collected {
-  readonly targets: AppendTarget[]
-  readonly sessions: Session[]
-}
+// What a publisher need not wait for, though nobody has subscribed.
+const unmatched = new Receipt()
+unmatched.release()
+unmatched.matched = false
 
 /** Brings each accepted message to everybody who is to have it. */
 export class Dispatcher {
-  readonly #broker: Broker
-  // One object serves all calls: the caller reads it before the next message comes.
-  readonly #outcome: Outcome
-  #targets: AppendTarget[]
-  #sessions: Session[]
+  readonly #host: DispatcherHost
+  /** From handing a message to the store until it is kept, where that is not at once. */
+  readonly storeTiming: Timing
 
-  constructor(broker: Broker) {
-    this.#broker = broker
-    this.#outcome = { matched: false, receipt: null }
-    this.#targets = []
-    this.#sessions = []
+  constructor(host: DispatcherHost) {
+    this.#host = host
+    this.storeTiming = new Timing(16)
   }
 
-  /** Routes a message. `publisher` is left out of its own No Local subscriptions; `received` is remembered in the same batch. */
-  dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
-    const outer = this.#begin()
-    try {
-      return this.#dispatch(message, publisher, received)
-    } finally {
-      this.#end(outer, message)
-    }
-  }
-
-  /** Taps may publish in the middle of all this: what has been collected so far is not for their message. */
-  #begin(): Collected | null {
-    if (this.#targets.length === 0) return null
-    const outer = { targets: this.#targets, sessions: this.#sessions }
-    this.#targets = []
-    this.#sessions = []
-    return outer
-  }
-
-  #end(outer: Collected | null, message: Message): void {
-    // Something threw before these were handed to the store: they are not for the next message either.
-    for (let i = 0; i < this.#targets.length; i++) this.#sessions[i]!.lost(message, this.#targets[i]!)
-    if (outer === null && this.#targets.length === 0) return
-    this.#targets = outer?.targets ?? []
-    this.#sessions = outer?.sessions ?? []
-  }
-
-  #dispatch(message: Message, publisher: Session | null, received: ReceivedId | null): Outcome {
-    const broker = this.#broker
-    const outcome = this.#outcome
-    const route = broker.router.route(message.topic)
-    let receipt: Receipt | null = null
-    if (broker.routeUsed) {
-      receipt = new Receipt()
-      broker.hooks.onRoute.call(message, route, receipt)
-    }
+  /**
+   * Routes a message. `publisher` is left out of its own No Local subscriptions; `received` is remembered in the same batch. Returns
+   * what the acknowledgement waits for, null where that is nothing; its `matched` is false where nobody has subscribed.
+   */
+  dispatch(message: Message, publisher: KnownSession | null, received: ReceivedId | null): Receipt | null {
+    const route = this.#host.router.route(message.topic)
+    const dispatch = new Dispatch(message, this.#routed(message, route))
     const { targets, groups } = route
-    for (let i = 0; i < targets.length; i++) receipt = this.#toTarget(message, targets[i]!, publisher, receipt)
-    for (let i = 0; i < groups.length; i++) receipt = this.#toGroup(message, groups[i]!, receipt)
-    if (this.#targets.length > 0 || received !== null) receipt = this.#append(message, received, receipt)
-    if (receipt !== null) {
-      receipt.release()
-      if (receipt.settled && receipt.error === undefined) receipt = null
+    try {
+      for (let i = 0; i < targets.length; i++) this.#toTarget(dispatch, targets[i]!, publisher)
+      for (let i = 0; i < groups.length; i++) this.#toGroup(dispatch, groups[i]!)
+    } catch (error) {
+      dispatch.abandon()
+      throw error
     }
-    outcome.matched = targets.length > 0 || groups.length > 0
-    outcome.receipt = receipt
-    return outcome
+    if (dispatch.targets !== null || received !== null) this.#append(dispatch, received)
+    const { receipt } = dispatch
+    const matched = targets.length > 0 || groups.length > 0
+    if (receipt === null) return matched ? null : unmatched
+    receipt.matched = matched
+    receipt.release()
+    return matched && receipt.settled && receipt.error === undefined ? null : receipt
+  }
+
+  /** Tells whoever looks at routes, and returns the receipt by which they hold the acknowledgement; null where nobody looks. */
+  #routed(message: Message, route: Route<KnownSession>): Receipt | null {
+    if (!this.#host.routeUsed) return null
+    const receipt = new Receipt()
+    this.#host.hooks.onRoute.call(message, route, receipt)
+    return receipt
   }
 
   /**
    * What another node has accepted and kept: it goes to those who are connected here. Where the store keeps it for one of them, that node
    * has seen to it; of shared groups it names the members that it has picked.
    */
-  receive(message: Message, plain: boolean, picks: readonly Pick[]): void {
-    const outer = this.#begin()
+  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): void {
+    const route = this.#host.router.route(message.topic)
+    const dispatch = new Dispatch(message, this.#routed(message, route))
     try {
-      const broker = this.#broker
-      const route = broker.router.route(message.topic)
-      let receipt: Receipt | null = null
-      if (broker.routeUsed) {
-        receipt = new Receipt()
-        broker.hooks.onRoute.call(message, route, receipt)
-      }
-      const publisher = broker.roster.get(message.clientId) ?? null
+      const publisher = this.#host.sessionOf(message.clientId) ?? null
       for (const target of plain ? route.targets : []) {
         const { client, durable } = target.subscriber
-        if (client === null || (durable && Math.min(message.qos, target.qos) > 0)) continue
-        receipt = this.#toTarget(message, target, publisher, receipt)
+        if (client !== null && !(durable && Math.min(message.qos, target.qos) > 0)) this.#toTarget(dispatch, target, publisher)
       }
-      for (const { group: key, clientId } of picks) receipt = this.#toPicked(message, key, clientId, receipt)
-      if (this.#targets.length > 0) receipt = this.#append(message, null, receipt)
-      receipt?.release()
-    } finally {
-      this.#end(outer, message)
+      for (const { group, clientId } of picked) this.#toPicked(dispatch, group, clientId)
+    } catch (error) {
+      dispatch.abandon()
+      throw error
     }
+    if (dispatch.targets !== null) this.#append(dispatch, null)
+    dispatch.receipt?.release()
   }
 
-  #toPicked(message: Message, key: string, clientId: string, receipt: Receipt | null): Receipt | null {
-    const group = this.#broker.router.groupOf(key)
+  #toPicked(dispatch: Dispatch, key: string, clientId: string): void {
+    const group = this.#host.router.groupOf(key)
     const member = group?.members.find(({ subscriber }) => subscriber.clientId === clientId && subscriber.client !== null)
-    if (member !== undefined) return this.#toMember(message, key, member, receipt)
+    if (member !== undefined) this.#toMember(dispatch, member)
     // It has gone meanwhile: somebody else of its group.
-    return group === undefined ? this.#toNobody(message, key, receipt) : this.#toGroup(message, group, receipt)
+    else if (group !== undefined) this.#toGroup(dispatch, group)
+    else this.#host.drop(key, dispatch.message, 'noMember')
   }
 
   /** A message that goes nowhere, of which only the QoS 2 identifier is remembered. */
-  remember(message: Message, received: ReceivedId | null): Outcome {
-    const outcome = this.#outcome
-    outcome.matched = false
-    outcome.receipt = null
-    if (received !== null) {
-      const receipt = this.#append(message, received, null)
-      receipt?.release()
-      outcome.receipt = receipt
-    }
-    return outcome
+  remember(message: Message, received: ReceivedId | null): Receipt | null {
+    if (received === null) return null
+    const dispatch = new Dispatch(message, null)
+    this.#append(dispatch, received)
+    dispatch.receipt?.release()
+    return dispatch.receipt
   }
 
   /** One message to one session that asked for it: a retained message, an answer, a group's message that a member left behind. */
-  deliverTo(
-    session: Session,
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    group: string | null,
-  ): void {
-    const outer = this.#begin()
-    try {
-      this.#toSession(session, message, qos, retain, identifiers, group, null)
-      if (this.#targets.length === 0) return
-      const receipt = this.#append(message, null, null)
-      receipt?.release()
-      // Nobody will send this again.
-      receipt?.onSettled(error => error !== undefined && this.#broker.drop(session.clientId, message, 'storeFailed'))
-    } finally {
-      this.#end(outer, message)
-    }
+  deliverTo(session: KnownSession, message: Message, terms: DeliveryTerms): void {
+    const dispatch = new Dispatch(message, null)
+    this.#toSession(dispatch, session, terms)
+    if (dispatch.targets === null) return
+    this.#append(dispatch, null)
+    const { receipt } = dispatch
+    receipt?.release()
+    // Nobody will send this again.
+    receipt?.onSettled(error => error !== undefined && this.#host.drop(session.clientId, message, 'storeFailed'))
   }
 
   /** What a member that is gone for good has left goes to the others of its group, or to nobody. */
-  redistribute(from: string, left: Iterable<Waiting>): void {
-    const { lookup, troubles } = this.#broker
+  redistribute(from: string, left: Iterable<QueuedDelivery>): void {
+    const { lookup } = this.#host
     if (lookup === null) return this.#redistribute(from, left)
-    for (const waiting of left) {
-      const again = () => this.#redistribute(from, [waiting])
-      lookup.known(waiting.message.topic).then(again, error => {
-        troubles.say(error)
+    for (const delivery of left) {
+      const again = () => this.#redistribute(from, [delivery])
+      lookup.known(delivery.message.topic).then(again, error => {
+        this.#host.report(error)
         again()
       })
     }
   }
 
-  #redistribute(from: string, left: Iterable<Waiting>): void {
-    const broker = this.#broker
-    for (const { message, group: key } of left) {
-      const group = broker.router.groupOf(key!)
-      const member = group === undefined ? undefined : pick(broker, group, message)
-      if (member === undefined) {
-        broker.drop(from, message, 'noMember')
-        continue
-      }
+  #redistribute(from: string, left: Iterable<QueuedDelivery>): void {
+    for (const { message, terms } of left) {
+      const group = this.#host.router.groupOf(terms.group!)
+      const member = group === undefined ? undefined : this.#pick(group, message)
       // By the heir's own subscription, as if it had been picked first.
-      const { subscriber, subscription } = member
-      const qos = Math.min(message.qos, subscription.qos) as QoS
-      this.deliverTo(subscriber, message, qos, subscription.retainAsPublished && message.retain, identifiersOf(member), key)
+      if (member !== undefined) this.deliverTo(member.subscriber, message, member.termsFor(message.qos, message.retain))
+      else this.#host.drop(from, message, 'noMember')
     }
   }
 
-  #toTarget(message: Message, target: Target<Session>, publisher: Session | null, receipt: Receipt | null): Receipt | null {
-    const session = target.subscriber
-    let { qos, retainAsPublished, identifiers } = target
-    if (target.noLocal && session === publisher) {
-      const heard = target.subscriptions.filter(subscription => !subscription.noLocal) // [MQTT-3.8.3-3]
-      if (heard.length === 0) return receipt
-      qos = Math.max(...heard.map(subscription => subscription.qos)) as QoS
-      retainAsPublished = heard.some(subscription => subscription.retainAsPublished)
-      const own = heard.flatMap(subscription => (subscription.identifier > 0 ? [subscription.identifier] : []))
-      identifiers = own.length > 0 ? own : null
+  #toTarget(dispatch: Dispatch, target: Target<KnownSession>, publisher: KnownSession | null): void {
+    const { message } = dispatch
+    if (target.noLocal && target.subscriber === publisher) {
+      const others = target.withoutNoLocal() // [MQTT-3.8.3-3]
+      if (others !== null) this.#toSession(dispatch, publisher, others.termsFor(message.qos, message.retain))
+      return
     }
-    if (message.qos < qos) qos = message.qos
-    return this.#toSession(session, message, qos, retainAsPublished && message.retain, identifiers, null, receipt)
+    this.#toSession(dispatch, target.subscriber, target.termsFor(message.qos, message.retain))
   }
 
-  #toGroup(message: Message, group: ShareGroup<Session>, receipt: Receipt | null): Receipt | null {
-    const member = pick(this.#broker, group, message)
-    return member === undefined ? this.#toNobody(message, group.key, receipt) : this.#toMember(message, group.key, member, receipt)
+  #toGroup(dispatch: Dispatch, group: ShareGroup<KnownSession>): void {
+    const member = this.#pick(group, dispatch.message)
+    if (member === undefined) this.#host.drop(group.key, dispatch.message, 'noMember')
+    else this.#toMember(dispatch, member)
   }
 
-  #toNobody(message: Message, key: string, receipt: Receipt | null): Receipt | null {
-    this.#broker.drop(key, message, 'noMember')
-    return receipt
+  #toMember(dispatch: Dispatch, member: Member<KnownSession>): void {
+    const { message } = dispatch
+    this.#toSession(dispatch, member.subscriber, member.termsFor(message.qos, message.retain))
   }
 
-  #toMember(message: Message, key: string, member: Member<Session>, receipt: Receipt | null): Receipt | null {
-    const { subscriber, subscription } = member
-    const qos = Math.min(message.qos, subscription.qos) as QoS
-    const retain = subscription.retainAsPublished && message.retain
-    return this.#toSession(subscriber, message, qos, retain, identifiersOf(member), key, receipt)
+  #toSession(dispatch: Dispatch, session: KnownSession, terms: DeliveryTerms): void {
+    const { message } = dispatch
+    const { qos } = terms
+    if (session.node !== null && terms.group !== null && (qos === 0 || !session.durable)) return this.#forward(dispatch, session, terms)
+    if (qos === 0 && !session.queuesQoS0) return session.deliverNow(message, terms)
+    if (session.durable) dispatch.add(session, session.reserve(message, terms))
+    else session.deliver(message, terms)
+    if (session.crowded) session.slow((dispatch.receipt ??= new Receipt()))
   }
 
-  #toSession(
-    session: Session,
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | null,
-    group: string | null,
-    receipt: Receipt | null,
-  ): Receipt | null {
-    if (session.elsewhere !== null && group !== null && (qos === 0 || !session.durable)) {
-      return this.#broker.forwarder?.toMember(message, session, group, qos, receipt) ?? receipt
-    }
-    if (qos === 0 && !session.queuesQoS0) {
-      session.deliverNow(message, retain, identifiers)
-      return receipt
-    }
-    if (session.durable) {
-      this.#targets.push(session.target(message, qos, retain, identifiers, group))
-      this.#sessions.push(session)
-    } else {
-      session.deliver(message, qos, retain, identifiers, group)
-    }
-    if (session.crowded) {
-      receipt ??= new Receipt()
-      session.slow(receipt)
-    }
-    return receipt
+  /** The member is connected at another node: whoever connects nodes brings it the message, and holds the receipt until it is there. */
+  #forward(dispatch: Dispatch, session: KnownSession, { qos, group }: DeliveryTerms): void {
+    const { onForward } = this.#host.hooks
+    if (!onForward.isUsed()) return
+    const receipt = qos === 0 ? null : (dispatch.receipt ??= new Receipt())
+    onForward.call(dispatch.message, { clientId: session.clientId, group: group!, node: session.node!, qos }, receipt)
+  }
+
+  /** A plugin picks; where none has an opinion, the first member that is online does. */
+  #pick(group: ShareGroup<KnownSession>, message: Message): Member<KnownSession> | undefined {
+    const picked = this.#host.hooks.onShare.call(group, message) as Member<KnownSession> | undefined
+    return picked ?? group.members.find(member => member.subscriber.online) ?? group.members[0]
   }
 
   /** Hands the collected targets to the store in one batch; what has a packet identifier leaves when they are kept. */
-  #append(message: Message, received: ReceivedId | null, receipt: Receipt | null): Receipt | null {
-    const broker = this.#broker
+  #append(dispatch: Dispatch, received: ReceivedId | null): void {
+    const { message, targets } = dispatch
+    const { sessions } = this.#host
     // Without a target nobody keeps the message, so it need not be copied out of the read buffer: with a QoS 2 publisher's kept session 3 of
     // 15 µs a message of 1 KiB.
-    if (this.#targets.length === 0) return heldBack(broker.sessions.append(message, noTargets, received), receipt)
-    const targets = this.#targets
-    const sessions = this.#sessions
-    this.#targets = []
-    this.#sessions = []
-    const kept = (): void => {
-      for (let i = 0; i < targets.length; i++) sessions[i]!.kept(targets[i]!)
-    }
-    const done = broker.sessions.append(message.own(), targets, received)
-    if (done === undefined) {
-      kept()
-      return receipt
-    }
-    broker.storeTiming.follow(done)
-    receipt ??= new Receipt()
+    const done = targets === null ? sessions.append(message, noTargets, received) : sessions.append(message.own(), targets, received)
+    if (done === undefined) return dispatch.kept()
+    this.storeTiming.follow(done)
+    const receipt = (dispatch.receipt ??= new Receipt())
     receipt.hold()
-    const held = receipt
     done.then(
       () => {
-        kept()
-        held.release()
+        dispatch.kept()
+        receipt.release()
       },
       error => {
-        for (let i = 0; i < targets.length; i++) {
-          sessions[i]!.lost(message, targets[i]!)
-          // No acknowledgement is withheld, so it will not be sent again.
-          if (message.qos === 0) broker.drop(targets[i]!.clientId, message, 'storeFailed')
-        }
-        held.release(error instanceof Error ? error : new Error(String(error)))
+        dispatch.abandon()
+        // No acknowledgement is withheld, so it will not be sent again.
+        if (message.qos === 0) for (const { clientId } of targets ?? noTargets) this.#host.drop(clientId, message, 'storeFailed')
+        receipt.release(error instanceof Error ? error : new Error(String(error)))
       },
     )
-    return receipt
   }
 }
 
-const noTargets: readonly AppendTarget[] = []
-
-/** Keeps the acknowledgement back until the store is done. */
-function heldBack(done: void | Promise<void>, receipt: Receipt | null): Receipt | null {
-  if (done === undefined) return receipt
-  const held = receipt ?? new Receipt()
-  held.hold()
-  done.then(
-    () => held.release(),
-    error => held.release(error instanceof Error ? error : new Error(String(error))),
-  )
-  return held
-}
-
-function identifiersOf({ subscription }: Member<Session>): readonly number[] | null {
-  return subscription.identifier > 0 ? [subscription.identifier] : null
-}
-
-/** A plugin picks; where none has an opinion, the first member that is online does. */
-function pick(broker: Broker, group: ShareGroup<Session>, message: Message): Member<Session> | undefined {
-  const picked = broker.hooks.onShare.call(group, message) as Member<Session> | undefined
-  return picked ?? group.members.find(member => member.subscriber.online) ?? group.members[0]
-}
-
-/** For types of plugins that look at a route. */
-export type SessionRoute = Route<Session>
+const noTargets: readonly never[] = []

@@ -1,6 +1,6 @@
-import type { Target } from './router.ts'
 import { ShareGroup } from './share-group.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
+import { Target } from './target.ts'
 
 /** Everybody with one filter. */
 export class FilterNode<S extends Subscriber> {
@@ -33,7 +33,7 @@ export class FilterNode<S extends Subscriber> {
     this.#list = null
     if (many !== null) {
       const existed = many.has(subscriber)
-      many.set(subscriber, targetOf(subscriber, subscription))
+      many.set(subscriber, new Target(subscriber, [subscription]))
       return existed
     }
     const only = this.#subscriber
@@ -43,8 +43,8 @@ export class FilterNode<S extends Subscriber> {
       return only !== null
     }
     this.#many = new Map([
-      [only, targetOf(only, this.#subscription!)],
-      [subscriber, targetOf(subscriber, subscription)],
+      [only, new Target(only, [this.#subscription!])],
+      [subscriber, new Target(subscriber, [subscription])],
     ])
     this.#subscriber = null
     this.#subscription = null
@@ -68,7 +68,7 @@ export class FilterNode<S extends Subscriber> {
   }
 
   #one(): readonly Target<S>[] {
-    return this.#subscriber === null ? [] : [targetOf(this.#subscriber, this.#subscription!)]
+    return this.#subscriber === null ? [] : [new Target(this.#subscriber, [this.#subscription!])]
   }
 
   group(name: string, filter: string): ShareGroup<S> {
@@ -86,17 +86,6 @@ export class FilterNode<S extends Subscriber> {
       if (this.groups!.size === 0) this.groups = null
     }
     return subscription
-  }
-}
-
-function targetOf<S extends Subscriber>(subscriber: S, subscription: Subscription): Target<S> {
-  return {
-    subscriber,
-    qos: subscription.qos,
-    retainAsPublished: subscription.retainAsPublished,
-    identifiers: subscription.identifier > 0 ? [subscription.identifier] : null,
-    noLocal: subscription.noLocal,
-    subscriptions: [subscription],
   }
 }
 

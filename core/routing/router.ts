@@ -1,30 +1,8 @@
-import type { QoS } from '../protocol/constants.ts'
 import { FilterNode, FilterTrie } from './filter-trie.ts'
-import type { Member, ShareGroup } from './share-group.ts'
+import type { ShareGroup } from './share-group.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
+import { type Route, Target } from './target.ts'
 import { hasWildcard, matches, parseShare } from './topic.ts'
-
-export type { Member, ShareGroup, Subscriber, Subscription }
-
-/** One receiver of a topic: all its overlapping subscriptions made one. */
-export interface Target<S extends Subscriber> {
-  readonly subscriber: S
-  /** The highest of them [MQTT-3.3.4-2]. */
-  readonly qos: QoS
-  readonly retainAsPublished: boolean
-  /** All identifiers; null for none [MQTT-3.3.4-4]. */
-  readonly identifiers: readonly number[] | null
-  /** At least one of them is No Local. */
-  readonly noLocal: boolean
-  readonly subscriptions: readonly Subscription[]
-}
-
-/** Everybody who gets what is published to one topic name. */
-export interface Route<S extends Subscriber> {
-  readonly topic: string
-  readonly targets: readonly Target<S>[]
-  readonly groups: readonly ShareGroup<S>[]
-}
 
 interface Cached<S extends Subscriber> {
   route: Route<S>
@@ -184,24 +162,23 @@ export class Router<S extends Subscriber> {
   }
 }
 
+// Linear in the number of matches, however many filters of one session overlap.
 function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): readonly Target<S>[] {
-  const bySubscriber = new Map<S, Target<S>>()
+  const targets = new Map<S, Target<S>>()
+  const overlapping = new Map<S, Subscription[]>()
   for (const node of nodes) {
     for (const target of node.targets) {
-      const before = bySubscriber.get(target.subscriber)
-      bySubscriber.set(target.subscriber, before === undefined ? target : join(before, target))
+      const { subscriber } = target
+      const first = targets.get(subscriber)
+      if (first === undefined) {
+        targets.set(subscriber, target)
+        continue
+      }
+      let all = overlapping.get(subscriber)
+      if (all === undefined) overlapping.set(subscriber, (all = [...first.subscriptions]))
+      for (const subscription of target.subscriptions) all.push(subscription)
     }
   }
-  return [...bySubscriber.values()]
-}
-
-function join<S extends Subscriber>(a: Target<S>, b: Target<S>): Target<S> {
-  return {
-    subscriber: a.subscriber,
-    qos: Math.max(a.qos, b.qos) as QoS,
-    retainAsPublished: a.retainAsPublished || b.retainAsPublished,
-    identifiers: a.identifiers === null ? b.identifiers : b.identifiers === null ? a.identifiers : [...a.identifiers, ...b.identifiers],
-    noLocal: a.noLocal || b.noLocal,
-    subscriptions: [...a.subscriptions, ...b.subscriptions],
-  }
+  for (const [subscriber, all] of overlapping) targets.set(subscriber, new Target(subscriber, all))
+  return [...targets.values()]
 }

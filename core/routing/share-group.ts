@@ -1,9 +1,31 @@
+import type { QoS } from '../protocol/constants.ts'
+import { DeliveryTerms } from './delivery-terms.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One member of a shared subscription, and what it subscribed with. */
-export interface Member<S extends Subscriber> {
+export class Member<S extends Subscriber> {
   readonly subscriber: S
   readonly subscription: Subscription
+  readonly #group: string
+  #terms: DeliveryTerms | null
+
+  constructor(subscriber: S, subscription: Subscription, group: string) {
+    this.subscriber = subscriber
+    this.subscription = subscription
+    this.#group = group
+    this.#terms = null
+  }
+
+  /** How the member gets a message of this QoS and RETAIN flag. Messages seldom differ in them, so the last answer is kept. @internal */
+  termsFor(qos: QoS, retain: boolean): DeliveryTerms {
+    const { subscription } = this
+    if (qos > subscription.qos) qos = subscription.qos
+    retain = retain && subscription.retainAsPublished
+    const last = this.#terms
+    if (last !== null && last.qos === qos && last.retain === retain) return last
+    const identifiers = subscription.identifier > 0 ? [subscription.identifier] : null
+    return (this.#terms = new DeliveryTerms(qos, retain, identifiers, this.#group))
+  }
 }
 
 /** The members of one shared subscription. The same object as long as it has any, so that a plugin may remember things by it. */
@@ -11,17 +33,15 @@ export class ShareGroup<S extends Subscriber> {
   readonly name: string
   /** Without `$share/{name}/`. */
   readonly filter: string
+  /** The whole filter, `$share/{name}/{filter}`: names the group among all. */
+  readonly key: string
   readonly #members = new Map<S, Member<S>>()
   #list: readonly Member<S>[] | null = null
 
   constructor(name: string, filter: string) {
     this.name = name
     this.filter = filter
-  }
-
-  /** The whole filter, `$share/{name}/{filter}`: names the group among all. */
-  get key(): string {
-    return `$share/${this.name}/${this.filter}`
+    this.key = `$share/${name}/${filter}`
   }
 
   /** In the order in which they joined. */
@@ -36,7 +56,7 @@ export class ShareGroup<S extends Subscriber> {
 
   add(subscriber: S, subscription: Subscription): boolean {
     const existed = this.#members.has(subscriber)
-    this.#members.set(subscriber, { subscriber, subscription })
+    this.#members.set(subscriber, new Member(subscriber, subscription, this.key))
     this.#list = null
     return existed
   }

@@ -18,3 +18,21 @@ export interface Subscriber {
   /** It has a connection. */
   readonly online: boolean
 }
+
+/** One subscription as `onSubscribe` sees it; a plugin may lower `qos`. */
+export interface SubscriptionAttempt {
+  readonly filter: string
+  qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+  /** 0: none. */
+  readonly identifier: number
+  /** The session already held this filter: it is replaced. */
+  readonly existed: boolean
+  /**
+   * `session` (default): as long as the session; `connection`: never stored, gone with the connection; `none`: answered
+   * with success, but nothing stays subscribed, because the plugin serves it by itself in `onSubscribed`.
+   */
+  lifetime: 'session' | 'connection' | 'none'
+}

@@ -1,20 +1,17 @@
 import { Fifo } from '../fifo.ts'
 import type { Message } from '../messages/message.ts'
-import type { QoS } from '../protocol/constants.ts'
+import type { DeliveryTerms } from '../routing/delivery-terms.ts'
 import { isHigh, isLow, queuedBytes, roomFor } from './queue-policy.ts'
 import type { QueueLimits } from './session-store.ts'
 
-/** One message that waits for a session's window. */
-export interface Waiting {
+/** One message that waits for a session's window, and how it will be sent. */
+export interface QueuedDelivery {
   readonly message: Message
-  readonly qos: QoS
-  readonly retain: boolean
-  readonly identifiers: readonly number[] | null
-  readonly group: string | null
+  readonly terms: DeliveryTerms
 }
 
 /** First in, first out, bounded by messages and bytes. */
-export class MessageQueue<W extends Waiting> {
+export class MessageQueue<W extends QueuedDelivery> {
   readonly #entries = new Fifo<W>()
   bytes = 0
   readonly #limits: QueueLimits
@@ -69,6 +66,6 @@ export class MessageQueue<W extends Waiting> {
   }
 }
 
-function bytesOf({ message, identifiers }: Waiting): number {
-  return queuedBytes(message, identifiers)
+function bytesOf({ message, terms }: QueuedDelivery): number {
+  return queuedBytes(message, terms.identifiers)
 }

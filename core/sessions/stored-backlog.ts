@@ -1,8 +1,8 @@
 import type { Message } from '../messages/message.ts'
-import { fillSlot } from './fill-slot.ts'
+import { DeliveryTerms } from '../routing/delivery-terms.ts'
+import type { KnownSession, SessionHost } from './known-session.ts'
 import { isHigh, isLow, queuedBytes } from './queue-policy.ts'
 import { inSendOrder } from './send-order.ts'
-import type { Session } from './session.ts'
 import type { Claim, QueueEntry } from './session-store.ts'
 import { Handshake } from './window.ts'
 
@@ -13,7 +13,8 @@ const pageSize = 100
  * connection before had in flight comes first and goes out again with DUP and its old packet identifier, in order.
  */
 export class StoredBacklog {
-  readonly #session: Session
+  readonly #session: KnownSession
+  readonly #host: SessionHost
   // Everything up to this position is in flight or done.
   #position: number
   #stopped: boolean
@@ -36,8 +37,9 @@ export class StoredBacklog {
   /** Messages wait in the store: new ones must queue behind them. */
   waiting: boolean
 
-  constructor(session: Session) {
+  constructor(session: KnownSession, host: SessionHost) {
     this.#session = session
+    this.#host = host
     this.#position = 0
     this.#stopped = false
     this.#reading = false
@@ -77,21 +79,21 @@ export class StoredBacklog {
   }
 
   get high(): boolean {
-    return isHigh(this.#session.broker.queueLimits, this.#messages, this.#bytes)
+    return isHigh(this.#host.queueLimits, this.#messages, this.#bytes)
   }
 
   get low(): boolean {
-    return isLow(this.#session.broker.queueLimits, this.#messages, this.#bytes)
+    return isLow(this.#host.queueLimits, this.#messages, this.#bytes)
   }
 
   /** The stored queue is about to hold one more. */
-  holds(message: Message, identifiers: readonly number[] | null): void {
+  added(message: Message, identifiers: readonly number[] | null): void {
     this.#messages += 1
     this.#bytes += queuedBytes(message, identifiers)
   }
 
-  /** It is done with one. */
-  lets(message: Message, identifiers: readonly number[] | null): void {
+  /** The stored queue holds one less. */
+  removed(message: Message, identifiers: readonly number[] | null): void {
     this.#messages = Math.max(0, this.#messages - 1)
     this.#bytes = Math.max(0, this.#bytes - queuedBytes(message, identifiers))
   }
@@ -99,7 +101,7 @@ export class StoredBacklog {
   /** The store has dropped one, which may be on its way here all the same. */
   dropped(message: Message): void {
     // By which subscriptions it came is not known here: what follows from it is counted anew.
-    this.lets(message, null)
+    this.removed(message, null)
     this.#inexact = true
   }
 
@@ -117,7 +119,7 @@ export class StoredBacklog {
   }
 
   acked(packetId: number, message: Message, identifiers: readonly number[] | null): void {
-    this.lets(message, identifiers)
+    this.removed(message, identifiers)
     if (this.#reading) this.#ackedMeanwhile.add(packetId)
   }
 
@@ -128,11 +130,12 @@ export class StoredBacklog {
   pump(): void {
     while (this.waiting && !this.#reading && !this.#stopped && this.#room) {
       const appends = this.#appends
-      const { broker, window, client } = this.#session
-      const { sessions } = broker
+      const { window, client } = this.#session
+      const host = this.#host
+      const { sessions } = host
       // The first page reaches as far as anything may be in flight, because a PUBREL does not wait for room in the window. Later
       // ones are no longer than the room there is: an acknowledgement at a time must not cost a hundred messages read.
-      const limit = this.#resumed ? Math.max(pageSize, broker.settings.mqtt.inflightMax) : Math.min(pageSize, window!.limit - window!.count)
+      const limit = this.#resumed ? Math.max(pageSize, host.settings.mqtt.inflightMax) : Math.min(pageSize, window!.limit - window!.count)
       this.#resumed = false
       const page = sessions.page(this.#session, this.#position, limit)
       if (page instanceof Promise) {
@@ -148,7 +151,7 @@ export class StoredBacklog {
           },
           error => {
             this.#reading = false
-            broker.storeFailed(this.#session, error, client)
+            host.storeFailed(this.#session, error, client)
           },
         )
         return
@@ -167,7 +170,7 @@ export class StoredBacklog {
     // get one of its identifiers.
     let end = entries.length
     const inFlight = entries.filter(({ packetId }) => packetId !== 0)
-    for (const entry of inSendOrder(inFlight, this.#session.broker.settings.mqtt.inflightMax)) {
+    for (const entry of inSendOrder(inFlight, this.#host.settings.mqtt.inflightMax)) {
       // What has no room stays where it is, and so does all that was sent after it.
       const isHeld = end < entries.length || !this.#room
       if (isHeld) end = Math.min(end, entries.indexOf(entry))
@@ -192,34 +195,35 @@ export class StoredBacklog {
     this.#inexact = false
     this.#messages = 0
     this.#bytes = 0
-    for (const { message, identifiers } of this.#session.window!.entries()) this.holds(message!, identifiers)
+    for (const { message, terms } of this.#session.window!.entries()) this.added(message!, terms!.identifiers)
   }
 
   #first(entry: QueueEntry): void {
     const session = this.#session
     const { client } = session
-    const { sessions } = session.broker
+    const host = this.#host
+    const { sessions } = host
     if (!this.#mayGo(entry)) {
-      this.lets(entry.message, entry.identifiers)
+      this.removed(entry.message, entry.identifiers)
       session.write(sessions.remove(session, entry.position))
-      session.denied(entry)
+      session.denied({ message: entry.message, terms: termsOf(entry) })
       return
     }
     if (entry.qos === 0) {
       // At most once: it is gone from the store before it goes out, and has no identifier.
-      this.lets(entry.message, entry.identifiers)
+      this.removed(entry.message, entry.identifiers)
       const gone = sessions.remove(session, entry.position)
-      const send = (): void => session.deliverNow(entry.message, entry.retain, entry.identifiers)
+      const send = (): void => session.deliverNow(entry.message, termsOf(entry))
       if (gone === undefined) return send()
       this.#leaving += 1
       gone
-        .then(send, error => session.broker.storeFailed(session, error, client))
+        .then(send, error => this.#host.storeFailed(session, error, client))
         .finally(() => {
           this.#leaving -= 1
         })
       return
     }
-    const slot = fillSlot(session.window!.open(), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    const slot = session.window!.open().fill(entry.message, termsOf(entry))
     const { packetId } = slot
     const done = sessions.send(session, entry.position, packetId)
     if (done === undefined) session.transmit(slot, false)
@@ -228,7 +232,7 @@ export class StoredBacklog {
         () => {
           if (!this.#stopped) session.gateOpens(packetId)
         },
-        error => session.broker.storeFailed(session, error, client),
+        error => this.#host.storeFailed(session, error, client),
       )
   }
 
@@ -237,11 +241,11 @@ export class StoredBacklog {
     if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
     if (!entry.released && !this.#mayGo(entry)) {
       // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
-      session.write(session.broker.sessions.ack(session, entry.packetId))
-      session.broker.drop(session.clientId, entry.message, 'notAuthorized')
+      session.write(this.#host.sessions.ack(session, entry.packetId))
+      this.#host.drop(session.clientId, entry.message, 'notAuthorized')
       return
     }
-    const slot = fillSlot(session.window!.reopen(entry.packetId), entry.message, entry.qos, entry.retain, entry.identifiers, entry.group)
+    const slot = session.window!.reopen(entry.packetId).fill(entry.message, termsOf(entry))
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
       session.client!.sender.pubrel(entry.packetId)
@@ -251,6 +255,10 @@ export class StoredBacklog {
   }
 
   #mayGo({ message, group }: QueueEntry): boolean {
-    return !this.#checking || this.#session.broker.authority.mayReceive(this.#session, message, group)
+    return !this.#checking || this.#host.mayReceive(this.#session, message, group)
   }
+}
+
+function termsOf({ qos, retain, identifiers, group }: QueueEntry): DeliveryTerms {
+  return new DeliveryTerms(qos, retain, identifiers, group)
 }

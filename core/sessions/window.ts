@@ -1,5 +1,5 @@
 import type { Message } from '../messages/message.ts'
-import type { QoS } from '../protocol/constants.ts'
+import type { DeliveryTerms } from '../routing/delivery-terms.ts'
 
 /** Where the handshake of one outbound message stands. */
 export const Handshake = {
@@ -18,13 +18,18 @@ export type Handshake = (typeof Handshake)[keyof typeof Handshake]
 export class Inflight {
   packetId = 0
   message: Message | null = null
-  qos: QoS = 0
-  retain = false
-  identifiers: readonly number[] | null = null
-  group: string | null = null
+  /** How it is sent; null while the slot is free. */
+  terms: DeliveryTerms | null = null
   handshake: Handshake = Handshake.Free
   /** Rises with each message put in flight: identifiers alone do not tell the order once one is never acknowledged. */
   turn = 0
+
+  /** Puts what is sent into the slot. */
+  fill(message: Message, terms: DeliveryTerms): this {
+    this.message = message.own()
+    this.terms = terms
+    return this
+  }
 }
 
 const firstSlots = 16
@@ -87,8 +92,7 @@ export class Window {
     slot.handshake = Handshake.Free
     slot.packetId = 0
     slot.message = null
-    slot.identifiers = null
-    slot.group = null
+    slot.terms = null
     this.count -= 1
   }
 

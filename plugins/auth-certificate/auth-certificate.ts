@@ -1,6 +1,6 @@
-import type { Admission, Refusal } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { Admission, Refusal } from '../../core/refusals.ts'
 import { authCertificateManifest } from './manifest.ts'
 
 const noCertificate: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'a verified client certificate is required' }

@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Admission, Refusal } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { Admission, Refusal } from '../../core/refusals.ts'
 import { Limiter } from '../kit/limiter.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { authFileManifest } from './manifest.ts'

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import type { Rights } from '../../core/hooks.ts'
+import type { Rights } from '../../core/publisher.ts'
 import type { Clock } from '../../core/time/clock.ts'
 
 interface Kept {

@@ -1,4 +1,4 @@
-import type { Rights } from '../../core/hooks.ts'
+import type { Rights } from '../../core/publisher.ts'
 import { isTopicFilter } from '../../core/routing/topic.ts'
 
 /** Admitted, and nothing more. */

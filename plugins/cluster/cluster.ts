@@ -1,9 +1,9 @@
+import type { Session } from '../../core/connection/client.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import type { Member, ShareGroup } from '../../core/routing/router.ts'
-import type { Session } from '../../core/sessions/session.ts'
+import type { Member, ShareGroup } from '../../core/routing/share-group.ts'
 import { offerFigures } from './figures.ts'
 import { clusterManifest } from './manifest.ts'
 import { ClusterNode } from './node.ts'
@@ -22,7 +22,12 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
   if (expiry < heartbeat * 3) throw new OperatorError('ERR_CONFIG', 'cluster.expiry: at least three times cluster.heartbeat')
   const bus = services.get('bus')
   const node = new ClusterNode(broker, bus)
-  broker.forwarder = node
+
+  hooks.onSessionOpened.tap('cluster', session => node.opened(session))
+  hooks.onRoutesChanged.tap('cluster', (session, added, removed) => node.routesChanged(session, added, removed))
+  hooks.onForward.tap('cluster', (message, member, receipt) => node.forward(message, member, receipt))
+  hooks.onSessionClosed.tap('cluster', session => node.closed(session))
+  hooks.onOperated.tap('cluster', act => node.operated(act))
 
   hooks.onRoute.tap({ name: 'cluster', stage: Stage.Record }, (message, _route, receipt) => {
     if (message.origin === 'peer' || message.topic.startsWith('$SYS/')) return

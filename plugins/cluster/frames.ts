@@ -1,4 +1,4 @@
-import type { Pick } from '../../core/routing/dispatcher.ts'
+import type { PickedMember } from '../../core/routing/dispatcher.ts'
 
 /** One message on its way to one node. */
 export interface Forwarded {
@@ -7,7 +7,7 @@ export interface Forwarded {
   /** For those of its clients whose own filters match. */
   plain: boolean
   /** Members of shared groups that were picked at the node that sends it. */
-  readonly picks: Pick[]
+  readonly picks: PickedMember[]
 }
 
 /** Packs messages for one node, in order. */
@@ -33,7 +33,7 @@ export function* unpack(frame: Buffer): Iterable<Forwarded> {
     const names = frame.readUInt32BE(at + 1)
     const length = frame.readUInt32BE(at + 5)
     at += 9
-    const picks: Pick[] = []
+    const picks: PickedMember[] = []
     if (names > 0) {
       for (const [group, clientId] of JSON.parse(frame.toString('utf8', at, at + names)) as [string, string][])
         picks.push({ group, clientId })

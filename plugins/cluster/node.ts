@@ -1,15 +1,13 @@
 import type { Broker } from '../../core/broker.ts'
-import type { Forwarder } from '../../core/cluster/forwarder.ts'
-import type { Client } from '../../core/connection/client.ts'
-import type { Rights } from '../../core/hooks.ts'
+import type { Client, Session } from '../../core/connection/client.ts'
+import type { ForwardedMember } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
-import { Receipt } from '../../core/messages/receipt.ts'
+import type { Receipt } from '../../core/messages/receipt.ts'
 import { decodeMessage, decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
-import type { QoS } from '../../core/protocol/constants.ts'
+import type { OperatorAct } from '../../core/operator-act.ts'
+import type { Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
-import type { Whom } from '../../core/sessions/authority.ts'
-import type { Session } from '../../core/sessions/session.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
 import { unpack } from './frames.ts'
 import { Outgoing } from './outgoing.ts'
@@ -29,8 +27,11 @@ type NodeRecord =
   /** A client is to be disconnected. */
   | readonly ['K', clientId: string]
 
+/** The node that each broker of this process is, for tests that look inside. */
+export const clusterNodes = new WeakMap<Broker, ClusterNode>()
+
 /** This node among the others: tells them what they have to know, and does what they say. */
-export class ClusterNode implements Forwarder {
+export class ClusterNode {
   readonly #broker: Broker
   readonly #bus: Bus
   readonly own: OwnRoutes
@@ -51,7 +52,8 @@ export class ClusterNode implements Forwarder {
     this.#broker = broker
     this.#bus = bus
     this.#startedAt = broker.clock.now()
-    this.own = new OwnRoutes(bus, error => broker.troubles.say(error))
+    clusterNodes.set(broker, this)
+    this.own = new OwnRoutes(bus, error => broker.report(error))
     this.peers = new Peers(broker, bus)
     this.outgoing = new Outgoing(broker, bus)
     this.events = {
@@ -88,26 +90,18 @@ export class ClusterNode implements Forwarder {
 
   // ---- what happens here
 
-  toMember(message: Message, session: Session, group: string, qos: QoS, receipt: Receipt | null): Receipt | null {
-    const pick = { group, clientId: session.clientId }
-    if (qos === 0) {
-      this.outgoing.tell(session.elsewhere!, message, pick)
-      return receipt
-    }
-    const held = receipt ?? new Receipt()
-    this.outgoing.post(session.elsewhere!, message, pick, held)
-    return held
+  /** The member of a shared group that was picked here is connected at another node: brings it the message. */
+  forward(message: Message, { clientId, group, node }: ForwardedMember, receipt: Receipt | null): void {
+    const picked = { group, clientId }
+    if (receipt === null) this.outgoing.tell(node, message, picked)
+    else this.outgoing.post(node, message, picked, receipt)
   }
 
-  rightsChanged(whom: Whom, rights: Rights | null): void {
-    this.#announce(['R', whom, rights])
+  operated(act: OperatorAct): void {
+    this.#announce(act.verb === 'kick' ? ['K', act.clientId] : ['R', act.whom, act.rights])
   }
 
-  kicked(clientId: string): void {
-    this.#announce(['K', clientId])
-  }
-
-  connected(session: Session): void {
+  opened(session: Session): void {
     const client = session.client!
     this.#connection += 1
     this.#connections.set(this.#connection, client)
@@ -117,31 +111,27 @@ export class ClusterNode implements Forwarder {
     if (client.will !== null && !session.durable) this.#keepWill(session.clientId, encodeWill(client.will))
   }
 
-  disconnected(session: Session): void {
+  closed(session: Session): void {
     if (this.#counted.delete(session)) {
       for (const subscription of session.subscriptions.values()) this.own.remove(session, subscription)
     }
     if (this.#wills.has(session.clientId)) this.#keepWill(session.clientId, null)
   }
 
-  subscribed(session: Session, subscription: Subscription, before: Subscription | undefined): void {
+  routesChanged(session: Session, added: Subscription | null, removed: Subscription | null): void {
     if (!this.#counted.has(session)) return
-    if (before !== undefined) this.own.remove(session, before)
-    this.own.add(session, subscription)
-  }
-
-  unsubscribed(session: Session, subscription: Subscription): void {
-    if (this.#counted.has(session)) this.own.remove(session, subscription)
+    if (removed !== null) this.own.remove(session, removed)
+    if (added !== null) this.own.add(session, added)
   }
 
   #keepWill(clientId: string, will: Buffer | null): void {
     if (will === null) this.#wills.delete(clientId)
     else this.#wills.add(clientId)
-    this.#bus.setRow('wills', clientId, will).catch(error => this.#broker.troubles.say(error))
+    this.#bus.setRow('wills', clientId, will).catch(error => this.#broker.report(error))
   }
 
   #announce(record: NodeRecord): void {
-    this.#bus.announce(record).catch(error => this.#broker.troubles.say(error))
+    this.#bus.announce(record).catch(error => this.#broker.report(error))
   }
 
   // ---- what happens elsewhere
@@ -158,7 +148,7 @@ export class ClusterNode implements Forwarder {
       case 'o':
         return isOwn ? this.#heard(record[2]) : this.#connectedElsewhere(record[1], record[3])
       case 'R':
-        if (!isOwn) this.#broker.authority.setRights(record[1], record[2])
+        if (!isOwn) this.#broker.applyRights(record[1], record[2])
         return
       case 'K':
         if (!isOwn) this.#broker.clientOf(record[1])?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
@@ -169,26 +159,24 @@ export class ClusterNode implements Forwarder {
   #heard(connection: number): void {
     const client = this.#connections.get(connection)
     this.#connections.delete(connection)
-    if (client?.session?.client === client) client!.session!.announced = true
+    if (client !== undefined) this.#broker.connectionKnown(client)
   }
 
   #connectedElsewhere(clientId: string, epoch: number): void {
-    const session = this.#broker.roster.get(clientId)
     // Between two that are stored their epochs decide, and the store has told.
-    if (session?.client == null || !session.announced || epoch > 0) return
-    this.#broker.roster.lose(session)
+    if (epoch === 0) this.#broker.connectedElsewhere(clientId)
   }
 
   #received(frame: Buffer): void {
     for (const { body, plain, picks } of unpack(frame)) {
       this.received += 1
-      this.#broker.dispatcher.receive(decodeMessage(body, 'peer'), plain, picks)
+      this.#broker.receive(decodeMessage(body, 'peer'), plain, picks)
     }
   }
 
   async #inherited(node: Node): Promise<void> {
     for await (const [clientId, will] of this.#bus.rows(node, 'wills')) {
-      if (await this.#bus.takeRow(node, 'wills', clientId)) this.#broker.wills.publish(clientId, decodeWill(will))
+      if (await this.#bus.takeRow(node, 'wills', clientId)) this.#broker.publishWill(clientId, decodeWill(will))
     }
   }
 
@@ -206,6 +194,6 @@ export class ClusterNode implements Forwarder {
     for (const { session, will } of this.#broker.clients) {
       if (session !== null && !session.durable && will !== null) this.#keepWill(session.clientId, encodeWill(will))
     }
-    await this.#broker.roster.reload()
+    await this.#broker.reloadSessions()
   }
 }

@@ -2,7 +2,7 @@ import type { Broker } from '../../core/broker.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
-import type { Pick } from '../../core/routing/dispatcher.ts'
+import type { PickedMember } from '../../core/routing/dispatcher.ts'
 import { Timing } from '../../core/timing.ts'
 import type { Bus } from '../kit/services/bus.ts'
 import { type Forwarded, pack } from './frames.ts'
@@ -38,7 +38,7 @@ export class Outgoing {
   }
 
   /** To a node that keeps it until it has dealt with it; the publisher's acknowledgement waits. */
-  post(node: string, message: Message, pick: Pick | null, receipt: Receipt): void {
+  post(node: string, message: Message, pick: PickedMember | null, receipt: Receipt): void {
     const batch = this.#batchOf(this.#kept, node)
     if (this.#add(batch, message, pick)) {
       receipt.hold()
@@ -48,7 +48,7 @@ export class Outgoing {
   }
 
   /** To a node at QoS 0. */
-  tell(node: string, message: Message, pick: Pick | null): void {
+  tell(node: string, message: Message, pick: PickedMember | null): void {
     const kept = this.#kept.get(node)
     // It goes there already.
     if (kept !== undefined && this.#encoded === message && kept.messages.at(-1)?.body === this.#body) this.#add(kept, message, pick)
@@ -70,7 +70,7 @@ export class Outgoing {
   }
 
   /** `false`: the node gets this very message already, and now for this too. */
-  #add(batch: Batch, message: Message, pick: Pick | null): boolean {
+  #add(batch: Batch, message: Message, pick: PickedMember | null): boolean {
     if (this.#encoded !== message) {
       this.#body = encodeMessage(message)
       this.#encoded = message
@@ -108,7 +108,7 @@ export class Outgoing {
         for (const receipt of receipts) receipt.release()
       },
       error => {
-        this.#broker.troubles.say(error)
+        this.#broker.report(error)
         for (const receipt of receipts) receipt.release(error as Error)
       },
     )

@@ -1,5 +1,5 @@
+import type { Session } from '../../core/connection/client.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
-import type { Session } from '../../core/sessions/session.ts'
 import type { Bus } from '../kit/services/bus.ts'
 import { memberKey, memberValue, Wants } from './route-rows.ts'
 import { rowHash } from './row-hash.ts'

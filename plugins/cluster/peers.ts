@@ -1,7 +1,6 @@
 import type { Broker } from '../../core/broker.ts'
 import { Router } from '../../core/routing/router.ts'
 import type { Subscriber } from '../../core/routing/subscription.ts'
-import { Session } from '../../core/sessions/session.ts'
 import type { Bus, Node } from '../kit/services/bus.ts'
 import { memberOf, memberSubscription } from './route-rows.ts'
 import { rowHash } from './row-hash.ts'
@@ -12,8 +11,6 @@ export class Peer implements Subscriber {
   readonly online = true
   /** Its table of routes, by row. */
   readonly rows = new Map<string, string>()
-  /** Its clients that are members of shared groups, by client id, and in how many. */
-  readonly members = new Map<string, { readonly session: Session; groups: number }>()
   /** Of all rows. */
   hash = 0
   /** Records that came while its table was being read; null while it is not. */
@@ -61,7 +58,7 @@ export class Peers {
     if (peer === undefined || peer.node.boot !== node.boot) return
     this.#peers.delete(node.name)
     for (const [key] of [...peer.rows]) this.#set(peer, key, '')
-    for (const session of this.#broker.roster.sessions()) if (session.elsewhere === node.name) session.elsewhere = null
+    this.#broker.nodeLeft(node.name)
   }
 
   /** A node announces changes of its rows. */
@@ -141,7 +138,8 @@ export class Peers {
     }
     const member = memberOf(key)
     if (member === null) this.#route(peer, key, value)
-    else this.#member(peer, member.filter, member.clientId, value, before !== undefined)
+    else if (value === '') this.#broker.memberLeft(peer.node.name, member.clientId, member.filter)
+    else this.#broker.memberJoined(peer.node.name, member.clientId, memberSubscription(member.filter, value))
   }
 
   #route(peer: Peer, filter: string, value: string): void {
@@ -151,24 +149,5 @@ export class Peers {
     }
     const identifier = Number(value)
     this.router.subscribe(peer, { filter, qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier })
-  }
-
-  #member(peer: Peer, filter: string, clientId: string, value: string, existed: boolean): void {
-    const { router } = this.#broker
-    let member = peer.members.get(clientId)
-    if (value === '') {
-      if (member === undefined) return
-      router.unsubscribe(member.session, filter)
-      member.groups -= 1
-      if (member.groups === 0) peer.members.delete(clientId)
-      return
-    }
-    if (member === undefined) {
-      const session = new Session(this.#broker, clientId)
-      session.elsewhere = peer.node.name
-      peer.members.set(clientId, (member = { session, groups: 0 }))
-    }
-    if (!existed) member.groups += 1
-    router.subscribe(member.session, memberSubscription(filter, value))
   }
 }

@@ -1,7 +1,5 @@
 import type { Broker } from '../../core/broker.ts'
-import { publishLate } from '../../core/messages/late-publish.ts'
 import { Message } from '../../core/messages/message.ts'
-import { publishFault } from '../../core/messages/publish-fault.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { DueTimes } from '../kit/due-times.ts'
@@ -78,7 +76,7 @@ export class DelayedMessages {
     const waiting = { held, position: this.#queue.append(row), rowBytes: row.length, refused: false }
     this.#add(waiting)
     const kept = this.#queue.kept()
-    if (held.message.qos === 0) return void kept.catch(error => this.#broker.troubles.say(error))
+    if (held.message.qos === 0) return void kept.catch(error => this.#broker.report(error))
     try {
       await kept
     } catch (error) {
@@ -101,7 +99,7 @@ export class DelayedMessages {
           this.#add({ held: decodeHeld(row), position, rowBytes: row.length, refused: false })
         } catch (error) {
           // It stays where it is: the version that wrote it can read it.
-          this.#broker.troubles.say(error)
+          this.#broker.report(error)
         }
       }
     }
@@ -124,19 +122,17 @@ export class DelayedMessages {
     const { topic, payload, qos, retain, properties, clientId } = message
     // Its expiry counts from now on, as that of a will does.
     const fresh = new Message({ topic, payload, qos, retain, properties, origin: 'client', clientId, receivedAt: this.#broker.clock.now() })
-    if (publishFault(this.#broker, publisher, fresh) !== undefined) {
-      this.#broker.drop(clientId, fresh, 'refused')
-      return this.#done(waiting)
-    }
-    publishLate(this.#broker, publisher, fresh, error => {
-      if (error === undefined) {
-        this.published += 1
-        return this.#done(waiting)
-      }
-      // The store could not keep it for somebody, who may get it twice now, but gets it.
-      this.#broker.troubles.say(error)
-      this.#due.add(waiting, this.#broker.clock.now() + retryMs)
-    })
+    this.#broker.publishFor(publisher, fresh).then(
+      outcome => {
+        if (outcome === 'published') this.published += 1
+        this.#done(waiting)
+      },
+      error => {
+        // The store could not keep it for somebody, who may get it twice now, but gets it.
+        this.#broker.report(error)
+        this.#due.add(waiting, this.#broker.clock.now() + retryMs)
+      },
+    )
   }
 
   #done({ held, position, rowBytes }: Waiting): void {

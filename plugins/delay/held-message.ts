@@ -1,6 +1,6 @@
-import type { Publisher, Rights } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
+import type { Publisher, Rights } from '../../core/publisher.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 
 /** A message that waits, and whose it is. */

@@ -146,7 +146,7 @@ export class Enforcement implements RunningPlugin<Options> {
     const seconds = this.#keepAliveSeconds
     if (seconds === Number.POSITIVE_INFINITY || (client.keepAlive > 0 && client.keepAlive <= seconds)) return
     client.keepAlive = seconds
-    client.broker.counters.limited.keepAlive += 1
+    this.#context.broker.counters.limited.keepAlive += 1
   }
 }
 

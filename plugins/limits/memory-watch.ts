@@ -1,7 +1,7 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
-import type { PublishVerdict } from '../../core/hooks.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { PublishVerdict } from '../../core/refusals.ts'
 import type { LimitLog } from './limit-log.ts'
 import { collectGarbage, type MemoryUse } from './memory-use.ts'
 

@@ -1,8 +1,9 @@
 import type { Broker } from '../../core/broker.ts'
-import { Client } from '../../core/connection/client.ts'
-import type { Publisher, PublishVerdict } from '../../core/hooks.ts'
+import { isClient } from '../../core/connection/client.ts'
 import type { Message } from '../../core/messages/message.ts'
+import type { Publisher } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { PublishVerdict } from '../../core/refusals.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import type { LimitLog } from './limit-log.ts'
 import { type PausedClients, sliceMs } from './paused-clients.ts'
@@ -58,13 +59,13 @@ export class TopicRates {
     const done = overRate === 'drop' ? 'dropped' : overRate === 'refuse' ? 'refused' : 'refused, their publishers disconnected'
     this.#log.hit('topicRate', `messages are ${done}: ${reasonString}`, () => ({ clientId, topic }))
     if (overRate === 'drop') return 'drop'
-    if (overRate === 'disconnect' && publisher instanceof Client) publisher.close(ReasonCode.MessageRateTooHigh, reasonString)
+    if (overRate === 'disconnect' && isClient(publisher)) publisher.close(ReasonCode.MessageRateTooHigh, reasonString)
     return { reasonCode: ReasonCode.QuotaExceeded, reasonString }
   }
 
   // The bucket goes into debt, so of many who share it each waits for its own turn. A will cannot wait; it takes its share.
   #pause({ filter, bucket }: TopicRate, publisher: Publisher, topic: string): void {
-    if (!(publisher instanceof Client) || publisher.closed) return
+    if (!isClient(publisher) || publisher.closed) return
     const { clientId } = publisher
     this.#log.hit('topicRate', `publishers are paused: too many messages a second to ${filter}`, () => ({ clientId, topic }))
     this.#paused.pause(publisher, bucket.wait(sliceMs))

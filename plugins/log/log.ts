@@ -11,7 +11,7 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
   services.provide('log', new LateLog(() => logger ?? silentLog), 'log')
   let tapped = false
   const trace = (on: boolean): void => {
-    broker.traceAll = on
+    broker.trace(true, on)
     if (!on || tapped) return
     tapped = true
     hooks.onPacketReceived.tap('log', (client, packet) => logger.trace(packetLine(client, packet), 'received'))

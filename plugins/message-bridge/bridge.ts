@@ -156,7 +156,7 @@ export class Bridge implements BridgeTargets {
         log.reported(name, report)
         this.onBridged.call({ target, ...report })
       },
-      failed: error => this.#broker.troubles.say(error),
+      failed: error => this.#broker.report(error),
     })
     this.#lanes.set(name, lane)
     return lane

@@ -1,6 +1,7 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { storeTrouble } from './health.ts'
+import type { TapTimes } from './tap-times.ts'
 
 // Figures of one scrape are read within this time.
 const sameScrapeMs = 50
@@ -8,7 +9,7 @@ const sameScrapeMs = 50
 const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 /** What core counts, and what can be read off it. */
-export function coreFigures(broker: Broker): Figure[] {
+export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
   const { counters } = broker
   const counter = (name: string, help: string, read: () => number): Figure => ({
     name,
@@ -49,31 +50,31 @@ export function coreFigures(broker: Broker): Figure[] {
     counter('sent_bytes_total', 'Bytes sent.', () => counters.bytesSent),
     byKey('dropped_messages_total', 'Messages that did not reach a subscriber, by reason.', 'reason', () => ({ ...counters.dropped })),
     byKey('limited_total', 'How often a limit took effect.', 'limit', () => ({ ...counters.limited })),
-    gauge('sessions', 'Sessions, connected or not.', () => Math.max(broker.roster.size, counters.connected)),
-    gauge('subscriptions', 'Subscriptions.', () => broker.router.size),
+    gauge('sessions', 'Sessions, connected or not.', () => Math.max(broker.totals.sessions, counters.connected)),
+    gauge('subscriptions', 'Subscriptions.', () => broker.totals.subscriptions),
     gauge('retained_messages', 'Retained messages.', () => broker.services.find('retained')?.size ?? 0),
-    gauge('slowed_sessions', 'Sessions whose publishers are being slowed, because they do not keep up.', () => broker.slowed.size),
+    gauge(
+      'slowed_sessions',
+      'Sessions whose publishers are being slowed, because they do not keep up.',
+      () => broker.totals.slowedSessions,
+    ),
     gauge(
       'withholding_clients',
       'Clients whose acknowledgements are kept back, because something is not kept yet.',
-      () => broker.withheld.size,
+      () => broker.totals.withholdingClients,
     ),
     ...depths(broker),
-    broker.storeTiming.figure(
-      'store_seconds',
-      'From handing a message to the store until it is kept, where that is not at once; one of 16 is timed.',
-    ),
     {
       name: 'hook_calls_total',
       help: 'Calls of taps, by plugin and hook.',
       type: 'counter',
-      read: () => [...broker.hookTimes].map(({ plugin, hook, calls }) => ({ value: calls, labels: { plugin, hook } })),
+      read: () => [...tapTimes].map(({ plugin, hook, calls }) => ({ value: calls, labels: { plugin, hook } })),
     },
     {
       name: 'hook_seconds_total',
       help: 'Seconds for which taps have kept the event loop, by plugin and hook; one call of 64 is timed.',
       type: 'counter',
-      read: () => [...broker.hookTimes].map(({ plugin, hook, seconds }) => ({ value: seconds, labels: { plugin, hook } })),
+      read: () => [...tapTimes].map(({ plugin, hook, seconds }) => ({ value: seconds, labels: { plugin, hook } })),
     },
     gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
   ]
@@ -98,11 +99,10 @@ function depths(broker: Broker): Figure[] {
     if (performance.now() - readAt < sameScrapeMs) return found
     readAt = performance.now()
     found = { inflight: 0, queued: 0, unwritten: 0 }
-    for (const { session, outbox } of broker.clients) {
-      found.unwritten += outbox.pendingBytes
-      if (session === null) continue
-      found.inflight += session.window?.count ?? 0
-      found.queued += session.backlog?.length ?? session.queue?.length ?? 0
+    for (const client of broker.clients) {
+      found.unwritten += client.unwrittenBytes
+      found.inflight += client.inFlight
+      found.queued += client.queued
     }
     return found
   }

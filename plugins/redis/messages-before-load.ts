@@ -1,11 +1,12 @@
 import type { Broker } from '../../core/broker.ts'
+import type { Session } from '../../core/connection/client.ts'
 import { Stage } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import type { Member, Route, Target } from '../../core/routing/router.ts'
+import type { Member } from '../../core/routing/share-group.ts'
+import type { Route, Target } from '../../core/routing/target.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
-import type { Session } from '../../core/sessions/session.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
 import type { RedisSessions } from './sessions.ts'
 import type { SlotWriters } from './slot-writers.ts'
@@ -70,7 +71,7 @@ export class MessagesBeforeLoad {
 
   // Stored sessions cannot have connected yet; whoever is connected has had the message.
   #targetsOf(message: Message): AppendTarget[] {
-    const route: Route<Session> = this.#broker.router.route(message.topic)
+    const route: Route<Session> = this.#broker.routeOf(message.topic)
     const targets = route.targets.filter(({ subscriber }) => isParked(subscriber)).map(target => targetOf(message, target, null))
     for (const group of route.groups) {
       if (!group.members.every(({ subscriber }) => isParked(subscriber))) continue

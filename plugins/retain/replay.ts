@@ -1,9 +1,9 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
-import type { SubscriptionAttempt } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
+import type { SubscriptionAttempt } from '../../core/routing/subscription.ts'
 
 /**
  * Sends one session the retained messages of its new subscriptions, one filter after the other: a page, then everybody else's
@@ -146,7 +146,7 @@ export class Replay {
     for (const [topic, message] of this.#page) {
       this.#page.delete(topic)
       if (noLocal && message.clientId === client.clientId) continue // [MQTT-3.8.3-3]
-      if (!this.#broker.authority.mayStillPublish(message)) {
+      if (!this.#broker.mayStillPublish(message)) {
         this.#broker.drop(client.clientId, message, 'notAuthorized')
         continue
       }

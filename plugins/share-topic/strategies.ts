@@ -1,6 +1,6 @@
+import type { Session } from '../../core/connection/client.ts'
 import type { Message } from '../../core/messages/message.ts'
-import type { Member, ShareGroup } from '../../core/routing/router.ts'
-import type { Session } from '../../core/sessions/session.ts'
+import type { Member, ShareGroup } from '../../core/routing/share-group.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 
 type Group = ShareGroup<Session>

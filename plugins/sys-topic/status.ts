@@ -40,9 +40,9 @@ export const oneShots: ReadonlyMap<string, keyof Status> = new Map([
 
 /** mosquitto's names, as its dashboards know them, and what plugins offer: topic under `$SYS/broker/`, and text. */
 export function dashboard(broker: Broker, startedAt: number): [topic: string, text: string][] {
-  const { counters, router, services, version } = broker
+  const { counters, services, version, totals } = broker
   const { activeConnectCount, maxActiveConnectCount, uptime } = statusOf(broker, startedAt)
-  const stored = broker.roster.size
+  const stored = totals.sessions
   const values: [string, string | number][] = [
     ['version', `mqttx-broker version ${version}`],
     ['uptime', `${uptime} seconds`],
@@ -57,7 +57,7 @@ export function dashboard(broker: Broker, startedAt: number): [topic: string, te
     ['publish/messages/dropped', counters.droppedTotal],
     ['bytes/received', counters.bytesReceived],
     ['bytes/sent', counters.bytesSent],
-    ['subscriptions/count', router.size],
+    ['subscriptions/count', totals.subscriptions],
     ['retained messages/count', services.find('retained')?.size ?? 0],
     ['heap/current', process.memoryUsage().heapUsed],
   ]

@@ -1,4 +1,4 @@
-import type { Publisher, Rights } from '../../core/hooks.ts'
+import type { Publisher, Rights } from '../../core/publisher.ts'
 import { covers, isTopicFilter, matches, overlaps, parseShare } from '../../core/routing/topic.ts'
 import type { Clause, Rules } from './rules.ts'
 

@@ -1,6 +1,6 @@
 import { OperatorError } from '../../core/errors.ts'
-import type { Publisher } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
+import type { Publisher } from '../../core/publisher.ts'
 import { isTopicFilter } from '../../core/routing/topic.ts'
 import type { topicSecurityManifest } from './manifest.ts'
 

@@ -1,5 +1,6 @@
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { PublishRefusal } from '../../core/refusals.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { Judge } from './judge.ts'
 import { topicSecurityManifest } from './manifest.ts'
@@ -38,11 +39,11 @@ export const topicSecurity = definePlugin(
             failed: error => log.error({ err: error }, `the rules have changed and are not taken up: ${error.message}`),
           })
 
-    broker.deniedPublish = deniedPublish
+    let denial = denialOf(deniedPublish)
     // What is allowed here other plugins may still refuse; what is denied here no later one lets pass.
     hooks.onAuthorize.tap({ name: 'topicSecurity', stage: Stage.Guard }, (publisher, action, topic) => {
       const allowed = action === 'publish' ? judge.mayPublish(publisher, topic) : judge.maySubscribe(publisher, topic)
-      return allowed ? undefined : false
+      return allowed ? undefined : action === 'publish' ? denial : false
     })
 
     return {
@@ -60,9 +61,14 @@ export const topicSecurity = definePlugin(
           own = before
           throw error
         }
-        broker.deniedPublish = options.deniedPublish
+        denial = denialOf(options.deniedPublish)
         changed()
       },
     }
   },
 )
+
+// What `onAuthorize` answers for a publish that is not allowed.
+function denialOf(deniedPublish: 'refuse' | PublishRefusal): false | PublishRefusal {
+  return deniedPublish === 'refuse' ? false : deniedPublish
+}

@@ -1,4 +1,4 @@
-import { Broker } from '../../core/broker.ts'
+import { BrokerCore } from '../../core/broker-core.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
@@ -12,8 +12,8 @@ export function hostOf(
   catalogue: Catalogue,
   config: ResolvedConfig,
   clock: Clock,
-): { broker: Broker; host: PluginHost; apply(): Promise<void> } {
-  const broker = new Broker(config.settings, clock, catalogue.version, config.folder)
+): { broker: BrokerCore; host: PluginHost; apply(): Promise<void> } {
+  const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder)
   // Those that are off too: what /metrics shows does not depend on the config.
   for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
   const resolved = new Map<Plugin, ResolvedPlugin>()

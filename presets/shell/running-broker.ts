@@ -1,9 +1,10 @@
 import type { Broker, ServerMessage } from '../../core/broker.ts'
+import type { BrokerCore } from '../../core/broker-core.ts'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { OperatorError } from '../../core/errors.ts'
-import type { Hooks, Rights } from '../../core/hooks.ts'
+import type { Hooks } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
-import type { Whom } from '../../core/sessions/authority.ts'
+import type { Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -22,12 +23,12 @@ interface ListenerOptions {
 
 /** A broker that serves clients, until `stop`. */
 export class RunningBroker {
-  readonly #broker: Broker
+  readonly #broker: BrokerCore
   readonly #host: PluginHost
   #config: ResolvedConfig
   #stopped: Promise<void> | undefined
 
-  private constructor(broker: Broker, host: PluginHost, config: ResolvedConfig) {
+  private constructor(broker: BrokerCore, host: PluginHost, config: ResolvedConfig) {
     this.#broker = broker
     this.#host = host
     this.#config = config

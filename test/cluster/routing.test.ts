@@ -151,7 +151,7 @@ test.each([1, 2] as const)('a durable session at another node gets QoS %i from i
   await writer.publish('t', '1', { qos })
   expect((await reader.receive()).payload.toString()).toBe('1')
   reader.drop()
-  await eventually(() => a.broker.roster.get('durable')!.elsewhere === null)
+  await eventually(() => a.broker.roster.get('durable')!.node === null)
   await writer.publish('t', '2', { qos })
   await writer.publish('t', '3', { qos })
   const again = await a.connect({ clientId: 'durable', ...durable })

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import type { Admission } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { ConnectPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { Admission } from '../../core/refusals.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { connectBytes, field, packet, text } from './bytes.ts'
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import type { PublishVerdict } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { PublishVerdict } from '../../core/refusals.ts'
 import type { Config } from '../../presets/index.ts'
 import { startBroker } from '../support/broker.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { PublishVerdict } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
+import type { PublishVerdict } from '../../core/refusals.ts'
 import type { Config } from '../../presets/index.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { connectPacket, type TestClient } from '../support/client.ts'

@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MessageQueue, type Waiting } from '../../core/sessions/message-queue.ts'
+import { DeliveryTerms } from '../../core/routing/delivery-terms.ts'
+import { MessageQueue, type QueuedDelivery } from '../../core/sessions/message-queue.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { QueueLimits } from '../../core/sessions/session-store.ts'
 import { messageOf } from './messages.ts'
 
-function waiting(payloadLength: number): Waiting {
-  return { message: messageOf(Buffer.alloc(payloadLength)), qos: 1, retain: false, identifiers: null, group: null }
+function waiting(payloadLength: number): QueuedDelivery {
+  return { message: messageOf(Buffer.alloc(payloadLength)), terms: new DeliveryTerms(1, false, null, null) }
 }
 
 const limitsOf = (limits: Partial<QueueLimits>): QueueLimits => ({
@@ -16,7 +17,7 @@ const limitsOf = (limits: Partial<QueueLimits>): QueueLimits => ({
   ...limits,
 })
 
-const sizeOf = (entry: Waiting) => queuedBytes(entry.message)
+const sizeOf = (entry: QueuedDelivery) => queuedBytes(entry.message)
 
 const steps = fc.array(
   fc.oneof(
@@ -30,15 +31,15 @@ for (const whenFull of ['dropNewest', 'dropOldest'] as const) {
   test(`gives back what it was given, in order, within both bounds, by ${whenFull}`, () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 3000 }), (list, messagesMax, bytesMax) => {
-        const queue = new MessageQueue<Waiting>({ messagesMax, bytesMax, whenFull })
-        let model: Waiting[] = []
+        const queue = new MessageQueue<QueuedDelivery>({ messagesMax, bytesMax, whenFull })
+        let model: QueuedDelivery[] = []
         const bytes = () => model.reduce((sum, entry) => sum + sizeOf(entry), 0)
         for (const step of list) {
           if (step.kind === 'shift') {
             expect(queue.shift()).toBe(model.shift())
           } else {
             const entry = waiting(step.length)
-            const expected: Waiting[] = []
+            const expected: QueuedDelivery[] = []
             if (sizeOf(entry) > bytesMax) expected.push(entry)
             else {
               const full = () => model.length >= messagesMax || bytes() + sizeOf(entry) > bytesMax
@@ -65,8 +66,8 @@ for (const whenFull of ['dropNewest', 'dropOldest'] as const) {
 describe('a full queue', () => {
   test('refuses the newest, or lets the oldest go, as the policy says', () => {
     const [a, b, c] = [waiting(1), waiting(1), waiting(1)]
-    const newest = new MessageQueue<Waiting>(limitsOf({ messagesMax: 2 }))
-    const oldest = new MessageQueue<Waiting>(limitsOf({ messagesMax: 2, whenFull: 'dropOldest' }))
+    const newest = new MessageQueue<QueuedDelivery>(limitsOf({ messagesMax: 2 }))
+    const oldest = new MessageQueue<QueuedDelivery>(limitsOf({ messagesMax: 2, whenFull: 'dropOldest' }))
     for (const queue of [newest, oldest]) {
       expect(queue.push(a)).toBeNull()
       expect(queue.push(b)).toBeNull()
@@ -78,7 +79,7 @@ describe('a full queue', () => {
   })
 
   test('lets nothing go for a message that could never fit', () => {
-    const queue = new MessageQueue<Waiting>(limitsOf({ bytesMax: 500, whenFull: 'dropOldest' }))
+    const queue = new MessageQueue<QueuedDelivery>(limitsOf({ bytesMax: 500, whenFull: 'dropOldest' }))
     const [a, b] = [waiting(10), waiting(1000)]
     queue.push(a)
     expect(queue.push(b)).toEqual([b])
@@ -87,8 +88,8 @@ describe('a full queue', () => {
 })
 
 test('is high from more than half full on and low below a quarter, by messages or by bytes', () => {
-  const byCount = new MessageQueue<Waiting>(limitsOf({ messagesMax: 8 }))
-  const byBytes = new MessageQueue<Waiting>(limitsOf({ bytesMax: 8 * sizeOf(waiting(99)) }))
+  const byCount = new MessageQueue<QueuedDelivery>(limitsOf({ messagesMax: 8 }))
+  const byBytes = new MessageQueue<QueuedDelivery>(limitsOf({ bytesMax: 8 * sizeOf(waiting(99)) }))
   for (const queue of [byCount, byBytes]) {
     const seen: string[] = []
     for (let length = 1; length <= 8; length++) {
@@ -102,9 +103,9 @@ test('is high from more than half full on and low below a quarter, by messages o
 })
 
 test('keeps its order over thousands that come and go', () => {
-  const queue = new MessageQueue<Waiting>(limitsOf({ messagesMax: 10_000 }))
+  const queue = new MessageQueue<QueuedDelivery>(limitsOf({ messagesMax: 10_000 }))
   const entries = Array.from({ length: 9000 }, (_, i) => waiting(i % 7))
-  const given: (Waiting | undefined)[] = []
+  const given: (QueuedDelivery | undefined)[] = []
   for (const [i, entry] of entries.entries()) {
     queue.push(entry)
     if (i % 3 !== 0) given.push(queue.shift())

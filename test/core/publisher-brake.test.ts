@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Receipt } from '../../core/messages/receipt.ts'
-import { MessageQueue, type Waiting } from '../../core/sessions/message-queue.ts'
+import { DeliveryTerms } from '../../core/routing/delivery-terms.ts'
+import { MessageQueue, type QueuedDelivery } from '../../core/sessions/message-queue.ts'
 import { PublisherBrake } from '../../core/sessions/publisher-brake.ts'
 import { messageOf } from './messages.ts'
 
@@ -9,8 +10,8 @@ const message = messageOf('x')
 
 /** A queue of 100,000 places with so many messages in it, and its brake. */
 function start(length: number) {
-  const queue = new MessageQueue<Waiting>({ messagesMax: 100_000, bytesMax: 1e9, whenFull: 'dropNewest' })
-  for (let i = 0; i < length; i++) queue.push({ message, qos: 1, retain: false, identifiers: null, group: null })
+  const queue = new MessageQueue<QueuedDelivery>({ messagesMax: 100_000, bytesMax: 1e9, whenFull: 'dropNewest' })
+  for (let i = 0; i < length; i++) queue.push({ message, terms: new DeliveryTerms(1, false, null, null) })
   const brake = new PublisherBrake(queue, 1000, 0, patience)
   const shorten = (to: number): void => {
     while (queue.length > to) queue.shift()
@@ -35,7 +36,7 @@ test('slows publishers from half of the queue on, until less than a quarter is l
   const { queue, brake, shorten, read } = start(50_000)
   read(250, 750, 1)
   expect(brake.wanted).toBe(false)
-  queue.push({ message, qos: 1, retain: false, identifiers: null, group: null })
+  queue.push({ message, terms: new DeliveryTerms(1, false, null, null) })
   expect(brake.wanted).toBe(true)
   const receipt = held(brake, 0)
   shorten(25_000)

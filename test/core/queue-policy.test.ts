@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { MessageQueue, type Waiting } from '../../core/sessions/message-queue.ts'
+import { DeliveryTerms } from '../../core/routing/delivery-terms.ts'
+import { MessageQueue, type QueuedDelivery } from '../../core/sessions/message-queue.ts'
 import { queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import { identifiersOf, payloadOf, queueTable } from '../contracts/suite/queue-table.ts'
 import { messageOf } from '../contracts/suite/sessions-harness.ts'
@@ -7,16 +8,21 @@ import { messageOf } from '../contracts/suite/sessions-harness.ts'
 describe("core's own queue", () => {
   for (const { title, limits, arrivals, kept, dropped } of queueTable) {
     test(title, () => {
-      const queue = new MessageQueue<Waiting>({ messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest', ...limits })
-      const gone: Waiting[] = []
+      const queue = new MessageQueue<QueuedDelivery>({
+        messagesMax: 100_000,
+        bytesMax: 64 * 1024 * 1024,
+        whenFull: 'dropNewest',
+        ...limits,
+      })
+      const gone: QueuedDelivery[] = []
       for (const arrival of arrivals) {
         const message = messageOf(payloadOf(arrival))
-        gone.push(...(queue.push({ message, qos: 1, retain: false, identifiers: identifiersOf(arrival), group: null }) ?? []))
+        gone.push(...(queue.push({ message, terms: new DeliveryTerms(1, false, identifiersOf(arrival), null) }) ?? []))
       }
-      const names = (list: Iterable<Waiting>) => [...list].map(({ message }) => message.payload.toString().trim())
+      const names = (list: Iterable<QueuedDelivery>) => [...list].map(({ message }) => message.payload.toString().trim())
       expect(names(queue)).toEqual(kept)
       expect(names(gone)).toEqual(dropped)
-      expect(queue.bytes).toBe([...queue].reduce((sum, { message, identifiers }) => sum + queuedBytes(message, identifiers), 0))
+      expect(queue.bytes).toBe([...queue].reduce((sum, { message, terms }) => sum + queuedBytes(message, terms.identifiers), 0))
       while (queue.length > 0) queue.shift()
       expect(queue.bytes).toBe(0)
     })

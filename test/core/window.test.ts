@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { DeliveryTerms } from '../../core/routing/delivery-terms.ts'
 import { Handshake, type Inflight, Window } from '../../core/sessions/window.ts'
+import { messageOf } from './messages.ts'
 
 const idsOf = (window: Window) => [...window.entries()].map(({ packetId }) => packetId)
 
@@ -111,15 +113,14 @@ describe('a window that takes up what an earlier connection had in flight', () =
 test('hands out slots that remember nothing of the message before', () => {
   const window = new Window(10)
   const slot = window.open()
-  slot.group = 'g'
-  slot.identifiers = [1]
+  slot.fill(messageOf('x'), new DeliveryTerms(1, false, [1], 'g'))
   slot.handshake = Handshake.AwaitPubcomp
   window.close(slot)
   const seen = new Set<Inflight>()
   for (let i = 0; i < 40; i++) {
     const next = window.open()
     seen.add(next)
-    expect(next).toMatchObject({ group: null, identifiers: null, message: null, handshake: Handshake.Gated })
+    expect(next).toMatchObject({ terms: null, message: null, handshake: Handshake.Gated })
     window.close(next)
   }
   expect(seen.has(slot)).toBe(true)

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Admission, AuthStep, ConnectRefusal } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { AuthPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { Admission, AuthStep, ConnectRefusal } from '../../core/refusals.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { noteCalls } from './calls.ts'
 

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { PublishVerdict } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { PublishVerdict } from '../../core/refusals.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { noteCalls } from './calls.ts'
 

@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
+import type { Broker } from '../../core/broker.ts'
+import type { Session } from '../../core/connection/client.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import type { Member, Route } from '../../core/routing/router.ts'
-import type { Session } from '../../core/sessions/session.ts'
+import type { Member } from '../../core/routing/share-group.ts'
+import type { Route } from '../../core/routing/target.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { noteCalls } from './calls.ts'
 
@@ -175,6 +177,6 @@ describe('onShare', () => {
   })
 })
 
-function enableShares({ broker }: { broker: TestBroker['broker'] }): void {
+function enableShares({ broker }: { broker: Broker }): void {
   broker.capabilities.sharedSubscriptions = true
 }

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Route, Router, type Subscriber, type Subscription } from '../../core/routing/router.ts'
+import { Router } from '../../core/routing/router.ts'
+import type { Subscriber, Subscription } from '../../core/routing/subscription.ts'
+import type { Route } from '../../core/routing/target.ts'
 import { aFilter, aTopic, naiveMatches } from './topics.ts'
 
 class Reader implements Subscriber {

@@ -1,7 +1,7 @@
 import { duplexPair } from 'node:stream'
 import { describe, expect, test } from 'vitest'
-import type { Admission, Refusal } from '../../core/hooks.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import type { Admission, Refusal } from '../../core/refusals.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import type { Config } from '../../presets/index.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { Rights } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
+import type { Rights } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Config } from '../../presets/index.ts'
 import { settled, startBroker } from '../support/broker.ts'

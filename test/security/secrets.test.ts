@@ -79,7 +79,7 @@ test('passwords stand in no log line, whatever is traced and whatever fails', as
 test('a trace shows that there is a password, and that there is none', async () => {
   const { broker, hooks, connect } = await startBroker()
   const passwords: unknown[] = []
-  broker.traceAll = true
+  broker.trace(true)
   hooks.onPacketReceived.tap('test', (_client, packet) => {
     if (packet.type === PacketType.Connect) passwords.push(packet.password?.toString())
   })

@@ -1,14 +1,16 @@
 import { onTestFinished } from 'vitest'
+import type { BrokerCore } from '../../core/broker-core.ts'
 import type { Config } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { createTestBroker } from '../../presets/testing/index.ts'
 import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
+import { coreOf } from './core.ts'
 
 /** A broker without a port, on a clock that stands still, and clients on streams in memory. */
 export interface TestBroker {
   readonly running: RunningBroker
-  readonly broker: RunningBroker['broker']
+  readonly broker: BrokerCore
   readonly hooks: RunningBroker['hooks']
   readonly clock: ManualClock
   /** A stream to the broker, from an address, on which nothing has been said yet. */
@@ -28,7 +30,7 @@ export async function startBroker(config: Config = {}): Promise<TestBroker> {
   const open = (version: 3 | 4 | 5 = 4, remoteAddress?: string): TestClient => new TestClient(kit.stream(remoteAddress), version)
   return {
     running,
-    broker: running.broker,
+    broker: coreOf(running),
     hooks: running.hooks,
     clock: running.broker.clock as ManualClock,
     open,

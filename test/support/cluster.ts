@@ -1,10 +1,12 @@
 import { duplexPair } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import type { ClusterNode } from '../../plugins/cluster/node.ts'
+import type { BrokerCore } from '../../core/broker-core.ts'
+import { type ClusterNode, clusterNodes } from '../../plugins/cluster/node.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { type Config, createBroker } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
+import { coreOf } from './core.ts'
 import { eventually } from './eventually.ts'
 import { RedisServer } from './redis.ts'
 
@@ -33,12 +35,12 @@ export class TestNode {
     return new TestNode(name, running)
   }
 
-  get broker(): RunningBroker['broker'] {
-    return this.running.broker
+  get broker(): BrokerCore {
+    return coreOf(this.running)
   }
 
   get cluster(): ClusterNode {
-    return this.broker.forwarder as ClusterNode
+    return clusterNodes.get(this.broker)!
   }
 
   /** Waits until this node knows that another one wants messages of a topic. */

@@ -10,6 +10,7 @@ import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { settled } from '../../presets/testing/settled.ts'
 import { TestClient } from '../support/client.ts'
+import { coreOf } from '../support/core.ts'
 import { expectHistory } from './expected.ts'
 import { join as joinAs, storedSessions, waitingCount } from './history.ts'
 
@@ -63,7 +64,7 @@ const advanceOn = (clock: ManualClock) => async (ms: number) => {
 }
 
 async function page(): Promise<SessionPage> {
-  return await running!.broker.sessions.list!(null, 100)
+  return await coreOf(running!).sessions.list!(null, 100)
 }
 
 test('a folder of the version before is taken up with all that it held', async () => {
@@ -78,7 +79,7 @@ test('a folder of the version before is the same at its second start, whatever w
   expect(sessions.map(({ clientId }) => clientId).sort()).toEqual(storedSessions)
   const queued = Object.fromEntries(sessions.map(({ clientId, queued: { messages } }) => [clientId, messages]))
   expect(queued).toMatchObject({ absent: waitingCount + 1, reader: 15, worker: 1, old: 1, expires: 1, publisher: 0 })
-  const all = await running!.broker.sessions.totals!()
+  const all = await coreOf(running!).sessions.totals!()
   expect(all.messages).toBe(sessions.reduce((sum, { queued: { messages } }) => sum + messages, 0))
   expect(all.bytes).toBe(sessions.reduce((sum, { queued: { bytes } }) => sum + bytes, 0))
   // Entries of this version behind those of the version before.
@@ -96,7 +97,7 @@ test('a folder of the version before is the same at its second start, whatever w
     ['old', 4, 'of this version'],
     ['other', 5, 'for three again'],
   ] as const) {
-    const entries = (await running!.broker.sessions.peek!(clientId, 0, 10))!
+    const entries = (await coreOf(running!).sessions.peek!(clientId, 0, 10))!
     expect(entries.at(-1)!.message.payload.toString()).toBe(added)
     const client = await joinAs(open, clientId, { version })
     for (const { message } of entries) expect((await client.receive()).payload.toString()).toBe(message.payload.toString())
@@ -105,7 +106,7 @@ test('a folder of the version before is the same at its second start, whatever w
   }
   // Read, and with it acknowledged by those who were connected, is what is told apart from the history.
   for (const clientId of ['absent', 'reader']) {
-    const [last] = (await running!.broker.sessions.peek!(clientId, 0, 1000))!.slice(-1)
+    const [last] = (await coreOf(running!).sessions.peek!(clientId, 0, 1000))!.slice(-1)
     expect(last!.message.payload.toString()).toBe('for three again')
   }
   await advanceOn(clock)(1000)
@@ -115,7 +116,7 @@ test('a session of the version before belongs to no user, and to the first who c
   await start(killedAt)
   for (const { clientId, user } of (await page()).sessions) expect([clientId, user]).toEqual([clientId, undefined])
   const claim = (user: string | null) =>
-    running!.broker.sessions.claim({ clientId: 'absent', node: 1, user, userOnly: true, cleanStart: false, expiryMs: 1e9, will: null })
+    coreOf(running!).sessions.claim({ clientId: 'absent', node: 1, user, userOnly: true, cleanStart: false, expiryMs: 1e9, will: null })
   expect(await claim('eve')).toMatchObject({ present: true, queued: { messages: waitingCount + 1 } })
   await expect(claim('adam')).rejects.toMatchObject({ code: 'ERR_SESSION_OWNED' })
   await stop()

@@ -1,6 +1,7 @@
 import type { Bench } from 'tinybench'
-import { createHooks, type Publisher } from '../../../core/hooks.ts'
+import { createHooks } from '../../../core/hooks.ts'
 import { Message } from '../../../core/messages/message.ts'
+import type { Publisher } from '../../../core/publisher.ts'
 import { SystemClock } from '../../../core/time/clock.ts'
 
 // Calls the hook that every publish goes through, with no, one and three taps, guarded as plugins' taps are: what a plugin's

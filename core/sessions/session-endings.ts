@@ -1,31 +1,37 @@
-import type { Broker } from '../broker.ts'
-import type { Session } from './session.ts'
-import { type EndedSession, SessionLostError } from './session-store.ts'
+import type { KnownSession } from './known-session.ts'
+import { type EndedSession, SessionLostError, type SessionStore } from './session-store.ts'
 
 // So many are tried again each time.
 const retriesMax = 100
+
+/** What is used of the broker here. */
+export interface SessionEndingsHost {
+  readonly sessions: SessionStore
+  connectionOf(clientId: string): object | undefined
+  report(error: unknown): void
+}
 
 /**
  * The ends of connections as the store has to know them: a session is closed, or ends. One that the store did not take is told to it
  * again, for else the session's expiry would never begin. It is for the next claim to say otherwise.
  */
-export class Departures {
-  readonly #broker: Broker
+export class SessionEndings {
+  readonly #host: SessionEndingsHost
   /** What is still to be told, by client id: bounded by the number of stored sessions. */
   readonly #untold = new Map<string, () => void>()
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  constructor(host: SessionEndingsHost) {
+    this.#host = host
   }
 
-  close(session: Session, keepWill: boolean): void {
+  close(session: KnownSession, keepWill: boolean): void {
     const { expiryMs, epoch, clientId } = session
-    this.#tell(clientId, () => this.#broker.sessions.close({ clientId, epoch }, expiryMs, keepWill))
+    this.#tell(clientId, () => this.#host.sessions.close({ clientId, epoch }, expiryMs, keepWill))
   }
 
-  end({ clientId, epoch }: Session, ended: (ended: EndedSession) => void): void {
+  end({ clientId, epoch }: KnownSession, ended: (ended: EndedSession) => void): void {
     this.#tell(clientId, () => {
-      const done = this.#broker.sessions.end({ clientId, epoch })
+      const done = this.#host.sessions.end({ clientId, epoch })
       if (done instanceof Promise) return done.then(gone => gone === null || ended(gone))
       if (done !== null) ended(done)
       return undefined
@@ -59,8 +65,8 @@ export class Departures {
       if (done === undefined) return
       done.catch(error => {
         // Somebody else has claimed it since, or does so now.
-        if (error instanceof SessionLostError || this.#broker.clientOf(clientId) !== undefined) return
-        this.#broker.troubles.say(error)
+        if (error instanceof SessionLostError || this.#host.connectionOf(clientId) !== undefined) return
+        this.#host.report(error)
         this.#untold.set(clientId, tell)
       })
     }

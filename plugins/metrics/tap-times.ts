@@ -1,10 +1,12 @@
+import type { Hooks } from '../../core/hooks.ts'
+
 type Fn = (a: unknown, b?: unknown, c?: unknown) => unknown
 
 // One call of so many is timed: reading the clock twice costs 0.1 µs, which every call would feel.
 const sampleEvery = 64
 
 /** How long one plugin's taps on one hook have kept the event loop. */
-export interface HookTime {
+export interface TapTime {
   readonly plugin: string
   readonly hook: string
   readonly calls: number
@@ -12,7 +14,7 @@ export interface HookTime {
   readonly seconds: number
 }
 
-class Sampled implements HookTime {
+class Sampled implements TapTime {
   readonly plugin: string
   readonly hook: string
   #left = sampleEvery
@@ -51,18 +53,28 @@ class Sampled implements HookTime {
   }
 }
 
-/** What plugins' taps cost, by plugin and hook. */
-export class HookTimes {
+interface Tapped {
+  intercept(interceptor: { register(tap: { name: string; fn: unknown }): { name: string; fn: unknown } }): void
+}
+
+/** What plugins' taps cost, by plugin and hook: wraps each tap that there is and each that comes. */
+export class TapTimes {
   readonly #times = new Map<string, Sampled>()
 
-  wrap(plugin: string, hook: string, fn: Fn): Fn {
+  constructor(hooks: Hooks) {
+    for (const [hook, tapped] of Object.entries(hooks) as [string, Tapped][]) {
+      tapped.intercept({ register: tap => ({ ...tap, fn: this.#of(tap.name, hook).wrap(tap.fn as Fn) }) })
+    }
+  }
+
+  #of(plugin: string, hook: string): Sampled {
     const key = `${hook} ${plugin}`
     let time = this.#times.get(key)
     if (time === undefined) this.#times.set(key, (time = new Sampled(plugin, hook)))
-    return time.wrap(fn)
+    return time
   }
 
-  [Symbol.iterator](): IterableIterator<HookTime> {
+  [Symbol.iterator](): IterableIterator<TapTime> {
     return this.#times.values()
   }
 }

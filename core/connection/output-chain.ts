@@ -5,12 +5,12 @@ export type Piece = Buffer | PublishFrame
 
 /**
  * What waits to be written to a connection in this turn: the last piece, and what stands before it. Connections that get the
- * same pieces in the same order hold the same trail, so that a delivery in a fan-out allocates nothing, and what was put
+ * same pieces in the same order hold the same chain, so that a delivery in a fan-out allocates nothing, and what was put
  * together for one connection is known to be what the next one gets.
  */
-export class Trail {
+export class OutputChain {
   /** Null at the start, which has no piece. */
-  readonly before: Trail | null
+  readonly before: OutputChain | null
   readonly piece: Piece | null
   /** For a frame: the packet identifier that it gets here; 0 for none. */
   readonly packetId: number
@@ -19,10 +19,10 @@ export class Trail {
   /** All pieces as one, once they were put together; only where it is shared. */
   bytes: Buffer | null
   // The last two ways on from here: receivers have two formats, MQTT 5 and before.
-  #last: Trail | null
-  #other: Trail | null
+  #last: OutputChain | null
+  #other: OutputChain | null
 
-  constructor(before: Trail | null, piece: Piece | null, packetId: number) {
+  constructor(before: OutputChain | null, piece: Piece | null, packetId: number) {
     this.before = before
     this.piece = piece
     this.packetId = packetId
@@ -33,7 +33,7 @@ export class Trail {
   }
 
   /** One piece further. */
-  step(piece: Piece, packetId: number): Trail {
+  step(piece: Piece, packetId: number): OutputChain {
     const last = this.#last
     if (last !== null && last.piece === piece && last.packetId === packetId) {
       last.shared = true
@@ -45,13 +45,13 @@ export class Trail {
       return other
     }
     this.#other = last
-    return (this.#last = new Trail(this, piece, packetId))
+    return (this.#last = new OutputChain(this, piece, packetId))
   }
 
-  /** The pieces in order, each as the trail that ends in it; put into `into`. */
-  collect(into: Trail[]): Trail[] {
+  /** The pieces in order, each as the chain that ends in it; put into `into`. */
+  collect(into: OutputChain[]): OutputChain[] {
     into.length = 0
-    for (let at: Trail = this; at.before !== null; at = at.before) into.push(at)
+    for (let at: OutputChain = this; at.before !== null; at = at.before) into.push(at)
     return into.reverse()
   }
 }

@@ -1,34 +1,32 @@
-import { handlePacket } from '../handlers/index.ts'
-import { handleManyFilters } from '../handlers/many-filters.ts'
-import { completePublish, handlePublish, type PendingPublish } from '../handlers/publish.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import { ManyFilters } from '../protocol/many-filters.ts'
 import type { Packet, PublishPacket } from '../protocol/packets.ts'
 import { propertyBytes, queuedBytes } from '../sessions/queue-policy.ts'
-import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
+import type { PendingPublish } from './pending-publish.ts'
 
 /** A packet that waits for its turn; a publish is a copy of its own. */
-type Waiting = Exclude<Packet, PublishPacket> | InboundPublish | ManyFilters
+type InboundPacket = Exclude<Packet, PublishPacket> | InboundPublish | ManyFilters
 // `bytes`: what it keeps in memory, noted once, because a plugin may change the message meanwhile.
-type Entry =
-  | { readonly packet: Waiting; readonly publish: null; readonly bytes: number }
+type QueuedInbound =
+  | { readonly packet: InboundPacket; readonly publish: null; readonly bytes: number }
   | { readonly packet: null; readonly publish: PendingPublish; readonly bytes: number }
 
 /**
  * The order in which one client's packets take effect. While a verdict is awaited everything behind it waits here; the
  * verdicts of several publishes may overlap, but they are routed and acknowledged as they came. Bounded by not reading.
  */
-export class Lane {
-  readonly #client: Client
-  #entries: Entry[]
+export class InboundQueue {
+  readonly #client: Connection
+  #entries: QueuedInbound[]
   #bytes: number
   // A handler is not done yet: CONNECT, SUBSCRIBE…
   #busy: boolean
   // Entries that are packets not yet begun; only while there are none may the next publish's verdict be asked for.
   #packets: number
 
-  constructor(client: Client) {
+  constructor(client: Connection) {
     this.#client = client
     this.#entries = []
     this.#bytes = 0
@@ -51,16 +49,16 @@ export class Lane {
   }
 
   get full(): boolean {
-    return this.#entries.length >= this.#client.broker.settings.mqtt.receiveMaximum || this.#bytes > laneBytesMax
+    return this.#entries.length >= this.#client.host.settings.mqtt.receiveMaximum || this.#bytes > bytesMax
   }
 
   /** Keeps a packet until its turn; a publish, which lies in the read buffer, is copied. */
-  wait(packet: Waiting): void {
+  wait(packet: InboundPacket): void {
     const bytes = bytesOf(packet)
     this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : packet, publish: null, bytes })
     this.#bytes += bytes
     this.#packets += 1
-    if (this.full) this.#client.hold('lane')
+    if (this.full) this.#client.hold('inbound')
   }
 
   /** Keeps the place of a publish whose verdict is awaited, or which stands behind such a one. */
@@ -68,7 +66,7 @@ export class Lane {
     const bytes = queuedBytes(publish.message)
     this.#entries.push({ packet: null, publish, bytes })
     this.#bytes += bytes
-    if (this.full) this.#client.hold('lane')
+    if (this.full) this.#client.hold('inbound')
   }
 
   /** Everything behind waits until a handler is done. */
@@ -92,7 +90,7 @@ export class Lane {
     const last = this.#entries.at(-1)?.packet
     if (last?.type !== PacketType.Disconnect || client.state !== 'connected') return
     try {
-      handlePacket(client, last)
+      client.handlers.packet(client, last)
     } catch (error) {
       client.fail(error)
     }
@@ -105,7 +103,7 @@ export class Lane {
     } catch (error) {
       this.#client.fail(error)
     }
-    if (!this.full) this.#client.release('lane')
+    if (!this.full) this.#client.release('inbound')
   }
 
   #drain(): void {
@@ -116,7 +114,7 @@ export class Lane {
         if (!publish.decided) return
         this.#entries.shift()
         this.#bytes -= bytes
-        completePublish(client, publish.message, publish.packetId, publish.qos, publish.verdict)
+        client.handlers.complete(client, publish)
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.
@@ -130,7 +128,7 @@ export class Lane {
       this.#bytes -= bytes
       this.#packets -= 1
       if (packet.type === PacketType.Publish) {
-        const pending = handlePublish(client, packet)
+        const pending = client.handlers.publish(client, packet)
         // It takes its own place again: at the front, before what stands behind it.
         if (pending !== null) {
           this.#entries.unshift({ packet: null, publish: pending, bytes })
@@ -138,16 +136,16 @@ export class Lane {
         }
         continue
       }
-      const done = packet instanceof ManyFilters ? handleManyFilters(client, packet) : handlePacket(client, packet)
+      const done = packet instanceof ManyFilters ? client.handlers.manyFilters(client, packet) : client.handlers.packet(client, packet)
       if (done !== undefined) this.block(done)
     }
   }
 }
 
-const laneBytesMax = 1_048_576
+const bytesMax = 1_048_576
 
 /** What a packet that waits keeps in memory, roughly: SUBSCRIBE may hold two mebibytes of filters, any packet as much of properties. */
-function bytesOf(packet: Waiting): number {
+function bytesOf(packet: InboundPacket): number {
   if (packet instanceof ManyFilters) return packet.size
   let bytes = 'properties' in packet && packet.properties !== undefined ? propertyBytes(packet.properties) : 0
   if (packet.type === PacketType.Publish) bytes += packet.end - packet.start

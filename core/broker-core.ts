@@ -1,0 +1,496 @@
+import type { Broker, BrokerTotals, ListenerAddress } from './broker.ts'
+import type { Acknowledger } from './connection/acknowledger.ts'
+import { AttemptGate } from './connection/attempt-gate.ts'
+import type { Client, Session } from './connection/client.ts'
+import type { Connection } from './connection/connection.ts'
+import { Connections, type ConnectionsHost } from './connection/connections.ts'
+import type { DisconnectReason } from './connection/disconnect-reason.ts'
+import { Flusher } from './connection/flusher.ts'
+import type { Transport, TransportEvents } from './connection/transport.ts'
+import { Gate, Turns } from './connection/turns.ts'
+import type { DropReason } from './counter-names.ts'
+import { Counters } from './counters.ts'
+import { throttledErrors } from './error-lines.ts'
+import { Figures } from './figures.ts'
+import type { HandlerHost } from './handlers/host.ts'
+import { Handlers } from './handlers/index.ts'
+import { createHooks, type Hooks } from './hooks.ts'
+import type { LineThrottle } from './line-throttle.ts'
+import { LateLog, type Log, silentLog } from './log.ts'
+import { publishFor } from './messages/late-publish.ts'
+import type { Message } from './messages/message.ts'
+import { publishOwn, type ServerMessage } from './messages/own-publish.ts'
+import type { Settings } from './options/settings.ts'
+import type { QoS } from './protocol/constants.ts'
+import { TopicCache } from './protocol/topic-cache.ts'
+import type { Publisher, Rights, Whom } from './publisher.ts'
+import { ReasonCode } from './reason.ts'
+import { DeliveryTerms } from './routing/delivery-terms.ts'
+import { Dispatcher, type PickedMember } from './routing/dispatcher.ts'
+import { Router } from './routing/router.ts'
+import type { Subscription } from './routing/subscription.ts'
+import type { Route } from './routing/target.ts'
+import { Services } from './services.ts'
+import { Authority } from './sessions/authority.ts'
+import type { KnownSession } from './sessions/known-session.ts'
+import type { QueuedDelivery } from './sessions/message-queue.ts'
+import { queueLimitsOf } from './sessions/queue-limits.ts'
+import { RemoteMembers } from './sessions/remote-members.ts'
+import { type RosterHost, SessionRoster } from './sessions/session-roster.ts'
+import {
+  type Due,
+  type QueueLimits,
+  SessionLostError,
+  type SessionStore,
+  type SessionStoreEvents,
+  type StoredSubscriber,
+  type StoredWill,
+  StoreFullError,
+} from './sessions/session-store.ts'
+import { StoreTroubles } from './sessions/store-troubles.ts'
+import { StoredSessions } from './sessions/stored-sessions.ts'
+import { SubscriberLookup } from './sessions/subscriber-lookup.ts'
+import { Wills } from './sessions/wills.ts'
+import { TapError, type TapGuardOptions } from './taps.ts'
+import type { Clock, Timer } from './time/clock.ts'
+import { TimerWheel } from './time/timer-wheel.ts'
+
+// The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
+const tickMs = 250
+const sweepMs = 1000
+const sweepLimit = 1000
+// Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
+const connectsPerTurn = 64
+
+/** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. Its parts are each handed what they use. */
+export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterHost {
+  #settings: Settings
+  readonly clock: Clock
+  /** How taps are made safe. */
+  readonly tapGuard: TapGuardOptions
+  readonly hooks: Hooks
+  readonly services: Services
+  readonly version: string
+  readonly folder: string
+  readonly listeners: ListenerAddress[]
+  readonly log: Log
+  readonly counters: Counters
+  readonly figures: Figures
+  readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  readonly queueLimits: QueueLimits
+  readonly router: Router<KnownSession>
+  readonly topics: TopicCache
+  readonly flusher: Flusher
+  readonly wheel: TimerWheel
+  readonly turns: Turns
+  readonly connectGate: Gate
+  readonly dispatcher: Dispatcher
+  readonly roster: SessionRoster
+  readonly authority: Authority
+  readonly attempts: AttemptGate
+  /** Set where durable subscribers are looked up before each message, in place of being known. */
+  lookup: SubscriberLookup | null
+  readonly slowedSessions: Set<KnownSession>
+  readonly withholding: Set<Acknowledger>
+  now: number
+  deliverUsed: boolean
+  deliveredUsed: boolean
+  routeUsed: boolean
+  readonly #storedSessions: StoredSessions
+  readonly #members: RemoteMembers
+  readonly #wills: Wills
+  readonly #troubles: StoreTroubles
+  readonly #errorLines: LineThrottle
+  readonly #connections: Connections
+  readonly #tracedIds: Set<string>
+  #tracesAll: boolean
+  #store: SessionStore | null
+  #timers: Timer[]
+  #sweptAt: number
+  #sweeping: boolean
+  #stopping: boolean
+
+  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
+    this.#settings = settings
+    this.clock = clock
+    this.version = version
+    this.folder = folder
+    this.listeners = []
+    this.now = clock.now()
+    this.deliverUsed = false
+    this.deliveredUsed = false
+    this.routeUsed = false
+    this.services = new Services()
+    this.log = new LateLog(() => this.services.find('log') ?? silentLog)
+    this.tapGuard = {
+      clock,
+      verdictTimeoutMs: settings.mqtt.verdictTimeout,
+      report: error => this.report(error),
+      tapped: hook => this.#tapped(hook),
+    }
+    this.hooks = createHooks(this.tapGuard)
+    this.counters = new Counters()
+    this.figures = new Figures()
+    this.capabilities = { retain: false, sharedSubscriptions: false }
+    this.queueLimits = queueLimitsOf(settings)
+    this.router = new Router()
+    this.topics = new TopicCache()
+    this.flusher = new Flusher()
+    this.wheel = new TimerWheel(this.now, tickMs)
+    this.turns = new Turns()
+    this.connectGate = new Gate(connectsPerTurn)
+    this.dispatcher = new Dispatcher(this)
+    this.roster = new SessionRoster(this)
+    this.authority = new Authority(this)
+    this.attempts = new AttemptGate(this)
+    this.lookup = null
+    this.slowedSessions = new Set()
+    this.withholding = new Set()
+    this.#connections = new Connections(this, new Handlers(this))
+    this.#storedSessions = new StoredSessions(this)
+    this.#members = new RemoteMembers(this)
+    this.#wills = new Wills(this)
+    this.#troubles = new StoreTroubles(this)
+    this.#errorLines = throttledErrors(clock, this.log)
+    this.#tracedIds = new Set()
+    this.#tracesAll = false
+    this.#store = null
+    this.#timers = []
+    this.#sweptAt = this.now
+    this.#sweeping = false
+    this.#stopping = false
+    const { storeTiming } = this.dispatcher
+    const help = 'From handing a message to the store until it is kept, where that is not at once; one of 16 is timed.'
+    this.figures.add(storeTiming.figure('store_seconds', help))
+  }
+
+  get settings(): Settings {
+    return this.#settings
+  }
+
+  /** Other options, of those that can change while running. */
+  changeSettings(settings: Settings): void {
+    this.#settings = settings
+    Object.assign(this.queueLimits, queueLimitsOf(settings))
+  }
+
+  /** The owner of the `sessions` service. */
+  get sessions(): SessionStore {
+    this.#store ??= this.services.get('sessions')
+    return this.#store
+  }
+
+  get stopping(): boolean {
+    return this.#stopping
+  }
+
+  get clients(): ReadonlySet<Client> {
+    return this.#connections.all
+  }
+
+  get connections(): Iterable<Connection> {
+    return this.#connections.all
+  }
+
+  get totals(): BrokerTotals {
+    return {
+      sessions: this.roster.size,
+      subscriptions: this.router.size,
+      slowedSessions: this.slowedSessions.size,
+      withholdingClients: this.withholding.size,
+    }
+  }
+
+  clientOf(clientId: string): Client | undefined {
+    return this.connectionOf(clientId)
+  }
+
+  connectionOf(clientId: string): Connection | undefined {
+    return this.roster.get(clientId)?.client ?? undefined
+  }
+
+  sessionOf(clientId: string): KnownSession | undefined {
+    return this.roster.get(clientId)
+  }
+
+  allSessions(): Iterable<KnownSession> {
+    return this.roster.all()
+  }
+
+  // Life
+
+  /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
+  async load(): Promise<void> {
+    await this.sessions.open(this.#storeEvents(), this.queueLimits)
+    if (this.sessions.looksUpSubscribers === true) this.lookup = SubscriberLookup.on(this)
+    await this.#storedSessions.load()
+    this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
+  }
+
+  #storeEvents(): SessionStoreEvents {
+    const stored = this.#storedSessions
+    return {
+      dropped: (clientId, message, reason) => {
+        this.drop(clientId, message, reason)
+        if (reason !== 'sessionEnded') this.roster.get(clientId)?.dropped(message, reason)
+      },
+      lost: ({ clientId, epoch }) => {
+        const session = this.roster.get(clientId)
+        if (session?.epoch === epoch) this.storeFailed(session, new SessionLostError(clientId), session.client)
+      },
+      appended: clientId => {
+        const session = this.roster.get(clientId)
+        session?.backlog?.appendedElsewhere()
+        session?.backlog?.pump()
+      },
+      found: subscriber => stored.found(subscriber),
+      changed: change => stored.changed(change),
+      gone: session => stored.gone(session),
+      emptied: () => this.log.error('the session store came back empty: sessions, queues and wills that it had kept are lost'),
+    }
+  }
+
+  /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.#connections.closeAll()
+    this.flusher.flush()
+    await this.#connections.told()
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers = []
+    try {
+      await this.#store?.flush()
+    } catch (error) {
+      this.report(error)
+    }
+    this.#errorLines.flush()
+  }
+
+  #tapped(hook: string): void {
+    if (hook === 'onDeliver') this.deliverUsed = true
+    else if (hook === 'onDelivered') this.deliveredUsed = true
+    else if (hook === 'onRoute') this.routeUsed = true
+  }
+
+  #tick(): void {
+    this.now = this.clock.now()
+    this.wheel.advance(this.now)
+    for (const session of this.slowedSessions) session.stalled(this.now)
+    for (const acknowledger of this.withholding) acknowledger.watch(this.now)
+    if (this.now - this.#sweptAt >= sweepMs) {
+      this.#sweptAt = this.now
+      this.#sweep()
+    }
+  }
+
+  /** Ends what has expired and sends the wills that are due. */
+  #sweep(): void {
+    this.lookup?.sweep()
+    this.roster.retryEndings()
+    if (this.#sweeping) return
+    const due = this.sessions.expire(this.clock.now(), sweepLimit)
+    if (!(due instanceof Promise)) return this.#carryOut(due)
+    this.#sweeping = true
+    due
+      .then(
+        found => this.#carryOut(found),
+        error => this.report(error),
+      )
+      .finally(() => {
+        this.#sweeping = false
+      })
+  }
+
+  #carryOut(found: readonly Due[]): void {
+    for (const due of found) {
+      if (due.kind === 'will') this.publishWill(due.clientId, due.will)
+      else this.roster.ended(due.session, null)
+    }
+  }
+
+  // Connections
+
+  unguarded(allowAnonymous = this.settings.allowAnonymous): boolean {
+    return allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
+  }
+
+  addressesFor(host: string, allowAnonymous?: boolean): string[] {
+    return this.unguarded(allowAnonymous) ? ['127.0.0.1', '::1'] : [host]
+  }
+
+  listening(address: ListenerAddress): void {
+    this.listeners.push(address)
+  }
+
+  accept(transport: Transport): TransportEvents | null {
+    return this.#connections.accept(transport)
+  }
+
+  connected(connection: Connection): void {
+    this.#connections.connected(connection)
+  }
+
+  ended(connection: Connection, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {
+    this.#connections.ended(connection, reason, wasConnected, publishWill)
+  }
+
+  leave(session: KnownSession, connection: Connection, publishWill: boolean): void {
+    this.roster.leave(session, connection, publishWill)
+  }
+
+  transportClosed(connection: Connection): void {
+    this.#connections.closed(connection)
+  }
+
+  // What operators do, and rights
+
+  setRights(whom: Whom, rights: Rights | null): number {
+    const count = this.applyRights(whom, rights)
+    this.hooks.onOperated.call({ verb: 'setRights', whom, rights })
+    return count
+  }
+
+  applyRights(whom: Whom, rights: Rights | null): number {
+    return this.authority.setRights(whom, rights)
+  }
+
+  recheckRights(): Promise<void> {
+    return this.authority.recheckAll()
+  }
+
+  mayReceive(session: KnownSession, message: Message, group: string | null): boolean {
+    return this.authority.mayReceive(session, message, group)
+  }
+
+  mayStillPublish(message: Message): boolean {
+    return this.authority.mayStillPublish(message)
+  }
+
+  revoke(session: KnownSession, filters: readonly string[]): void {
+    this.roster.revoke(session, filters)
+  }
+
+  kick(clientId: string): boolean {
+    const client = this.connectionOf(clientId)
+    client?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
+    if (client === undefined) this.hooks.onOperated.call({ verb: 'kick', clientId })
+    return client !== undefined
+  }
+
+  // Messages
+
+  deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void {
+    const { session } = client as Connection
+    if (session !== null && client.state === 'connected')
+      this.dispatcher.deliverTo(session, message, new DeliveryTerms(qos, retain, identifiers, null))
+  }
+
+  publish(message: ServerMessage): Promise<void> {
+    return publishOwn(this, message)
+  }
+
+  publishFor(publisher: Publisher, message: Message): Promise<'published' | 'refused'> {
+    return publishFor(this, publisher, message)
+  }
+
+  routeOf(topic: string): Route<Session> {
+    return this.router.route(topic)
+  }
+
+  publishWill(clientId: string, will: StoredWill): void {
+    this.#wills.publish(clientId, will)
+  }
+
+  redistribute(from: string, left: Iterable<QueuedDelivery>): void {
+    this.dispatcher.redistribute(from, left)
+  }
+
+  drop(clientId: string, message: Message, reason: DropReason): void {
+    this.counters.dropped[reason] += 1
+    const { onDrop } = this.hooks
+    if (onDrop.isUsed()) onDrop.call(clientId, message, reason)
+  }
+
+  // What other nodes do
+
+  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): void {
+    this.dispatcher.receive(message, plain, picked)
+  }
+
+  memberJoined(node: string, clientId: string, subscription: Subscription): void {
+    this.#members.joined(node, clientId, subscription)
+  }
+
+  memberLeft(node: string, clientId: string, filter: string): void {
+    this.#members.left(node, clientId, filter)
+  }
+
+  nodeLeft(node: string): void {
+    this.#members.nodeLeft(node)
+    for (const session of this.roster.all()) if (session.node === node) session.node = null
+  }
+
+  connectionKnown(client: Client): void {
+    const { session } = client as Connection
+    if (session?.client === client) session.announced = true
+  }
+
+  connectedElsewhere(clientId: string): void {
+    const session = this.roster.get(clientId)
+    if (session?.client != null && session.announced) this.roster.lose(session)
+  }
+
+  reloadSessions(): Promise<void> {
+    return this.#storedSessions.reload()
+  }
+
+  refreshSessions(topic: string, found: readonly StoredSubscriber[]): KnownSession[] {
+    return this.#storedSessions.refresh(topic, found)
+  }
+
+  forgetLookedUp(session: KnownSession): void {
+    this.#storedSessions.pass(session)
+  }
+
+  // Trouble
+
+  report(error: unknown): void {
+    if (this.#troubles.say(error)) return
+    const failure = error instanceof Error ? error : new Error(String(error))
+    if (failure instanceof TapError) {
+      this.counters.tapErrors += 1
+      if (this.#errorLines.pass(`${failure.plugin} at ${failure.hook}`) > 0)
+        this.log.error({ plugin: failure.plugin, hook: failure.hook, err: failure.cause ?? failure }, failure.message)
+    } else if (this.#errorLines.pass((failure as NodeJS.ErrnoException).code ?? failure.name) > 0) {
+      this.log.error({ err: failure }, failure.message)
+    }
+    // A tap on onError that fails is logged only: told of its own failure, it would fail again, and so on.
+    if (!(failure instanceof TapError && failure.hook === 'onError')) this.hooks.onError.call(failure)
+  }
+
+  /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
+  storeFailed(session: KnownSession, error: unknown, client: Connection | null): void {
+    if (error instanceof SessionLostError) {
+      if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      return
+    }
+    this.report(error)
+    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
+    client?.close(code, 'the session store did not take a write')
+  }
+
+  trace(clientId: string | true, on = true): void {
+    if (clientId === true) {
+      this.#tracesAll = on
+      return
+    }
+    if (on) this.#tracedIds.add(clientId)
+    else this.#tracedIds.delete(clientId)
+    const client = this.connectionOf(clientId)
+    if (client !== undefined) client.traced = on
+  }
+
+  traces(clientId: string): boolean {
+    return this.#tracesAll || this.#tracedIds.has(clientId)
+  }
+}

@@ -1,0 +1,496 @@
+import { MqttError } from '../errors.ts'
+import type { Message } from '../messages/message.ts'
+import { isOutboundAck, PacketType, type ProtocolVersion } from '../protocol/constants.ts'
+import { Decoder } from '../protocol/decoder.ts'
+import type { InboundPublish } from '../protocol/inbound-publish.ts'
+import type { ManyFilters } from '../protocol/many-filters.ts'
+import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
+import { withoutSecrets } from '../protocol/without-secrets.ts'
+import type { Rights } from '../publisher.ts'
+import { connackCode, connackReturnCode, ReasonCode } from '../reason.ts'
+import { type Admission, type Refusal, textOf } from '../refusals.ts'
+import type { KnownSession } from '../sessions/known-session.ts'
+import type { StoredWill } from '../sessions/session-store.ts'
+import type { Timer } from '../time/clock.ts'
+import type { WheelItem } from '../time/timer-wheel.ts'
+import { Acknowledger } from './acknowledger.ts'
+import type { AuthExchange } from './auth-exchange.ts'
+import type { Client } from './client.ts'
+import type { ConnectionHost, PacketHandlers } from './connection-host.ts'
+import type { DisconnectReason } from './disconnect-reason.ts'
+import { HeldPublishers } from './held-publishers.ts'
+import { InboundQueue } from './inbound-queue.ts'
+import type { Meter } from './meter.ts'
+import { Outbox } from './outbox.ts'
+import type { RefusalLog } from './refusal-log.ts'
+import { Sender } from './sender.ts'
+import type { Transport } from './transport.ts'
+
+/** Why a connection is not being read just now. */
+const Hold = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
+type Hold = keyof typeof Hold
+
+// After a close the last bytes get this long to leave.
+const lingerMs = 2000
+// Whoever has much to send to one client sends it in portions of this.
+const readyBytes = 262_144
+
+/** One connection: reads its packets, writes its answers, and says in `state` how far it has come. */
+export class Connection implements Client {
+  readonly host: ConnectionHost
+  readonly handlers: PacketHandlers
+  readonly transport: Transport
+  readonly outbox: Outbox
+  readonly inbound: InboundQueue
+  readonly acks: Acknowledger
+  readonly sender: Sender
+  readonly #decoder: Decoder
+  #state: 'new' | 'connecting' | 'connected' | 'closed'
+  #holds: number
+  #admissionEnds: Timer | null
+  #slowed: HeldPublishers | null
+  #ready: (() => void)[] | null
+  // Who of the plugins has paused it.
+  #pausers: Set<string> | null
+
+  /** Empty until CONNECT. */
+  clientId: string
+  /** The server made the client id up and must say so. */
+  assignedId: boolean
+  username: string | null
+  rights: Rights | null
+  /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
+  version: ProtocolVersion
+  /** Seconds; 0 is never. */
+  keepAlive: number
+  /** Its enhanced authentication; null where CONNECT named no method. */
+  auth: AuthExchange | null
+  /** Its session, from CONNACK on, also after the connection has ended. */
+  session: KnownSession | null
+  will: StoredWill | null
+  /** Milliseconds since the Unix epoch. */
+  readonly acceptedAt: number
+  /** When the last bytes came, by the broker's coarse clock. */
+  lastSeen: number
+  onConnectBegan: boolean
+  /** Called when the transport has closed after all. */
+  onGone: (() => void) | null
+  /** Packets go to onPacketReceived and onPacketSent. */
+  traced: boolean
+  /** Says in the log what it may not publish. */
+  refusals: RefusalLog | null
+  /** Inbound topic aliases. */
+  aliases: (string | undefined)[] | null
+  /** QoS 1 and 2 messages in flight that the client accepts. */
+  inflightMax: number
+  /** Counts what it sends, where a plugin wants that. */
+  meter: Meter | null
+  /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. */
+  refusal: Refusal | null
+  /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
+  readonly timer: WheelItem
+
+  constructor(host: ConnectionHost, handlers: PacketHandlers, transport: Transport) {
+    const { mqtt } = host.settings
+    this.host = host
+    this.handlers = handlers
+    this.transport = transport
+    this.outbox = new Outbox(transport, host.flusher)
+    this.inbound = new InboundQueue(this)
+    this.#decoder = new Decoder(this, { maximumPacketSize: mqtt.maximumPacketSize, receiver: 'server', topics: host.topics })
+    this.acks = new Acknowledger(this)
+    this.sender = new Sender(this)
+    this.#state = 'new'
+    this.#holds = 0
+    this.#admissionEnds = null
+    this.#slowed = null
+    this.#ready = null
+    this.#pausers = null
+    this.clientId = ''
+    this.assignedId = false
+    this.username = null
+    this.rights = null
+    this.version = 4
+    this.keepAlive = 0
+    this.auth = null
+    this.session = null
+    this.will = null
+    this.acceptedAt = host.clock.now()
+    this.lastSeen = host.now
+    this.onConnectBegan = false
+    this.onGone = null
+    this.traced = false
+    this.refusals = null
+    this.aliases = null
+    this.inflightMax = mqtt.inflightMax
+    this.meter = null
+    this.refusal = null
+    this.timer = { next: null, previous: null, dueAt: 0, onTimer: now => this.onTimer(now) }
+  }
+
+  get state(): 'new' | 'connecting' | 'connected' | 'closed' {
+    return this.#state
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** The client's address, for logs. */
+  get remoteAddress(): string {
+    return this.transport.remoteAddress
+  }
+
+  onData(chunk: Buffer, start: number, end: number): void {
+    if (this.#state === 'closed') return
+    this.lastSeen = this.host.now
+    this.host.counters.bytesReceived += end - start
+    try {
+      this.#decoder.feed(chunk, start, end)
+      this.meter?.read(end - start)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  onPublish(publish: InboundPublish): void {
+    if (this.#state !== 'connected' && !this.#mayCome(publish)) return
+    const { counters } = this.host
+    counters.packetsReceived += 1
+    counters.receivedByQoS[publish.qos] += 1
+    if (this.traced) this.host.hooks.onPacketReceived.call(this, publish.clone().packet())
+    const { inbound } = this
+    if (inbound.judging) {
+      const pending = this.handlers.publish(this, publish)
+      if (pending !== null) inbound.pend(pending)
+    } else {
+      inbound.wait(publish)
+    }
+  }
+
+  onPacket(packet: Exclude<Packet, PublishPacket>): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
+    this.host.counters.packetsReceived += 1
+    if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet))
+    const { inbound } = this
+    if (packet.type === PacketType.Auth && this.auth?.waiting === true) {
+      if (this.#state === 'connecting') this.host.wheel.cancel(this.timer)
+      this.auth.answer(packet)
+    } else if (inbound.idle) {
+      const done = this.handlers.packet(this, packet)
+      if (done !== undefined) inbound.block(done)
+    } else if (isOutboundAck(packet.type) && this.#state === 'connected') {
+      // These answer the broker's own messages: no verdict is about them, and they free the window.
+      this.handlers.packet(this, packet)
+    } else {
+      inbound.wait(packet)
+    }
+  }
+
+  onManyFilters(packet: ManyFilters): void {
+    if (this.#state !== 'connected' && !this.#mayCome(packet)) return
+    this.host.counters.packetsReceived += 1
+    const { inbound } = this
+    if (inbound.idle) inbound.block(this.handlers.manyFilters(this, packet))
+    else inbound.wait(packet)
+  }
+
+  /** Before CONNACK: a client that authenticates step by step must send nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
+  #mayCome({ type }: { readonly type: number }): boolean {
+    if (this.#state === 'closed') return false
+    if (this.#state === 'new' || this.auth === null || type === PacketType.Auth) return true
+    if (type === PacketType.Disconnect) {
+      this.end({ code: ReasonCode.NormalDisconnection, message: 'disconnected before CONNACK', by: 'client' }, false)
+      return false
+    }
+    throw new MqttError(ReasonCode.ProtocolError, 'a packet other than AUTH and DISCONNECT in the middle of an authentication')
+  }
+
+  /** Stops reading until `release` of the same name. */
+  hold(name: Hold): void {
+    if (this.#holds === 0) {
+      this.#decoder.pause()
+      this.transport.pause()
+    }
+    this.#holds |= Hold[name]
+  }
+
+  release(name: Hold): void {
+    if ((this.#holds & Hold[name]) === 0) return
+    this.#holds &= ~Hold[name]
+    if (this.#holds !== 0 || this.#state === 'closed') return
+    this.transport.resume()
+    try {
+      this.#decoder.resume()
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /**
+   * Reads nothing more of it until `resumeReading` with the same name, the plugin's. What has been read is kept, so nothing
+   * is lost and nothing overtakes; keep-alive does not run against it meanwhile.
+   */
+  pauseReading(name: string): void {
+    this.#pausers ??= new Set()
+    this.#pausers.add(name)
+    this.hold('plugin')
+  }
+
+  resumeReading(name: string): void {
+    const pausers = this.#pausers
+    if (pausers?.delete(name) === true && pausers.size === 0) this.release('plugin')
+  }
+
+  /**
+   * A packet of which only the beginning has come: a number that changes with each. 0: there is none, or the broker itself is not
+   * reading on. A watch that sees the same number again and again sees a client that drips.
+   */
+  get unfinishedPacket(): number {
+    return this.#holds === 0 && this.#state !== 'closed' && this.#decoder.pendingBytes > 0 ? this.#decoder.begun : 0
+  }
+
+  /** Bytes that are kept for this connection and would be free without it, roughly. */
+  get heldBytes(): number {
+    const { session } = this
+    const queued = session !== null && !session.durable && session.client === this ? (session.queue?.bytes ?? 0) : 0
+    return this.outbox.pendingBytes + this.#decoder.pendingCapacity + this.inbound.bytes + queued
+  }
+
+  /** What went wrong with this client ends this client only. */
+  fail(error: unknown): void {
+    if (this.#state === 'closed') return
+    if (error instanceof MqttError) {
+      const { counters } = this.host
+      counters.protocolErrors += 1
+      if (error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.packetSize += 1
+      else if (error.reasonCode === ReasonCode.ReceiveMaximumExceeded) counters.limited.receiveMaximum += 1
+      if (this.#state === 'new') this.#failedConnect(error)
+      this.close(error.reasonCode, error.message)
+      return
+    }
+    this.host.report(error instanceof Error ? error : new Error(String(error)))
+    this.close(ReasonCode.UnspecifiedError, 'an error inside the broker; see the log')
+  }
+
+  // An unknown protocol level is told so in the form that level would read [MQTT-3.1.2-2]; any other bad CONNECT is just closed,
+  // in MQTT 5 with the reason where the client has shown that it speaks it [MQTT-3.1.4-1].
+  #failedConnect(error: MqttError): void {
+    this.version = this.#decoder.version
+    if (error.reasonCode === ReasonCode.UnsupportedProtocolVersion || this.version === 5) this.#connack(false, error.reasonCode, undefined)
+  }
+
+  /** CONNECT has been read: what it says of the client. */
+  take(packet: ConnectPacket): void {
+    const { settings } = this.host
+    this.#state = 'connecting'
+    this.host.wheel.cancel(this.timer)
+    this.version = packet.version
+    this.clientId = packet.clientId
+    // Whoever authenticates is told the name that counts, and checks a password against that one.
+    const { username } = this.transport
+    if (username !== undefined) packet.username = username
+    this.username = packet.username ?? null
+    this.keepAlive = packet.keepAlive
+    const { properties } = packet
+    if (packet.version === 5) {
+      const { serverKeepAlive } = settings.mqtt
+      if (serverKeepAlive !== null) this.keepAlive = Math.ceil(serverKeepAlive / 1000)
+      this.inflightMax = Math.min(properties?.receiveMaximum ?? 65_535, settings.mqtt.inflightMax)
+      const { sender } = this
+      sender.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
+      sender.topicAliasMaximum = Math.min(properties?.topicAliasMaximum ?? 0, settings.mqtt.topicAliasOutMax)
+      sender.problemInformation = properties?.requestProblemInformation !== 0
+    }
+    this.traced = this.host.traces(this.clientId)
+    if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet))
+  }
+
+  /** What the authentication said. */
+  admit({ username, rights, expiresAt }: Admission): void {
+    if (username !== undefined) this.username = username
+    if (rights !== undefined) this.rights = rights
+    this.#admissionEnds?.cancel()
+    this.#admissionEnds = null
+    if (expiresAt !== undefined) {
+      const { clock } = this.host
+      this.#admissionEnds = clock.after(expiresAt - clock.now(), () => this.close(ReasonCode.NotAuthorized, 'the admission has expired'))
+    }
+  }
+
+  /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
+  refuse(refusal: Refusal): void {
+    if (this.#state === 'closed') return
+    const { reasonCode, reasonString, serverReference } = refusal
+    this.#connack(false, reasonCode, serverReference === undefined ? textOf(refusal) : { ...textOf(refusal), serverReference })
+    this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
+  }
+
+  /** CONNACK: from here on it is a client like any other. */
+  connected(session: KnownSession, sessionPresent: boolean, properties: Properties | undefined): void {
+    this.session = session
+    this.#state = 'connected'
+    if (!this.#connack(sessionPresent, ReasonCode.Success, properties)) {
+      // Nothing else may be sent either [MQTT-3.2.0-1].
+      this.#state = 'connecting'
+      this.end({ code: ReasonCode.PacketTooLarge, message: 'CONNACK is larger than the client accepts', by: 'server' }, false)
+      return
+    }
+    const { host } = this
+    host.connected(this)
+    this.watch()
+    host.hooks.onConnected.call(this, sessionPresent)
+    session.pump()
+  }
+
+  /** The connection went before CONNACK could be sent. */
+  neverConnected(): void {
+    this.end({ code: ReasonCode.UnspecifiedError, message: 'gone before CONNACK', by: 'network' }, false)
+  }
+
+  #connack(sessionPresent: boolean, reasonCode: number, properties: Properties | undefined): boolean {
+    const code = this.version === 5 ? connackCode(reasonCode) : connackReturnCode(reasonCode)
+    return this.sender.packet({
+      type: PacketType.Connack,
+      // MQTT 3.1 has no such flag: the byte is reserved.
+      sessionPresent: sessionPresent && this.version !== 3,
+      reasonCode: code,
+      properties: this.version === 5 ? properties : undefined,
+    })
+  }
+
+  /** Puts keep-alive's limit, one and a half times the interval, into the wheel [MQTT-3.1.2-22]. */
+  watch(): void {
+    if (this.keepAlive > 0) this.host.wheel.schedule(this.timer, this.lastSeen + this.keepAlive * 1500)
+  }
+
+  /** The wheel has come round: late with CONNECT, silent for too long, or just to be looked at again. */
+  onTimer(now: number): void {
+    if (this.#state === 'new') {
+      this.host.counters.limited.heartbeat += 1
+      this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
+    } else if (this.#state === 'connecting') {
+      this.close(ReasonCode.KeepAliveTimeout, 'no answer to AUTH within the heartbeat time')
+    } else if (this.#state === 'connected') {
+      // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
+      if ((this.#holds & ~Hold.outbox) !== 0) this.lastSeen = now
+      if (now - this.lastSeen >= this.keepAlive * 1500)
+        this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
+      else this.watch()
+    }
+  }
+
+  /** The next AUTH packet of an exchange. Keep-alive does not run before CONNACK, so there the heartbeat time bounds the wait. */
+  nextAuth(): Promise<AuthPacket> {
+    if (this.#state === 'connecting') this.host.wheel.schedule(this.timer, this.host.clock.now() + this.host.settings.heartbeat)
+    return this.auth!.next()
+  }
+
+  /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */
+  slow(message: Message): boolean {
+    const { mqtt } = this.host.settings
+    if (this.outbox.pendingBytes + message.payloadLength <= mqtt.writeBufferMax) return false
+    if (mqtt.slowReader === 'disconnect') this.overrun()
+    else if (mqtt.slowReader === 'slowPublishers') {
+      const publisher = this.host.connectionOf(message.clientId)
+      if (publisher !== undefined && publisher !== this && publisher.state === 'connected') {
+        this.#slowed ??= new HeldPublishers()
+        this.#slowed.hold(publisher)
+        return this.outbox.pendingBytes > 4 * mqtt.writeBufferMax
+      }
+    }
+    return true
+  }
+
+  /** More waits for it than it should be sent on top of: its window is full or its bytes do not leave. */
+  get congested(): boolean {
+    return (
+      this.outbox.blocked ||
+      this.outbox.pendingBytes > readyBytes ||
+      (this.session?.queue?.length ?? 0) > 0 ||
+      this.session?.backlog?.waiting === true
+    )
+  }
+
+  get unwrittenBytes(): number {
+    return this.outbox.pendingBytes
+  }
+
+  get inFlight(): number {
+    return this.session?.window?.count ?? 0
+  }
+
+  get queued(): number {
+    return this.session?.backlog?.length ?? this.session?.queue?.length ?? 0
+  }
+
+  /** Calls once, when the client can take more; never if it goes first. */
+  whenReady(callback: () => void): void {
+    this.#ready ??= []
+    this.#ready.push(callback)
+  }
+
+  /** Something has left: whoever waits for that goes on. */
+  eased(): void {
+    const ready = this.#ready
+    if (ready === null || this.congested) return
+    this.#ready = null
+    for (const callback of ready) callback()
+  }
+
+  /** Too much waits for it, and the policy is to disconnect. */
+  overrun(): void {
+    this.close(ReasonCode.QuotaExceeded, 'reads too slowly for what it subscribed to')
+  }
+
+  onDrain(): void {
+    this.outbox.drained()
+    if (this.#state === 'closed' || this.outbox.blocked) return
+    this.release('outbox')
+    this.#slowed?.release()
+    this.session?.pump()
+    this.eased()
+  }
+
+  /** Ends the connection from the broker's side; an MQTT 5 client is told why. */
+  close(code: ReasonCode, message: string): void {
+    this.end({ code, message, by: 'server' }, true)
+  }
+
+  onClose(error: Error | undefined): void {
+    this.inbound.gone()
+    this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
+    this.onGone?.()
+    this.host.transportClosed(this)
+  }
+
+  /** Gives the last bytes a moment to leave. */
+  #linger(): void {
+    const timer = this.host.clock.after(lingerMs, () => this.transport.destroy())
+    this.onGone = () => timer.cancel()
+  }
+
+  /** The one way out. `publishWill`: it did not end well. */
+  end(reason: DisconnectReason, publishWill: boolean): void {
+    if (this.#state === 'closed') return
+    const { host } = this
+    const wasConnected = this.#state === 'connected'
+    if (reason.by === 'server' && wasConnected && this.version === 5) {
+      this.sender.disconnect(reason.code, reason.message)
+    }
+    this.#state = 'closed'
+    host.wheel.cancel(this.timer)
+    this.#admissionEnds?.cancel()
+    this.#slowed?.release()
+    this.auth?.abandon()
+    host.ended(this, reason, wasConnected, publishWill)
+    if (reason.by === 'network') {
+      this.outbox.discard()
+      this.transport.destroy()
+      return
+    }
+    this.outbox.finish()
+    this.transport.end()
+    this.#linger()
+  }
+}

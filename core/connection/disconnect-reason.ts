@@ -1,0 +1,9 @@
+/** How a connection ended. */
+export interface DisconnectReason {
+  /** The reason code that either side gave, or the one that fits best. */
+  readonly code: number
+  /** A sentence for the log. */
+  readonly message: string
+  /** Who ended it. */
+  readonly by: 'client' | 'server' | 'network'
+}

@@ -1,0 +1,8 @@
+import type { Rights, Whom } from './publisher.ts'
+
+/** What an operator has done. */
+export type OperatorAct =
+  /** A client of this id is to be disconnected; it was not connected here. */
+  | { readonly verb: 'kick'; readonly clientId: string }
+  /** A client, or all clients of a user, have other rights. */
+  | { readonly verb: 'setRights'; readonly whom: Whom; readonly rights: Rights | null }

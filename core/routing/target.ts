@@ -1,0 +1,63 @@
+import type { QoS } from '../protocol/constants.ts'
+import { DeliveryTerms } from './delivery-terms.ts'
+import type { ShareGroup } from './share-group.ts'
+import type { Subscriber, Subscription } from './subscription.ts'
+
+/** One receiver of a topic: all its overlapping subscriptions made one. */
+export class Target<S extends Subscriber> {
+  readonly subscriber: S
+  /** The highest of them [MQTT-3.3.4-2]. */
+  readonly qos: QoS
+  readonly retainAsPublished: boolean
+  /** All identifiers; null for none [MQTT-3.3.4-4]. */
+  readonly identifiers: readonly number[] | null
+  /** At least one of them is No Local. */
+  readonly noLocal: boolean
+  readonly subscriptions: readonly Subscription[]
+  #terms: DeliveryTerms | null
+
+  constructor(subscriber: S, subscriptions: readonly Subscription[]) {
+    let qos: QoS = 0
+    let retainAsPublished = false
+    let noLocal = false
+    let identifiers: number[] | null = null
+    for (const subscription of subscriptions) {
+      if (subscription.qos > qos) qos = subscription.qos
+      if (subscription.retainAsPublished) retainAsPublished = true
+      if (subscription.noLocal) noLocal = true
+      if (subscription.identifier > 0) {
+        identifiers ??= []
+        identifiers.push(subscription.identifier)
+      }
+    }
+    this.subscriber = subscriber
+    this.qos = qos
+    this.retainAsPublished = retainAsPublished
+    this.identifiers = identifiers
+    this.noLocal = noLocal
+    this.subscriptions = subscriptions
+    this.#terms = null
+  }
+
+  /** The same without its No Local subscriptions; null where it has no other. @internal */
+  withoutNoLocal(): Target<S> | null {
+    const others = this.subscriptions.filter(subscription => !subscription.noLocal)
+    return others.length === 0 ? null : new Target(this.subscriber, others)
+  }
+
+  /** How the subscriber gets a message of this QoS and RETAIN flag. Messages of a topic seldom differ in them, so the last answer is kept. @internal */
+  termsFor(qos: QoS, retain: boolean): DeliveryTerms {
+    if (qos > this.qos) qos = this.qos
+    retain = retain && this.retainAsPublished
+    const last = this.#terms
+    if (last !== null && last.qos === qos && last.retain === retain) return last
+    return (this.#terms = new DeliveryTerms(qos, retain, this.identifiers, null))
+  }
+}
+
+/** Everybody who gets what is published to one topic name. */
+export interface Route<S extends Subscriber> {
+  readonly topic: string
+  readonly targets: readonly Target<S>[]
+  readonly groups: readonly ShareGroup<S>[]
+}
