@@ -29,7 +29,8 @@ export class DiskQueues implements Queues {
   readonly #log: Log
   #folder: Folder | null
   readonly #queues: Map<string, DiskQueue>
-  #numbers: Map<string, number>
+  readonly #numbers: Map<string, number>
+  #lastNumber: number
 
   constructor(options: OptionsOf<typeof diskQueueManifest.options>, log: Log) {
     this.#options = options
@@ -37,13 +38,16 @@ export class DiskQueues implements Queues {
     this.#folder = null
     this.#queues = new Map()
     this.#numbers = new Map()
+    this.#lastNumber = 0
   }
 
   async start(): Promise<void> {
     const folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log)
     await folder.read(() => {
       for (const { key, value } of folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
-        this.#numbers.set(key.toString('utf8', 1), readCount(value, 'the number of a queue'))
+        const number = readCount(value, 'the number of a queue')
+        this.#numbers.set(key.toString('utf8', 1), number)
+        this.#lastNumber = Math.max(this.#lastNumber, number)
       }
     })
     this.#folder = folder
@@ -63,7 +67,8 @@ export class DiskQueues implements Queues {
     const { database, commit } = this.#folder
     let number = this.#numbers.get(name)
     if (number === undefined) {
-      number = Math.max(0, ...this.#numbers.values()) + 1
+      number = this.#lastNumber + 1
+      this.#lastNumber = number
       this.#numbers.set(name, number)
       commit.put(Buffer.concat([Buffer.from([Kind.Name]), Buffer.from(name)]), encodeCount(number))
     }
