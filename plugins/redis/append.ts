@@ -129,7 +129,7 @@ export class Appender {
     append.write(out, { publisher: received?.session.clientId ?? null })
     if (received !== null) publication.write(out, { epoch: received.session.epoch, packetId: received.packetId })
     const body = ownBody === null ? null : this.#writes.writers.keys.body(reference!)
-    contents.write(out, { body, bytes: ownBody ?? noBytes, token, count: targets.length })
+    contents.write(out, { body, bytes: ownBody ?? noBytes, token, targets: targets.length })
     if (targets.length === 0) return
     const inline = reference === null ? encodeMessage(message) : null
     for (let i = 0; i < targets.length; i++) {

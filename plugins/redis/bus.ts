@@ -110,6 +110,7 @@ export class RedisBus implements Bus {
     this.#members = new Members(this.#writers, this.#clock, this.node, { heartbeatMs, expiryMs }, facts)
     this.#writers.node = this.node
     this.#writers.onSaid = (kind, values) => this.#said(kind, values)
+    this.#sessions.stored.isAlone = () => this.nodes().length <= 1
     this.#retained.onTopic = (topic, isThere) => this.#append('r', [topic, isThere ? 1 : 0])
     if (this.#writers.link.ready) await this.join()
   }
@@ -241,7 +242,7 @@ export class RedisBus implements Bus {
       this.#sessions.sweeps = this.#members!.isFirst
       if (this.#sessions.sweeps && this.#running && this.#reader?.connected === true) {
         const living = new Set(this.#members!.nodes.map(({ name }) => name))
-        await this.#sessions.parkOrphans(node => living.has(node))
+        await this.#sessions.stored.parkOrphans(node => living.has(node))
       }
     } catch {
       this.#members!.forgive()
@@ -273,7 +274,7 @@ export class RedisBus implements Bus {
     const said = entry.get('d')!.toString()
     switch (entry.get('k')!.toString()) {
       case 's':
-        return this.#sessions.noted(from, said)
+        return this.#sessions.stored.noted(from, said)
       case 'r': {
         if (from === this.node) return
         for (const [topic, isThere] of JSON.parse(said) as [string, number][]) this.#retained.noted(topic, isThere === 1)

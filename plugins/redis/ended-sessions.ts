@@ -3,7 +3,8 @@ import type { Subscription } from '../../core/routing/subscription.ts'
 import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
 import { decodeQueueEntry } from './queue-entry.ts'
-import { sessionField as field, identifierField, releasedMark } from './script/layout.ts'
+import { queueEntryOf } from './queue-reader.ts'
+import { sessionField as field, identifierField } from './script/layout.ts'
 import { decodeSubscription, type FilterIndex } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
 
@@ -59,15 +60,16 @@ export class EndedSessions {
       const [members] = (await writer.read([['zrangebyscore', queueAside, from, '+inf', 'LIMIT', 0, pageSize]])) as [Buffer[]]
       const entries = members.map(decodeQueueEntry)
       const messages = await this.#bodies.messagesOf(entries)
-      for (const [i, { position, packetId: given, qos, retain, identifiers, group, body }] of entries.entries()) {
-        const state = stateOf.get(`${identifierField.outbound}${position}`) ?? ''
-        const packetId = given !== 0 ? given : Number.parseInt(state, 10) || 0
-        const released = state.endsWith(releasedMark)
+      for (const [i, stored] of entries.entries()) {
         const message = messages[i] ?? null
-        if (group !== null && message !== null) shared.push({ position, message, qos, retain, identifiers, group, packetId, released })
-        else if (message === null) this.#dropped(clientId, lostMessage(0), 'storeFailed')
-        else if (!released) this.#dropped(clientId, message, 'sessionEnded')
-        if (!Buffer.isBuffer(body)) void this.#bodies.unrefer(body).catch(() => {})
+        if (message === null) {
+          this.#dropped(clientId, lostMessage(0), 'storeFailed')
+        } else {
+          const entry = queueEntryOf(stored, message, stateOf.get(`${identifierField.outbound}${stored.position}`) ?? '')
+          if (entry.group !== null) shared.push(entry)
+          else if (!entry.released) this.#dropped(clientId, message, 'sessionEnded')
+        }
+        if (!Buffer.isBuffer(stored.body)) void this.#bodies.unrefer(stored.body).catch(() => {})
       }
       if (entries.length < pageSize) break
       from = `(${entries.at(-1)!.position}`

@@ -98,6 +98,41 @@ export class Keys {
     return Array.from({ length: shards }, (_, shard) => `${this.#prefixes.clusterSessionHashKey}:due:${shard}`)
   }
 
+  /** A hash: by node, the run of it and the will that it keeps for a session which ends with its connection. */
+  cleanWills(clientId: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:will:${tag(clientId)}`
+  }
+
+  /** A set: the client ids whose wills one run of a node keeps. */
+  willsOf(node: string, run: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:wills:${node}:${run}`
+  }
+
+  /** A set: the runs of nodes that keep wills, each as its node and its run with a NUL between them. */
+  get willRuns(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:wills`
+  }
+
+  /** The format of what is kept. */
+  get format(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:format`
+  }
+
+  /** The mark by which it is noticed that what was kept is gone; `tag` says on which master. */
+  mark(tag: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:mark:{${tag}}`
+  }
+
+  /** A hash: how many sessions lie in the slot of `tag`, and what they have queued. */
+  totals(tag: string): string {
+    return `${this.#prefixes.clusterSessionHashKey}:totals:{${tag}}`
+  }
+
+  /** A set: the tags of the slots of a Redis Cluster that sessions lie in. */
+  get totalsTags(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:totals`
+  }
+
   /** A node's last sign of life. */
   node(node: string | number): string {
     return `${this.#prefixes.clusterSessionHashKey}:node:${node}`

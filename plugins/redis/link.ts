@@ -1,12 +1,21 @@
 import { Cluster, type Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
 import { slotOf } from './slots.ts'
 
+/** The hash tag of what has one for each slot of a Redis Cluster, where there is no such thing. */
+export const singleTag = 'all'
+
+// Redis is asked so often whether it can be used, where it could not.
+const admitAgainMs = 1000
+
 /** What the link tells those who use it. */
 export interface LinkEvents {
+  /** A connection is there, and nothing has been done on it yet. Where it rejects, nothing is: it is asked again a little later. */
+  admit(): Promise<void>
   ready(): void
   interrupted(error: Error): void
 }
@@ -18,7 +27,7 @@ export class Link {
   readonly #client: Redis | Cluster
   // Whoever finds that Redis does not do its work, and the link itself while there is no connection.
   readonly #failing = new Set<object>()
-  #events: LinkEvents = { ready: () => {}, interrupted: () => {} }
+  #events: LinkEvents = { admit: async () => {}, ready: () => {}, interrupted: () => {} }
   readonly #fullFor = new Set<object>()
   #awaySince = 0
   #lastError: Error | null = null
@@ -30,6 +39,11 @@ export class Link {
   repeated = 0
   refused = 0
   #repeatedBefore = 0
+  // Connections that have ended.
+  #connections = 0
+  #admitAgain: NodeJS.Timeout | undefined
+  // The first try to connect has come to an end.
+  #onSettled: () => void = () => {}
   #refusedBefore = 0
 
   constructor(options: Options, log: Log) {
@@ -40,7 +54,7 @@ export class Link {
     this.#client.on('error', (error: Error) => {
       this.#lastError = error
     })
-    this.#client.on('ready', () => this.#opened())
+    this.#client.on('ready', () => void this.#connected())
     this.#client.on('close', () => this.#closed())
   }
 
@@ -60,20 +74,23 @@ export class Link {
   /** Connects. While Redis is away it resolves all the same, or rejects where `startup` says so. */
   async start(): Promise<void> {
     const settled = new Promise<void>(resolve => {
-      this.#client.once('ready', resolve)
-      this.#client.once('close', resolve)
+      this.#onSettled = resolve
     })
     this.#client.connect().catch(error => {
       this.#lastError ??= error
     })
     await settled
-    if (this.ready || this.#options.startup === 'retry') return
+    if (this.ready) return
+    // That is no outage, and waiting does not mend it.
+    if (this.#lastError instanceof OperatorError) throw this.#lastError
+    if (this.#options.startup === 'retry') return
     const { key, text } = placeOf(this.#options)
     throw new OperatorError('ERR_REDIS_AWAY', `${key}: Redis at ${text} is away: ${reasonOf(this.#lastError, this.#options)}`)
   }
 
   stop(): void {
     this.#stopping = true
+    clearTimeout(this.#admitAgain)
     this.ready = false
     this.#client.disconnect()
   }
@@ -98,11 +115,9 @@ export class Link {
 
   // WAIT has no key, so it must be told which node: the one whose slot was written to, on the same connection.
   async #waitOn(key: string, command: Command): Promise<unknown> {
-    const cluster = this.#client as Cluster
-    const address = (cluster.slots as (string[] | undefined)[])[slotOf(key)]?.[0]
-    const node = cluster.nodes('master').find(({ options }) => `${options.host}:${options.port}` === address)
-    if (node === undefined) return new Error(`NOREPLICAS the master of ${key} is not known`)
-    return (await this.#run(node, [command]))[0]
+    const master = this.masterOf(key)
+    if (master === null) return new Error(`NOREPLICAS the master of ${key} is not known`)
+    return (await this.#run(master, [command]))[0]
   }
 
   async #run(client: Redis | Cluster, commands: readonly Command[]): Promise<unknown[]> {
@@ -132,6 +147,38 @@ export class Link {
   /** The masters, for walks over all keys. */
   masters(): Redis[] {
     return this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client]
+  }
+
+  /** The master that the slot of a key lies on; null where a Redis Cluster does not say so just now. */
+  masterOf(key: string): Redis | null {
+    if (!(this.#client instanceof Cluster)) return this.#client
+    const address = (this.#client.slots as (string[] | undefined)[])[slotOf(key)]?.[0]
+    return this.#client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === address) ?? null
+  }
+
+  /** One command that reads for each key, those of one master together; rejects with the first error. The replies are in the order of the keys. */
+  async askEach(keys: readonly string[], commandOf: (key: string) => Command): Promise<unknown[]> {
+    const byMaster = new Map<Redis, number[]>()
+    for (const [i, key] of keys.entries()) {
+      const master = this.masterOf(key)
+      if (master === null) throw new StoreAwayError(`the master of ${key} is not known`)
+      const own = byMaster.get(master)
+      if (own === undefined) byMaster.set(master, [i])
+      else own.push(i)
+    }
+    const replies: unknown[] = []
+    await Promise.all(
+      [...byMaster].map(async ([master, own]) => {
+        const answers = await this.#run(
+          master,
+          own.map(i => commandOf(keys[i]!)),
+        )
+        for (const [at, i] of own.entries()) replies[i] = answers[at]
+      }),
+    )
+    const error = replies.find(reply => reply instanceof Error)
+    if (error !== undefined) throw error
+    return replies
   }
 
   /** Commands to one master; each reply is a value or an Error. */
@@ -178,14 +225,33 @@ export class Link {
     if (this.#fullFor.delete(who) && this.#fullFor.size === 0) this.#log.info('redis has room again')
   }
 
+  async #connected(): Promise<void> {
+    const connection = this.#connections
+    try {
+      await this.#events.admit()
+    } catch (error) {
+      if (connection !== this.#connections || this.#stopping) return
+      this.failing(this, error as Error)
+      this.#onSettled()
+      this.#admitAgain = setTimeout(() => void this.#connected(), admitAgainMs)
+      this.#admitAgain.unref()
+      return
+    }
+    if (connection === this.#connections && !this.#stopping) this.#opened()
+  }
+
   #opened(): void {
     this.ready = true
+    this.#onSettled()
     this.#events.ready()
     this.recovered(this)
     this.#checkPolicy().catch(() => {})
   }
 
   #closed(): void {
+    this.#connections += 1
+    clearTimeout(this.#admitAgain)
+    this.#onSettled()
     if (this.#stopping) return
     const error = this.#lastError ?? new Error('the connection was closed')
     this.ready = false

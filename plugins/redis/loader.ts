@@ -1,14 +1,24 @@
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Command } from './operation.ts'
+import { migrate } from './operations/migrate.ts'
 import { park } from './operations/park.ts'
 import { sessionField as field } from './script/layout.ts'
 import { decodeSubscription } from './subscriptions.ts'
-import { all, type Writes } from './writes.ts'
+import { userIn } from './user-name.ts'
+import { all, nothing, type Writes } from './writes.ts'
 
 const scanCount = 1000
 // A node that nobody has heard of for so long is forgotten.
 const nodeLifeMs = 30 * 24 * 3600 * 1000
+
+/** What a session's record says of it at start, and what it counts for. */
+export interface LoadedSession extends StoredSubscriber {
+  readonly node: string | null
+  /** False: an older version stored it, and it is not counted yet. */
+  readonly isCounted: boolean
+  readonly queued: { readonly messages: number; readonly bytes: number }
+}
 
 /** Reads all stored sessions, at start: their filters only, the rest when it is needed. */
 export class Loader {
@@ -23,7 +33,7 @@ export class Loader {
   }
 
   /** Each session once, or more often where keys move about meanwhile. `atStart`: clocks that a crash left standing begin to run. */
-  async *sessions(atStart = true): AsyncIterable<StoredSubscriber> {
+  async *sessions(atStart = true): AsyncIterable<LoadedSession> {
     const lastSign = await this.#lastSign()
     for (const master of this.#writes.writers.link.masters()) {
       const { link, keys } = this.#writes.writers
@@ -62,11 +72,14 @@ export class Loader {
     return reply === null ? this.#clock.now() : Number(String(reply))
   }
 
-  #subscriberOf(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): StoredSubscriber {
+  #subscriberOf(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): LoadedSession {
     const subscriptions = []
     let node: string | null = null
     let epoch = 0
     let due = Number.POSITIVE_INFINITY
+    let user: string | undefined
+    let isCounted = false
+    const queued = { messages: 0, bytes: 0 }
     for (let i = 0; i < fields.length; i += 2) {
       const name = fields[i]!.toString()
       const text = fields[i + 1]!
@@ -74,16 +87,26 @@ export class Loader {
         subscriptions.push(decodeSubscription(name.slice(field.subscription.length), text.toString()))
       else if (name === field.node) node = text.toString()
       else if (name === field.epoch) epoch = Number(text.toString())
+      else if (name === field.user) user = text.toString()
+      else if (name === field.count) queued.messages = Number(text.toString())
+      else if (name === field.bytes) queued.bytes = Number(text.toString())
+      else if (name === field.format) isCounted = true
       else if (name === field.expiresAt || name === field.willAt) due = Math.min(due, Number(text.toString()))
     }
-    if (lastSign === null) return { clientId, subscriptions, node, epoch }
+    const more = { ...userIn(user), epoch, isCounted, queued }
+    if (lastSign === null) return { clientId, subscriptions, node, ...more }
     if (node === String(this.#node)) {
       clocks.push(this.park(clientId, node, lastSign))
       node = null
     } else if (node === null && due < Number.POSITIVE_INFINITY) {
       clocks.push(this.#hint(clientId, due))
     }
-    return { clientId, subscriptions, node, epoch }
+    return { clientId, subscriptions, node, ...more }
+  }
+
+  /** Brings a session of an older version to this version's format. */
+  migrate(clientId: string): Promise<unknown> {
+    return this.#writes.write(this.#writes.writers.keys.session(clientId), out => migrate.write(out, { session: clientId }), nothing)
   }
 
   /** A node has ended without closing this session of its: its clocks begin to run at that node's last sign of life. */

@@ -3,6 +3,7 @@ import { matches } from '../../core/routing/topic.ts'
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
 import { sessionField as field } from './script/layout.ts'
 import { decodeSubscription } from './subscriptions.ts'
+import { userIn } from './user-name.ts'
 import type { Writes } from './writes.ts'
 
 // A topic of n levels can be matched by 3·2ⁿ-1 filters: up to so many levels those are asked for by name, beyond all filters are read.
@@ -45,16 +46,23 @@ export class Lookup {
         keys.session(clientId),
         field.node,
         field.epoch,
+        field.user,
         ...own.map(filter => `${field.subscription}${filter}`),
       ],
     )
     const found: StoredSubscriber[] = []
     for (const [i, [clientId, own]] of sessions.entries()) {
-      const [node, epoch, ...texts] = records[i] as (Buffer | null)[]
+      const [node, epoch, user, ...texts] = records[i] as (Buffer | null)[]
       const subscriptions: Subscription[] = []
       for (const [at, text] of texts.entries()) if (text !== null) subscriptions.push(decodeSubscription(own[at]!, String(text)))
       if (epoch == null || subscriptions.length === 0) continue
-      found.push({ clientId, subscriptions, node: node == null ? null : String(node), epoch: Number(String(epoch)) })
+      found.push({
+        clientId,
+        subscriptions,
+        ...userIn(user?.toString()),
+        node: node == null ? null : String(node),
+        epoch: Number(String(epoch)),
+      })
     }
     return found
   }

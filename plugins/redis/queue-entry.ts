@@ -1,7 +1,8 @@
 import '../../core/protocol/buffer-methods.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
-import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes } from './script/layout.ts'
+import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes, storedFormat } from './script/layout.ts'
 
 /** How a queue entry refers to a body that it does not hold itself. */
 export interface BodyReference {
@@ -45,7 +46,8 @@ export function encodeQueueEntry(
     (retain ? flag.retain : 0) |
     (identifiers === null ? 0 : flag.identifiers) |
     (group === null ? 0 : flag.group) |
-    (inline ? flag.inline : 0)
+    (inline ? flag.inline : 0) |
+    ((storedFormat - 1) << flag.formatShift)
   let at = entryTail.bytes
   if (!inline) {
     at += bytes.latin1Write(body.id, at)
@@ -63,12 +65,21 @@ export function encodeQueueEntry(
   return bytes
 }
 
+/** What a newer version has written, which this one must not guess at. */
+export function newerFormat(what: string, format: number): StoredFormatError {
+  return new StoredFormatError(
+    `${what} in Redis has format ${format}; this version reads up to ${storedFormat}: start the version that wrote it`,
+  )
+}
+
 /** Reads a whole entry; the body of one that holds it is a view of `bytes`. */
 export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
   const position = bytes.readDoubleBE(entryHead.at.position)
   const size = bytes.readUInt32BE(entryHead.at.size)
   const packetId = bytes.readUInt16BE(entryHead.at.packetId)
   const flags = bytes[entryHead.at.flags]!
+  const format = (flags >> flag.formatShift) + 1
+  if (format > storedFormat) throw newerFormat('a queued message', format)
   let at = entryHead.bytes
   let reference: BodyReference | null = null
   if ((flags & flag.inline) === 0) {

@@ -9,6 +9,7 @@ import { probeRedis } from './probe.ts'
 import { RedisRetained } from './retained.ts'
 import { RedisSessions } from './sessions.ts'
 import { SlotWriters } from './slot-writers.ts'
+import { StoreCheck } from './store-check.ts'
 
 const signOfLifeMs = 5000
 
@@ -44,9 +45,12 @@ export const redis = definePlugin(redisManifest, ({ services, broker, clock, log
       error => log.error({ err: error as Error }, (error as Error).message),
     )
   }
-  link.use({ ready: resume, interrupted: error => writers.interrupted(error) })
+  const check = new StoreCheck(writers, options)
+  check.onEmptied = () => sessions.emptied()
+  writers.recheck = () => check.look()
+  link.use({ admit: () => check.look(), ready: resume, interrupted: error => writers.interrupted(error) })
   const timers = [
-    clock.every(signOfLifeMs, () => sessions.signOfLife()),
+    clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]
   return {

@@ -13,21 +13,23 @@ import {
   type ReceivedId,
   type SessionKey,
   SessionLostError,
+  type SessionPage,
   type SessionStore,
   type SessionStoreEvents,
   StoreAwayError,
   type StoredSubscriber,
+  type StoredWill,
+  type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Appender } from './append.ts'
 import { Bodies, lostMessage } from './bodies.ts'
+import { CleanWills } from './clean-wills.ts'
 import { type EndedFields, EndedSessions } from './ended-sessions.ts'
 import { Expiry } from './expiry.ts'
-import { Loader } from './loader.ts'
 import { Lookup } from './lookup.ts'
-import { type Note, readNotes } from './notes.ts'
 import { ack } from './operations/ack.ts'
-import { type Claimed, claim, claimedOf } from './operations/claim.ts'
+import { type Claimed, claim, claimedOf, isOwned } from './operations/claim.ts'
 import { close } from './operations/close.ts'
 import { end } from './operations/end.ts'
 import { forget } from './operations/forget.ts'
@@ -36,12 +38,15 @@ import { remove } from './operations/remove.ts'
 import { send } from './operations/send.ts'
 import { subscribe, subscription } from './operations/subscribe.ts'
 import { unsubscribe, unsubscribed } from './operations/unsubscribe.ts'
-import { decodeQueueEntry } from './queue-entry.ts'
-import { sessionField as field, identifierField, releasedMark } from './script/layout.ts'
+import { QueueReader } from './queue-reader.ts'
+import { sessionField as field, identifierField } from './script/layout.ts'
 import type { OwnerScript } from './script/operation-script.ts'
-import { pageScript } from './script/page-script.ts'
+import { summariesOf } from './session-summaries.ts'
 import type { SlotWriters } from './slot-writers.ts'
-import { decodeSubscription, encodeSubscription, FilterIndex } from './subscriptions.ts'
+import { StoredSessions } from './stored-sessions.ts'
+import { encodeSubscription, FilterIndex } from './subscriptions.ts'
+import { Totals } from './totals.ts'
+import { encodeUser } from './user-name.ts'
 import { nothing, type Rows, Writes } from './writes.ts'
 
 /** What this process knows of a session that it owns. */
@@ -58,11 +63,8 @@ type PositionScript = OwnerScript<{ readonly position: 'double'; readonly packet
 
 // What a small write keeps in memory until it is done.
 const smallBytes = 200
+const noBytes = Buffer.alloc(0)
 const nothingQueued = { messages: 0, bytes: 0 }
-// So many clean sessions may begin while it is not known yet which are stored.
-const cleanMeanwhileMax = 1_000_000
-// So many sessions of a dead node are seen to at once.
-const orphansMax = 1000
 
 /** The `sessions` service on Redis. */
 export class RedisSessions implements SessionStore {
@@ -73,22 +75,18 @@ export class RedisSessions implements SessionStore {
   readonly #writers: SlotWriters
   readonly #node: string
   readonly #clock: Clock
-  readonly #log: Log
   readonly #index: FilterIndex
   readonly #lookup: Lookup
   readonly #ended: EndedSessions
   readonly #appender: Appender
-  readonly #loader: Loader
+  readonly #reader: QueueReader
+  readonly #totals: Totals
+  readonly #cleanWills: CleanWills
+  /** Which sessions are stored: a clean session whose client id is not among them needs nothing of Redis. */
+  readonly stored: StoredSessions
   readonly #owned = new Map<string, Owned>()
-  // Which sessions are stored: a clean session whose client id is not among them needs nothing of Redis.
-  readonly #known = new Set<string>()
-  readonly #cleanMeanwhile = new Set<string>()
-  // Stored sessions whose clients are connected to other nodes, and to which.
-  readonly #elsewhere = new Map<string, string>()
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #opened = false
-  #loading = false
-  #loaded = false
   #localEpoch = 0
   /** Waits until everything that the other nodes have done is known here; null: there are none. */
   catchUp: (() => Promise<void>) | null = null
@@ -103,7 +101,6 @@ export class RedisSessions implements SessionStore {
     this.#writers = writers
     this.#node = String(node)
     this.#clock = clock
-    this.#log = log
     this.writes = new Writes(writers)
     this.bodies = new Bodies(this.writes, log)
     this.#index = new FilterIndex(this.writes)
@@ -115,13 +112,25 @@ export class RedisSessions implements SessionStore {
       lost: session => this.#events.lost(session),
       placed: (session, packetId, position) => this.#ownedBy(session)?.positions.set(packetId, position),
     })
-    this.expiry = new Expiry(this.writes, this.#ended, clock, clientId => this.#known.delete(clientId))
-    this.#loader = new Loader(this.writes, clock, node)
+    this.#reader = new QueueReader(writers, this.bodies)
+    this.#totals = new Totals(this.writes)
+    this.#cleanWills = new CleanWills(this.writes, this.#node)
+    this.stored = new StoredSessions(this.writes, this.#totals, this.#cleanWills, clock, log, this.#node, {
+      ownEpoch: clientId => this.#owned.get(clientId)?.epoch,
+      notOwned: clientId => void this.#owned.delete(clientId),
+      endLater: clientId => this.expiry.endLater(clientId),
+      unloaded: () => this.onUnloaded(),
+      loaded: () => this.onLoaded(),
+      found: subscriber => this.#events.found?.(subscriber),
+      changed: change => this.#events.changed?.(change),
+      gone: session => this.#events.gone?.(session),
+    })
+    this.expiry = new Expiry(this.writes, this.#ended, clock, clientId => this.stored.known.delete(clientId))
   }
 
   /** All stored sessions are known, so routing misses none. */
   get loaded(): boolean {
-    return this.#loaded
+    return this.stored.isLoaded
   }
 
   trouble(): Error | null {
@@ -134,91 +143,18 @@ export class RedisSessions implements SessionStore {
     this.#opened = true
   }
 
-  async *sessions(): AsyncIterable<StoredSubscriber> {
-    if (!this.#writers.link.ready) return this.onUnloaded()
-    this.#loading = true
-    const told = new Set<string>()
-    try {
-      for await (const subscriber of this.#loader.sessions(!this.#loaded)) {
-        this.#remember(subscriber)
-        // Where keys move about meanwhile, Redis may name one twice.
-        if (told.has(subscriber.clientId)) continue
-        told.add(subscriber.clientId)
-        yield subscriber
-      }
-      this.#loaded = true
-    } catch (error) {
-      this.#log.warn({ err: error as Error }, 'redis went away while its sessions were read; the rest follows when it is back')
-      this.onUnloaded()
-    } finally {
-      this.#loading = false
-    }
-  }
-
-  /** Said now and then: should this broker end without a word, the clocks of its sessions start here. */
-  signOfLife(): void {
-    if (this.#loaded && this.#writers.link.up) this.#loader.sign().catch(() => {})
+  sessions(): AsyncIterable<StoredSubscriber> {
+    return this.stored.read()
   }
 
   /** Redis is there: what could not be read at start is read now. */
   async resume(): Promise<void> {
-    if (!this.#opened || this.#loaded || this.#loading) return
-    this.#loading = true
-    try {
-      for await (const subscriber of this.#loader.sessions()) {
-        if (this.#known.has(subscriber.clientId)) continue
-        this.#remember(subscriber)
-        // A clean session has begun under its name, which was its end.
-        if (this.#cleanMeanwhile.has(subscriber.clientId)) this.expiry.endLater(subscriber.clientId)
-        else this.#events.found?.(subscriber)
-      }
-      this.#loaded = true
-      this.#cleanMeanwhile.clear()
-      this.onLoaded()
-    } catch (error) {
-      this.#log.debug({ err: error as Error }, 'redis went away while its sessions were read')
-    } finally {
-      this.#loading = false
-    }
+    if (this.#opened) await this.stored.resume()
   }
 
-  #remember({ clientId, node }: StoredSubscriber): void {
-    this.#known.add(clientId)
-    if (node != null && node !== this.#node) this.#elsewhere.set(clientId, node)
-    else this.#elsewhere.delete(clientId)
-  }
-
-  /** What another node's writes, or this one's, have done to stored sessions; all nodes see it in the same order. */
-  noted(from: string, said: string): void {
-    for (const note of readNotes(said, this.#writers.keys)) if (from !== this.#node) this.#noted(from, note)
-  }
-
-  #noted(from: string, { kind, clientId, epoch, more }: Note): void {
-    const owned = this.#owned.get(clientId)
-    // Whoever ends a session does so in its owner's time, and everything else comes from a later owner.
-    if (owned !== undefined && (kind === 'e' ? owned.epoch > epoch : owned.epoch >= epoch)) return
-    if (kind === 'e') {
-      this.#owned.delete(clientId)
-      this.#known.delete(clientId)
-      this.#elsewhere.delete(clientId)
-      this.#events.gone?.({ clientId, epoch })
-      return
-    }
-    this.#known.add(clientId)
-    if (kind === 'c') {
-      this.#owned.delete(clientId)
-      this.#elsewhere.set(clientId, from)
-      this.#events.changed?.({ clientId, epoch, node: from })
-    } else if (kind === 'p') {
-      this.#elsewhere.delete(clientId)
-      this.#events.changed?.({ clientId, epoch, node: null })
-    } else if (kind === 's') {
-      const subscribed: Subscription[] = []
-      for (let i = 0; i < more.length; i += 2) subscribed.push(decodeSubscription(more[i]!, more[i + 1]!))
-      this.#events.changed?.({ clientId, epoch, subscribed })
-    } else if (kind === 'u') {
-      this.#events.changed?.({ clientId, epoch, unsubscribed: more })
-    }
+  /** What was kept is not there any more. */
+  emptied(): void {
+    this.#events.emptied?.()
   }
 
   /** Another node appended to sessions that are connected here; `null`: it may have, to any of them. */
@@ -230,28 +166,15 @@ export class RedisSessions implements SessionStore {
     }
   }
 
-  /** Lets the clocks run of sessions whose nodes have died. */
-  async parkOrphans(isLiving: (node: string) => boolean): Promise<void> {
-    const now = this.#clock.now()
-    const orphans = [...this.#elsewhere].filter(([, node]) => !isLiving(node)).slice(0, orphansMax)
-    await Promise.all(
-      orphans.map(async ([clientId, node]) => {
-        await this.#loader.park(clientId, node, now)
-        if (this.#elsewhere.get(clientId) === node) this.#elsewhere.delete(clientId)
-      }),
-    )
-  }
-
   claim(request: ClaimRequest): Claim | Promise<Claim> {
-    const { clientId, cleanStart, expiryMs } = request
+    const { clientId, cleanStart, expiryMs, userOnly } = request
+    const { stored } = this
     if (expiryMs === 0) {
-      if (this.#loaded && !this.#known.has(clientId)) return this.#nothingStored()
-      if (!this.#loaded && cleanStart && this.#cleanMeanwhile.size < cleanMeanwhileMax) {
-        this.#cleanMeanwhile.add(clientId)
-        return this.#nothingStored()
-      }
+      if (stored.isLoaded && !stored.known.has(clientId) && !this.#cleanWills.hasOrphan(clientId)) return this.#nothingStored()
+      // Whose the stored session is that this would end is not known either.
+      if (!stored.isLoaded && cleanStart && !userOnly && stored.beginsClean(clientId)) return this.#nothingStored()
     }
-    if (!this.#loaded || this.#writers.of(this.#writers.keys.session(clientId)).away) {
+    if (!stored.isLoaded || this.#writers.of(this.#writers.keys.session(clientId)).away) {
       return Promise.reject(new StoreAwayError('Redis is away, so nobody knows this session or can keep it'))
     }
     return this.#claim(request)
@@ -264,27 +187,37 @@ export class RedisSessions implements SessionStore {
   }
 
   async #claim(request: ClaimRequest): Promise<Claim> {
-    const { clientId, node, cleanStart, expiryMs, will } = request
-    const willBytes = will === null ? Buffer.alloc(0) : encodeWill(will)
-    const { epoch, present, ended, fields, names, orphan } = await this.writes.write(
-      this.#writers.keys.session(clientId),
-      out =>
-        claim.write(out, {
-          session: clientId,
-          clean: cleanStart ? 1 : 0,
-          expiry: finiteOr(-1, expiryMs),
-          owner: String(node),
-          delay: will?.delayMs ?? 0,
-          will: willBytes,
-        }),
-      rows => this.#becomeOwner(request, claimedOf(rows)),
-      {
-        queue: clientId,
-        bytes: smallBytes + willBytes.length,
-        refusable: !this.#known.has(clientId),
-        late: rows => this.#claimedLate(request, claimedOf(rows)),
-      },
-    )
+    const { clientId, node, user, userOnly, cleanStart, expiryMs, will } = request
+    const { keys } = this.#writers
+    const willBytes = will === null ? noBytes : encodeWill(will)
+    const key = keys.session(clientId)
+    const registered = this.#totals.register(key)
+    const [{ epoch, present, ended, fields, names, orphan }] = await Promise.all([
+      this.writes.write(
+        key,
+        out =>
+          claim.write(out, {
+            session: clientId,
+            clean: cleanStart ? 1 : 0,
+            expiry: finiteOr(-1, expiryMs),
+            owner: String(node),
+            user: encodeUser(user),
+            userOnly: userOnly ? 1 : 0,
+            delay: will?.delayMs ?? 0,
+            will: willBytes,
+            cleanWills: keys.cleanWills(clientId),
+            run: this.#cleanWills.run,
+          }),
+        rows => this.#becomeOwner(request, claimedOf(clientId, rows)),
+        {
+          queue: clientId,
+          bytes: smallBytes + willBytes.length,
+          refusable: !this.stored.known.has(clientId),
+          late: rows => this.#claimedLate(request, rows),
+        },
+      ),
+      registered,
+    ])
     // What this client has published through another node may lie in the queues of sessions that are connected here; they must know before it
     // publishes more, or the later message would go out before the earlier one.
     if (present && this.catchUp !== null) await this.catchUp().catch(() => {})
@@ -303,22 +236,23 @@ export class RedisSessions implements SessionStore {
 
   // In the very call in which the answer is read: what stands behind the claim in the same batch is this owner's.
   #becomeOwner({ clientId, expiryMs, will }: ClaimRequest, claimed: Claimed): Claimed {
-    this.#elsewhere.delete(clientId)
     if (claimed.present || expiryMs > 0) {
-      this.#known.add(clientId)
+      this.stored.known.add(clientId, null)
       const willDelayMs = will?.delayMs ?? Number.POSITIVE_INFINITY
       this.#owned.set(clientId, { epoch: claimed.epoch, positions: new Map(), willDelayMs })
     } else {
-      this.#known.delete(clientId)
+      this.stored.known.delete(clientId)
     }
     return claimed
   }
 
   // The client was told long ago that it cannot have its session; so nobody is there to close it.
-  #claimedLate({ clientId, expiryMs }: ClaimRequest, { epoch, present, ended }: Claimed): void {
+  #claimedLate({ clientId, expiryMs }: ClaimRequest, rows: Rows): void {
+    if (isOwned(rows)) return
+    const { epoch, present, ended } = claimedOf(clientId, rows)
     if (ended !== null) this.expiry.endedLate(clientId, ended)
     if (!present && expiryMs === 0) return
-    this.#known.add(clientId)
+    this.stored.known.add(clientId, null)
     this.close({ clientId, epoch }, expiryMs, false).catch(() => {})
   }
 
@@ -329,35 +263,32 @@ export class RedisSessions implements SessionStore {
   async page(key: SessionKey, position: number, limit: number): Promise<readonly QueueEntry[]> {
     const { clientId, epoch } = key
     const session = { clientId, epoch }
-    let after = position
-    const { keys } = this.#writers
-    const names = { session: keys.session(clientId), queue: keys.queue(clientId), identifiers: keys.identifiers(clientId) }
-    const found: QueueEntry[] = []
-    for (;;) {
-      const [reply] = await this.#writers
-        .of(names.session)
-        .read([pageScript.whole(names, { epoch, position: after, limit: limit - found.length })])
-      if (reply === null) throw new SessionLostError(clientId)
-      const [members, states] = reply as [Buffer[], Buffer[]]
-      const entries = members.map(decodeQueueEntry)
-      const messages = await this.bodies.messagesOf(entries)
-      const owned = this.#ownedBy(session)
-      for (const [i, { position, packetId: given, qos, retain, identifiers, group }] of entries.entries()) {
-        const message = messages[i]
-        if (message === null || message === undefined) {
-          this.#events.dropped(clientId, lostMessage(this.#clock.now()), 'storeFailed')
-          void Promise.resolve(this.remove(session, position)).catch(() => {})
-          continue
-        }
-        const state = states[i]!.toString()
-        const released = state.endsWith(releasedMark)
-        const packetId = given !== 0 ? given : Number.parseInt(state, 10) || 0
-        if (packetId !== 0) owned?.positions.set(packetId, position)
-        found.push({ position, message, qos, retain, identifiers, group, packetId, released })
-      }
-      if (entries.length === 0 || found.length === limit || members.length < limit) return found
-      after = entries.at(-1)!.position
-    }
+    const found = await this.#reader.read(clientId, epoch, position, limit, missing => {
+      this.#events.dropped(clientId, lostMessage(this.#clock.now()), 'storeFailed')
+      this.remove(session, missing).catch(() => {})
+    })
+    if (found === null) throw new SessionLostError(clientId)
+    const owned = this.#ownedBy(session)
+    if (owned !== undefined) for (const entry of found) if (entry.packetId !== 0) owned.positions.set(entry.packetId, entry.position)
+    return found
+  }
+
+  peek(clientId: string, position: number, limit: number): Promise<readonly QueueEntry[] | null> {
+    return this.#reader.read(clientId, null, position, limit, nothing)
+  }
+
+  totals(): Promise<StoreTotals> {
+    return this.#totals.read()
+  }
+
+  async list(after: string | null, limit: number): Promise<SessionPage> {
+    if (!this.stored.isLoaded) throw new StoreAwayError('Redis has been away since the start, so nobody knows its sessions')
+    const { clientIds, next } = this.stored.known.page(Number(after ?? 0), limit)
+    return { sessions: await summariesOf(this.#writers, clientIds), next: next === null ? null : String(next) }
+  }
+
+  keepWill(clientId: string, node: string | number, will: StoredWill | null): Promise<void> {
+    return this.#cleanWills.keep(clientId, String(node), will)
   }
 
   send(session: SessionKey, position: number, packetId: number): Promise<void> {
@@ -444,7 +375,7 @@ export class RedisSessions implements SessionStore {
   }
 
   end(session: SessionKey): EndedSession | null | Promise<EndedSession | null> {
-    return this.#known.has(session.clientId) ? this.#end(session) : null
+    return this.stored.known.has(session.clientId) ? this.#end(session) : null
   }
 
   async #end(session: SessionKey): Promise<EndedSession | null> {
@@ -458,7 +389,7 @@ export class RedisSessions implements SessionStore {
         if (row!.kind === 'lost') throw new SessionLostError(clientId)
         if (row!.kind !== 'ended') return null
         this.#owned.delete(clientId)
-        this.#known.delete(clientId)
+        this.stored.known.delete(clientId)
         return row!.values[0] as EndedFields
       },
       { queue: clientId },
@@ -466,8 +397,10 @@ export class RedisSessions implements SessionStore {
     return fields === null ? null : await this.#ended.empty(clientId, fields)
   }
 
-  expire(now: number, limit: number): Promise<readonly Due[]> | readonly Due[] {
-    return this.sweeps && this.#loaded && this.#writers.link.up ? this.expiry.expire(now, limit) : []
+  async expire(now: number, limit: number): Promise<readonly Due[]> {
+    if (!this.stored.isLoaded || !this.#writers.link.up) return []
+    const wills = await this.#cleanWills.due(limit, !this.sweeps)
+    return this.sweeps && wills.length < limit ? [...wills, ...(await this.expiry.expire(now, limit - wills.length))] : wills
   }
 
   async flush(): Promise<void> {

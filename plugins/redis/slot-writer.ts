@@ -3,6 +3,7 @@ import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import type { Command, Operation, Reading, Row } from './operation.ts'
+import { newerFormat } from './queue-entry.ts'
 import { type BatchArgument, batchScript } from './script/batch-script.ts'
 
 /** The arguments that all batches have, as they are when a batch is put together. */
@@ -15,6 +16,8 @@ export interface SlotWriterContext {
   /** Names this process among all that write. */
   readonly processId: string
   batchArguments(): CommonArguments
+  /** Looks whether what was kept is still there: one master of a Redis Cluster may come back empty, and the others never be away. */
+  recheck(): Promise<void>
   /** What a batch has to say to the other nodes, where it could not do so itself. */
   said(kind: string, values: readonly unknown[]): void
   /** So many writes, and bytes of theirs, have been dealt with. */
@@ -47,6 +50,7 @@ const fullMs = 1000
 export class SlotWriter {
   readonly #context: SlotWriterContext
   readonly #key: string
+  readonly #totals: string
   #pending: Operation[] = []
   #reads: Reading[] = []
   #called = 0
@@ -66,6 +70,7 @@ export class SlotWriter {
   constructor(context: SlotWriterContext, tag: string) {
     this.#context = context
     this.#key = context.keys.lastBatch(tag, context.processId)
+    this.#totals = context.keys.totals(tag)
   }
 
   /** Nothing can be written here just now. */
@@ -151,7 +156,7 @@ export class SlotWriter {
     if (batch !== null) {
       batch.sent += 1
       const { sequence, packed, common, makesRoom, moreKeys } = batch
-      const keys = { lastBatch: this.#key }
+      const keys = { lastBatch: this.#key, totals: this.#totals }
       const args = { ...common, sequence, ops: packed, makesRoom: makesRoom ? 1 : 0 }
       commands.push(this.#wholeScript ? batchScript.whole(keys, args, moreKeys) : batchScript.byName(keys, args, moreKeys))
     }
@@ -263,7 +268,7 @@ export class SlotWriter {
       const own = said[i]
       const error = own?.find(row => row.kind === 'error')
       if (error === undefined) operation.done(own ?? null)
-      else operation.failed(new Error(`redis: ${error.values[0]}`))
+      else operation.failed(errorOf(String(error.values[0])))
     }
   }
 
@@ -278,9 +283,17 @@ export class SlotWriter {
     this.#failing = true
     link.failing(this, error)
     this.interrupted(error)
-    this.#timer = setTimeout(() => this.resume(), this.#retryMs)
+    this.#timer = setTimeout(() => this.#retry(), this.#retryMs)
     this.#timer.unref()
     this.#retryMs = Math.min(this.#retryMs * 2, retryMsMax)
+  }
+
+  #retry(): void {
+    if (!this.#context.link.isCluster || !this.#context.link.ready) return this.resume()
+    this.#context.recheck().then(
+      () => this.resume(),
+      error => this.#failed(error),
+    )
   }
 
   // A script says so before it has changed anything, so what may be refused is refused, and what makes room goes on.
@@ -296,6 +309,11 @@ export class SlotWriter {
     this.#context.settled(1, operation.bytes)
     operation.failed(new StoreFullError('Redis is out of memory; raise its maxmemory or make room'))
   }
+}
+
+function errorOf(text: string): Error {
+  const newer = /^NEWER (\d+)/.exec(text)
+  return newer === null ? new Error(`redis: ${text}`) : newerFormat('a session', Number(newer[1]))
 }
 
 // Redis has answered, and would answer the same again: as opposed to a broken connection, or a server that cannot just now.

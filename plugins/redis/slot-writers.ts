@@ -3,7 +3,7 @@ import { type QueueLimits, StoreAwayError } from '../../core/sessions/session-st
 import type { Clock } from '../../core/time/clock.ts'
 import type { Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
-import type { Link } from './link.ts'
+import { type Link, singleTag } from './link.ts'
 import type { Command } from './operation.ts'
 import { type CommonArguments, SlotWriter, type SlotWriterContext } from './slot-writer.ts'
 import { slotOf, tagOf } from './slots.ts'
@@ -21,6 +21,8 @@ export class SlotWriters implements SlotWriterContext {
   node: string | null = null
   /** Told what a batch has to say to the other nodes. */
   onSaid: (kind: string, values: readonly unknown[]) => void = () => {}
+  /** Looks, on a Redis Cluster, whether what was kept is still there before writes are sent again. */
+  recheck: () => Promise<void> = async () => {}
   #operations = 0
   #bytes = 0
 
@@ -40,8 +42,13 @@ export class SlotWriters implements SlotWriterContext {
   of(key: string): SlotWriter {
     const slot = this.link.isCluster ? slotOf(key) : 0
     let writer = this.#writers.get(slot)
-    if (writer === undefined) this.#writers.set(slot, (writer = new SlotWriter(this, this.link.isCluster ? tagOf(slot) : 'all')))
+    if (writer === undefined) this.#writers.set(slot, (writer = new SlotWriter(this, this.link.isCluster ? tagOf(slot) : singleTag)))
     return writer
+  }
+
+  /** The hash tag of a key's slot; one and the same for all without Redis Cluster. */
+  tagOf(key: string): string {
+    return this.link.isCluster ? tagOf(slotOf(key)) : singleTag
   }
 
   /** One command that reads for each item; those of one writer go out together. The replies are in the order of the items. */

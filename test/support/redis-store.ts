@@ -8,6 +8,7 @@ import { redisManifest } from '../../plugins/redis/manifest.ts'
 import { RedisRetained } from '../../plugins/redis/retained.ts'
 import { RedisSessions } from '../../plugins/redis/sessions.ts'
 import { SlotWriters } from '../../plugins/redis/slot-writers.ts'
+import { StoreCheck } from '../../plugins/redis/store-check.ts'
 
 /** What the redis plugin is made of, without a broker around it. */
 export class TestRedisStore {
@@ -24,7 +25,10 @@ export class TestRedisStore {
     this.writers = new SlotWriters(this.link, new Keys(options), clock, options)
     this.sessions = new RedisSessions(this.writers, clock, silentLog, 1)
     this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)
-    this.link.use({ ready: () => this.writers.resume(), interrupted: error => this.writers.interrupted(error) })
+    const check = new StoreCheck(this.writers, this.options)
+    check.onEmptied = () => this.sessions.emptied()
+    this.writers.recheck = () => check.look()
+    this.link.use({ admit: () => check.look(), ready: () => this.writers.resume(), interrupted: error => this.writers.interrupted(error) })
   }
 
   /** One that is connected and knows what is stored. */

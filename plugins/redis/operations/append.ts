@@ -16,7 +16,7 @@ import { operation } from '../script/operation-script.ts'
 export const publication = new Operands({ epoch: 'double', packetId: 'twoBytes' })
 
 /** The body that lies apart (`bytes` only where `body` is not 0), the publication's token ('' for none), and how many targets follow. */
-export const contents = new Operands({ body: 'maybeKey', bytes: 'binary', token: 'shortText', count: 'fourBytes' })
+export const contents = new Operands({ body: 'maybeKey', bytes: 'binary', token: 'shortText', targets: 'fourBytes' })
 
 /** One queue: its session, the epoch of the owner who gave the packet identifier, and the entry without its position. */
 export const target = new Operands({ session: 'session', giver: 'double', tail: 'binary' })
@@ -34,12 +34,11 @@ export const append = operation(
   Code.Append,
   { publisher: 'maybeSession' },
   `
-local refused = false
+local refused, received = false, nil
 if publisher > 0 then${publication.read}
   local record = load(publisher)
   if record and record.epoch == epoch then
-    call('HSET', KEYS[publisher + ${keyAt.identifiers}], '${identifierField.inbound}' .. packetId, 1)
-    call('HDEL', KEYS[publisher + ${keyAt.identifiers}], '${identifierField.publishing}' .. packetId)
+    received = packetId
   else
     refused = true
     tell('lost')
@@ -47,7 +46,7 @@ if publisher > 0 then${publication.read}
 end${contents.read}
 local referrers = {}
 local answers, worth = {}, false
-for n = 1, count do${target.read}
+for n = 1, targets do${target.read}
   local record = not refused and load(session)
   local size, given, flags = unpack('>${entryTail.format}', tail)
   if given > 0 and not refused and not (record and record.epoch == giver) then
@@ -73,6 +72,7 @@ for n = 1, count do${target.read}
       record.added = true
     end
     if token ~= '' then call('HSET', KEYS[session + ${keyAt.identifiers}], '${identifierField.placed}' .. token, text(now)) end
+    count(0, 1, size)
     record.lastPosition, record.bytes, record.count, record.dirty = position, record.bytes + size, record.count + 1, true
     answers[n] = position
     if given > 0 then
@@ -90,6 +90,11 @@ end
 if #referrers > 0 then
   call('HSET', KEYS[body], '${bodyField}', bytes)
   for from = 1, #referrers, ${argumentsPerCall} do call('HSET', KEYS[body], _G.unpack(referrers, from, math.min(from + ${argumentsPerCall - 1}, #referrers))) end
+end
+-- Last of all, so that a message is sent again which some queue could not be given.
+if received then
+  call('HSET', KEYS[publisher + ${keyAt.identifiers}], '${identifierField.inbound}' .. received, 1)
+  call('HDEL', KEYS[publisher + ${keyAt.identifiers}], '${identifierField.publishing}' .. received)
 end
 if worth and not refused then tell('appended', answers) end
 `,

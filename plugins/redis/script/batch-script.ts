@@ -7,6 +7,8 @@ import { due } from '../operations/due.ts'
 import { end } from '../operations/end.ts'
 import { forget } from '../operations/forget.ts'
 import { intend } from '../operations/intend.ts'
+import { keepWill } from '../operations/keep-will.ts'
+import { migrate } from '../operations/migrate.ts'
 import { park } from '../operations/park.ts'
 import { post } from '../operations/post.ts'
 import { release } from '../operations/release.ts'
@@ -14,10 +16,11 @@ import { remove } from '../operations/remove.ts'
 import { send } from '../operations/send.ts'
 import { settle } from '../operations/settle.ts'
 import { subscribe } from '../operations/subscribe.ts'
+import { takeWill } from '../operations/take-will.ts'
 import { unrefer } from '../operations/unrefer.ts'
 import { unsubscribe } from '../operations/unsubscribe.ts'
 import { endingFunctions } from './endings.ts'
-import { Code, leftoverMs, logEntries } from './layout.ts'
+import { Code, leftoverMs, logEntries, totalField } from './layout.ts'
 import { LuaScript } from './lua-script.ts'
 import { queueFunctions } from './queues.ts'
 import { ownerFunction, recordFunctions } from './records.ts'
@@ -41,10 +44,13 @@ const all = [
   command,
   intend,
   post,
+  migrate,
+  keepWill,
+  takeWill,
 ]
 
 /** The keys with names; behind them stand those that the operations name by number. */
-export type BatchKey = 'lastBatch'
+export type BatchKey = 'lastBatch' | 'totals'
 export type BatchArgument =
   | 'sequence'
   /** Milliseconds since the Unix epoch, by the broker's clock. */
@@ -65,7 +71,7 @@ export type BatchArgument =
   | 'log'
   | 'channels'
 
-const keys: readonly BatchKey[] = ['lastBatch']
+const keys: readonly BatchKey[] = ['lastBatch', 'totals']
 const batchArguments: readonly BatchArgument[] = [
   'sequence',
   'time',
@@ -83,7 +89,7 @@ const batchArguments: readonly BatchArgument[] = [
 
 /**
  * One batch of writes to one slot, all or nothing. It may be sent again when its answer was lost: the key `lastBatch` remembers the
- * writer's last batch and its answer. Operations name other keys by number; a session's three follow one another (hash, queue, identifiers). Answers with rows
+ * writer's last batch and its answer. `totals` counts what the sessions of the slot hold. Operations name other keys by number; a session's three follow one another (hash, queue, identifiers). Answers with rows
  * {operation, kind, …} of those that have something to say; rows of operation 0 are for the cluster.
  *
  * The first write touches nothing but `lastBatch`, so what Redis says against writing at all (READONLY, OOM, MISCONF…)
@@ -107,6 +113,11 @@ local at, number, out = 1, 0, {}
 local notes, wakes = {}, {}
 
 local function tell(kind, ...) out[#out + 1] = {number, kind, ...} end
+-- What all sessions of this slot hold changes so much by this batch.
+local moreSessions, moreMessages, moreBytes = 0, 0, 0
+local function count(bySessions, byMessages, byBytes)
+  moreSessions, moreMessages, moreBytes = moreSessions + bySessions, moreMessages + byMessages, moreBytes + byBytes
+end
 local function text(value) return string.format('%.0f', value) end
 ${recordFunctions}${queueFunctions}${ownerFunction}${endingFunctions}
 local operations = {}
@@ -126,6 +137,9 @@ for session, record in pairs(records) do
   if additions[session] then flush(session) end
   save(session, record)
 end
+if moreSessions ~= 0 then call('HINCRBY', totals, '${totalField.sessions}', text(moreSessions)) end
+if moreMessages ~= 0 then call('HINCRBY', totals, '${totalField.messages}', text(moreMessages)) end
+if moreBytes ~= 0 then call('HINCRBY', totals, '${totalField.bytes}', text(moreBytes)) end
 number = 0
 if #notes > 0 then
   local said = cjson.encode(notes)

@@ -7,6 +7,7 @@ local function finish(session, record)
   flush(session)
   save(session, record)
   note('e', session, record.epoch)
+  count(-1, -record.count, -record.bytes)
   local fields = call('HGETALL', KEYS[session])
   local queue, identifiers = KEYS[session + ${keyAt.queue}], KEYS[session + ${keyAt.identifiers}]
   local aside = ''

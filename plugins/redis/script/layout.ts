@@ -1,7 +1,13 @@
 /**
  * What TypeScript and the Lua scripts must agree on, each number and each short name once: the operations, the layout of a queue entry, the order of a session's
- * keys, the fields of its hashes. Both sides are generated from here. A change here is a new format of what is stored (see format.ts).
+ * keys, the fields of its hashes. Both sides are generated from here. A change of what is stored is a new `storedFormat`.
  */
+
+/**
+ * The format of what this version writes to Redis. 1 is that of the first version, 0.1.0, which wrote its number nowhere. 2: sessions say their format and their
+ * user, entries say their format, wills of clean sessions and totals are kept. What is older is read and brought to this format; what is newer is refused.
+ */
+export const storedFormat = 2
 
 /** The first byte of each operation in a batch. */
 export const Code = {
@@ -23,6 +29,9 @@ export const Code = {
   Command: 16,
   Intend: 17,
   Post: 18,
+  Migrate: 19,
+  KeepWill: 20,
+  TakeWill: 21,
 } as const
 
 export type Code = (typeof Code)[keyof typeof Code]
@@ -32,7 +41,9 @@ export const keyAt = { queue: 1, identifiers: 2 } as const
 
 /** Fields of a session's hash; docs/redis-keys.md says what each holds. */
 export const sessionField = {
+  format: 'v',
   epoch: 'e',
+  user: 'U',
   node: 'n',
   expiryMs: 'm',
   expiresAt: 'x',
@@ -102,8 +113,11 @@ export const referenceBytes = 16
 /** An entry's reference to its body: the body's id, then which of its referrers this entry is. */
 export const entryReference = { ordinalAt: referenceBytes, bytes: referenceBytes + sizes.I4, format: `c${referenceBytes}I4` } as const
 
-/** The bits of an entry's flags. */
-export const entryFlag = { qos: 3, retain: 4, identifiers: 8, group: 16, inline: 32 } as const
+/** The bits of an entry's flags. The two highest hold the entry's format, less 1. */
+export const entryFlag = { qos: 3, retain: 4, identifiers: 8, group: 16, inline: 32, formatShift: 6 } as const
+
+/** Fields of the hash that counts what the sessions of one slot hold. */
+export const totalField = { sessions: 'sessions', messages: 'messages', bytes: 'bytes' } as const
 
 /** Milliseconds for which Redis keeps what nobody may come back for: a writer's last batch, the queue of an ended session, a node's inbox. */
 export const leftoverMs = 86_400_000

@@ -2,14 +2,15 @@ import { argumentsPerCall, identifierField, positionFormat, sessionField } from 
 import { LuaScript } from './lua-script.ts'
 
 /**
- * A part of a session's queue, for its owner: at most `limit` entries from behind `position`. Answers with the entries and, for each, what is known of its packet
- * identifier; with nothing where the epoch is no longer the newest.
+ * A part of a session's queue: at most `limit` entries from behind `position`. Answers with the entries and, for each, what is known of its packet
+ * identifier; with nothing where there is no such session, or its newest epoch is not `epoch` ('' for any).
  */
 export const pageScript = new LuaScript(
   ['session', 'queue', 'identifiers'],
   ['epoch', 'position', 'limit'],
   `
-if tonumber(redis.call('HGET', session, '${sessionField.epoch}')) ~= tonumber(epoch) then return false end
+local newest = redis.call('HGET', session, '${sessionField.epoch}')
+if not newest or (epoch ~= '' and tonumber(newest) ~= tonumber(epoch)) then return false end
 local entries = redis.call('ZRANGEBYSCORE', queue, '(' .. position, '+inf', 'LIMIT', 0, limit)
 local states = {}
 for from = 1, #entries, ${argumentsPerCall} do

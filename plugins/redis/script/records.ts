@@ -1,17 +1,24 @@
-import { sessionField as field } from './layout.ts'
+import { sessionField as field, storedFormat } from './layout.ts'
 import { owner } from './operation-script.ts'
 
 /** Lua: what is known of a session is read once in a batch and written once. `load` is nil for none; `owned` reads who writes, and looks whether that is the newest owner. */
 export const recordFunctions = `
 local records = {}
+-- Counted and marked as of this version from here on. Nothing else has to change: what the older format lacks is known not to be there.
+local function migrate(session, record, format)
+  if format > ${storedFormat} then error({err = 'NEWER ' .. format}) end
+  call('HSET', KEYS[session], '${field.format}', ${storedFormat})
+  count(1, record.count, record.bytes)
+end
 local function load(session)
   local record = records[session]
   if record == nil then
-    local f = call('HMGET', KEYS[session], '${field.epoch}', '${field.lastPosition}', '${field.bytes}', '${field.count}', '${field.expiresAt}', '${field.unsentFrom}', '${field.node}')
+    local f = call('HMGET', KEYS[session], '${field.epoch}', '${field.lastPosition}', '${field.bytes}', '${field.count}', '${field.expiresAt}', '${field.unsentFrom}', '${field.node}', '${field.format}')
     record = f[1] and {
       epoch = tonumber(f[1]), lastPosition = tonumber(f[2]), bytes = tonumber(f[3]), count = tonumber(f[4]),
       expiresAt = tonumber(f[5]), unsentFrom = f[6], node = f[7],
     } or false
+    if record and f[8] ~= '${storedFormat}' then migrate(session, record, tonumber(f[8] or 1)) end
     records[session] = record
   end
   return record

@@ -1,0 +1,98 @@
+import { randomBytes } from 'node:crypto'
+import { OperatorError } from '../../core/errors.ts'
+import { type Options, placeOf } from './client-options.ts'
+import type { Keys } from './keys.ts'
+import { type Link, singleTag } from './link.ts'
+import type { Command } from './operation.ts'
+import { storedFormat } from './script/layout.ts'
+import type { SlotWriters } from './slot-writers.ts'
+import { slotCount, tagOf } from './slots.ts'
+
+/**
+ * Looks at what Redis holds before anything is read from it or written to it, after each connection: in which format, and whether it is still what was kept there. Of
+ * that a mark tells: a value that is written where there is none, on each master of a Redis Cluster.
+ */
+export class StoreCheck {
+  readonly #link: Link
+  readonly #keys: Keys
+  readonly #options: Options
+  // The marks that have been seen, by hash tag.
+  readonly #marks = new Map<string, string>()
+  #looking: Promise<void> | null = null
+  /** Called when a mark is not there any more, or is another: what was kept with it is gone. */
+  onEmptied: () => void = () => {}
+
+  constructor({ link, keys }: SlotWriters, options: Options) {
+    this.#link = link
+    this.#keys = keys
+    this.#options = options
+  }
+
+  /** Rejects with an `OperatorError` where a newer version has written there; with another error where Redis does not answer. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null
+    })
+    return this.#looking
+  }
+
+  async #look(): Promise<void> {
+    await this.#checkFormat()
+    let emptied = false
+    for (const tag of this.#tags()) {
+      const mark = await this.#mark(tag)
+      const before = this.#marks.get(tag)
+      if (before !== undefined && before !== mark) emptied = true
+      if (mark === null) this.#marks.delete(tag)
+      else this.#marks.set(tag, mark)
+    }
+    if (emptied) this.onEmptied()
+  }
+
+  async #checkFormat(): Promise<void> {
+    const key = this.#keys.format
+    const held = Number(String((await this.#ask(key, ['get', key])) ?? 0))
+    if (held > storedFormat) {
+      const { key: option, text } = placeOf(this.#options)
+      throw new OperatorError(
+        'ERR_REDIS_NEWER',
+        `${option}: a newer version of mqttx-broker has written to Redis at ${text} (format ${held}; this version reads up to ${storedFormat}); start that version, or name another database`,
+      )
+    }
+    if (held < storedFormat) await this.#ask(key, ['set', key, storedFormat]).catch(allowed)
+  }
+
+  // Those that are known, and one for each master that has none of them.
+  #tags(): string[] {
+    if (!this.#link.isCluster) return [singleTag]
+    const tags = [...this.#marks.keys()]
+    const marked = new Set(tags.map(tag => this.#link.masterOf(this.#keys.mark(tag))))
+    for (let slot = 0; slot < slotCount && marked.size < this.#link.masters().length; slot++) {
+      const tag = tagOf(slot)
+      const master = this.#link.masterOf(this.#keys.mark(tag))
+      if (master === null || marked.has(master)) continue
+      marked.add(master)
+      tags.push(tag)
+    }
+    return tags
+  }
+
+  /** The mark that stands, written just now where there was none; null: there is none, and Redis takes none just now. */
+  async #mark(tag: string): Promise<string | null> {
+    const key = this.#keys.mark(tag)
+    await this.#ask(key, ['set', key, randomBytes(9).toString('base64url'), 'NX']).catch(allowed)
+    const mark = await this.#ask(key, ['get', key])
+    return mark === null ? null : String(mark)
+  }
+
+  async #ask(key: string, command: Command): Promise<unknown> {
+    const [reply] = await this.#link.send(key, [command], false)
+    if (reply instanceof Error) throw reply
+    return reply
+  }
+}
+
+/** A Redis that can be read and not be written to just now is no reason not to begin: whoever writes will say so. */
+function allowed(error: Error): void {
+  if (!/^(OOM|MISCONF|READONLY|NOREPLICAS|NOPERM) /.test(error.message)) throw error
+}
