@@ -1,6 +1,7 @@
 import type { Broker } from './broker.ts'
 import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
+import type { OptionsSchema } from './options/options.ts'
 import type { Services } from './services.ts'
 import type { Clock } from './time/clock.ts'
 
@@ -16,6 +17,11 @@ export interface PluginContext {
   readonly log: Log
   /** Where the plugin's options stand in the config, for what it says of them: `socket`, `socket[1]`. */
   readonly at: string
+  /**
+   * Checks options by their schema. Returns them complete, with defaults filled in, and frozen; throws an `OperatorError` that lists all that is
+   * wrong. `at`: where they stand in the config, for what is said of them.
+   */
+  checkOptions(schema: OptionsSchema, given: object, at: string): object
   /**
    * Makes a hook safe that the plugin brings along and that tells what has happened: a tap that fails is reported by its name, and harms nobody else.
    * `name` is what messages and figures call it. Returns the hook.

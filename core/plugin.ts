@@ -2,7 +2,6 @@ import type { PluginContext } from './context.ts'
 import { OperatorError } from './errors.ts'
 import type { PluginManifest } from './manifest.ts'
 import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './options/options.ts'
-import { checkOptions } from './options/validation.ts'
 
 /** Something applied to a broker: hooks and services touched in `apply`, the running half returned. A plain object will do. */
 export interface Plugin {
@@ -13,7 +12,7 @@ export interface Plugin {
   readonly requires?: readonly string[] | undefined
   /**
    * Wires hooks and services: synchronous, no network. What takes time belongs in `start`. `checked`: its options, where a config has checked them
-   * already; without it the plugin checks those that its factory was given.
+   * already; without it those that its factory was given are checked by the context.
    */
   apply(context: PluginContext, checked?: CheckedOptions): RunningPlugin | undefined | void
   /** The factory that made it, so that a section of the config can be laid over its options. */
@@ -106,7 +105,10 @@ export function definePlugin<S extends OptionsSchema, R extends OptionsSchema>(
     given,
     factory: factory as unknown as AnyPluginFactory,
     apply(context, checked) {
-      const { options, root } = checked ?? { options: checkOptions(schema, given, name), root: checkOptions(rootOptions, {}, '') }
+      const { options, root } = checked ?? {
+        options: context.checkOptions(schema, given, name),
+        root: context.checkOptions(rootOptions, {}, ''),
+      }
       return apply(context, options as OptionsOf<S>, root as OptionsOf<R>)
     },
   })

@@ -1,6 +1,6 @@
 import { defaultLoaders } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
-import { validateOptions } from '../../core/options/validation.ts'
+import { validateOptions } from '../kit/options/validation.ts'
 import { topicSecurityManifest } from './manifest.ts'
 import type { RuleInput } from './rules.ts'
 

@@ -2,6 +2,7 @@ import { BrokerCore } from '../../core/broker-core.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
 import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
@@ -25,6 +26,7 @@ export function hostOf(
       log: broker.log,
       at: placeOf(resolved.get(plugin) ?? plugin),
       clock,
+      checkOptions,
       guardHook(name, hook) {
         guardTaps(hook, name, { kind: 'observe' }, broker.tapGuard)
         return hook

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { OperatorError } from '../../core/errors.ts'
-import { suggest, unknownName } from '../../core/options/suggestion.ts'
+import { suggest, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Assignment } from './assignments.ts'
 import type { CatalogueCommand } from './catalogue.ts'
 

@@ -1,7 +1,7 @@
 import type { PluginContext } from '../../core/context.ts'
 import { OperatorError } from '../../core/errors.ts'
-import { checkOptions } from '../../core/options/validation.ts'
 import type { CheckedOptions, Plugin, RunningPlugin } from '../../core/plugin.ts'
+import { checkOptions } from '../../plugins/kit/options/validation.ts'
 
 export interface PluginHostOptions {
   /** What each plugin is handed; called once a plugin, so that its log lines can carry its name. */

@@ -1,6 +1,6 @@
 import type { OptionsSchema } from '../../core/options/options.ts'
 import { type Settings, settingsSchema } from '../../core/options/settings.ts'
-import type { Problem } from '../../core/options/validation.ts'
+import type { Problem } from '../../plugins/kit/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedPlugin } from './resolved-config.ts'
 

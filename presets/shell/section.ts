@@ -1,6 +1,6 @@
-import { showValue } from '../../core/options/describe.ts'
 import type { OptionsSchema } from '../../core/options/options.ts'
-import { isRecord, type Problem, validateOptions } from '../../core/options/validation.ts'
+import { showValue } from '../../plugins/kit/options/describe.ts'
+import { isRecord, type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
 
 /**
  * A section of a config as its sources give it: the options of a plugin, with `enable` beside them, which says whether the plugin is on and is not

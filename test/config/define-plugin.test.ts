@@ -1,6 +1,7 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import type { Settings } from '../../core/options/settings.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { rateLimit } from './rate-limit.ts'
 
 test('infers the types of options from their declaration', () => {
@@ -69,4 +70,4 @@ test('asks for required options by type and at run time', () => {
   expect(() => own().apply(context)).toThrow('own.url: required; it is a string')
 })
 
-const context = {} as Parameters<ReturnType<typeof rateLimit>['apply']>[0]
+const context = { checkOptions } as Parameters<ReturnType<typeof rateLimit>['apply']>[0]

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { formatBytes, formatDuration, parseBytes, parseDuration } from '../../core/options/quantity.ts'
-import { suggest } from '../../core/options/suggestion.ts'
+import { formatBytes, formatDuration, parseBytes, parseDuration } from '../../plugins/kit/options/quantity.ts'
+import { suggest } from '../../plugins/kit/options/suggestion.ts'
 
 test.each([
   ['60s', 60_000],

@@ -1,6 +1,7 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import { definePlugin } from '../../core/plugin.ts'
 import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
+import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { type Config, catalogue } from '../../presets/index.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
 import { RunningBroker } from '../../presets/shell/running-broker.ts'
@@ -47,7 +48,7 @@ test('a plugin is handed its options at the root; the broker itself does not hav
   await expect(resolveConfig(extended, { object: { preset: 'test', ownRate: 7 } })).rejects.toMatchObject({
     problems: ['ownRate: nobody there'],
   })
-  own().apply({} as never)
+  own().apply({ checkOptions } as never)
   expect(seen[1]).toEqual({ ownRate: 3 })
 })
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
 import { settingsSchema } from '../../core/options/settings.ts'
-import { checkOptions, validateOptions } from '../../core/options/validation.ts'
+import { checkOptions, validateOptions } from '../../plugins/kit/options/validation.ts'
 
 const found = (schema: OptionsSchema, given: unknown) =>
   validateOptions(schema, given, 'own').problems.map(problem => `${problem.path}: ${problem.text}`)

@@ -1,6 +1,6 @@
 import { silentLog } from '../../core/log.ts'
-import { checkOptions } from '../../core/options/validation.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
 import { Link } from '../../plugins/redis/link.ts'

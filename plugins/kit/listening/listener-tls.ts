@@ -1,6 +1,6 @@
 import type { PluginContext } from '../../../core/context.ts'
 import { OperatorError } from '../../../core/errors.ts'
-import { checkOptions } from '../../../core/options/validation.ts'
+import { checkOptions } from '../options/validation.ts'
 import type { OwnCertificates, ServerCertificates } from '../services/tls.ts'
 import { type ListenerTlsOption, sslOptions, type TlsOptions } from './tls-options.ts'
 

@@ -1,4 +1,4 @@
-import type { OptionSchema } from './options.ts'
+import type { OptionSchema } from '../../../core/options/options.ts'
 import { bytesForms, durationForms, formatBytes, formatDuration } from './quantity.ts'
 
 /** What an option takes, in words: `an integer from 0 to 65535`. */

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
-import { OperatorError } from '../errors.ts'
+import { OperatorError } from '../../../core/errors.ts'
+import type { OptionSchema, OptionsSchema } from '../../../core/options/options.ts'
 import { describeOption, formFor, optionAt, showValue } from './describe.ts'
-import type { OptionSchema, OptionsSchema } from './options.ts'
 import { durationMsMax, parseBytes, parseDuration } from './quantity.ts'
 import { unknownName } from './suggestion.ts'
 
