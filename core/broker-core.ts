@@ -1,6 +1,5 @@
 import type { Broker, BrokerTotals, ListenerAddress } from './broker.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
-import { AttemptGate } from './connection/attempt-gate.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
 import { Connections, type ConnectionsHost } from './connection/connections.ts'
@@ -87,7 +86,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly dispatcher: Dispatcher
   readonly roster: SessionRoster
   readonly authority: Authority
-  readonly attempts: AttemptGate
   /** Set where durable subscribers are looked up before each message, in place of being known. */
   lookup: SubscriberLookup | null
   readonly slowedSessions: Set<KnownSession>
@@ -142,7 +140,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.dispatcher = new Dispatcher(this)
     this.roster = new SessionRoster(this)
     this.authority = new Authority(this)
-    this.attempts = new AttemptGate(this)
     this.lookup = null
     this.slowedSessions = new Set()
     this.withholding = new Set()

@@ -60,10 +60,14 @@ export function createHooks(options: TapGuardOptions) {
   const hooks = {
     /** A new connection, before a byte is read. `false` closes it; a refusal is what its CONNECT is answered with, and nobody is asked about that. */
     onAccept: decides<[transport: Transport], ConnectRefusal>(['transport'], refusalAtOnce),
+    /** A client is about to be asked who it is, where `onAuthenticate` or `onAuth` has a tap. A refusal refuses it unasked; an answer may take any time. */
+    onAttempt: decidesLater<[client: Client, connect: Readonly<ConnectPacket>], ConnectRefusal>(connect, { ...refusal, patient: true }),
     /** Who is this? The first opinion wins; with taps and no opinion at all the client is refused, unless `allowAnonymous`. */
     onAuthenticate: decidesLater<[client: Client, connect: Readonly<ConnectPacket>], Admission | ConnectRefusal | true>(connect, admission),
     /** An AUTH packet, or a CONNECT with an Authentication Method: enhanced authentication and re-authentication (MQTT 5, 4.12). */
     onAuth: decidesLater<[client: Client, auth: Readonly<AuthPacket>], AuthStep>(['client', 'auth'], authStep),
+    /** What became of the attempt, once for each `onAttempt`: `null`, authentication lets the client in, or why it does not. */
+    onAttempted: happened<[client: Client, refusal: Readonly<Refusal> | null]>('client', 'refusal'),
     /** The client is admitted, CONNACK is not yet sent: anyone may still refuse, nobody can admit. Load here what is needed later. */
     onConnect: decidesLater<[client: Client, connect: Readonly<ConnectPacket>], ConnectRefusal>(connect, refusal),
     /** A client has got its session and is about to get CONNACK: who connects nodes tells them here. */

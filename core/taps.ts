@@ -38,6 +38,8 @@ export interface TapPolicy {
   readonly accepts?: (answer: unknown) => boolean
   /** True for an answer that is known, but says no more than `undefined` does. */
   readonly passes?: (answer: unknown) => boolean
+  /** Of `decideAsync`: an answer may take any time. */
+  readonly patient?: boolean
   /** The answer in place of a failed tap's: the refusal, because a deciding hook fails closed. */
   readonly refusal?: (plugin: string) => unknown
 }
@@ -198,7 +200,7 @@ class TapGuard {
         else callback(null, value === undefined ? undefined : this.#judge(value))
       },
       startBudget: () => {
-        if (state !== 'open') return
+        if (state !== 'open' || this.#policy.patient === true) return
         timer = clock.after(verdictTimeoutMs, () => {
           state = 'late'
           callback(null, this.#fail(new Error(`gave no answer within ${verdictTimeoutMs} ms; answer sooner or raise mqtt.verdictTimeout`)))

@@ -3,13 +3,13 @@ import type { limitsManifest } from '../plugins/limits/manifest.ts'
 import type { Preset } from './shell/catalogue.ts'
 
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
-const test: Preset = () => ['log', 'memory', 'retain', 'shareTopic', 'socket']
+const test: Preset = () => ['log', 'limits', 'memory', 'retain', 'shareTopic', 'socket']
 
 /** Durable on one machine, with no server beside it. The default where no config names a preset. */
-const standalone: Preset = () => ['log', 'disk', 'retain', 'shareTopic', 'socket']
+const standalone: Preset = () => ['log', 'limits', 'disk', 'retain', 'shareTopic', 'socket']
 
 /** For developing, with Redis on this machine: everything readable, everything on. */
-const dev: Preset = () => ['log', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
+const dev: Preset = () => ['log', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
 
 /** High enough that no honest client of an ordinary fleet meets them. */
 const prodLimits = {

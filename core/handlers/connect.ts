@@ -60,30 +60,19 @@ function identify(client: Connection, packet: ConnectPacket): Refusal | null {
 
 type Answer = { admission: Admission; data: Buffer | undefined } | { refusal: Refusal }
 
-/** One attempt to be let in; one that fails is counted against its address, from which further ones may have to wait. */
+/** One attempt to be let in. Where nobody is asked who a client is, nobody is told of attempts either. */
 async function attempt(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<Answer> {
-  const { attempts, hooks } = host
-  if (!hooks.onAuthenticate.isUsed() && !hooks.onAuth.isUsed()) return authenticate(host, client, packet)
-  const entering = attempts.enter(client)
-  if (entering !== true && !(await entering)) {
-    return { refusal: { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' } }
-  }
-  // An exchange waits for its client, who must not keep others out that long.
-  const exchanges = packet.properties?.authenticationMethod !== undefined
-  if (exchanges) attempts.leave(client)
+  const { onAuthenticate, onAuth, onAttempt, onAttempted } = host.hooks
+  if (!onAuthenticate.isUsed() && !onAuth.isUsed()) return authenticate(host, client, packet)
+  let refusal: Refusal | null = null
   try {
-    const answer = await authenticate(host, client, packet)
-    if ('refusal' in answer && isFailure(answer.refusal)) attempts.failed(client)
+    const early = onAttempt.isUsed() ? ((await onAttempt.promise(client, packet)) as ConnectRefusal | undefined) : undefined
+    const answer = early === undefined ? await authenticate(host, client, packet) : { refusal: toRefusal(early) }
+    if ('refusal' in answer) refusal = answer.refusal
     return answer
   } finally {
-    if (!exchanges) attempts.leave(client)
+    onAttempted.call(client, refusal)
   }
-}
-
-// Not the trouble of those who are asked, which is no fault of the client.
-function isFailure({ reasonCode, blameless }: Refusal): boolean {
-  if (blameless === true) return false
-  return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized || reasonCode === ReasonCode.Banned
 }
 
 async function authenticate(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<Answer> {

@@ -1,4 +1,3 @@
-import type { AttemptGate } from '../connection/attempt-gate.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Gate, Turns } from '../connection/turns.ts'
 import type { DropReason } from '../counter-names.ts'
@@ -26,7 +25,6 @@ export interface HandlerHost {
   readonly turns: Turns
   /** Where CONNECT packets wait for one another. */
   readonly connectGate: Gate
-  readonly attempts: AttemptGate
   readonly sessions: SessionStore
   readonly roster: SessionRoster
   readonly authority: Authority

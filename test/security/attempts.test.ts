@@ -1,8 +1,10 @@
 import { duplexPair } from 'node:stream'
 import { describe, expect, test } from 'vitest'
+import type { PluginContext } from '../../core/context.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
+import { AttemptGate } from '../../plugins/limits/attempt-gate.ts'
 import type { Config } from '../../presets/index.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { connectPacket, TestClient } from '../support/client.ts'
@@ -39,6 +41,13 @@ async function start(config: Config = {}) {
     for (let i = 0; i < times; i++) expect(await code(address, `guess ${i}`)).toBe(BadUserNameOrPassword)
   }
   return { ...broker, asked, code, fail }
+}
+
+/** The same, with the gate at hand that plugin limits has to itself. */
+async function startWithGate() {
+  let gate!: AttemptGate
+  const own = { name: 'gate', apply: (context: PluginContext) => void (gate = new AttemptGate(context)) }
+  return { ...(await start({ limits: false, plugins: [own] })), gate }
 }
 
 describe('failed attempts', () => {
@@ -78,13 +87,13 @@ describe('failed attempts', () => {
   })
 
   test('are forgotten after a minute', async () => {
-    const { fail, code, advance, broker } = await start()
+    const { fail, code, advance, broker, gate } = await startWithGate()
     await fail('192.0.2.1', 10)
     await advance(60_000)
     expect(await code('192.0.2.1', 'right')).toBe(0)
     expect(broker.counters.authSlowed).toBe(0)
     await settled()
-    expect(broker.attempts.size).toBe(0)
+    expect(gate.size).toBe(0)
   })
 
   test('are not wiped out by one that succeeds: who has one password may still guess others', async () => {
@@ -150,9 +159,9 @@ describe('failed attempts', () => {
   })
 
   test('of more addresses than can be remembered take no more memory', async () => {
-    const { code, broker } = await start()
+    const { code, gate } = await startWithGate()
     for (let i = 0; i < 10_100; i++) await code(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 'guess')
-    expect(broker.attempts.size).toBeLessThanOrEqual(10_000)
+    expect(gate.size).toBeLessThanOrEqual(10_000)
   })
 
   test('are one warning a minute in the log', async () => {

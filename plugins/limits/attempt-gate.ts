@@ -1,7 +1,12 @@
-import type { Broker } from '../broker.ts'
-import type { Timer } from '../time/clock.ts'
-import type { Client } from './client.ts'
-import { networkOf } from './network.ts'
+import type { Client } from '../../core/connection/client.ts'
+import type { PluginContext } from '../../core/context.ts'
+import type { Counters } from '../../core/counters.ts'
+import { Stage } from '../../core/hooks.ts'
+import type { Log } from '../../core/log.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import type { Refusal } from '../../core/refusals.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { networkOf } from '../kit/network.ts'
 
 // The eleventh failure within a minute is the first that had to wait.
 const failuresMax = 10
@@ -38,17 +43,40 @@ class Address {
   }
 }
 
+const tooMany: Refusal = { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' }
+const tap = { name: 'limits', stage: Stage.Guard }
+
 /**
- * The door to authentication. Who guesses passwords fails often, so an address from which ten attempts have failed within a minute
+ * Lets attempts to connect pass to authentication, and slows those of an address from which many have failed. Who guesses passwords fails often, so an address from which ten attempts have failed within a minute
  * has its next ones looked at one a second, before anybody is asked; right ones too, for that is not known yet.
  */
 export class AttemptGate {
-  readonly #broker: Broker
+  readonly #clock: Clock
+  readonly #counters: Counters
+  readonly #log: Log
   readonly #addresses: Map<string, Address>
 
-  constructor(broker: Broker) {
-    this.#broker = broker
+  // Those that are being asked who they are; one that is asked again and again, by an exchange, is none of them.
+  readonly #asked: WeakSet<Client>
+
+  constructor({ hooks, clock, log, broker }: PluginContext) {
+    this.#clock = clock
+    this.#counters = broker.counters
+    this.#log = log
     this.#addresses = new Map()
+    this.#asked = new WeakSet()
+    hooks.onAttempt.tapPromise(tap, async (client, { properties }) => {
+      const entering = this.#enter(client)
+      if (entering !== true && !(await entering)) return tooMany
+      // An exchange waits for its client, who must not keep others out that long.
+      if (properties?.authenticationMethod !== undefined) this.#leave(client)
+      else this.#asked.add(client)
+      return undefined
+    })
+    hooks.onAttempted.tap(tap, (client, refusal) => {
+      if (refusal !== null && isFailure(refusal)) this.#failed(client)
+      if (this.#asked.delete(client)) this.#leave(client)
+    })
   }
 
   /** Addresses that something is known of. */
@@ -56,9 +84,8 @@ export class AttemptGate {
     return this.#addresses.size
   }
 
-  /** True when the client may be asked who it is, now or later; false: too many wait before it, or it has gone. Then `leave`. */
-  enter(client: Client): true | Promise<boolean> {
-    const { clock, counters } = this.#broker
+  /** True when the client may be asked who it is, now or later; false: too many wait before it, or it has gone. Then `#leave`. */
+  #enter(client: Client): true | Promise<boolean> {
     const name = networkOf(client.remoteAddress)
     let address = this.#addresses.get(name)
     if (address === undefined) {
@@ -66,18 +93,18 @@ export class AttemptGate {
       this.#makeRoom()
       this.#addresses.set(name, address)
     }
-    const slowed = address.isSlowed(clock.now())
+    const slowed = address.isSlowed(this.#clock.now())
     if (!slowed && address.waiting.length === 0 && address.underway < underwayMax) {
       address.underway += 1
       return true
     }
-    if (slowed) counters.authSlowed += 1
+    if (slowed) this.#counters.authSlowed += 1
     if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
       // Those who did not wait for their turn leave room.
       for (const { resolve } of address.waiting.filter(waiting => !isThere(waiting))) resolve(false)
       address.waiting = address.waiting.filter(isThere)
       if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
-        counters.authTurnedAway += 1
+        this.#counters.authTurnedAway += 1
         return Promise.resolve(false)
       }
     }
@@ -88,19 +115,18 @@ export class AttemptGate {
   }
 
   /** The answer of one that had entered is there. */
-  leave(client: Client): void {
+  #leave(client: Client): void {
     const name = networkOf(client.remoteAddress)
     const address = this.#addresses.get(name)
     if (address === undefined) return
     address.underway -= 1
     this.#letIn(name, address)
-    if (address.isIdle(this.#broker.clock.now())) this.#addresses.delete(name)
+    if (address.isIdle(this.#clock.now())) this.#addresses.delete(name)
   }
 
-  /** It was the wrong answer. Called before `leave`. */
-  failed(client: Client): void {
-    const { clock, counters, log } = this.#broker
-    counters.authFailed += 1
+  /** It was the wrong answer. Called before `#leave`. */
+  #failed(client: Client): void {
+    this.#counters.authFailed += 1
     const name = networkOf(client.remoteAddress)
     // Where nothing is known of the other end, nothing can be held against it.
     if (name === '') return
@@ -110,21 +136,21 @@ export class AttemptGate {
       this.#makeRoom()
       this.#addresses.set(name, address)
     }
-    const now = clock.now()
+    const now = this.#clock.now()
     address.failures.push(now)
     if (address.failures.length > failuresMax) address.failures.shift()
     if (!address.isSlowed(now)) return
     for (const { resolve } of address.waiting.splice(slowedMax)) {
-      counters.authTurnedAway += 1
+      this.#counters.authTurnedAway += 1
       resolve(false)
     }
     if (now - address.warnedAt < windowMs) return
     address.warnedAt = now
-    log.warn({ address: name }, `${failuresMax} attempts to connect from this address have failed within a minute; it is slowed`)
+    this.#log.warn({ address: name }, `${failuresMax} attempts to connect from this address have failed within a minute; it is slowed`)
   }
 
   #letIn(name: string, address: Address): void {
-    if (address.isSlowed(this.#broker.clock.now())) {
+    if (address.isSlowed(this.#clock.now())) {
       if (address.waiting.length > 0) this.#pace(name, address)
       return
     }
@@ -145,11 +171,11 @@ export class AttemptGate {
   }
 
   #pace(name: string, address: Address): void {
-    address.timer ??= this.#broker.clock.after(paceMs, () => {
+    address.timer ??= this.#clock.after(paceMs, () => {
       address.timer = null
       this.#next(address)
       this.#letIn(name, address)
-      if (address.isIdle(this.#broker.clock.now()) && this.#addresses.get(name) === address) this.#addresses.delete(name)
+      if (address.isIdle(this.#clock.now()) && this.#addresses.get(name) === address) this.#addresses.delete(name)
     })
   }
 
@@ -166,4 +192,10 @@ export class AttemptGate {
 
 function isThere({ client }: Waiting): boolean {
   return !client.closed
+}
+
+// Not the trouble of those who are asked, which is no fault of the client.
+function isFailure({ reasonCode, blameless }: Refusal): boolean {
+  if (blameless === true) return false
+  return reasonCode === ReasonCode.BadUserNameOrPassword || reasonCode === ReasonCode.NotAuthorized || reasonCode === ReasonCode.Banned
 }
