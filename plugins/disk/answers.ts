@@ -6,13 +6,13 @@ import type { Ending } from './ending.ts'
 const nothingQueued = { messages: 0, bytes: 0 }
 
 /** Something that has come due; null: it could not be read. */
-export interface Found {
+export interface DueAnswer {
   readonly due: Due | null
   readonly done: () => void
 }
 
 /** A session that has ended because its time has come. */
-export async function expired(ending: Promise<Ending>): Promise<Found> {
+export async function expired(ending: Promise<Ending>): Promise<DueAnswer> {
   const { ended, done } = await ending
   return { due: { kind: 'expired', session: ended }, done }
 }
@@ -27,7 +27,7 @@ export function handOn({ ended, done }: Ending): EndedSession {
 }
 
 /** The same for all that has come due. */
-export function handAllOn(found: readonly Found[]): Due[] {
+export function handAllOn(found: readonly DueAnswer[]): Due[] {
   process.nextTick(() => {
     for (const { done } of found) done()
   })
@@ -40,6 +40,6 @@ export function newClaim(epoch: number, ended: EndedSession | null): Claim {
 }
 
 /** A verb never throws. */
-export function lost({ clientId }: SessionKey): Promise<never> {
+export function rejectLost({ clientId }: SessionKey): Promise<never> {
   return Promise.reject(new SessionLostError(clientId))
 }

@@ -34,7 +34,7 @@ export class Bodies {
   constructor(database: Database, commit: GroupCommit) {
     this.#database = database
     this.#commit = commit
-    commit.beforeBatch(() => this.#seal())
+    commit.beforeBatch(() => this.#writeCounts())
   }
 
   /** Keeps a body, whose first bytes are left for this. */
@@ -62,7 +62,7 @@ export class Bodies {
   }
 
   // Once a batch for each body, however many of its references went in it.
-  #seal(): void {
+  #writeCounts(): void {
     const dirty = this.#dirty
     this.#dirty = []
     for (const position of dirty) {

@@ -3,7 +3,7 @@ import type { Claim, StoredWill } from '../../core/sessions/session-store.ts'
 import { Kind, numberKey, textKey } from './keys.ts'
 import { readWill } from './read-will.ts'
 import { countBytes, countBytesOf, readCount, writeCount } from './records.ts'
-import type { Rows } from './rows.ts'
+import type { StoreParts } from './store-parts.ts'
 
 /** A will of a session that ended with its connection and with its broker. */
 export interface OrphanedWill {
@@ -19,27 +19,27 @@ const what = 'a will of a session that ends with its connection'
 
 /** The wills of sessions that end with their connection: a row each, under the run of the broker that kept it. Those of earlier runs are due. */
 export class CleanWills {
-  readonly #rows: Rows
-  readonly #life: number
+  readonly #parts: StoreParts
+  readonly #run: number
   // Of earlier runs, by client id: the newest row of each.
   readonly #orphaned: Map<string, Buffer>
 
-  constructor(rows: Rows, life: number) {
-    this.#rows = rows
-    this.#life = life
+  constructor(parts: StoreParts, run: number) {
+    this.#parts = parts
+    this.#run = run
     this.#orphaned = new Map()
-    for (const { key, value } of rows.database.range(numberKey(Kind.CleanWill, 0), numberKey(Kind.CleanWill, life))) {
+    for (const { key, value } of parts.database.range(numberKey(Kind.CleanWill, 0), numberKey(Kind.CleanWill, run))) {
       const clientId = clientIdOf(value)
       const older = this.#orphaned.get(clientId)
-      if (older !== undefined) rows.commit.remove(older)
+      if (older !== undefined) parts.commit.remove(older)
       this.#orphaned.set(clientId, key)
     }
   }
 
   /** Keeps the will of a client that is connected to a node, in place of one before; null forgets it. */
   keep(clientId: string, node: string, will: StoredWill | null): void {
-    const { commit } = this.#rows
-    const key = Buffer.concat([numberKey(Kind.CleanWill, this.#life), textKey(Buffer.from(`${node}\0${clientId}`))])
+    const { commit } = this.#parts
+    const key = Buffer.concat([numberKey(Kind.CleanWill, this.#run), textKey(Buffer.from(`${node}\0${clientId}`))])
     if (will === null) commit.remove(key)
     else commit.put(key, encode(clientId, will))
   }
@@ -71,7 +71,7 @@ export class CleanWills {
     const key = this.#orphaned.get(clientId)
     if (key === undefined) return undefined
     this.#orphaned.delete(clientId)
-    const { database, commit, log } = this.#rows
+    const { database, commit, log } = this.#parts
     const done = (): void => commit.remove(key)
     const row = database.get(key)!
     return { clientId, key, will: readWill(log, clientId, row.subarray(countBytesOf(row, what) + readCount(row, what))), done }

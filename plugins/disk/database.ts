@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { recoverTornCommit } from './meta-pages.ts'
-import { type PageCounts, RoomAhead } from './room-ahead.ts'
+import { type PageCounts, Preallocation } from './preallocation.ts'
 
 /** A key and what stands under it. */
 export interface Row {
@@ -31,12 +31,12 @@ const lockFile = 'lock.mdb'
 export class Database {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #path: string
-  readonly #room: RoomAhead
+  readonly #preallocation: Preallocation
 
-  private constructor(root: RootDatabase<Buffer, Buffer>, path: string, room: RoomAhead) {
+  private constructor(root: RootDatabase<Buffer, Buffer>, path: string, preallocation: Preallocation) {
     this.#root = root
     this.#path = path
-    this.#room = room
+    this.#preallocation = preallocation
   }
 
   /** Makes the folder's files, or looks whether they are whole; returns what was not, for the log. */
@@ -63,7 +63,7 @@ export class Database {
       mapSize: 2 ** 30,
       maxDbs: 1,
     })
-    return new Database(root, path, await RoomAhead.open(join(path, dataFile)))
+    return new Database(root, path, await Preallocation.open(join(path, dataFile)))
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -88,7 +88,7 @@ export class Database {
   /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
   async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void> {
     const root = this.#root
-    await this.#room.makeFor(values, bytes, root.getStats() as PageCounts)
+    await this.#preallocation.reserve(values, bytes, root.getStats() as PageCounts)
     try {
       await root.batch(() => {
         for (let i = 0; i < keys.length; i++) {
@@ -115,7 +115,7 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#root.close()
-    await this.#room.close()
+    await this.#preallocation.close()
   }
 }
 

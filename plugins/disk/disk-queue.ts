@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
 import { diskQueueManifest } from './disk-queue-manifest.ts'
-import { DiskQueues } from './queues.ts'
+import { DiskQueues } from './disk-queues.ts'
 
 /** Keeps queues in a folder, whatever keeps the sessions: what a bridge could not send yet outlives the broker. */
 export const diskQueue = definePlugin(diskQueueManifest, ({ services, broker, log }, options) => {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
+import { DiskStore } from './disk-store.ts'
 import { diskManifest } from './manifest.ts'
-import { DiskStore } from './store.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
 export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }, options) => {

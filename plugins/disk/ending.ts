@@ -1,10 +1,10 @@
 import type { EndedSession, QueueEntry, SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import type { Database } from './database.ts'
 import { Kind, numberKey, readNumber, receivedKey, subscriptionKey } from './keys.ts'
-import { Queue } from './queue.ts'
 import { readWill } from './read-will.ts'
 import { decodeSession, encodeSession } from './records.ts'
-import type { Rows } from './rows.ts'
+import { SessionQueue } from './session-queue.ts'
+import type { StoreParts } from './store-parts.ts'
 import { StoredSession } from './stored-session.ts'
 import { readReceivedIds, readSubscriptions } from './subscriptions.ts'
 
@@ -19,7 +19,7 @@ export interface Ending {
 const part = 1000
 
 /** A session is to end: from now on it is none, whatever becomes of this broker. */
-export function beginEnding({ commit }: Rows, session: StoredSession): void {
+export function beginEnding({ commit }: StoreParts, session: StoredSession): void {
   commit.remove(numberKey(Kind.Session, session.number))
   commit.put(numberKey(Kind.Ended, session.number), encodeSession(session))
 }
@@ -40,11 +40,11 @@ export function unfinishedEndings(database: Database): StoredSession[] {
  * Ends a session whose ending has begun: what it had waiting is dropped, what belongs to shared groups and its will are handed to whoever asked,
  * and stay on disk until `done`, so that a crash in between loses neither.
  */
-export async function finishEnding(rows: Rows, session: StoredSession, events: SessionStoreEvents): Promise<Ending> {
-  const { commit, database, log } = rows
+export async function finishEnding(parts: StoreParts, session: StoredSession, events: SessionStoreEvents): Promise<Ending> {
+  const { commit, database, log } = parts
   const { clientId, number } = session
   await commit.kept()
-  const queue = session.queue ?? new Queue(rows, number)
+  const queue = session.queue ?? new SessionQueue(parts, number)
   const shared: QueueEntry[] = []
   for (let after = 0, count = part; count === part; ) {
     count = 0

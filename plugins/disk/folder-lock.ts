@@ -28,7 +28,7 @@ export class FolderLock {
   }
 
   /** Throws an `OperatorError` where another broker has the folder. `option`: what names it. */
-  static async take(path: string, option = 'disk.path'): Promise<FolderLock> {
+  static async acquire(path: string, option = 'disk.path'): Promise<FolderLock> {
     mkdirSync(path, { recursive: true, mode: 0o700 })
     // The address of a socket is at most 107 bytes long, the path of a folder is not: on Linux it is reached through its open handle.
     const handle = process.platform === 'linux' ? openSync(path, 'r') : null
@@ -42,7 +42,7 @@ export class FolderLock {
     try {
       const name = `${prefix}${randomBytes(8).toString('hex')}`
       await listen(server, join(folder, name))
-      await alone(folder, name, path, option)
+      await waitUntilAlone(folder, name, path, option)
       says = 'owner'
     } catch (error) {
       await lock.release()
@@ -70,7 +70,7 @@ function listen(server: Server, address: string): Promise<void> {
 }
 
 /** Waits until nobody else is left. */
-async function alone(folder: string, own: string, path: string, option: string): Promise<void> {
+async function waitUntilAlone(folder: string, own: string, path: string, option: string): Promise<void> {
   for (;;) {
     let others = 0
     for (const name of readdirSync(folder)) {

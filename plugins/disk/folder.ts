@@ -39,11 +39,11 @@ export class Folder {
     let lock: FolderLock | undefined
     let database: Database | undefined
     try {
-      lock = await FolderLock.take(path, `${plugin}.path`)
+      lock = await FolderLock.acquire(path, `${plugin}.path`)
       const torn = Database.prepare(path)
       if (torn !== null) log.warn(`${plugin}: ${torn}`)
       database = await Database.open(path)
-      const commit = new GroupCommit(database, options, told(log, plugin, path))
+      const commit = new GroupCommit(database, options, commitEvents(log, plugin, path))
       checkFormat(database, commit, options, log)
       return new Folder(lock, options, database, commit)
     } catch (error) {
@@ -117,7 +117,7 @@ function unusable(plugin: string, path: string, error: unknown): Error {
   return new OperatorError('ERR_DISK_UNUSABLE', `${plugin}.path: ${path} ${cure}`, { cause: error })
 }
 
-function told(log: Log, plugin: string, path: string): GroupCommitEvents {
+function commitEvents(log: Log, plugin: string, path: string): GroupCommitEvents {
   return {
     failing(error, full) {
       const meanwhile = 'acknowledgements are withheld and the writes repeated until it is'

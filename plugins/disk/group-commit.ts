@@ -57,7 +57,7 @@ export class GroupCommit {
   readonly #target: CommitTarget
   readonly #options: GroupCommitOptions
   readonly #events: GroupCommitEvents
-  readonly #seals: (() => void)[] = []
+  readonly #beforeBatch: (() => void)[] = []
   #gathering: Batch
   // Batches that are full, in order.
   readonly #waiting: Batch[] = []
@@ -87,8 +87,8 @@ export class GroupCommit {
   }
 
   /** Called when a batch is about to leave: the last chance to add to it what is true of it as a whole. */
-  beforeBatch(seal: () => void): void {
-    this.#seals.push(seal)
+  beforeBatch(write: () => void): void {
+    this.#beforeBatch.push(write)
   }
 
   /** The batch that takes what is written now. */
@@ -171,7 +171,7 @@ export class GroupCommit {
   }
 
   #roll(): void {
-    for (const seal of this.#seals) seal()
+    for (const write of this.#beforeBatch) write()
     this.#waiting.push(this.#gathering)
     this.#gathering = new Batch(this.#gathering.number + 1)
   }

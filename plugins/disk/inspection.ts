@@ -1,34 +1,39 @@
 import type { QueueEntry, SessionPage, SessionSummary } from '../../core/sessions/session-store.ts'
 import { entryKey, Kind, numberKey, readNumber } from './keys.ts'
-import { Queue } from './queue.ts'
 import { decodeSession, readEntryHead } from './records.ts'
-import type { Rows } from './rows.ts'
+import { SessionQueue } from './session-queue.ts'
 import type { SessionTable } from './session-table.ts'
+import type { StoreParts } from './store-parts.ts'
 import type { QueueSize, StoredSession } from './stored-session.ts'
 
 // Rows counted in one go; others have their turn in between.
 const part = 1000
 
 /** A part of a session's queue for somebody who does not own it. */
-export function peekQueue(rows: Rows, session: StoredSession, position: number, limit: number): QueueEntry[] | Promise<QueueEntry[]> {
+export function peekQueue(
+  parts: StoreParts,
+  session: StoredSession,
+  position: number,
+  limit: number,
+): QueueEntry[] | Promise<QueueEntry[]> {
   const { queue } = session
   // One that is not in memory has nothing on its way to the disk.
-  if (queue === null) return new Queue(rows, session.number).peek(position, limit)
+  if (queue === null) return new SessionQueue(parts, session.number).peek(position, limit)
   const needed = Math.max(queue.pageNeeds(position), queue.endNeeds)
-  return needed > 0 ? rows.commit.settled(needed).then(() => queue.peek(position, limit)) : queue.peek(position, limit)
+  return needed > 0 ? parts.commit.settled(needed).then(() => queue.peek(position, limit)) : queue.peek(position, limit)
 }
 
 /** A page of the sessions that are on the disk, in the order of their numbers, which are the cursor. */
-export async function listSessions(rows: Rows, table: SessionTable, after: string | null, limit: number): Promise<SessionPage> {
+export async function listSessions(parts: StoreParts, table: SessionTable, after: string | null, limit: number): Promise<SessionPage> {
   const start = numberKey(Kind.Session, after === null ? 0 : Number(after) + 1)
-  const page = [...rows.database.range(start, numberKey((Kind.Session + 1) as Kind, 0), limit)]
+  const page = [...parts.database.range(start, numberKey((Kind.Session + 1) as Kind, 0), limit)]
   const sessions: SessionSummary[] = []
   for (const { key, value } of page) {
     const session = table.get(decodeSession(value).clientId)
     // It may have ended, and another may have begun under its client id.
     if (session === undefined || session.number !== readNumber(key, 1)) continue
-    const subscriptions = await countSubscriptions(rows, session)
-    const { messages, bytes } = await sizeOfQueue(rows, session)
+    const subscriptions = await countSubscriptions(parts, session)
+    const { messages, bytes } = await sizeOfQueue(parts, session)
     if (table.get(session.clientId) !== session) continue
     const { clientId, user, node, connected, expiresAt } = session
     const summary = { clientId, node: connected ? node : null, expiresAt, subscriptions, queued: { messages, bytes } }
@@ -37,7 +42,7 @@ export async function listSessions(rows: Rows, table: SessionTable, after: strin
   return { sessions, next: page.length < limit ? null : String(readNumber(page.at(-1)!.key, 1)) }
 }
 
-async function countSubscriptions({ database, commit }: Rows, session: StoredSession): Promise<number> {
+async function countSubscriptions({ database, commit }: StoreParts, session: StoredSession): Promise<number> {
   const { number, subscriptionChanges } = session
   if (session.countedAt === subscriptionChanges) return session.subscriptions
   await commit.settled(session.batch)
@@ -59,7 +64,7 @@ async function countSubscriptions({ database, commit }: Rows, session: StoredSes
   return count
 }
 
-async function sizeOfQueue({ database }: Rows, session: StoredSession): Promise<QueueSize> {
+async function sizeOfQueue({ database }: StoreParts, session: StoredSession): Promise<QueueSize> {
   let messages = 0
   let bytes = 0
   let after = 0

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { Kind, numberKey, readNumber } from './keys.ts'
 import { decodeValue, encodeValue } from './records.ts'
-import type { Rows } from './rows.ts'
+import type { StoreParts } from './store-parts.ts'
 
 // With every batch, but no oftener than this; and every so often by itself while somebody is connected.
 const withBatchMs = 1000
@@ -12,23 +12,23 @@ const aloneMs = 5000
  * wills, as if it had ended then. A run that was stopped in order leaves no row.
  */
 export class LifeSigns {
-  readonly #rows: Rows
+  readonly #parts: StoreParts
   readonly #clock: Clock
   readonly #last: Map<number, number>
   readonly #timer: Timer
   #written: number
   /** The number of this run. */
-  readonly life: number
+  readonly run: number
 
-  constructor(rows: Rows, clock: Clock, isConnected: () => boolean) {
-    const { database, commit, numbers } = rows
-    this.#rows = rows
+  constructor(parts: StoreParts, clock: Clock, isConnected: () => boolean) {
+    const { database, commit, numbers } = parts
+    this.#parts = parts
     this.#clock = clock
     this.#last = new Map()
     for (const { key, value } of database.range(numberKey(Kind.Life, 0), numberKey((Kind.Life + 1) as Kind, 0))) {
       this.#last.set(readNumber(key, 1), decodeValue(value, 'a sign of life'))
     }
-    this.life = numbers.next()
+    this.run = numbers.next()
     this.#written = Number.NEGATIVE_INFINITY
     commit.beforeBatch(() => {
       if (clock.now() - this.#written >= withBatchMs) this.#write()
@@ -44,16 +44,16 @@ export class LifeSigns {
   }
 
   /** When a run of before was last seen alive. */
-  lastOf(life: number): number {
-    return this.#last.get(life) ?? 0
+  lastOf(run: number): number {
+    return this.#last.get(run) ?? 0
   }
 
   /** Leaves out the runs of which no session is left. */
-  keepOnly(lives: ReadonlySet<number>): void {
-    for (const life of this.#last.keys()) {
-      if (lives.has(life)) continue
-      this.#last.delete(life)
-      this.#rows.commit.remove(numberKey(Kind.Life, life))
+  keepOnly(runs: ReadonlySet<number>): void {
+    for (const run of this.#last.keys()) {
+      if (runs.has(run)) continue
+      this.#last.delete(run)
+      this.#parts.commit.remove(numberKey(Kind.Life, run))
     }
   }
 
@@ -61,11 +61,11 @@ export class LifeSigns {
   stop(inOrder: boolean): void {
     this.#timer.cancel()
     this.#written = Number.POSITIVE_INFINITY
-    if (inOrder) this.#rows.commit.remove(numberKey(Kind.Life, this.life))
+    if (inOrder) this.#parts.commit.remove(numberKey(Kind.Life, this.run))
   }
 
   #write(): void {
     this.#written = this.#clock.now()
-    this.#rows.commit.put(numberKey(Kind.Life, this.life), encodeValue(this.#written))
+    this.#parts.commit.put(numberKey(Kind.Life, this.run), encodeValue(this.#written))
   }
 }

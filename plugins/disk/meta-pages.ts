@@ -13,7 +13,7 @@ const magic = 0xbeefc0de
 const version = 2
 const pageSizes = [4096, 8192, 16_384, 32_768, 65_536]
 
-interface Meta {
+interface MetaPage {
   readonly pageSize: number
   readonly commit: bigint
   /** Everything that it refers to is in the file. */
@@ -51,7 +51,7 @@ export function recoverTornCommit(file: string): string | null {
   }
 }
 
-function readMeta(handle: number, at: number, size: number): Meta | null {
+function readMeta(handle: number, at: number, size: number): MetaPage | null {
   const page = Buffer.alloc(metaBytes)
   if (readSync(handle, page, 0, metaBytes, at) < metaBytes) return null
   if (page.readUInt32LE(magicAt) !== magic || page.readUInt32LE(versionAt) !== version) return null

@@ -9,7 +9,7 @@ export interface SessionRecord {
   /** The user name of its owner, null for a client without one; `undefined`: unknown, it was stored in format 1. */
   readonly user: string | null | undefined
   /** The run of the broker in which it has a connection; 0 while it has none. */
-  readonly life: number
+  readonly run: number
   /** When its connection ended, milliseconds since the Unix epoch; not looked at while it has one. */
   readonly closedAt: number
   readonly expiryMs: number
@@ -21,12 +21,12 @@ export interface SessionRecord {
 const unknownUser = 0
 const nullUser = 1
 
-export function encodeSession({ clientId, user, life, closedAt, expiryMs, willDelayMs }: SessionRecord): Buffer {
+export function encodeSession({ clientId, user, run, closedAt, expiryMs, willDelayMs }: SessionRecord): Buffer {
   const name = user ?? ''
   const nameBytes = Buffer.byteLength(name)
   const bytes = Buffer.allocUnsafe(35 + nameBytes + Buffer.byteLength(clientId))
   bytes[0] = formatByte
-  writeNumber(bytes, life, 1)
+  writeNumber(bytes, run, 1)
   bytes.writeDoubleBE(closedAt, 7)
   bytes.writeDoubleBE(expiryMs, 15)
   bytes.writeDoubleBE(willDelayMs, 23)
@@ -44,7 +44,7 @@ export function decodeSession(bytes: Buffer): SessionRecord {
   return {
     clientId: bytes.toString('utf8', clientIdAt),
     user: said === unknownUser ? undefined : said === nullUser ? null : bytes.toString('utf8', userAt, clientIdAt),
-    life: readNumber(bytes, 1),
+    run: readNumber(bytes, 1),
     closedAt: bytes.readDoubleBE(7),
     expiryMs: bytes.readDoubleBE(15),
     willDelayMs: bytes.readDoubleBE(23),
@@ -74,7 +74,7 @@ export function decodeSubscription(bytes: Buffer): Subscription {
 }
 
 /** How a message is to be delivered to one session. */
-export interface Delivery {
+export interface EntryTarget {
   readonly qos: QoS
   readonly retain: boolean
   readonly identifiers: readonly number[] | null
@@ -82,7 +82,7 @@ export interface Delivery {
 }
 
 /** The front of a queue's entry, behind which the message may stand. */
-export interface EntryHead extends Delivery {
+export interface EntryHead extends EntryTarget {
   /** As it was appended: 0 where the identifier came later, and stands in the row behind this one. */
   readonly packetId: number
   /** What the message counts for in the queue's limits. */
@@ -95,14 +95,14 @@ const fixedBytes = 8
 const Flag = { retain: 4, inline: 8, identifiers: 16, group: 32 } as const
 
 /** Bytes of the front of an entry. */
-export function entryHeadBytes({ identifiers, group }: Delivery): number {
+export function entryHeadBytes({ identifiers, group }: EntryTarget): number {
   return fixedBytes + (identifiers === null ? 0 : 4 + identifiers.length * 4) + (group === null ? 0 : 4 + Buffer.byteLength(group))
 }
 
 /** Writes the front of an entry to the beginning of `into`, which has room for it. */
 export function writeEntryHead(
   into: Buffer,
-  { qos, retain, identifiers, group }: Delivery,
+  { qos, retain, identifiers, group }: EntryTarget,
   packetId: number,
   bytes: number,
   inline: boolean,

@@ -1,5 +1,5 @@
-import type { Queue } from './queue.ts'
 import type { SessionRecord } from './records.ts'
+import type { SessionQueue } from './session-queue.ts'
 
 /** How much lies in a queue. */
 export interface QueueSize {
@@ -15,13 +15,13 @@ export class StoredSession implements SessionRecord {
   /** Of its owner; 0: none since the broker began. */
   epoch: number
   user: string | null | undefined
-  life: number
+  run: number
   closedAt: number
   expiryMs: number
   willDelayMs: number
   /** The node that its client is connected to; it may have been, where there is none. */
   node: string
-  queue: Queue | null
+  queue: SessionQueue | null
   /** What its queue had when it was left out of memory; null: the queue is in memory, or was not counted. */
   queued: QueueSize | null
   /** Rises with each SUBSCRIBE and UNSUBSCRIBE. */
@@ -32,14 +32,14 @@ export class StoredSession implements SessionRecord {
   /** The last batch that has something of it. */
   batch: number
   /** The earliest time under which it stands among the due times. */
-  listedAt: number
+  scheduledAt: number
 
   constructor(clientId: string, number: number) {
     this.clientId = clientId
     this.number = number
     this.epoch = 0
     this.user = undefined
-    this.life = 0
+    this.run = 0
     this.closedAt = 0
     this.expiryMs = 0
     this.willDelayMs = -1
@@ -50,11 +50,11 @@ export class StoredSession implements SessionRecord {
     this.subscriptions = 0
     this.countedAt = -1
     this.batch = 0
-    this.listedAt = Number.POSITIVE_INFINITY
+    this.scheduledAt = Number.POSITIVE_INFINITY
   }
 
   get connected(): boolean {
-    return this.life !== 0
+    return this.run !== 0
   }
 
   /** Milliseconds since the Unix epoch; `Infinity` while connected, or for ever. */

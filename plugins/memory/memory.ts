@@ -1,7 +1,7 @@
 import { definePlugin } from '../../core/plugin.ts'
 import { memoryManifest } from './manifest.ts'
-import { MemoryRetained } from './retained.ts'
-import { MemorySessions } from './sessions.ts'
+import { MemoryRetained } from './memory-retained.ts'
+import { MemorySessions } from './memory-sessions.ts'
 
 /** Keeps sessions and retained messages in this process: durable by no definition, fast by every one. */
 export const memory = definePlugin(memoryManifest, ({ services, clock }) => {

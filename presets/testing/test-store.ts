@@ -1,7 +1,7 @@
 import { definePlugin, type Plugin } from '../../core/plugin.ts'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
-import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 
 // What is asked before anything can be away.
 const passing = new Set<PropertyKey>(['open', 'sessions', 'match', 'constructor'])

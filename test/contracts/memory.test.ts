@@ -1,5 +1,5 @@
-import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { later } from '../support/later-store.ts'
 import { retainedContract } from './retained.ts'
 import { sessionsContract } from './sessions.ts'

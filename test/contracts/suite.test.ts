@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, ClaimRequest, QueueEntry, SessionKey } from '../../core/sessions/session-store.ts'
-import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { type ContractRunner, retainedContract, sessionsContract } from './suite/index.ts'
 
 // Goal: the suites tell a broken owner. Each owner here is the one in memory with one thing wrong, and the test that is about

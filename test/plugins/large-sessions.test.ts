@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { messageOf, subscriptionOf } from '../contracts/suite/sessions-harness.ts'
 import { TestDisk } from '../support/disk.ts'

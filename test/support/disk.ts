@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { silentLog } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { DiskStore } from '../../plugins/disk/store.ts'
+import { DiskStore } from '../../plugins/disk/disk-store.ts'
 
 export const diskDefaults = { path: '', pendingBytesMax: 256 * 1024 * 1024, reserve: 0 }
 

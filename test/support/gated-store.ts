@@ -1,7 +1,7 @@
 import { definePlugin } from '../../core/plugin.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
-import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import type { Config } from '../../presets/index.ts'
 
 export type Verb = keyof SessionStore | 'set'

@@ -1,7 +1,7 @@
 import { definePlugin } from '../../core/plugin.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
-import { MemoryRetained } from '../../plugins/memory/retained.ts'
-import { MemorySessions } from '../../plugins/memory/sessions.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import type { Config } from '../../presets/index.ts'
 
 /** Sessions in memory whose verbs take effect, and answer, a turn of the event loop later each: what a store across a network does. */

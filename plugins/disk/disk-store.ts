@@ -2,12 +2,12 @@ import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { Bodies } from './bodies.ts'
+import { DiskRetained } from './disk-retained.ts'
+import { DiskSessions } from './disk-sessions.ts'
 import { Folder } from './folder.ts'
 import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
 import { QueueTotals } from './queue-totals.ts'
-import { DiskRetained } from './retained.ts'
-import { DiskSessions } from './sessions.ts'
 
 /** Both services on one folder. */
 export class DiskStore {
@@ -35,9 +35,9 @@ export class DiskStore {
   #attach({ database, commit }: Folder): void {
     const numbers = new Numbers(database, commit)
     const totals = new QueueTotals(database, commit)
-    const rows = { database, commit, numbers, totals, bodies: new Bodies(database, commit), log: this.#log }
-    this.sessions.attach(rows)
-    this.retained.attach(rows)
+    const parts = { database, commit, numbers, totals, bodies: new Bodies(database, commit), log: this.#log }
+    this.sessions.attach(parts)
+    this.retained.attach(parts)
   }
 
   /** Writes what is left and gives the folder back. */

@@ -6,7 +6,7 @@ import type { Numbers } from './numbers.ts'
 import type { QueueTotals } from './queue-totals.ts'
 
 /** An open store, as its parts see it: what is on disk, and what is on its way there. */
-export interface Rows {
+export interface StoreParts {
   readonly database: Database
   readonly commit: GroupCommit
   readonly numbers: Numbers

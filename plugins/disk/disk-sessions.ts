@@ -22,7 +22,7 @@ import {
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { expired, type Found, handAllOn, handOn, lost, newClaim } from './answers.ts'
+import { type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from './answers.ts'
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'
 import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
@@ -31,8 +31,8 @@ import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
 import { readWill } from './read-will.ts'
 import { encodeSession, encodeSubscription, entryHeadBytes } from './records.ts'
-import type { Rows } from './rows.ts'
 import { SessionTable } from './session-table.ts'
+import type { StoreParts } from './store-parts.ts'
 import { StoredSession } from './stored-session.ts'
 import { readReceivedIds, readSubscribers, readSubscriptions } from './subscriptions.ts'
 
@@ -42,9 +42,9 @@ const nothing = Buffer.alloc(0)
 export class DiskSessions implements SessionStore {
   readonly #clock: Clock
   // Given by `attach`, when the disk has been opened.
-  #rows!: Rows
+  #parts!: StoreParts
   #table!: SessionTable
-  #lives!: LifeSigns
+  #lifeSigns!: LifeSigns
   #cleanWills!: CleanWills
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
@@ -56,14 +56,14 @@ export class DiskSessions implements SessionStore {
   }
 
   /** Takes up what the disk has; before anything else. */
-  attach(rows: Rows): void {
-    this.#rows = rows
-    this.#lives = new LifeSigns(rows, this.#clock, () => this.#table.connected > 0)
-    this.#table = new SessionTable(rows, this.#lives)
-    this.#cleanWills = new CleanWills(rows, this.#lives.life)
-    this.#unfinished = unfinishedEndings(rows.database)
-    if (this.#lives.broken) {
-      rows.log.warn(
+  attach(parts: StoreParts): void {
+    this.#parts = parts
+    this.#lifeSigns = new LifeSigns(parts, this.#clock, () => this.#table.connected > 0)
+    this.#table = new SessionTable(parts, this.#lifeSigns)
+    this.#cleanWills = new CleanWills(parts, this.#lifeSigns.run)
+    this.#unfinished = unfinishedEndings(parts.database)
+    if (this.#lifeSigns.broken) {
+      parts.log.warn(
         { sessions: this.#table.size, lastSeen: new Date(this.#table.lastSeen).toISOString() },
         'the broker was not stopped in order the last time; everything is as its last synced batch left it',
       )
@@ -76,7 +76,7 @@ export class DiskSessions implements SessionStore {
   }
 
   sessions(): Iterable<StoredSubscriber> {
-    return readSubscribers(this.#rows.database, this.#table)
+    return readSubscribers(this.#parts.database, this.#table)
   }
 
   claim(request: ClaimRequest): Claim | Promise<Claim> {
@@ -93,7 +93,7 @@ export class DiskSessions implements SessionStore {
     known: StoredSession | undefined,
     isExpired: boolean,
   ): Claim | Promise<Claim> {
-    const { numbers, commit } = this.#rows
+    const { numbers, commit } = this.#parts
     if (known === undefined && expiryMs === 0) return newClaim(numbers.next(), null)
     const refusal = known === undefined ? commit.refusalOfNew : commit.refusalOfClaim
     if (refusal !== null) return Promise.reject(refusal)
@@ -103,7 +103,7 @@ export class DiskSessions implements SessionStore {
     const present = known !== undefined && !isOver
     if (!present && expiryMs === 0) return ending!.then(ended => newClaim(epoch, handOn(ended)))
     const session = present ? known : this.#table.add(new StoredSession(clientId, epoch))
-    const queue = this.#table.use(session)
+    const queue = this.#table.queueOf(session)
     session.epoch = epoch
     session.node = String(node)
     session.user = user
@@ -129,7 +129,7 @@ export class DiskSessions implements SessionStore {
   ): Promise<Claim> {
     await kept
     if (!present) return newClaim(epoch, ending === null ? null : handOn(await ending))
-    const { database } = this.#rows
+    const { database } = this.#parts
     return {
       epoch,
       present,
@@ -141,39 +141,39 @@ export class DiskSessions implements SessionStore {
   }
 
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     const refusal = commit.refusalOfNew
     if (refusal !== null) return Promise.reject(refusal)
     if (received !== null) {
       const publisher = this.#owned(received.session)
-      if (publisher === null) return lost(received.session)
+      if (publisher === null) return rejectLost(received.session)
       publisher.batch = commit.batch
       commit.put(receivedKey(publisher.number, received.packetId), nothing)
     }
     const bytes = queuedBytes(message)
     // Taps that hear of a drop may publish in the middle of this, so nothing here is shared with the next call.
-    const takers: StoredSession[] = []
-    const taken: AppendTarget[] = []
+    const accepting: StoredSession[] = []
+    const accepted: AppendTarget[] = []
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
-      const session = this.#taker(message, bytes, target)
+      const session = this.#accepting(message, bytes, target)
       if (session === null) continue
-      takers.push(session)
-      taken.push(target)
+      accepting.push(session)
+      accepted.push(target)
     }
-    if (takers.length > 0) this.#enqueue(message, bytes, takers, taken)
+    if (accepting.length > 0) this.#enqueue(message, bytes, accepting, accepted)
     return commit.kept()
   }
 
-  #enqueue(message: Message, bytes: number, takers: readonly StoredSession[], targets: readonly AppendTarget[]): void {
-    const { commit, bodies, numbers } = this.#rows
+  #enqueue(message: Message, bytes: number, accepting: readonly StoredSession[], targets: readonly AppendTarget[]): void {
+    const { commit, bodies, numbers } = this.#parts
     const position = numbers.next()
     const dropsOldest = this.#limits.whenFull === 'dropOldest'
     // Stored once: in the entry itself where it is the only one, else among the bodies.
-    const value = takers.length === 1 ? encodeMessage(message, entryHeadBytes(targets[0]!)) : null
-    if (value === null) bodies.put(position, encodeMessage(message, bodyHeadBytes), takers.length)
-    for (let i = 0; i < takers.length; i++) {
-      const session = takers[i]!
+    const value = accepting.length === 1 ? encodeMessage(message, entryHeadBytes(targets[0]!)) : null
+    if (value === null) bodies.put(position, encodeMessage(message, bodyHeadBytes), accepting.length)
+    for (let i = 0; i < accepting.length; i++) {
+      const session = accepting[i]!
       const target = targets[i]!
       const packetId = target.epoch === session.epoch ? target.packetId : 0
       session.batch = commit.batch
@@ -182,14 +182,14 @@ export class DiskSessions implements SessionStore {
   }
 
   // Who gets a message: nobody where the session is no more, or its queue is full.
-  #taker(message: Message, bytes: number, { clientId, packetId, epoch, identifiers }: AppendTarget): StoredSession | null {
+  #accepting(message: Message, bytes: number, { clientId, packetId, epoch, identifiers }: AppendTarget): StoredSession | null {
     const session = this.#table.get(clientId)
     if (packetId !== 0 && session?.epoch !== epoch) this.#events.lost({ clientId, epoch })
     if (session === undefined) {
       this.#events.dropped(clientId, message, 'sessionEnded')
       return null
     }
-    const queue = session.queue ?? this.#table.use(session)
+    const queue = session.queue ?? this.#table.queueOf(session)
     const size = bytes + identifierBytes(identifiers)
     for (;;) {
       const room = roomFor(this.#limits, queue.messages, queue.bytes, size)
@@ -202,9 +202,9 @@ export class DiskSessions implements SessionStore {
 
   page(key: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
     const session = this.#owned(key)
-    if (session === null) return lost(key)
-    const { commit } = this.#rows
-    const queue = this.#table.use(session)
+    if (session === null) return rejectLost(key)
+    const { commit } = this.#parts
+    const queue = this.#table.queueOf(session)
     try {
       const needed = queue.pageNeeds(position)
       if (needed > 0) return commit.settled(Math.max(needed, queue.endNeeds)).then(() => queue.page(position, limit))
@@ -220,35 +220,35 @@ export class DiskSessions implements SessionStore {
   send(key: SessionKey, position: number, packetId: number): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#table.use(session).send(position, packetId)
+    this.#table.queueOf(session).send(position, packetId)
     return this.#kept(session)
   }
 
   ack(key: SessionKey, packetId: number): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#table.use(session).ack(packetId)
+    this.#table.queueOf(session).ack(packetId)
     return this.#kept(session)
   }
 
   remove(key: SessionKey, position: number): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#table.use(session).remove(position)
+    this.#table.queueOf(session).remove(position)
     return this.#kept(session)
   }
 
   release(key: SessionKey, packetId: number): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#table.use(session).release(packetId)
+    this.#table.queueOf(session).release(packetId)
     return this.#kept(session)
   }
 
   forget(key: SessionKey, packetId: number): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#rows.commit.remove(receivedKey(session.number, packetId))
+    this.#parts.commit.remove(receivedKey(session.number, packetId))
     return this.#kept(session)
   }
 
@@ -257,7 +257,7 @@ export class DiskSessions implements SessionStore {
     if (session instanceof Promise) return session
     session.subscriptionChanges += 1
     for (const subscription of subscriptions) {
-      this.#rows.commit.put(subscriptionKey(session.number, subscription.filter), encodeSubscription(subscription))
+      this.#parts.commit.put(subscriptionKey(session.number, subscription.filter), encodeSubscription(subscription))
     }
     return this.#kept(session)
   }
@@ -266,7 +266,7 @@ export class DiskSessions implements SessionStore {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
     session.subscriptionChanges += 1
-    for (const filter of filters) this.#rows.commit.remove(subscriptionKey(session.number, filter))
+    for (const filter of filters) this.#parts.commit.remove(subscriptionKey(session.number, filter))
     return this.#kept(session)
   }
 
@@ -276,7 +276,7 @@ export class DiskSessions implements SessionStore {
     session.expiryMs = expiryMs
     if (!keepWill && session.willDelayMs >= 0) {
       session.willDelayMs = -1
-      this.#rows.commit.remove(numberKey(Kind.Will, session.number))
+      this.#parts.commit.remove(numberKey(Kind.Will, session.number))
     }
     this.#table.disconnect(session, this.#clock.now())
     this.#write(session)
@@ -290,14 +290,14 @@ export class DiskSessions implements SessionStore {
   }
 
   trouble(): Error | null {
-    return this.#rows.commit.refusalOfClaim
+    return this.#parts.commit.refusalOfClaim
   }
 
   expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]> {
-    if (this.#rows.commit.refusalOfClaim !== null) return []
-    const found: Promise<Found>[] = []
+    if (this.#parts.commit.refusalOfClaim !== null) return []
+    const found: Promise<DueAnswer>[] = []
     while (found.length < limit && this.#unfinished.length > 0) {
-      found.push(expired(finishEnding(this.#rows, this.#unfinished.shift()!, this.#events)))
+      found.push(expired(finishEnding(this.#parts, this.#unfinished.shift()!, this.#events)))
     }
     for (let orphaned: OrphanedWill | undefined; found.length < limit; ) {
       orphaned = this.#cleanWills.next()
@@ -306,7 +306,7 @@ export class DiskSessions implements SessionStore {
       found.push(Promise.resolve({ due: will === null ? null : { kind: 'will', clientId, will }, done }))
     }
     while (found.length < limit) {
-      const session = this.#table.takeDue(now)
+      const session = this.#table.nextDue(now)
       if (session === undefined) break
       found.push(session.expiresAt <= now ? expired(this.#end(session)) : this.#willDue(session))
     }
@@ -314,12 +314,12 @@ export class DiskSessions implements SessionStore {
   }
 
   async flush(): Promise<void> {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     if (commit.refusalOfClaim === null) await commit.kept()
   }
 
   keepWill(clientId: string, node: string | number, will: StoredWill | null): Done {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     const refusal = will === null ? commit.refusal : commit.refusalOfNew
     if (refusal !== null) return Promise.reject(refusal)
     this.#cleanWills.keep(clientId, String(node), will)
@@ -327,7 +327,7 @@ export class DiskSessions implements SessionStore {
   }
 
   totals(): StoreTotals {
-    const { messages, bytes } = this.#rows.totals
+    const { messages, bytes } = this.#parts.totals
     return { sessions: this.#table.size, messages, bytes }
   }
 
@@ -335,26 +335,26 @@ export class DiskSessions implements SessionStore {
     const session = this.#table.get(clientId)
     if (session === undefined) return null
     try {
-      return peekQueue(this.#rows, session, position, limit)
+      return peekQueue(this.#parts, session, position, limit)
     } catch (error) {
       return Promise.reject(error)
     }
   }
 
   list(after: string | null, limit: number): Promise<SessionPage> {
-    return listSessions(this.#rows, this.#table, after, limit)
+    return listSessions(this.#parts, this.#table, after, limit)
   }
 
   /** The broker stops: what is left is written. */
   detach(): void {
-    this.#lives.stop(this.#table.connected === 0)
+    this.#lifeSigns.stop(this.#table.connected === 0)
   }
 
-  async #willDue(session: StoredSession): Promise<Found> {
+  async #willDue(session: StoredSession): Promise<DueAnswer> {
     const { clientId, number } = session
-    const { commit, database, log } = this.#rows
+    const { commit, database, log } = this.#parts
     session.willDelayMs = -1
-    this.#table.list(session)
+    this.#table.schedule(session)
     await commit.settled(session.batch)
     const row = numberKey(Kind.Will, number)
     const done = (): void => {
@@ -369,18 +369,18 @@ export class DiskSessions implements SessionStore {
 
   #end(session: StoredSession): Promise<Ending> {
     this.#table.delete(session)
-    beginEnding(this.#rows, session)
-    return finishEnding(this.#rows, session, this.#events)
+    beginEnding(this.#parts, session)
+    return finishEnding(this.#parts, session, this.#events)
   }
 
   #write(session: StoredSession): void {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     session.batch = commit.batch
     commit.put(numberKey(Kind.Session, session.number), encodeSession(session))
   }
 
   #kept(session: StoredSession): Promise<void> {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     session.batch = commit.batch
     return commit.kept()
   }
@@ -392,8 +392,8 @@ export class DiskSessions implements SessionStore {
 
   #writable(key: SessionKey): StoredSession | Promise<never> {
     const session = this.#owned(key)
-    if (session === null) return lost(key)
-    const { refusal } = this.#rows.commit
+    if (session === null) return rejectLost(key)
+    const { refusal } = this.#parts.commit
     return refusal === null ? session : Promise.reject(refusal)
   }
 }

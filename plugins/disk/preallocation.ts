@@ -20,7 +20,7 @@ const sparePages = 64
  * none, this fails, cleanly, and LMDB is not called: it would write the reason into a buffer that is too short for it (lmdb 3.5.6, mdb.c, "Attempting
  * to write page": 100 bytes), and the process ends a moment later by `malloc(): corrupted top size`.
  */
-export class RoomAhead {
+export class Preallocation {
   readonly #file: FileHandle
   #length: number
 
@@ -29,20 +29,20 @@ export class RoomAhead {
     this.#length = length
   }
 
-  static async open(path: string): Promise<RoomAhead> {
+  static async open(path: string): Promise<Preallocation> {
     const file = await open(path, 'r+')
-    return new RoomAhead(file, (await file.stat()).size)
+    return new Preallocation(file, (await file.stat()).size)
   }
 
   /** Bytes that are there and not yet used. */
-  ahead({ lastPageNumber, pageSize }: PageCounts): number {
+  reserved({ lastPageNumber, pageSize }: PageCounts): number {
     return this.#length - (lastPageNumber + 1) * pageSize
   }
 
   /** Makes room for a commit, whatever pages it may touch. Fails with the system's error where the disk has none. */
-  async makeFor(values: readonly (Buffer | null)[], bytes: number, counts: PageCounts): Promise<void> {
+  async reserve(values: readonly (Buffer | null)[], bytes: number, counts: PageCounts): Promise<void> {
     const needed = pagesFor(values, bytes, counts) * counts.pageSize
-    if (this.ahead(counts) >= needed) return
+    if (this.reserved(counts) >= needed) return
     // LMDB may itself have made the file longer.
     this.#length = Math.max(this.#length, (await this.#file.stat()).size)
     const end = (counts.lastPageNumber + 1) * counts.pageSize + needed

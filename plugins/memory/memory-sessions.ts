@@ -25,7 +25,7 @@ import {
 import type { Clock } from '../../core/time/clock.ts'
 import { IdSet } from './id-set.ts'
 
-class Stored {
+class StoredSession {
   readonly clientId: string
   epoch: number
   /** Rises with each session that is stored. */
@@ -98,15 +98,15 @@ const walksMax = 16
 /** The `sessions` service in this process. Everything is kept at once, so every verb answers at once. */
 export class MemorySessions implements SessionStore {
   readonly #clock: Clock
-  readonly #sessions = new Map<string, Stored>()
+  readonly #sessions = new Map<string, StoredSession>()
   // Those without a connection whose expiry or will has a time; looked through once a second.
-  readonly #timed = new Set<Stored>()
+  readonly #timed = new Set<StoredSession>()
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   #epoch = 0
   readonly #queued: QueueSize = { messages: 0, bytes: 0 }
   // By the cursor that each goes on from; the one that was used last stands at the end.
-  readonly #walks = new Map<string, Iterator<Stored>>()
+  readonly #walks = new Map<string, Iterator<StoredSession>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -136,7 +136,7 @@ export class MemorySessions implements SessionStore {
     }
     const present = stored !== undefined
     if (stored === undefined && expiryMs > 0) {
-      stored = new Stored(clientId, epoch, this.#queued)
+      stored = new StoredSession(clientId, epoch, this.#queued)
       this.#sessions.set(clientId, stored)
     }
     if (stored === undefined) return { epoch, present: false, subscriptions: [], receivedIds: [], queued: { messages: 0, bytes: 0 }, ended }
@@ -154,7 +154,7 @@ export class MemorySessions implements SessionStore {
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
     if (received !== null) {
       const publisher = this.#owned(received.session)
-      if (publisher === null) return lost(received.session)
+      if (publisher === null) return rejectLost(received.session)
       publisher.receivedIds.add(received.packetId)
     }
     const messageBytes = queuedBytes(message)
@@ -178,12 +178,12 @@ export class MemorySessions implements SessionStore {
 
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<never> {
     const stored = this.#owned(session)
-    return stored === null ? lost(session) : entriesOf(stored, position, limit)
+    return stored === null ? rejectLost(session) : entriesOf(stored, position, limit)
   }
 
   send(session: SessionKey, position: number, packetId: number): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     const entry = stored.queue.get(position)
     if (entry === undefined) return
     entry.packetId = packetId
@@ -192,45 +192,45 @@ export class MemorySessions implements SessionStore {
 
   ack(session: SessionKey, packetId: number): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     const position = stored.positions.get(packetId)
     if (position !== undefined) stored.remove(position)
   }
 
   remove(session: SessionKey, position: number): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     stored.remove(position)
   }
 
   release(session: SessionKey, packetId: number): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     const entry = stored.queue.get(stored.positions.get(packetId) ?? 0)
     if (entry !== undefined) entry.released = true
   }
 
   forget(session: SessionKey, packetId: number): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     stored.receivedIds.delete(packetId)
   }
 
   subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     for (const subscription of subscriptions) stored.subscriptions.set(subscription.filter, subscription)
   }
 
   unsubscribe(session: SessionKey, filters: readonly string[]): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     for (const filter of filters) stored.subscriptions.delete(filter)
   }
 
   close(session: SessionKey, expiryMs: number, keepWill: boolean): Done {
     const stored = this.#owned(session)
-    if (stored === null) return lost(session)
+    if (stored === null) return rejectLost(session)
     const now = this.#clock.now()
     stored.node = null
     stored.expiresAt = now + expiryMs
@@ -242,7 +242,7 @@ export class MemorySessions implements SessionStore {
   end(session: SessionKey): EndedSession | null | Promise<never> {
     if (!this.#sessions.has(session.clientId)) return null
     const stored = this.#owned(session)
-    return stored === null ? lost(session) : this.#remove(stored)
+    return stored === null ? rejectLost(session) : this.#remove(stored)
   }
 
   expire(now: number, limit: number): readonly Due[] {
@@ -291,7 +291,7 @@ export class MemorySessions implements SessionStore {
   }
 
   /** The walk of the page before, where it is still known; else one from the beginning. The map is in the order of the sessions' numbers. */
-  #walkFrom(after: string | null): Iterator<Stored> {
+  #walkFrom(after: string | null): Iterator<StoredSession> {
     const walk = after === null ? undefined : this.#walks.get(after)
     if (walk !== undefined) this.#walks.delete(after!)
     else if (this.#walks.size >= walksMax)
@@ -302,12 +302,12 @@ export class MemorySessions implements SessionStore {
     return walk ?? this.#sessions.values()
   }
 
-  #owned({ clientId, epoch }: SessionKey): Stored | null {
+  #owned({ clientId, epoch }: SessionKey): StoredSession | null {
     const stored = this.#sessions.get(clientId)
     return stored !== undefined && stored.epoch === epoch ? stored : null
   }
 
-  #makeRoom(stored: Stored, message: Message, bytes: number): boolean {
+  #makeRoom(stored: StoredSession, message: Message, bytes: number): boolean {
     for (;;) {
       const room = roomFor(this.#limits, stored.queue.size, stored.bytes, bytes)
       if (room === 'fits') return true
@@ -318,7 +318,7 @@ export class MemorySessions implements SessionStore {
     }
   }
 
-  #remove(stored: Stored): EndedSession {
+  #remove(stored: StoredSession): EndedSession {
     this.#sessions.delete(stored.clientId)
     this.#timed.delete(stored)
     stored.leaveTotals()
@@ -332,7 +332,7 @@ export class MemorySessions implements SessionStore {
   }
 }
 
-function entriesOf(stored: Stored, position: number, limit: number): QueueEntry[] {
+function entriesOf(stored: StoredSession, position: number, limit: number): QueueEntry[] {
   const entries: QueueEntry[] = []
   for (const entry of stored.queue.values()) {
     if (entry.position <= position) continue
@@ -342,12 +342,12 @@ function entriesOf(stored: Stored, position: number, limit: number): QueueEntry[
   return entries
 }
 
-function firstUnsent(stored: Stored): QueueEntry | undefined {
+function firstUnsent(stored: StoredSession): QueueEntry | undefined {
   for (const entry of stored.queue.values()) if (entry.packetId === 0) return entry
   return undefined
 }
 
 // A verb never throws: like a store that is further away, this one answers with a promise that fails.
-function lost({ clientId }: SessionKey): Promise<never> {
+function rejectLost({ clientId }: SessionKey): Promise<never> {
   return Promise.reject(new SessionLostError(clientId))
 }

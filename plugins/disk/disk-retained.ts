@@ -5,11 +5,11 @@ import type { Clock } from '../../core/time/clock.ts'
 import { retainedKey, singleKey } from './keys.ts'
 import { decodeValue, encodeValue } from './records.ts'
 import { RetainedWalk } from './retained-walk.ts'
-import type { Rows } from './rows.ts'
+import type { StoreParts } from './store-parts.ts'
 
 const sizeKey = singleKey(2)
 
-interface Pending {
+interface PendingChange {
   readonly present: boolean
   readonly batch: number
 }
@@ -18,11 +18,11 @@ interface Pending {
 export class DiskRetained implements RetainedStore {
   readonly #clock: Clock
   // Given by `attach`, when the disk has been opened.
-  #rows!: Rows
+  #parts!: StoreParts
   #size = 0
   #sizeOnDisk = 0
   // Topics whose messages the disk still shows as they were before.
-  readonly #pending = new Map<string, Pending>()
+  readonly #pending = new Map<string, PendingChange>()
   #batch = 0
 
   constructor(clock: Clock) {
@@ -30,13 +30,13 @@ export class DiskRetained implements RetainedStore {
   }
 
   /** Takes up what the disk has; before anything else. */
-  attach(rows: Rows): void {
-    this.#rows = rows
-    this.#size = this.#sizeOnDisk = decodeValue(rows.database.get(sizeKey), 'the number of retained messages')
-    rows.commit.beforeBatch(() => {
+  attach(parts: StoreParts): void {
+    this.#parts = parts
+    this.#size = this.#sizeOnDisk = decodeValue(parts.database.get(sizeKey), 'the number of retained messages')
+    parts.commit.beforeBatch(() => {
       if (this.#size === this.#sizeOnDisk) return
       this.#sizeOnDisk = this.#size
-      rows.commit.put(sizeKey, encodeValue(this.#size))
+      parts.commit.put(sizeKey, encodeValue(this.#size))
     })
   }
 
@@ -45,7 +45,7 @@ export class DiskRetained implements RetainedStore {
   }
 
   set(message: Message): Promise<void> {
-    const { commit } = this.#rows
+    const { commit } = this.#parts
     const isRemoval = message.payloadLength === 0 // [MQTT-3.3.1-6]
     const refusal = isRemoval ? commit.refusal : commit.refusalOfNew
     if (refusal !== null) return Promise.reject(refusal)
@@ -63,10 +63,10 @@ export class DiskRetained implements RetainedStore {
   }
 
   match(filter: string): RetainedCursor {
-    const walk = new RetainedWalk(this.#rows.database, filter)
+    const walk = new RetainedWalk(this.#parts.database, filter)
     return {
       next: limit => {
-        const { commit } = this.#rows
+        const { commit } = this.#parts
         return this.#batch > commit.committed ? commit.settled(this.#batch).then(() => this.#page(walk, limit)) : this.#page(walk, limit)
       },
     }
@@ -87,17 +87,17 @@ export class DiskRetained implements RetainedStore {
 
   #has(topic: string, key: Buffer): boolean {
     const pending = this.#pending.get(topic)
-    return pending !== undefined && pending.batch > this.#rows.commit.committed ? pending.present : this.#rows.database.has(key)
+    return pending !== undefined && pending.batch > this.#parts.commit.committed ? pending.present : this.#parts.database.has(key)
   }
 
   #remove(topic: string, key: Buffer): void {
-    this.#rows.commit.remove(key)
+    this.#parts.commit.remove(key)
     this.#changed(topic, false)
     this.#size -= 1
   }
 
   #changed(topic: string, present: boolean): void {
-    const { batch, committed } = this.#rows.commit
+    const { batch, committed } = this.#parts.commit
     // In the order of their batches, so that those that are on disk stand first.
     this.#pending.delete(topic)
     for (const [settled, pending] of this.#pending) {
