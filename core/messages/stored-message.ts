@@ -7,8 +7,8 @@ import { Writer } from '../protocol/writer.ts'
 import type { StoredWill } from '../sessions/session-store.ts'
 import { Message, type Origin } from './message.ts'
 
-// The first byte of everything written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`.
-const format = 1
+/** The first byte of everything that is written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`. */
+export const messageFormat = 1
 const origins: readonly Origin[] = ['client', 'will', 'server', 'peer']
 // Format, flags, when it was received, and the lengths of client id and topic name.
 const fixedBytes = 1 + 1 + 8 + 2 + 2
@@ -41,7 +41,7 @@ export function encodeMessage(message: Message, before = 0, brief = false): Buff
   }
   const size = fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length
   const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
-  bytes[before] = format
+  bytes[before] = messageFormat
   bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
   let at = bytes.writeDoubleBE(receivedAt, before + 2)
   at = bytes.writeUInt16BE(clientIdBytes, at)
@@ -82,7 +82,7 @@ export function encodeWill({ message, delayMs, username, rights }: StoredWill): 
   const header = Buffer.from(JSON.stringify({ delayMs, username, rights: rights ?? null }))
   const body = encodeMessage(message)
   const bytes = Buffer.allocUnsafeSlow(5 + header.length + body.length)
-  bytes[0] = format
+  bytes[0] = messageFormat
   bytes.writeUInt32BE(header.length, 1)
   bytes.set(header, 5)
   bytes.set(body, 5 + header.length)
@@ -101,7 +101,7 @@ export function decodeWill(bytes: Buffer): StoredWill {
 function open(bytes: Buffer, what: string): Reader {
   const found = bytes[0] ?? 0
   if (found === 0) throw new StoredFormatError(`${what} says no format: it is something else, or damaged`)
-  if (found > format) throw newerFormat(what, found, format)
+  if (found > messageFormat) throw newerFormat(what, found, messageFormat)
   const reader = new Reader()
   reader.reset(bytes, 1, bytes.length)
   return reader

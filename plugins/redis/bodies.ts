@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Log } from '../../core/log.ts'
 import { Message } from '../../core/messages/message.ts'
-import { decodeMessage } from '../../core/messages/stored-message.ts'
+import { decodeMessage, messageFormat } from '../../core/messages/stored-message.ts'
 import { unrefer } from './operations/unrefer.ts'
 import type { BodyReference, StoredQueueEntry } from './queue-entry.ts'
 import { bodyField, referenceBytes } from './script/layout.ts'
@@ -56,6 +56,8 @@ export class Bodies {
     try {
       return decodeMessage(bytes)
     } catch (error) {
+      // A newer version can read it, so it must stay.
+      if ((bytes[0] ?? 0) > messageFormat) throw error
       this.#log.error({ err: error as Error }, 'redis holds a message that cannot be read')
       return null
     }

@@ -1,5 +1,5 @@
 import '../../core/protocol/buffer-methods.ts'
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
+import { newerFormat } from '../../core/messages/stored-message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
 import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes, storedFormat } from './script/layout.ts'
@@ -65,13 +65,6 @@ export function encodeQueueEntry(
   return bytes
 }
 
-/** What a newer version has written, which this one must not guess at. */
-export function newerFormat(what: string, format: number): StoredFormatError {
-  return new StoredFormatError(
-    `${what} in Redis has format ${format}; this version reads up to ${storedFormat}: start the version that wrote it`,
-  )
-}
-
 /** Reads a whole entry; the body of one that holds it is a view of `bytes`. */
 export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
   const position = bytes.readDoubleBE(entryHead.at.position)
@@ -79,7 +72,7 @@ export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
   const packetId = bytes.readUInt16BE(entryHead.at.packetId)
   const flags = bytes[entryHead.at.flags]!
   const format = (flags >> flag.formatShift) + 1
-  if (format > storedFormat) throw newerFormat('a queued message', format)
+  if (format > storedFormat) throw newerFormat('a queued message in Redis', format, storedFormat)
   let at = entryHead.bytes
   let reference: BodyReference | null = null
   if ((flags & flag.inline) === 0) {

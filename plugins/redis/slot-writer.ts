@@ -1,10 +1,11 @@
+import { newerFormat } from '../../core/messages/stored-message.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import type { Command, Operation, Reading, Row } from './operation.ts'
-import { newerFormat } from './queue-entry.ts'
 import { type BatchArgument, batchScript } from './script/batch-script.ts'
+import { storedFormat } from './script/layout.ts'
 
 /** The arguments that all batches have, as they are when a batch is put together. */
 export type CommonArguments = Readonly<Record<Exclude<BatchArgument, 'sequence' | 'ops' | 'makesRoom'>, string | number>>
@@ -313,7 +314,7 @@ export class SlotWriter {
 
 function errorOf(text: string): Error {
   const newer = /^NEWER (\d+)/.exec(text)
-  return newer === null ? new Error(`redis: ${text}`) : newerFormat('a session', Number(newer[1]))
+  return newer === null ? new Error(`redis: ${text}`) : newerFormat('a session in Redis', Number(newer[1]), storedFormat)
 }
 
 // Redis has answered, and would answer the same again: as opposed to a broken connection, or a server that cannot just now.

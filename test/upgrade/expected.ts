@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { Packet, PublishPacket } from '../../core/protocol/packets.ts'
 import type { TestClient } from '../support/client.ts'
-import { type Connect, delayedCount, join, longTopic, never, retainedCount, storedSessions, waitingCount } from './history.ts'
+import { type Connect, delayedCount, forThree, join, longTopic, never, retainedCount, storedSessions, waitingCount } from './history.ts'
 
 const { Puback, Publish, Pubcomp, Pubrec, Pubrel } = PacketType
 
@@ -21,7 +21,7 @@ export async function expectHistory(connect: Connect, advance: (ms: number) => P
   await expectReader(connect)
 
   const absent = await join(connect, 'absent')
-  expect(said(await absent.receive())).toEqual(['fan/1', 'for three', 1])
+  expect(said(await absent.receive())).toEqual(['fan/1', forThree, 1])
   for (let i = 0; i < waitingCount; i++) {
     const got = await absent.receive()
     expect(said(got)).toEqual([`waits/${i}`, String(i).repeat(1 + (i % 40) * 20), i % 2 === 0 ? 1 : 2])
@@ -85,7 +85,7 @@ async function expectReader(connect: Connect): Promise<void> {
     packet.type === Publish ? [packet.payload.toString(), packet.qos, packet.dup, packet.packetId > 0] : ['PUBREL'],
   )
   expect(shown).toEqual([
-    ['for three', 1, true, true],
+    [forThree, 1, true, true],
     ['qos 1', 1, true, true],
     ['qos 2', 2, true, true],
     ['PUBREL'],

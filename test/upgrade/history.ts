@@ -10,6 +10,8 @@ const { Puback, Pubrec, Pubrel } = PacketType
 /** Opens a connection, on which nothing has been said yet. */
 export type Connect = (version: 4 | 5) => TestClient | Promise<TestClient>
 
+/** Longer than what a store puts into each queue rather than apart, once for all. */
+export const forThree = `for three: ${'x'.repeat(300)}`
 export const longTopic = `long/${'ä'.repeat(1000)}/end`
 export const waitingCount = 40
 export const delayedCount = 300
@@ -44,7 +46,7 @@ export async function writeHistory(connect: Connect): Promise<TestClient[]> {
   await reader.subscribe('fan/#', 1)
   absent.disconnect()
   await absent.closed
-  await publisher.publish('fan/1', 'for three', { qos: 1 })
+  await publisher.publish('fan/1', forThree, { qos: 1 })
   await other.receive()
   other.disconnect()
   await other.closed

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { FaultBroker } from '../fault/fault-broker.ts'
 import { TestClient } from '../support/client.ts'
+import { RedisServer } from '../support/redis.ts'
+import { dumpRedis } from '../support/redis-dump.ts'
 import { writeHistory } from './history.ts'
 
 // Makes what an older version of this broker has stored, for the tests beside this file:
@@ -23,18 +25,31 @@ interface OldStore {
   keep(folder: string, target: string): void | Promise<void>
 }
 
-const stores: Record<string, OldStore> = {
-  disk: {
+const stores: Record<string, () => OldStore | Promise<OldStore>> = {
+  disk: () => ({
     config: { preset: 'standalone', disk: { path: './data' } },
     keep: (folder, target) => keepDatabase(join(folder, 'data'), target),
+  }),
+  async redis() {
+    const server = await RedisServer.start()
+    return {
+      config: { preset: 'dev', redis: { url: server.url } },
+      async keep(_folder, target) {
+        const client = server.client()
+        writeFileSync(join(target, 'keys.json.gz'), gzipSync(JSON.stringify(await dumpRedis(client)), { level: 9 }))
+        client.disconnect()
+        await server.stop()
+      },
+    }
   },
 }
 
 const [checkout, name] = process.argv.slice(2)
-const store = stores[name?.split('-')[0] ?? '']
-if (checkout === undefined || name === undefined || store === undefined)
+const open = stores[name?.split('-')[0] ?? '']
+if (checkout === undefined || name === undefined || open === undefined)
   throw new Error(`which checkout, and which of ${Object.keys(stores).join(', ')} with the number of its format?`)
 
+const store = await open()
 const target = fileURLToPath(new URL(`${name}/`, import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mqttx-upgrade-'))
 // What waits outside of sessions lies on disk whatever keeps these.
