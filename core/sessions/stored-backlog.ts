@@ -25,6 +25,8 @@ export class StoredBacklog {
   #appends: number
   // Something in the store may have come by rights that have gone since: until all of it is read, each message is asked about.
   #checking: boolean
+  // How often the client's rights have changed.
+  #rechecks: number
   // Acknowledged while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile: Set<number>
   // QoS 0 messages that leave when the store has let go of them.
@@ -46,6 +48,7 @@ export class StoredBacklog {
     this.#resumed = false
     this.#appends = 0
     this.#checking = false
+    this.#rechecks = 0
     this.#ackedMeanwhile = new Set()
     this.#leaving = 0
     this.#messages = 0
@@ -66,6 +69,7 @@ export class StoredBacklog {
   /** The client's rights have changed: what waits in the store is asked about before it goes out. */
   recheck(): void {
     this.#checking = this.waiting
+    this.#rechecks += 1
   }
 
   /** Something stands before what comes now. */
@@ -213,7 +217,13 @@ export class StoredBacklog {
       // At most once: it is gone from the store before it goes out, and has no identifier.
       this.removed(entry.message, entry.identifiers)
       const gone = sessions.remove(session, entry.position)
-      const send = (): void => session.deliverNow(entry.message, termsOf(entry))
+      const rechecks = this.#rechecks
+      const send = (): void => {
+        // The rights to it may have gone while the store was at it.
+        if (rechecks === this.#rechecks || this.#host.mayReceive(session, entry.message, entry.group))
+          session.deliverNow(entry.message, termsOf(entry))
+        else session.denied({ message: entry.message, terms: termsOf(entry) })
+      }
       if (gone === undefined) return send()
       this.#leaving += 1
       gone

@@ -30,6 +30,27 @@ test.each([
   expect((await reader.receive()).qos).toBe(comes)
 })
 
+test.each([
+  [1, 0],
+  [2, 0],
+  [0, 0],
+  [0, 1],
+] as const)(
+  'a message of QoS %i reaches a kept session at another node that has subscribed at QoS %i, once and at QoS 0',
+  async (published, subscribed) => {
+    const [a, b] = await startNodes(2)
+    const reader = await b.connect({ ...durable, version: 5, clientId: 'kept' })
+    await reader.subscribe('t', subscribed)
+    await a.wants('t', b)
+    const writer = await a.connect()
+    await writer.publish('t', 'first', { qos: published })
+    await writer.publish('t', 'second', { qos: published })
+    const got = [await reader.receive(), await reader.receive()]
+    expect(got.map(({ payload, qos }) => `${payload} ${qos}`)).toEqual(['first 0', 'second 0'])
+    expect(await reader.payloads()).toEqual([])
+  },
+)
+
 test('a client with overlapping filters at two QoS gets one copy for each filter or one in all, never both ways', async () => {
   const [a, b] = await startNodes(2)
   const reader = await b.connect()

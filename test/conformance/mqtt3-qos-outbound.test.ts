@@ -134,6 +134,31 @@ test('sends nothing again while the connection lasts [MQTT3-4.4.0-1]', async () 
   expect(await reader.rest()).toEqual([])
 })
 
+test('sends again in the old order where the packet identifiers have begun anew in between [MQTT3-4.6.0-1]', async () => {
+  const { connect, broker } = await startBroker()
+  const reader = await connect({ cleanStart: false, clientId: 'reader' })
+  await reader.subscribe('a', 1)
+  const { window } = broker.roster.get('reader')!
+  // As if so many messages had been sent.
+  window!.close(window!.reopen(65_532))
+  const writer = await connect()
+  for (let i = 1; i <= 6; i++) await writer.publish('a', `${i}`, { qos: 1 })
+  await reader.rest()
+  reader.drop()
+  await reader.closed
+  const again = await connect({ cleanStart: false, clientId: 'reader' })
+  const got = []
+  for (let i = 0; i < 6; i++) got.push(await again.receive())
+  expect(got.map(({ payload, packetId, dup }) => [String(payload), packetId, dup])).toEqual([
+    ['1', 65_533, true],
+    ['2', 65_534, true],
+    ['3', 65_535, true],
+    ['4', 1, true],
+    ['5', 2, true],
+    ['6', 3, true],
+  ])
+})
+
 test('sends a message with DUP 0 though it came with DUP 1 [MQTT3-3.3.1-3]', async () => {
   const { connect } = await startBroker()
   const reader = await connect()

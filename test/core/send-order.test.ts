@@ -35,6 +35,24 @@ test.each([
     [5, 60_000, 60_002, 60_001],
     [5, 60_000, 60_001, 60_002],
   ],
+  // So many may have been in flight that one 999 below the first is older; one 1000 below it is newer by a round.
+  [
+    [2000, 1001],
+    [1001, 2000],
+  ],
+  [
+    [2000, 1000],
+    [2000, 1000],
+  ],
+  // The same where the identifiers begin anew between them.
+  [
+    [500, 65_036],
+    [65_036, 500],
+  ],
+  [
+    [500, 65_035],
+    [500, 65_035],
+  ],
 ])('%j is sent again as %j', (stored, sent) => {
   expect(inSendOrder(ids(...stored), span)).toEqual(ids(...sent))
 })

@@ -56,7 +56,7 @@ test('preset prod has every limit on, and null turns one off', async () => {
     expect(line(name), name).toMatch(/preset prod/)
   }
   expect(line('maxKeepAlive')).toMatch(/null.*--set/)
-  const broker = await start('prod', 'allowAnonymous=true', 'metrics.port=0')
+  const broker = await start('prod', 'allowAnonymous=true', 'metrics.port=0', 'websocket.port=0')
   const client = await dial(await broker.ready())
   const filters = Array.from({ length: 1001 }, (_, i) => `f/${i}`)
   const refused = await client.subscribeAsync(filters).catch((error: { packet: { granted: number[] } }) => error.packet.granted)
