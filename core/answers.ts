@@ -2,6 +2,7 @@ import { ReasonCode } from './reason.ts'
 
 /** Which answers of a tap each kind of hook knows. Taps may be plain JavaScript, so nothing is taken on the word of a type. */
 export const answer = {
+  isError: (value: unknown) => value instanceof Error,
   isFalse: (value: unknown) => value === false,
   isPermission: (value: unknown) => typeof value === 'boolean' || value === 'drop' || value === 'close',
   isRefusal(value: unknown): boolean {

@@ -48,7 +48,6 @@ import {
 } from './sessions/session-store.ts'
 import { StoreTroubles } from './sessions/store-troubles.ts'
 import { StoredSessions } from './sessions/stored-sessions.ts'
-import { SubscriberLookup } from './sessions/subscriber-lookup.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -86,14 +85,13 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly dispatcher: Dispatcher
   readonly roster: SessionRoster
   readonly authority: Authority
-  /** Set where durable subscribers are looked up before each message, in place of being known. */
-  lookup: SubscriberLookup | null
   readonly slowedSessions: Set<KnownSession>
   readonly withholding: Set<Acknowledger>
   now: number
   deliverUsed: boolean
   deliveredUsed: boolean
   routeUsed: boolean
+  matchUsed: boolean
   readonly #storedSessions: StoredSessions
   readonly #members: RemoteMembers
   readonly #wills: Wills
@@ -118,6 +116,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
+    this.matchUsed = false
     this.services = new Services()
     this.log = new LateLog(() => this.services.find('log') ?? silentLog)
     this.tapGuard = {
@@ -140,7 +139,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.dispatcher = new Dispatcher(this)
     this.roster = new SessionRoster(this)
     this.authority = new Authority(this)
-    this.lookup = null
     this.slowedSessions = new Set()
     this.withholding = new Set()
     this.#connections = new Connections(this, new Handlers(this))
@@ -219,7 +217,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
   async load(): Promise<void> {
     await this.sessions.open(this.#storeEvents(), this.queueLimits)
-    if (this.sessions.looksUpSubscribers === true) this.lookup = SubscriberLookup.on(this)
     await this.#storedSessions.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
@@ -267,6 +264,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     if (hook === 'onDeliver') this.deliverUsed = true
     else if (hook === 'onDelivered') this.deliveredUsed = true
     else if (hook === 'onRoute') this.routeUsed = true
+    else if (hook === 'onMatch') this.matchUsed = true
   }
 
   #tick(): void {
@@ -282,7 +280,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   /** Ends what has expired and sends the wills that are due. */
   #sweep(): void {
-    this.lookup?.sweep()
     this.roster.retryEndings()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
@@ -445,8 +442,8 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.#storedSessions.refresh(topic, found)
   }
 
-  forgetLookedUp(session: KnownSession): void {
-    this.#storedSessions.pass(session)
+  forgetSession(session: Session): void {
+    this.#storedSessions.pass(session as KnownSession)
   }
 
   // Trouble

@@ -14,7 +14,7 @@ import type { PickedMember } from './routing/dispatcher.ts'
 import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import type { Services } from './services.ts'
-import type { StoredWill } from './sessions/session-store.ts'
+import type { StoredSubscriber, StoredWill } from './sessions/session-store.ts'
 import type { Clock } from './time/clock.ts'
 
 /** Where clients can connect. */
@@ -130,6 +130,13 @@ export interface Broker {
   connectedElsewhere(clientId: string): void
   /** Reads all stored sessions anew, because what other nodes have done to them may have been missed. */
   reloadSessions(): Promise<void>
+  /**
+   * What the store says of the durable subscribers of a topic, where they are looked up before each message: those without a connection here hold
+   * exactly these subscriptions from now on. Returns them.
+   */
+  refreshSessions(topic: string, found: readonly StoredSubscriber[]): readonly Session[]
+  /** A session without a connection is not needed any more: no message is matched with it until it is known again. */
+  forgetSession(session: Session): void
   /** Sends a will that another node has left behind, the way of a publish. */
   publishWill(clientId: string, will: StoredWill): void
 }

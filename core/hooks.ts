@@ -38,6 +38,7 @@ const authStep: TapPolicy = { kind: 'decideAsync', accepts: answer.isAuthStep, r
 const verdict: TapPolicy = { kind: 'decideAsync', accepts: answer.isVerdict, passes: answer.isYes, refusal: refuse }
 const permission: TapPolicy = { kind: 'decide', accepts: answer.isPermission, refusal: no }
 const member: TapPolicy = { kind: 'decide', accepts: answer.isMember }
+const loading: TapPolicy = { kind: 'decideAsync', accepts: answer.isError, patient: true }
 const veto: TapPolicy = { kind: 'decide', accepts: answer.isFalse, passes: answer.isYes, refusal: no }
 
 /**
@@ -89,6 +90,8 @@ export function createHooks(options: TapGuardOptions) {
     onRoutesChanged: happened<[session: Session, added: Subscription | null, removed: Subscription | null]>('session', 'added', 'removed'),
     /** Once for each message from a client or its will, before routing and acknowledgement; may change the message. */
     onPublish: decidesLater<[publisher: Publisher, message: Message], PublishVerdict>(['publisher', 'message'], verdict),
+    /** A message is about to be matched with subscriptions: what has to be known of its subscribers is loaded here, however long it takes. An error says why it cannot be, where `publisher` is null: nobody waits for it. */
+    onMatch: decidesLater<[message: Message, publisher: Publisher | null], Error>(['message', 'publisher'], loading),
     /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */
     onRoute: happened<[message: Message, targets: Route<Session>, receipt: Receipt]>('message', 'targets', 'receipt'),
     /** Picks the member of a shared group that gets the message. */

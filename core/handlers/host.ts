@@ -11,7 +11,6 @@ import type { Authority } from '../sessions/authority.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { SessionRoster } from '../sessions/session-roster.ts'
 import type { SessionStore, StoredWill } from '../sessions/session-store.ts'
-import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
 
 /** What the handlers of inbound packets use of the broker. */
 export interface HandlerHost {
@@ -29,7 +28,8 @@ export interface HandlerHost {
   readonly roster: SessionRoster
   readonly authority: Authority
   readonly dispatcher: Dispatcher
-  readonly lookup: SubscriberLookup | null
+  /** Kept beside the hooks, so that the hot path asks a field. */
+  readonly matchUsed: boolean
   drop(clientId: string, message: Message, reason: DropReason): void
   report(error: unknown): void
   /** Sends a will the way of a publish. */

@@ -31,8 +31,8 @@ export function handlePublish(host: HandlerHost, client: Connection, publish: In
   const message = messageOf(client, publish, topic, host.now)
   const refusal = metered ?? publishFault(host, client, message)
   const { onPublish } = host.hooks
-  const { lookup } = host
-  if (refusal !== undefined || (lookup === null && !onPublish.isUsed())) {
+  const { matchUsed } = host
+  if (refusal !== undefined || (!matchUsed && !onPublish.isUsed())) {
     if (client.inbound.idle) {
       completePublish(host, client, message, packetId, qos, refusal)
       return null
@@ -55,9 +55,9 @@ export function handlePublish(host: HandlerHost, client: Connection, publish: In
   onPublish.callAsync(client, message, (_error, verdict) => {
     pending.verdict = verdict ?? changeFault(host, topic, properties, message)
     message.qos = loweredQoS(qos, message.qos)
-    if (lookup !== null && pending.verdict === undefined) {
+    if (matchUsed && pending.verdict === undefined) {
       message.own()
-      void lookup.before(client, message, decided)
+      host.hooks.onMatch.callAsync(message, client, decided)
     } else {
       decided()
     }

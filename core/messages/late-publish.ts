@@ -5,7 +5,6 @@ import type { PublishVerdict } from '../refusals.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
-import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
 import type { Message } from './message.ts'
 import { changeFault, type PublishFaultHost, publishFault } from './publish-fault.ts'
 
@@ -14,7 +13,8 @@ export interface LatePublishHost {
   readonly hooks: Hooks
   readonly capabilities: { readonly retain: boolean }
   readonly dispatcher: Dispatcher
-  readonly lookup: SubscriberLookup | null
+  /** Kept beside the hooks, so that the hot path asks a field. */
+  readonly matchUsed: boolean
   sessionOf(clientId: string): KnownSession | undefined
   drop(clientId: string, message: Message, reason: DropReason): void
   report(error: Error): void
@@ -50,8 +50,8 @@ export function publishLate(host: LatePublishHost, publisher: Publisher, message
       settled?.()
       return
     }
-    if (host.lookup === null) route(host, message, settled)
-    else void host.lookup.before(publisher, message, () => route(host, message, settled))
+    if (!host.matchUsed) return route(host, message, settled)
+    host.hooks.onMatch.callAsync(message, publisher, () => route(host, message, settled))
   })
 }
 

@@ -1,8 +1,8 @@
+import type { Hooks } from '../hooks.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
 import { isTopicName } from '../routing/topic.ts'
-import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
 import { Message } from './message.ts'
 
 /** What the broker publishes by itself. */
@@ -20,7 +20,8 @@ export interface ServerMessage {
 export interface OwnPublishHost {
   readonly clock: { now(): number }
   readonly dispatcher: Dispatcher
-  readonly lookup: SubscriberLookup | null
+  readonly hooks: Hooks
+  readonly matchUsed: boolean
 }
 
 /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
@@ -39,8 +40,11 @@ export async function publishOwn(
     clientId: '',
     receivedAt: host.clock.now(),
   })
-  // Without a lookup it is routed in this very call.
-  if (host.lookup !== null) await host.lookup.known(topic)
+  // Without a tap there it is routed in this very call.
+  if (host.matchUsed) {
+    const failure = (await host.hooks.onMatch.promise(message, null)) as Error | undefined
+    if (failure !== undefined) throw failure
+  }
   const receipt = host.dispatcher.dispatch(message, null, null)
   if (receipt === null) return
   await new Promise<void>((resolve, reject) => receipt.onSettled(error => (error === undefined ? resolve() : reject(error))))

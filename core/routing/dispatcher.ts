@@ -4,7 +4,6 @@ import { Receipt } from '../messages/receipt.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { QueuedDelivery } from '../sessions/message-queue.ts'
 import type { ReceivedId, SessionStore } from '../sessions/session-store.ts'
-import type { SubscriberLookup } from '../sessions/subscriber-lookup.ts'
 import { Timing } from '../timing.ts'
 import type { DeliveryTerms } from './delivery-terms.ts'
 import { Dispatch } from './dispatch.ts'
@@ -19,7 +18,7 @@ export interface DispatcherHost {
   readonly routeUsed: boolean
   readonly router: Router<KnownSession>
   readonly sessions: SessionStore
-  readonly lookup: SubscriberLookup | null
+  readonly matchUsed: boolean
   sessionOf(clientId: string): KnownSession | undefined
   drop(clientId: string, message: Message, reason: 'noMember' | 'storeFailed'): void
   report(error: unknown): void
@@ -133,13 +132,12 @@ export class Dispatcher {
 
   /** What a member that is gone for good has left goes to the others of its group, or to nobody. */
   redistribute(from: string, left: Iterable<QueuedDelivery>): void {
-    const { lookup } = this.#host
-    if (lookup === null) return this.#redistribute(from, left)
+    const { matchUsed, hooks } = this.#host
+    if (!matchUsed) return this.#redistribute(from, left)
     for (const delivery of left) {
-      const again = () => this.#redistribute(from, [delivery])
-      lookup.known(delivery.message.topic).then(again, error => {
-        this.#host.report(error)
-        again()
+      hooks.onMatch.callAsync(delivery.message, null, (_error, failure) => {
+        if (failure !== undefined) this.#host.report(failure)
+        this.#redistribute(from, [delivery])
       })
     }
   }

@@ -5,7 +5,6 @@ import { matches, parseShare } from '../routing/topic.ts'
 import type { KnownSession } from './known-session.ts'
 import type { SessionRoster } from './session-roster.ts'
 import type { SessionChange, SessionKey, SessionStore, StoredSubscriber } from './session-store.ts'
-import type { SubscriberLookup } from './subscriber-lookup.ts'
 
 /** What is used of the broker here. */
 export interface StoredSessionsHost {
@@ -14,7 +13,6 @@ export interface StoredSessionsHost {
   readonly router: Router<KnownSession>
   readonly roster: SessionRoster
   readonly sessions: SessionStore
-  readonly lookup: SubscriberLookup | null
   report(error: unknown): void
 }
 
@@ -33,8 +31,8 @@ export class StoredSessions {
 
   /** One stored session; where a connection has its client id by now, that one's session is the newer. */
   found({ clientId, subscriptions, node = null, epoch = 0 }: StoredSubscriber): void {
-    const { lookup, roster } = this.#host
-    if (lookup !== null || roster.get(clientId) !== undefined) return
+    const { roster, sessions } = this.#host
+    if (sessions.looksUpSubscribers === true || roster.get(clientId) !== undefined) return
     const session = this.#add(clientId)
     session.moved(node, epoch)
     for (const subscription of subscriptions) roster.subscribe(session, subscription)
@@ -97,7 +95,7 @@ export class StoredSessions {
 
   /** Another node has done something to a stored session. */
   changed({ clientId, epoch, node, subscribed, unsubscribed }: SessionChange): void {
-    const { roster, lookup } = this.#host
+    const { roster, sessions } = this.#host
     let session = roster.get(clientId)
     if (session?.client != null) {
       if (session.durable ? epoch <= session.epoch : node === undefined || node === null) return
@@ -110,7 +108,7 @@ export class StoredSessions {
       session = roster.get(clientId)
     }
     // Where it is looked up when it is needed, nothing is kept of it.
-    if (session === undefined && lookup !== null) return
+    if (session === undefined && sessions.looksUpSubscribers === true) return
     session ??= this.#add(clientId)
     if (epoch < session.epoch) return
     if (node !== undefined) session.moved(node, epoch)

@@ -10,11 +10,13 @@ import { RedisRetained } from './retained.ts'
 import { RedisSessions } from './sessions.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { StoreCheck } from './store-check.ts'
+import { SubscriberLookup } from './subscriber-lookup.ts'
 
 const signOfLifeMs = 5000
+const lookupSweepMs = 1000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
-export const redis = definePlugin(redisManifest, ({ services, broker, clock, log }, options, { enableInnerCache }) => {
+export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log }, options, { enableInnerCache }) => {
   const { waitReplicas, waitTimeout, commandTimeout } = options
   if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
     throw new OperatorError(
@@ -26,6 +28,8 @@ export const redis = definePlugin(redisManifest, ({ services, broker, clock, log
   const writers = new SlotWriters(link, new Keys(options), clock, options)
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
   sessions.looksUpSubscribers = !enableInnerCache
+  const lookup = enableInnerCache ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
+  if (lookup !== null) hooks.onMatch.tapPromise('redis', (message, publisher) => lookup.before(message, publisher))
   const retained = new RedisRetained(sessions.writes, clock, log)
   new MessagesBeforeLoad(broker, sessions, writers)
   services.provide('sessions', sessions, 'redis')
@@ -50,6 +54,7 @@ export const redis = definePlugin(redisManifest, ({ services, broker, clock, log
   writers.recheck = () => check.look()
   link.use({ admit: () => check.look(), ready: resume, interrupted: error => writers.interrupted(error) })
   const timers = [
+    clock.every(lookupSweepMs, () => lookup?.sweep()),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]

@@ -3,6 +3,8 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { isTopicName, matches } from '../../core/routing/topic.ts'
 import { filtersMatching } from '../../plugins/redis/lookup.ts'
+import { SubscriberLookup } from '../../plugins/redis/subscriber-lookup.ts'
+import { messageOf } from '../core/messages.ts'
 import { settled } from '../support/broker.ts'
 import { startOnRedis, TestNode } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
@@ -80,8 +82,11 @@ describe('enableInnerCache: false', () => {
     await here.subscribe('a', 1)
     await here.publish('a', 'one', { qos: 1 })
     expect(broker.roster.get('away')).toBeDefined()
+    // One beside the plugin's own, whose sweep the test can call.
+    const lookup = new SubscriberLookup(broker, topic => broker.sessions.subscribersOf!(topic))
+    await lookup.before(messageOf('', { topic: 'a' }), null)
     broker.now += 2 * broker.settings.mqtt.receiptTimeout + 1
-    broker.lookup!.sweep()
+    lookup.sweep()
     expect([broker.roster.get('away'), broker.roster.get('here')?.clientId]).toEqual([undefined, 'here'])
     await here.publish('a', 'two', { qos: 1 })
     const back = await node.connect(durable('away'))
