@@ -6,7 +6,7 @@ import { delayManifest } from './delay/manifest.ts'
 import { diskQueueManifest } from './disk/disk-queue-manifest.ts'
 import { diskManifest } from './disk/manifest.ts'
 import { listPlugins } from './kit/listed-plugin.ts'
-import { limitsManifest } from './limits/manifest.ts'
+import { limitsManifest, limitsNothing } from './limits/manifest.ts'
 import { logManifest } from './log/manifest.ts'
 import { memoryManifest } from './memory/manifest.ts'
 import { messageBridgeManifest } from './message-bridge/manifest.ts'
@@ -27,7 +27,13 @@ import { websocketManifest } from './websocket/manifest.ts'
  */
 export const plugins = listPlugins(
   { manifest: logManifest, load: async () => (await import('./log/log.ts')).log },
-  { manifest: limitsManifest, load: async () => (await import('./limits/limits.ts')).limits },
+  {
+    manifest: limitsManifest,
+    load: async options =>
+      limitsNothing(options as Parameters<typeof limitsNothing>[0])
+        ? (await import('./limits/attempts-only.ts')).attemptsOnly
+        : (await import('./limits/limits.ts')).limits,
+  },
   { manifest: diskManifest, load: async () => (await import('./disk/disk.ts')).disk },
   { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
   { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },

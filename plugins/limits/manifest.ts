@@ -1,4 +1,5 @@
 import { defineManifest } from '../../core/manifest.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
 
 /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. Each is off where it is `null`; preset `prod` has values for all. */
 export const limitsManifest = defineManifest({
@@ -104,6 +105,11 @@ export const limitsManifest = defineManifest({
     },
   },
 })
+
+/** No limit is set. */
+export function limitsNothing({ memory, topicRates, ipv6Prefix, overRate, ...limits }: OptionsOf<typeof limitsManifest.options>): boolean {
+  return memory.max === null && topicRates.length === 0 && Object.values(limits).every(limit => limit === null)
+}
 
 declare module '../../core/counter-names.js' {
   interface LimitCounts {

@@ -224,7 +224,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
       ...(listed === undefined ? {} : { section: place }),
       create: async () => {
         if (plugin !== undefined && section === undefined) return plugin
-        return createPlugin(plugin?.factory ?? (await listed!.load()), options)
+        return createPlugin(plugin?.factory ?? (await listed!.load(options)), options)
       },
     })
   }

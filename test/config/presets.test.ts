@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
+import { validateOptions } from '../../plugins/kit/options/validation.ts'
 import { type Config, catalogue } from '../../presets/index.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
 
@@ -17,7 +19,10 @@ test('where another owner takes the place of redis, preset prod goes without the
   expect(await namesOf({ preset: 'prod', allowAnonymous: true, cluster: false })).not.toContain('cluster')
 })
 
-test.each(Object.entries(catalogue.plugins))('%s is made of the manifest that the catalogue lists', async (name, { manifest, load }) => {
-  expect(manifest.name).toBe(name)
-  expect((await load()).manifest).toBe(manifest)
-})
+test.each(Object.entries(catalogue.plugins))(
+  '%s is made of the manifest that the catalogue lists',
+  async (name, { manifest, load }: ListedPlugin) => {
+    expect(manifest.name).toBe(name)
+    expect((await load(validateOptions(manifest.options ?? {}, {}, name).options)).manifest).toBe(manifest)
+  },
+)

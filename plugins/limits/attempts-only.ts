@@ -1,0 +1,25 @@
+import { definePlugin } from '../../core/plugin.ts'
+import { AttemptGate } from './attempt-gate.ts'
+import type { Enforcement } from './enforcement.ts'
+import { limitsManifest } from './manifest.ts'
+
+/**
+ * Plugin `limits` where no limit is set: who guesses passwords is slowed, and nothing else is loaded, for the sake of start-up (a dozen files, some 4 % of
+ * the start of preset `test`). A config that sets a limit while the broker runs brings the rest.
+ */
+export const attemptsOnly = definePlugin(limitsManifest, (context, nothing) => {
+  new AttemptGate(context)
+  let enforcement: Enforcement | undefined
+  return {
+    async reload(options) {
+      if (enforcement === undefined) {
+        const loaded = await import('./enforcement.ts')
+        // Made without limits first: it counts those who are there already when it is given some.
+        enforcement = new loaded.Enforcement(context, nothing)
+        enforcement.start()
+      }
+      enforcement.reload(options)
+    },
+    stop: () => enforcement?.stop(),
+  }
+})
