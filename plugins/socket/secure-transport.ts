@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
-import type { Door } from './server.ts'
+import type { SocketListener } from './socket-listener.ts'
 
 /**
  * A connection that begins with a TLS handshake. The broker has it from its first moment, so that the time to CONNECT, `onAccept`
@@ -18,11 +18,12 @@ export class SecureTransport implements Transport, TransportEvents {
   peerCertificate: PeerCertificate | undefined
   username: string | undefined
   readonly #raw: Socket
+  readonly #handles: boolean
   #events: TransportEvents | null
   #error: Error | undefined
   #inner: Transport | null
 
-  constructor(raw: Socket, { seats, allowAnonymous }: Door) {
+  constructor(raw: Socket, { seats, allowAnonymous, handles }: SocketListener) {
     this.remoteAddress = raw.remoteAddress ?? ''
     this.remotePort = raw.remotePort ?? 0
     this.allowAnonymous = allowAnonymous
@@ -30,6 +31,7 @@ export class SecureTransport implements Transport, TransportEvents {
     this.peerCertificate = undefined
     this.username = undefined
     this.#raw = raw
+    this.#handles = handles
     this.#events = null
     this.#error = undefined
     this.#inner = null
@@ -45,7 +47,14 @@ export class SecureTransport implements Transport, TransportEvents {
   /** The handshake is done: what comes now is MQTT. */
   secured(socket: TLSSocket): void {
     const { listener, seats, allowAnonymous, protocol } = this
-    const { transport, start } = transportOver(socket, { protocol, listener, seats, allowAnonymous, encrypts: true })
+    const { transport, start } = transportOver(socket, {
+      protocol,
+      listener,
+      seats,
+      allowAnonymous,
+      encrypts: true,
+      handles: this.#handles,
+    })
     this.#inner = transport
     start(this)
   }

@@ -3,25 +3,30 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
+import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { socketManifest } from './manifest.ts'
-import { createTcpServer, type Door } from './server.ts'
+import type { SocketListener } from './socket-listener.ts'
+import { createTcpServer } from './tcp-server.ts'
 import { createTlsServer } from './tls-server.ts'
 
 /** MQTT over TCP, and over TLS. */
 export const socket = definePlugin(
   socketManifest,
   (context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) => {
-    const { broker } = context
+    const { broker, log } = context
     const tls = new ListenerTls(context, tlsOption)
-    const door: Door = { broker, seats: new CountedSeats(maxConnections), allowAnonymous: allowAnonymous ?? undefined }
+    const seats = new CountedSeats(maxConnections)
     let servers: readonly Server[] = []
     return {
       start: () => tls.start(),
       async listen() {
         const { certificates } = tls
         const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
-        const create = () => (certificates === null ? createTcpServer(door, sharedRead) : createTlsServer(door, certificates))
-        const opened = await openListener(broker, place, certificates === null ? 'tcp' : 'tls', create)
+        const protocol = certificates === null ? 'tcp' : 'tls'
+        const handles = await usesHandles(protocol, sharedRead, log)
+        const listener: SocketListener = { broker, seats, allowAnonymous: allowAnonymous ?? undefined, handles }
+        const create = () => (certificates === null ? createTcpServer(listener) : createTlsServer(listener, certificates))
+        const opened = await openListener(broker, place, protocol, create)
         servers = opened.servers
         return [opened.line]
       },

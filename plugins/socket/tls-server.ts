@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { SecureTransport } from './secure-transport.ts'
-import type { Door } from './server.ts'
+import type { SocketListener } from './socket-listener.ts'
 
 // MQTT's name in ALPN. A client that asks for nothing is served; one that asks only for other protocols believes to be elsewhere, and is
 // refused by the alert for it (RFC 7301), as somebody may have led it here (ALPACA).
@@ -11,8 +11,8 @@ const alpn = ['mqtt']
 const handshakeMsMax = 2 ** 31 - 1
 
 /** A server for TLS, which is yet to listen: TCP in front, and behind it one that only shakes hands. */
-export function createTlsServer(door: Door, contexts: ServerCertificates): Server {
-  const { broker } = door
+export function createTlsServer(listener: SocketListener, contexts: ServerCertificates): Server {
+  const { broker } = listener
   // By address and port, which no two connections of one listener share: of a socket that is secure Node does not say which it was before.
   const pending = new Map<string, SecureTransport>()
   const options = {
@@ -29,7 +29,7 @@ export function createTlsServer(door: Door, contexts: ServerCertificates): Serve
   })
 
   function accepted(raw: Socket): void {
-    const transport = new SecureTransport(raw, door)
+    const transport = new SecureTransport(raw, listener)
     const events = broker.accept(transport)
     if (events === null) {
       raw.on('error', () => {})

@@ -4,26 +4,28 @@ import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { HttpRoutes } from '../kit/services/http-routes.ts'
+import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { websocketManifest } from './manifest.ts'
-import { createWebSocketServer } from './server.ts'
+import { createWebSocketServer } from './websocket-server.ts'
 
 /** MQTT over WebSocket, and over WebSocket with TLS; other plugins serve HTTP on the same ports by the service `http`. */
 export const websocket = definePlugin(websocketManifest, (context, options) => {
-  const { broker, services } = context
+  const { broker, services, log } = context
   // Several listeners have their routes in common.
   let routes = services.find('http')
   if (routes === undefined) services.provide('http', (routes = new HttpRoutes()), 'websocket')
   const tls = new ListenerTls(context, options.tls)
-  const door = { broker, routes, options, seats: new CountedSeats(options.maxConnections) }
+  const seats = new CountedSeats(options.maxConnections)
   let servers: readonly Server[] = []
   return {
     start: () => tls.start(),
     async listen() {
       const { certificates } = tls
       const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
-      const opened = await openListener(broker, place, certificates === null ? 'ws' : 'wss', () =>
-        createWebSocketServer(door, certificates),
-      )
+      const isPlain = certificates === null
+      const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
+      const listener = { broker, routes, options, seats, handles }
+      const opened = await openListener(broker, place, isPlain ? 'ws' : 'wss', () => createWebSocketServer(listener, certificates))
       servers = opened.servers as readonly Server[]
       return [opened.line]
     },

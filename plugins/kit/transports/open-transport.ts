@@ -11,6 +11,8 @@ export interface SocketTransportOptions {
   readonly allowAnonymous: boolean | undefined
   /** A TLS socket whose handshake is done. */
   readonly encrypts: boolean
+  /** Goes by the socket's handle where it has one: what `usesHandles` said. */
+  readonly handles: boolean
 }
 
 /**
@@ -21,7 +23,7 @@ export function transportOver(
   socket: Socket,
   options: SocketTransportOptions,
 ): { transport: Transport; start(events: TransportEvents): void } {
-  const lent = lentHandle(socket)
+  const lent = options.handles ? lentHandle(socket) : null
   if (lent !== null) {
     const transport = new RawTransport(lent.handle, lent.binding, { ...options, lender: socket })
     return {

@@ -62,8 +62,8 @@ const bufferBytes = 65_536
  * What Node itself stands its sockets on, for connections that go without `net.Socket`. A packet that comes alone and is
  * answered alone costs 1 to 2 µs less that way, a connection half the time and a third of the memory (`docs/benchmarks.md`).
  *
- * None of it is documented, so everything that is used is looked for first, and where something is missing, or the platform is
- * one on which it was not tried, the broker reads and writes the documented way.
+ * None of it is documented, so everything that is used is looked for first and tried (`usesHandles`), and where something is missing or works otherwise
+ * the broker reads and writes the documented way.
  */
 export class StreamBinding {
   /** One for all connections: a read and its callback are one step, so what is read is parsed before anything else is. */
@@ -148,8 +148,6 @@ export function lentHandle(socket: Socket): { handle: TcpHandle; binding: Stream
 }
 
 function load(): StreamBinding | null {
-  // Tried on Linux only; elsewhere a read may not be one step with its callback.
-  if (process.platform !== 'linux') return null
   try {
     const { binding } = process as unknown as { binding(name: string): Partial<Binding> }
     const found = binding('stream_wrap')

@@ -1,6 +1,6 @@
-import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
-import { pongBytesMax, type WebSocketOptions } from './compressed-transport.ts'
+import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { CloseCode, FrameReader, type FrameSink } from './frame-reader.ts'
+import { WebSocketConnection, type WebSocketOptions } from './websocket-connection.ts'
 
 // What is put together with its header up to this goes out in one write; more goes out as it lies, in one writev.
 const copyMax = 65_536
@@ -16,77 +16,46 @@ let large = Buffer.allocUnsafeSlow(copyMax + headerMax)
 
 /**
  * One WebSocket as a stream of bytes: each flush leaves as one binary message, and what comes in binary messages is one stream, wherever
- * packets begin and end [MQTT-6.0.0-2]. The frames are read and written here, on the handle of the socket, and not by the package `ws`, which
- * costs 0.5 µs a message more and collects whole messages before the broker has seen who sends them.
+ * packets begin and end [MQTT-6.0.0-2]. The frames are read and written here, on the handle of the socket.
  */
-export class WebSocketTransport implements Transport, TransportEvents, FrameSink {
-  readonly protocol: string
-  readonly listener = 'websocket'
-  readonly remoteAddress: string
-  readonly remotePort: number
-  readonly seats: Seats
-  readonly allowAnonymous: boolean | undefined
-  readonly peerCertificate: PeerCertificate | undefined
-  readonly username: string | undefined
+export class FrameTransport extends WebSocketConnection implements TransportEvents, FrameSink {
   /** Nothing that still comes matters. */
   ended: boolean
   readonly #inner: Transport
   readonly #reader: FrameReader
-  #events: TransportEvents | null
-  // The last ping that could not be answered yet; those before it need no answer (RFC 6455, 5.5.3).
-  #unanswered: Buffer | null
 
   constructor(inner: Transport, payloadMax: number, options: WebSocketOptions) {
-    this.protocol = options.secure ? 'wss' : 'ws'
-    this.remoteAddress = options.remoteAddress
-    this.remotePort = options.remotePort
-    this.seats = options.seats
-    this.allowAnonymous = options.allowAnonymous
-    this.peerCertificate = options.peerCertificate
-    this.username = options.username
+    super(options)
     this.ended = false
     this.#inner = inner
     this.#reader = new FrameReader(this, payloadMax)
-    this.#events = null
-    this.#unanswered = null
   }
 
   /** Whom to tell; give this transport to the inner one then. */
   listen(events: TransportEvents): void {
-    this.#events = events
+    this.events = events
   }
-
-  // ---- what comes
 
   onData(chunk: Buffer, start: number, end: number): void {
     if (!this.ended) this.#reader.feed(chunk, start, end)
   }
 
   onDrain(): void {
-    const ping = this.#unanswered
-    if (ping !== null && !this.ended) {
-      this.#unanswered = null
-      this.#inner.write(control(pongOpcode, ping))
-    }
-    this.#events?.onDrain()
+    this.drained()
   }
 
   onClose(error: Error | undefined): void {
     this.ended = true
-    const events = this.#events
-    this.#events = null
-    events?.onClose(error)
+    this.closed(error)
   }
 
   onBytes(chunk: Buffer, start: number, end: number): void {
-    this.#events!.onData(chunk, start, end)
+    this.events!.onData(chunk, start, end)
   }
 
   onControl(opcode: number, payload: Buffer): void {
-    if (opcode === pingOpcode) {
-      if (this.bufferedBytes < pongBytesMax) this.#inner.write(control(pongOpcode, payload))
-      else this.#unanswered = payload
-    } else if (opcode === closeOpcode) {
+    if (opcode === pingOpcode) this.answerPing(payload)
+    else if (opcode === closeOpcode) {
       // The code comes back; of one byte no code can be made.
       const isWhole = payload.length !== 1
       this.#close(isWhole ? payload.subarray(0, 2) : codeOf(CloseCode.protocolError))
@@ -99,7 +68,9 @@ export class WebSocketTransport implements Transport, TransportEvents, FrameSink
     this.onClose(new Error(text))
   }
 
-  // ---- what goes
+  protected pong(payload: Buffer): void {
+    if (!this.ended) this.#inner.write(control(pongOpcode, payload))
+  }
 
   write(bytes: Buffer): boolean {
     if (bytes.length > copyMax) return this.#inner.writeMany([header(bytes.length), bytes])

@@ -10,18 +10,21 @@ import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
 import { ClientCertificates } from './client-certificates.ts'
-import { CompressedTransport, type WebSocketOptions } from './compressed-transport.ts'
+import { CompressedTransport } from './compressed-transport.ts'
+import { FrameTransport } from './frame-transport.ts'
 import { answer } from './http-answers.ts'
 import type { websocketManifest } from './manifest.ts'
-import { WebSocketTransport } from './transport.ts'
 import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
+import type { WebSocketOptions } from './websocket-connection.ts'
 
 /** What all connections of one listener have in common. */
-export interface WebSocketDoor {
+export interface WebSocketListener {
   readonly broker: Broker
   readonly routes: HttpRoutes
   readonly options: OptionsOf<typeof websocketManifest.options>
   readonly seats: Seats
+  /** Connections go by Node's own handles; not where `ws` compresses. */
+  readonly handles: boolean
 }
 
 // Nothing that an MQTT client says in its headers is longer.
@@ -33,8 +36,8 @@ const besidesPacket = 65_536
 const checkMsMax = 30_000
 
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
-export function createWebSocketServer(door: WebSocketDoor, contexts: ServerCertificates | null): Server {
-  const { broker, options, seats } = door
+export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
+  const { broker, options, seats } = listener
   const { heartbeat, mqtt } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.
   const limits: ServerOptions = {
@@ -56,7 +59,7 @@ export function createWebSocketServer(door: WebSocketDoor, contexts: ServerCerti
   })
 
   const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
-  const upgrade = options.compression ? compressed(payloadMax) : plain(payloadMax)
+  const upgrade = options.compression ? compressed(payloadMax) : plain(payloadMax, listener.handles)
 
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
@@ -81,7 +84,7 @@ export function createWebSocketServer(door: WebSocketDoor, contexts: ServerCerti
     )
   })
   server.on('request', (request, response) => {
-    answer(request, response, { broker, routes: door.routes, path: pathOf(request), mqttPath: options.path })
+    answer(request, response, { broker, routes: listener.routes, path: pathOf(request), mqttPath: options.path })
   })
   return server
 }
@@ -95,12 +98,12 @@ interface Upgrade {
 
 type Upgrader = (broker: Broker, upgrade: Upgrade, options: WebSocketOptions) => void
 
-function plain(payloadMax: number): Upgrader {
+function plain(payloadMax: number, handles: boolean): Upgrader {
   return (broker, { request, socket, head }, options) => {
     const { secure, seats, allowAnonymous } = options
     socket.setNoDelay(true)
-    const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure })
-    const transport = new WebSocketTransport(inner.transport, payloadMax, options)
+    const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure, handles })
+    const transport = new FrameTransport(inner.transport, payloadMax, options)
     const events = broker.accept(transport)
     if (events === null) return
     transport.listen(events)

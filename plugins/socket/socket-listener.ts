@@ -1,0 +1,11 @@
+import type { Broker } from '../../core/broker.ts'
+import type { Seats } from '../../core/connection/transport.ts'
+
+/** What all connections of one listener have in common. */
+export interface SocketListener {
+  readonly broker: Broker
+  readonly seats: Seats
+  readonly allowAnonymous: boolean | undefined
+  /** They go by Node's own handles. */
+  readonly handles: boolean
+}
