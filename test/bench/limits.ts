@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { tmpdir } from 'node:os'
-import { brokerKinds, type RunningProcess, startBroker } from './brokers.ts'
+import { type BrokerKind, brokerKinds, type RunningProcess, startBroker } from './brokers.ts'
 import { Connection, type Listener } from './load/connection.ts'
 import { LoadProcess } from './load/load-process.ts'
 import * as packets from './load/packets.ts'
@@ -51,14 +51,15 @@ async function withBroker(run: (broker: RunningProcess) => Promise<string[]>): P
 /** From the command to its `ready` line. */
 async function startToReady(): Promise<string[]> {
   const millis: number[] = []
-  for (let i = 0; i < 7; i++) millis.push(await readyOnce())
+  for (let i = 0; i < 7; i++) millis.push(await readyOnce(ours))
   return [`from the command to ready: median ${median(millis).toFixed(0)} ms of ${millis.map(ms => ms.toFixed(0)).join(', ')}`]
 }
 
-function readyOnce(): Promise<number> {
+/** Milliseconds from the command to its `ready` line, of this broker or of another checkout of it. */
+export function readyOnce(kind: BrokerKind): Promise<number> {
   const began = performance.now()
   // Not pinned: a user's start has all the cores that there are.
-  const [command, ...args] = ours.command(0)
+  const [command, ...args] = kind.command(0)
   const child = spawn(command!, [...args.slice(0, -1), 'log.level=info'], { cwd: tmpdir(), stdio: ['ignore', 'pipe', 'inherit'] })
   return new Promise((resolve, reject) => {
     let text = ''

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { runBridge } from './bridge/run.ts'
 import { type BrokerKind, besideKind, brokerKinds, startBroker } from './brokers.ts'
 import { runCluster } from './cluster/run.ts'
+import { compareCheckouts } from './compare.ts'
 import { runDurable } from './durable/run.ts'
 import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
@@ -19,8 +20,10 @@ import { cpuSeconds, memory } from './usage.ts'
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
   --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity and +metrics only if they are named
-  --beside DIR      another checkout of this broker too, which has to be built: what a change has cost
-  --rounds N        alternating runs of each; medians are printed (default 5)
+  --beside DIR      another checkout of this broker too, which has to be built, as one more row of the table
+  --compare DIR     this checkout against that one, and that one against itself: what a change has cost, in processor time and at start
+  --quick           with --compare: fewer scenarios, messages and rounds, for a first look within two minutes
+  --rounds N        alternating runs of each; medians are printed (default 5; with --compare 10, or 3 where it is quick)
   --load mqload     use the load generator in C that MQLOAD names
   --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
 npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
@@ -35,7 +38,9 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     brokers: { type: 'string' },
     beside: { type: 'string' },
-    rounds: { type: 'string', default: '5' },
+    compare: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
     load: { type: 'string', default: 'own' },
     write: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
@@ -43,27 +48,35 @@ const { values, positionals } = parseArgs({
   },
 })
 
+const only = values.only?.split(',')
+const rounds = Number(values.rounds ?? 5)
+
 if (values.help) console.log(usage)
 else if (values.list) for (const { id, title } of scenarios) console.log(`${id.padEnd(20)} ${title}`)
 else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
-  if (positionals[0] === 'limits') await runLimits(values.only?.split(','))
-  else if (positionals[0] === 'cluster')
-    await runCluster({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
-  else if (positionals[0] === 'bridge') await runBridge({ rounds: Number(values.rounds), write: values.write })
+  if (positionals[0] === 'limits') await runLimits(only)
+  else if (positionals[0] === 'cluster') await runCluster({ only, rounds, write: values.write })
+  else if (positionals[0] === 'bridge') await runBridge({ rounds, write: values.write })
   else if (positionals[0] === 'durable')
     await runDurable({
-      only: values.only?.split(','),
+      only,
       brokers: values.brokers?.split(','),
-      rounds: Number(values.rounds),
+      rounds,
       write: values.write,
     })
-  else if (positionals[0] === 'transports')
-    await runTransports({ only: values.only?.split(','), rounds: Number(values.rounds), write: values.write })
-  else await compare()
+  else if (positionals[0] === 'transports') await runTransports({ only, rounds, write: values.write })
+  else if (values.compare !== undefined)
+    await compareCheckouts(values.compare, {
+      only,
+      quick: values.quick,
+      rounds: values.rounds === undefined ? (values.quick ? 3 : 10) : rounds,
+      run: measure,
+    })
+  else await compareBrokers()
 }
 
-async function compare(): Promise<void> {
+async function compareBrokers(): Promise<void> {
   const wanted = values.brokers?.split(',')
   const kinds = brokerKinds.filter(({ name, optional }) => (wanted === undefined ? optional !== true : wanted.includes(name)))
   if (values.beside !== undefined) kinds.push(besideKind(values.beside))
@@ -72,11 +85,10 @@ async function compare(): Promise<void> {
   console.error(installed.map(kind => `${kind.name} ${kind.version()}`).join(', '), `· Node ${process.version} · ${cpus()[0]?.model}`)
   if (!canPin) console.error('broker and load share their cores here: there is one only, or no taskset')
 
-  const only = values.only?.split(',')
   const chosen = scenarios.filter(({ id }) => only === undefined || only.some(start => id.startsWith(start)))
   const measured: Measured[] = []
   for (const scenario of chosen) {
-    for (let round = 0; round < Number(values.rounds); round++) {
+    for (let round = 0; round < rounds; round++) {
       for (const kind of installed) {
         if (scenario.without?.includes(kind.name)) continue
         const one = await measure(kind, scenario)

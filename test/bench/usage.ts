@@ -1,10 +1,19 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 
 // Linux counts processor time in hundredths of a second, whatever the kernel's own tick is.
 const ticksPerSecond = 100
 
 /** User and system time that a process has used, in seconds. 0 where /proc does not tell. */
 export function cpuSeconds(pid: number): number {
+  try {
+    // In nanoseconds, of all threads. A tenth of a second in hundredths would be known to one part in ten only.
+    let nanos = 0
+    for (const thread of readdirSync(`/proc/${pid}/task`))
+      nanos += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0])
+    if (nanos > 0) return nanos / 1e9
+  } catch {
+    // A kernel without it, or a thread that ended meanwhile.
+  }
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The name in brackets may hold spaces; user and system time are the 12th and 13th field after it.
