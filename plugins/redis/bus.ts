@@ -1,24 +1,27 @@
-import { type Cluster, Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Bus, BusEvents, BusTerms, Node } from '../kit/services/bus.ts'
 import { Barrier } from './barrier.ts'
-import { createClient, type Options, renew } from './client-options.ts'
+import { BusChannel } from './bus-channel.ts'
+import { barrierFrame, messageFrame, readFrame, versionOf, wakeFrame } from './bus-frames.ts'
+import { BusLogWriter } from './bus-log-writer.ts'
+import { busVersion, canRead } from './bus-version.ts'
+import type { Options } from './client-options.ts'
 import { Members, nodeOf } from './members.ts'
 import { NodeTables, tableLifeMs } from './node-tables.ts'
 import { post } from './operations/post.ts'
 import type { RedisRetained } from './retained.ts'
-import { logEntries } from './script/layout.ts'
+import { logField } from './script/layout.ts'
 import type { RedisSessions } from './sessions.ts'
 import type { SlotWriters } from './slot-writers.ts'
 import { bounds, type StreamEntry, StreamReader } from './stream-reader.ts'
 
 // Posts that a node has not read yet. One that lags further behind keeps its publishers' acknowledgements back.
 const inboxMax = 100_000
-// What may be on its way to other nodes without being kept anywhere; more is lost, and counted.
-const tellingBytesMax = 32 * 1024 * 1024
+// Nodes of another version that are named in the log.
+const refusedMax = 100
 // Clients do not wait longer for a node that cannot be told anything yet.
 const listeningMs = 2000
 
@@ -40,13 +43,12 @@ export class RedisBus implements Bus {
   #reader: StreamReader | null = null
   readonly #barrier: Barrier
   #inbox: StreamReader | null = null
-  #channel: Redis | Cluster | null = null
+  readonly #channel: BusChannel
+  // Nodes that speak another version, each said once.
+  readonly #refused = new Set<string>()
   /** Those that the log has said are there. */
   readonly #peers = new Map<string, Node>()
-  #announcing: unknown[] = []
-  #announced: { resolve: () => void; reject: (error: Error) => void }[] = []
-  #telling: [channel: string, frame: Buffer][] = []
-  #tellingBytes = 0
+  readonly #logWriter: BusLogWriter
   #timer: Timer | null = null
   #keeping: Timer | null = null
   #signing = false
@@ -59,8 +61,6 @@ export class RedisBus implements Bus {
   readonly #tables: NodeTables
   /** The log's end when this node joined. */
   #start = '0-0'
-  /** Messages told to other nodes that did not get away. */
-  lost = 0
 
   constructor(
     writers: SlotWriters,
@@ -78,8 +78,21 @@ export class RedisBus implements Bus {
     this.#clock = clock
     this.#log = log
     this.#tables = new NodeTables(writers, sessions.writes, node)
-    this.#barrier = new Barrier(clock, number => this.#tellSelf(number))
+    this.#logWriter = new BusLogWriter(sessions.writes, node, () => this.#members!.boot)
+    this.#barrier = new Barrier(clock, number => this.#channel.tellNow(node, barrierFrame(busVersion, number)))
+    this.#channel = new BusChannel(options, writers, node, {
+      told: frame => this.#guard(() => this.#received(frame)),
+      listening: () => {
+        this.#onListening()
+        this.#interrupted()
+      },
+    })
     this.node = node
+  }
+
+  /** Messages told to other nodes that did not get away. */
+  get lost(): number {
+    return this.#channel.lost
   }
 
   get connected(): boolean {
@@ -108,10 +121,11 @@ export class RedisBus implements Bus {
     this.#terms = terms
     const { heartbeatMs, expiryMs, facts } = terms
     this.#members = new Members(this.#writers, this.#clock, this.node, { heartbeatMs, expiryMs }, facts)
+    this.#members.onRefused = (name, refusal) => this.#refuse(name, `${refusal}; until then this node hears nothing of what it says`)
     this.#writers.node = this.node
     this.#writers.onSaid = (kind, values) => this.#said(kind, values)
     this.#sessions.stored.isAlone = () => this.nodes().length <= 1
-    this.#retained.onTopic = (topic, isThere) => this.#append('r', [topic, isThere ? 1 : 0])
+    this.#retained.onTopic = (topic, isThere) => this.#logWriter.append('r', JSON.stringify([[topic, isThere ? 1 : 0]]))
     if (this.#writers.link.ready) await this.join()
   }
 
@@ -140,6 +154,7 @@ export class RedisBus implements Bus {
       throw new StoreAwayError(`this node could not join its cluster: ${(error as Error).message}`)
     }
     this.#joined = true
+    this.#writers.busVersion = members.version
     this.#sessions.catchUp = () => this.#barrier.pass()
     this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
     this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => this.#tables.keep(this.#members!))
@@ -174,21 +189,7 @@ export class RedisBus implements Bus {
       resumed: () => {},
     })
     this.#reader.start(this.#start)
-    const wire = createClient(this.#options)
-    this.#channel = wire
-    wire.on('error', () => {})
-    wire.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#guard(() => this.#told(frame)))
-    // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
-    wire.on('ready', () => {
-      wire.subscribe(`${this.#writers.keys.channelPrefix}${this.node}`).then(
-        () => {
-          this.#onListening()
-          this.#interrupted()
-        },
-        () => {},
-      )
-    })
-    wire.connect().catch(() => {})
+    this.#channel.listen()
   }
 
   #openInbox(): void {
@@ -219,14 +220,12 @@ export class RedisBus implements Bus {
     this.#keeping?.cancel()
     this.#reader?.stop()
     this.#inbox?.stop()
-    this.#channel?.disconnect()
+    this.#channel.stop()
     this.#barrier.stop()
     if (!this.#joined || !this.#writers.link.up) return
     await this.#members!.leave().catch(() => {})
     await this.#tables.clear({ name: this.node, boot: this.#members!.boot }).catch(() => {})
   }
-
-  // ---- signs of life
 
   async #beat(): Promise<void> {
     const { link } = this.#writers
@@ -236,6 +235,7 @@ export class RedisBus implements Bus {
     try {
       if (!link.ready) throw new Error('away')
       if (!(await this.#members!.sign())) return void (await this.#expelled())
+      this.#writers.busVersion = this.#members!.version
       // After a while without answers nobody knows who has been silent, and who was not heard.
       if (this.#clock.now() - began > this.#terms!.heartbeatMs) this.#members!.forgive()
       else await this.#members!.removeDead()
@@ -249,13 +249,7 @@ export class RedisBus implements Bus {
     } finally {
       this.#signing = false
     }
-    this.#tryWire()
-  }
-
-  // A connection that only listens would not notice that the other end is gone.
-  #tryWire(): void {
-    const wire = this.#channel
-    if (wire instanceof Redis && wire.status === 'ready') wire.ping().catch(() => renew(wire))
+    this.#channel.tryConnection()
   }
 
   async #expelled(): Promise<void> {
@@ -267,12 +261,11 @@ export class RedisBus implements Bus {
     await this.#missed()
   }
 
-  // ---- what comes in
-
   #logged(entry: StreamEntry): void {
-    const from = entry.get('n')!.toString()
-    const said = entry.get('d')!.toString()
-    switch (entry.get('k')!.toString()) {
+    const from = entry.get(logField.node)!.toString()
+    const said = entry.get(logField.said)!.toString()
+    if (!canRead(Number(entry.get(logField.version)?.toString() ?? 0))) return this.#unreadable(from)
+    switch (entry.get(logField.kind)!.toString()) {
       case 's':
         return this.#sessions.stored.noted(from, said)
       case 'r': {
@@ -287,6 +280,8 @@ export class RedisBus implements Bus {
         return
       }
       case 'j':
+        this.#members!.joined(from, said)
+        this.#writers.busVersion = this.#members!.version
         return this.#arrived(nodeOf(from, said))
       case 'x': {
         const { b, by } = JSON.parse(said) as { b: string; by: string }
@@ -339,101 +334,46 @@ export class RedisBus implements Bus {
     this.#events!.interrupted()
   }
 
-  #told(frame: Buffer): void {
-    if (frame[0] === 0x77) this.#sessions.woken(JSON.parse(frame.toString('utf8', 1)) as string[])
-    else if (frame[0] === 0x62) this.#barrier.arrived(Number(frame.toString('utf8', 1)))
-    else this.#received(frame)
+  #received(bytes: Buffer): void {
+    const version = versionOf(bytes)
+    if (version === null || !canRead(version)) return this.#unreadable(null)
+    const frame = readFrame(bytes)
+    if (frame.kind === 'wake') this.#sessions.woken(frame.sessionKeys)
+    else if (frame.kind === 'barrier') this.#barrier.arrived(frame.number)
+    else this.#events!.received(frame.from, frame.payload)
   }
 
-  // 'm', the length of the sender's name, the name, then what it sends.
-  #received(frame: Buffer): void {
-    const end = 2 + frame[1]!
-    this.#events!.received(frame.toString('utf8', 2, end), frame.subarray(end))
-  }
-
-  // ---- what goes out
-
-  announce(record: unknown): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#announcing.length === 0) setImmediate(() => this.#flushAnnouncements())
-      this.#announcing.push(record)
-      this.#announced.push({ resolve, reject })
-    })
-  }
-
-  #flushAnnouncements(): void {
-    const records = this.#announcing
-    const waiting = this.#announced
-    this.#announcing = []
-    this.#announced = []
-    this.#append('b', { b: this.#members!.boot, r: records }, true).then(
-      () => {
-        for (const { resolve } of waiting) resolve()
-      },
-      error => {
-        for (const { reject } of waiting) reject(error)
-      },
+  // Nothing that such a node says is heard, so that nothing is misunderstood.
+  #unreadable(from: string | null): void {
+    const name = from === null ? 'a node' : `node ${from}`
+    this.#refuse(
+      from ?? '',
+      `${name} speaks another version of the bus than this node, or none as mqttx-broker 0.1.0 did; stop it, and start it as this version`,
     )
   }
 
-  // One topic that changes, or many announcements of one turn.
-  #append(kind: 'r' | 'b', said: unknown, whole = false): Promise<void> {
-    const text = JSON.stringify(whole ? said : [said])
-    const parts = ['MAXLEN', '~', logEntries, '*', 'n', this.node, 'k', kind, 'd', text]
-    return this.#sessions.writes.command('xadd', this.#writers.keys.log, parts, { bytes: 200 + text.length }).then(() => {})
+  // Once a run of this node for each name: such a node goes on talking.
+  #refuse(name: string, why: string): void {
+    if (this.#refused.has(name) || this.#refused.size >= refusedMax) return
+    this.#refused.add(name)
+    this.#log.error(`cluster: ${why}`)
+  }
+
+  announce(record: unknown): Promise<void> {
+    return this.#logWriter.announce(record)
   }
 
   // Only where a script cannot reach these itself.
   #said(kind: string, values: readonly unknown[]): void {
     if (kind === 'notes') {
-      const parts = ['MAXLEN', '~', logEntries, '*', 'n', this.node, 'k', 's', 'd', String(values[0])]
-      this.#sessions.writes.command('xadd', this.#writers.keys.log, parts).catch(() => {})
+      this.#logWriter.append('s', String(values[0])).catch(() => {})
     } else if (kind === 'wake') {
-      this.#publish(`${this.#writers.keys.channelPrefix}${values[0]}`, Buffer.from(`w${values[1]}`))
+      this.#channel.tell(String(values[0]), wakeFrame(this.#writers.busVersion, String(values[1])))
     }
-  }
-
-  async #tellSelf(number: number): Promise<void> {
-    const { link, keys } = this.#writers
-    if (!link.ready) throw new Error('away')
-    const [reply] = await link.send(keys.log, [['publish', `${keys.channelPrefix}${this.node}`, `b${number}`]], false)
-    if (reply instanceof Error) throw reply
   }
 
   tell(node: string, frame: Buffer): void {
-    this.#publish(`${this.#writers.keys.channelPrefix}${node}`, this.#wrap(frame))
-  }
-
-  #publish(channel: string, frame: Buffer): void {
-    if (this.#tellingBytes > tellingBytesMax) {
-      this.lost += 1
-      return
-    }
-    if (this.#telling.length === 0) setImmediate(() => this.#flushTold())
-    this.#telling.push([channel, frame])
-    this.#tellingBytes += frame.length
-  }
-
-  #flushTold(): void {
-    const told = this.#telling
-    this.#telling = []
-    const { link, keys } = this.#writers
-    const bytes = told.reduce((sum, [, frame]) => sum + frame.length, 0)
-    if (!link.ready) {
-      this.lost += told.length
-      this.#tellingBytes -= bytes
-      return
-    }
-    void link
-      .send(
-        keys.log,
-        told.map(([channel, frame]) => ['publish', channel, frame] as const),
-        false,
-      )
-      .then(replies => {
-        this.#tellingBytes -= bytes
-        for (const reply of replies) if (reply instanceof Error) this.lost += 1
-      })
+    this.#channel.tell(node, messageFrame(this.#writers.busVersion, this.node, frame))
   }
 
   post(node: string, frame: Buffer): Promise<void> {
@@ -441,7 +381,7 @@ export class RedisBus implements Bus {
     // It has gone, and those with it for whom this was.
     if (peer === undefined) return Promise.resolve()
     const key = this.#writers.keys.inbox(node, peer.boot)
-    const wrapped = this.#wrap(frame)
+    const wrapped = messageFrame(this.#writers.busVersion, this.node, frame)
     return this.#sessions.writes.write(
       key,
       out => post.write(out, { key, max: inboxMax, frame: wrapped }),
@@ -452,13 +392,6 @@ export class RedisBus implements Bus {
     )
   }
 
-  #wrap(frame: Buffer): Buffer {
-    const name = Buffer.from(this.node)
-    return Buffer.concat([Buffer.from([0x6d, name.length]), name, frame])
-  }
-
-  // ---- tables
-
   setRow(table: string, key: string, value: Buffer | null): Promise<void> {
     return this.#tables.set(this.#members!, table, key, value)
   }
@@ -468,7 +401,7 @@ export class RedisBus implements Bus {
   }
 
   takeRow(node: Node, table: string, key: string): Promise<boolean> {
-    return this.#tables.take(node, table, key)
+    return this.#tables.deleteRow(node, table, key)
   }
 
   async agree(name: string, value: string): Promise<string> {

@@ -2,13 +2,29 @@ import { randomBytes } from 'node:crypto'
 import { OperatorError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
+import { busVersion, oldestBusVersion, refusalOf, type SpokenVersions } from './bus-version.ts'
+import type { Command } from './operation.ts'
+import { logField } from './script/layout.ts'
+import { LuaScript } from './script/lua-script.ts'
 import type { SlotWriters } from './slot-writers.ts'
 
-/** What stands in the hash of members for each: which run of it, how many signs of life it has given, what it says of itself. */
+/** What stands in the hash of members for each: the versions of the bus that it speaks, which run of it, how many signs of life it has given, what it says of itself. */
 interface Sign {
+  /** The newest and the oldest version of the bus that it speaks. */
+  readonly v?: number
+  readonly o?: number
   readonly b: string
   readonly c: number
   readonly f: Node['facts']
+}
+
+interface MemberSign {
+  readonly text: string
+  readonly node: Node
+  /** Why this node cannot speak with it; null: it can. */
+  readonly refusal: string | null
+  readonly newest: number
+  at: number
 }
 
 /** How long a node lives without a sign, and how often it gives one. Milliseconds. */
@@ -17,24 +33,30 @@ export interface Lifetimes {
   readonly expiryMs: number
 }
 
-// KEYS: members, log. ARGV: node, boot, sign, log entry ('' for none). A sign of life; answers with all signs, or with nothing where
-// this run has been taken off the list.
-const signScript = `
-local held = redis.call('HGET', KEYS[1], ARGV[1])
-if ARGV[4] == '' and not (held and cjson.decode(held).b == ARGV[2]) then return false end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
-if ARGV[4] ~= '' then redis.call('XADD', KEYS[2], '*', 'n', ARGV[1], 'k', 'j', 'd', ARGV[4]) end
-return redis.call('HGETALL', KEYS[1])
-`
+// A sign of life, and an entry in the log ('' for none); answers with all signs, or with nothing where this run has been taken off the list.
+const signScript = new LuaScript(
+  ['members', 'log'],
+  ['node', 'boot', 'sign', 'entry', 'version'],
+  `
+local held = redis.call('HGET', members, node)
+if entry == '' and not (held and cjson.decode(held).b == boot) then return false end
+redis.call('HSET', members, node, sign)
+if entry ~= '' then redis.call('XADD', log, '*', '${logField.version}', version, '${logField.node}', node, '${logField.kind}', 'j', '${logField.said}', entry) end
+return redis.call('HGETALL', members)
+`,
+)
 
-// KEYS: members, log. ARGV: node, the sign that was seen last, log entry. Takes a node off the list unless it has given another sign since; all
-// are told. Exactly one of those who try succeeds.
-const removeScript = `
-if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
-redis.call('HDEL', KEYS[1], ARGV[1])
-redis.call('XADD', KEYS[2], '*', 'n', ARGV[1], 'k', 'x', 'd', ARGV[3])
+// Takes a node off the list unless it has given another sign than `seen` since; all are told. Exactly one of those who try succeeds.
+const removeScript = new LuaScript(
+  ['members', 'log'],
+  ['node', 'seen', 'entry', 'version'],
+  `
+if redis.call('HGET', members, node) ~= seen then return 0 end
+redis.call('HDEL', members, node)
+redis.call('XADD', log, '*', '${logField.version}', version, '${logField.node}', node, '${logField.kind}', 'x', '${logField.said}', entry)
 return 1
-`
+`,
+)
 
 /** The living nodes of the cluster. Who lives is judged by signs that change, as each node's own clock tells the time between them. */
 export class Members {
@@ -44,11 +66,13 @@ export class Members {
   readonly #lifetimes: Lifetimes
   readonly #facts: () => Node['facts']
   /** The last sign of each, and when it was new. */
-  readonly #signs = new Map<string, { text: string; node: Node; at: number }>()
+  readonly #signs = new Map<string, MemberSign>()
   #count = 0
   #lastSign = ''
   /** Names this run of this node. */
   boot = ''
+  /** Told at each sign of life of a node that this one cannot speak with. */
+  onRefused: (name: string, refusal: string) => void = () => {}
 
   constructor(writers: SlotWriters, clock: Clock, node: string, lifetimes: Lifetimes, facts: () => Node['facts']) {
     this.#writers = writers
@@ -58,14 +82,21 @@ export class Members {
     this.#facts = facts
   }
 
-  /** All that are on the list. */
+  /** All that are on the list and can be spoken with. */
   get nodes(): Node[] {
-    return [...this.#signs.values()].map(({ node }) => node)
+    return [...this.#signs.values()].flatMap(({ node, refusal }) => (refusal === null ? [node] : []))
+  }
+
+  /** The version of the bus that all of them speak: this node's own, or the one before while there are nodes that speak no newer one. */
+  get version(): number {
+    let version = busVersion
+    for (const { refusal, newest } of this.#signs.values()) if (refusal === null && newest < version) version = newest
+    return version
   }
 
   /** The first of the names: what one node does for all, that one does. */
   get isFirst(): boolean {
-    return [...this.#signs.keys()].every(name => this.#node <= name)
+    return this.nodes.every(({ name }) => this.#node <= name)
   }
 
   /**
@@ -74,6 +105,7 @@ export class Members {
    */
   async join(): Promise<Node | null> {
     const { members } = this.#writers.keys
+    await this.#refuseStrangers()
     const held = await this.#ask(['hget', members, this.#node])
     let dead: Node | null = null
     if (held !== null && String(held) !== this.#lastSign) {
@@ -95,6 +127,32 @@ export class Members {
     return dead
   }
 
+  // Who speaks another version must not live beside this node. One that stands on the list and gives no sign any more has died.
+  async #refuseStrangers(): Promise<void> {
+    const strangers = await this.#strangers()
+    if (strangers.size === 0) return
+    await this.#pause(this.#lifetimes.heartbeatMs * 2.5)
+    const now = await this.#strangers()
+    for (const [name, { text }] of strangers) {
+      if (now.get(name)?.text !== text || !(await this.remove(name, text))) continue
+      now.delete(name)
+    }
+    const [living] = now.values()
+    if (living !== undefined) throw new OperatorError('ERR_BUS_VERSION', `cluster: ${living.refusal}`)
+  }
+
+  async #strangers(): Promise<Map<string, { readonly text: string; readonly refusal: string }>> {
+    const list = (await this.#ask(['hgetall', this.#writers.keys.members])) as Buffer[]
+    const found = new Map<string, { text: string; refusal: string }>()
+    for (let i = 0; i < list.length; i += 2) {
+      const name = list[i]!.toString()
+      const text = list[i + 1]!.toString()
+      const refusal = refusalOf(name, versionsOf(text))
+      if (refusal !== null) found.set(name, { text, refusal })
+    }
+    return found
+  }
+
   /** A sign of life; `false`: this run has been taken off the list. */
   async sign(): Promise<boolean> {
     return this.#sign(false)
@@ -103,9 +161,10 @@ export class Members {
   async #sign(joins: boolean): Promise<boolean> {
     const { members, log } = this.#writers.keys
     this.#count += 1
-    const sign: Sign = { b: this.boot, c: this.#count, f: this.#facts() }
+    const sign: Sign = { v: busVersion, o: oldestBusVersion, b: this.boot, c: this.#count, f: this.#facts() }
     const text = JSON.stringify(sign)
-    const list = await this.#ask(['eval', signScript, 2, members, log, this.#node, this.boot, text, joins ? text : ''])
+    const args = { node: this.#node, boot: this.boot, sign: text, entry: joins ? text : '', version: this.version }
+    const list = await this.#ask(signScript.whole({ members, log }, args))
     if (list === null) return false
     this.#lastSign = text
     this.#see(list as Buffer[])
@@ -119,9 +178,21 @@ export class Members {
       const name = list[i]!.toString()
       const text = list[i + 1]!.toString()
       seen.add(name)
-      if (this.#signs.get(name)?.text !== text) this.#signs.set(name, { text, node: nodeOf(name, text), at: now })
+      if (this.#signs.get(name)?.text !== text) this.#signs.set(name, this.#signOf(name, text, now))
     }
     for (const name of this.#signs.keys()) if (!seen.has(name)) this.#signs.delete(name)
+  }
+
+  /** The log says that a node has come, before this node's next sign of life does. */
+  joined(name: string, text: string): void {
+    if (name !== this.#node) this.#signs.set(name, this.#signOf(name, text, this.#clock.now()))
+  }
+
+  #signOf(name: string, text: string, at: number): MemberSign {
+    const spoken = versionsOf(text)
+    const refusal = refusalOf(name, spoken)
+    if (refusal !== null) this.onRefused(name, refusal)
+    return { text, node: nodeOf(name, text), refusal, newest: spoken?.newest ?? 0, at }
   }
 
   /** Takes those off the list that have given no sign for too long. */
@@ -142,7 +213,7 @@ export class Members {
   async remove(name: string, sign: string): Promise<boolean> {
     const { members, log } = this.#writers.keys
     const entry = JSON.stringify({ b: (JSON.parse(sign) as Sign).b, by: this.boot })
-    return (await this.#ask(['eval', removeScript, 2, members, log, name, sign, entry])) === 1
+    return (await this.#ask(removeScript.whole({ members, log }, { node: name, seen: sign, entry, version: this.version }))) === 1
   }
 
   /** Goes off the list in good order. */
@@ -150,7 +221,7 @@ export class Members {
     await this.remove(this.#node, this.#lastSign)
   }
 
-  async #ask(command: readonly [string, ...(string | number)[]]): Promise<unknown> {
+  async #ask(command: Command): Promise<unknown> {
     const [reply] = await this.#writers.link.send(this.#writers.keys.members, [command], false)
     if (reply instanceof Error) throw reply
     return reply
@@ -159,6 +230,12 @@ export class Members {
   #pause(ms: number): Promise<void> {
     return new Promise(resolve => this.#clock.after(ms, resolve))
   }
+}
+
+/** What a sign of life says of the versions of the bus; null: nothing. */
+export function versionsOf(sign: string): SpokenVersions | null {
+  const { v, o } = JSON.parse(sign) as Sign
+  return v === undefined || o === undefined ? null : { newest: v, oldest: o }
 }
 
 export function nodeOf(name: string, sign: string): Node {

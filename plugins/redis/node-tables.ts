@@ -65,7 +65,7 @@ export class NodeTables {
     } while (cursor !== '0')
   }
 
-  async take({ name, boot }: Node, table: string, key: string): Promise<boolean> {
+  async deleteRow({ name, boot }: Node, table: string, key: string): Promise<boolean> {
     return (await this.#writes.command('hdel', this.#writers.keys.table(name, boot, table), [key])) === 1
   }
 }

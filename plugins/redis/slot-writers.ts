@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { type QueueLimits, StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { busVersion } from './bus-version.ts'
 import type { Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
 import { type Link, singleTag } from './link.ts'
@@ -19,6 +20,8 @@ export class SlotWriters implements SlotWriterContext {
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   /** This node's name in its cluster; null: it is in none. */
   node: string | null = null
+  /** The version of the bus that all nodes speak. */
+  busVersion = busVersion
   /** Told what a batch has to say to the other nodes. */
   onSaid: (kind: string, values: readonly unknown[]) => void = () => {}
   /** Looks, on a Redis Cluster, whether what was kept is still there before writes are sent again. */
@@ -84,6 +87,7 @@ export class SlotWriters implements SlotWriterContext {
       node: node ?? '',
       log: node === null ? '' : keys.log,
       channels: node === null ? '' : keys.channelPrefix,
+      busVersion: this.busVersion,
     }
   }
 

@@ -20,7 +20,7 @@ import { takeWill } from '../operations/take-will.ts'
 import { unrefer } from '../operations/unrefer.ts'
 import { unsubscribe } from '../operations/unsubscribe.ts'
 import { endingFunctions } from './endings.ts'
-import { Code, leftoverMs, logEntries, totalField } from './layout.ts'
+import { Code, frameKind, leftoverMs, logEntries, logField, totalField } from './layout.ts'
 import { LuaScript } from './lua-script.ts'
 import { queueFunctions } from './queues.ts'
 import { ownerFunction, recordFunctions } from './records.ts'
@@ -70,6 +70,8 @@ export type BatchArgument =
   | 'node'
   | 'log'
   | 'channels'
+  /** The version of the bus that all nodes speak. */
+  | 'busVersion'
 
 const keys: readonly BatchKey[] = ['lastBatch', 'totals']
 const batchArguments: readonly BatchArgument[] = [
@@ -85,6 +87,7 @@ const batchArguments: readonly BatchArgument[] = [
   'node',
   'log',
   'channels',
+  'busVersion',
 ]
 
 /**
@@ -143,13 +146,13 @@ if moreBytes ~= 0 then call('HINCRBY', totals, '${totalField.bytes}', text(moreB
 number = 0
 if #notes > 0 then
   local said = cjson.encode(notes)
-  if noting == 'here' then call('XADD', log, 'MAXLEN', '~', ${logEntries}, '*', 'n', node, 'k', 's', 'd', said) else tell('notes', said) end
+  if noting == 'here' then call('XADD', log, 'MAXLEN', '~', ${logEntries}, '*', '${logField.version}', busVersion, '${logField.node}', node, '${logField.kind}', 's', '${logField.said}', said) else tell('notes', said) end
 end
 for to, woken in pairs(wakes) do
   local list = {}
   for key in pairs(woken) do list[#list + 1] = key end
   local said = cjson.encode(list)
-  if noting == 'here' then call('PUBLISH', channels .. to, 'w' .. said) else tell('wake', to, said) end
+  if noting == 'here' then call('PUBLISH', channels .. to, string.char(${frameKind.wake}, tonumber(busVersion)) .. said) else tell('wake', to, said) end
 end
 call('HSET', lastBatch, 's', sequence, 'r', cmsgpack.pack(out))
 return out

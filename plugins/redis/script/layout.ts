@@ -119,6 +119,12 @@ export const entryFlag = { qos: 3, retain: 4, identifiers: 8, group: 16, inline:
 /** Fields of the hash that counts what the sessions of one slot hold. */
 export const totalField = { sessions: 'sessions', messages: 'messages', bytes: 'bytes' } as const
 
+/** The first byte of what nodes tell or post one another; the second is the version of the bus. */
+export const frameKind = { message: 1, wake: 2, barrier: 3 } as const
+
+/** Fields of an entry of the cluster's log: the version of the bus, the node, what kind of entry it is, and what it says. */
+export const logField = { version: 'v', node: 'n', kind: 'k', said: 'd' } as const
+
 /** Milliseconds for which Redis keeps what nobody may come back for: a writer's last batch, the queue of an ended session, a node's inbox. */
 export const leftoverMs = 86_400_000
 
