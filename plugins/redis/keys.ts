@@ -100,17 +100,17 @@ export class Keys {
 
   /** A hash: by node, the run of it and the will that it keeps for a session which ends with its connection. */
   cleanWills(clientId: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:will:${tag(clientId)}`
+    return `${this.#prefixes.clusterSessionHashKey}:clean-will:${tag(clientId)}`
   }
 
   /** A set: the client ids whose wills one run of a node keeps. */
   willsOf(node: string, run: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:wills:${node}:${run}`
+    return `${this.#prefixes.clusterSessionHashKey}:clean-wills:${node}:${run}`
   }
 
   /** A set: the runs of nodes that keep wills, each as its node and its run with a NUL between them. */
   get willRuns(): string {
-    return `${this.#prefixes.clusterSessionHashKey}:wills`
+    return `${this.#prefixes.clusterSessionHashKey}:clean-wills`
   }
 
   /** The format of what is kept. */
