@@ -1,4 +1,5 @@
 import { destination, type Logger, pino } from 'pino'
+import { OperatorError } from '../../core/errors.ts'
 import { LateLog, silentLog } from '../../core/log.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { logManifest } from './manifest.ts'
@@ -30,7 +31,7 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
         logger = pino(options, destination({ fd: 1, sync: true }))
         return
       }
-      const { default: pretty } = await import('pino-pretty')
+      const pretty = await loadPretty()
       const colorize = process.stdout.isTTY === true
       logger = pino(
         options,
@@ -39,3 +40,17 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
     },
   }
 })
+
+// Who logs JSON can do without it: npm install --omit=optional.
+async function loadPretty() {
+  try {
+    return (await import('pino-pretty')).default
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
+    throw new OperatorError(
+      'ERR_CONFIG',
+      'log.format: pretty needs a package of its own: npm install pino-pretty, or set log.format to json',
+      { cause },
+    )
+  }
+}

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { basename, extname, join, resolve } from 'node:path'
-import type { Loader } from 'cosmiconfig'
+import { readdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { Loader, PublicExplorer } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { describeFailure, loadModule } from './load-module.ts'
@@ -20,27 +21,44 @@ export async function loadConfig(
   named?: string,
   again = false,
 ): Promise<LoadedConfig | undefined> {
-  const path = named === undefined ? findConfig(folder) : resolve(folder, named)
-  if (path === undefined) return undefined
-  if (!existsSync(path)) throw new OperatorError('ERR_CONFIG', `--config: there is no file ${named}; npx mqttx-broker init writes one`)
-  return { path, values: await readConfig(catalogue, path, again) }
-}
-
-function findConfig(folder: string): string | undefined {
-  const found = configFileNames.filter(name => existsSync(join(folder, name)))
-  if (found.length > 1) {
-    throw new OperatorError('ERR_CONFIG', `several config files: ${found.join(', ')}; keep one, or say which: --config ${found[0]}`)
+  const path = named === undefined ? undefined : resolve(folder, named)
+  if (path !== undefined && !existsSync(path)) {
+    throw new OperatorError('ERR_CONFIG', `--config: there is no file ${named}; npx mqttx-broker init writes one`)
   }
-  return found[0] === undefined ? undefined : join(folder, found[0])
+  const found = path === undefined ? await namesIn(folder) : [basename(path)]
+  const [name] = found
+  // Importing cosmiconfig takes some 30 ms, for nothing where there is no config file.
+  if (name === undefined) return undefined
+  if (found.length > 1) {
+    throw new OperatorError('ERR_CONFIG', `several config files: ${found.join(', ')}; keep one, or say which: --config ${name}`)
+  }
+  if (!/\.([cm]?[jt]s|json|ya?ml)$/.test(name)) {
+    throw new OperatorError('ERR_CONFIG', `${name}: a config file ends in .ts, .js, .mjs, .json, .yaml or .yml`)
+  }
+  const explorer = await explorerOf(catalogue, again)
+  try {
+    const result = path === undefined ? await explorer.search(folder) : await explorer.load(path)
+    // cosmiconfig passes over what it cannot read, and a broker without its config is open to nobody knows whom.
+    if (result === null) throw new OperatorError('ERR_CONFIG', `${name}: cannot be read; make it a file that the broker may read`)
+    return { path: result.filepath, values: (result.config as unknown) ?? {} }
+  } catch (error) {
+    if (error instanceof OperatorError) throw error
+    throw new OperatorError('ERR_CONFIG', await describeFailure(path ?? join(folder, name), error), { cause: error })
+  }
 }
 
-async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string, again: boolean): Promise<unknown> {
-  const extension = extname(path)
+// cosmiconfig takes the first of several, and here they are an error.
+async function namesIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((): string[] => [])
+  return configFileNames.filter(name => names.includes(name))
+}
+
+async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean): Promise<PublicExplorer> {
   const module: Loader = async file => {
     const exported = await loadModule(file, catalogue, again)
     if (!('default' in exported))
       throw new OperatorError('ERR_CONFIG', `${basename(file)}: no default export; write export default defineConfig({ … })`)
-    return exported.default
+    return exported.default ?? {}
   }
   const { cosmiconfig, defaultLoaders } = await import('cosmiconfig')
   const loaders: Record<string, Loader> = {
@@ -50,21 +68,12 @@ async function readConfig(catalogue: Pick<Catalogue, 'exports'>, path: string, a
   }
   // cosmiconfig's own loader for TypeScript does not work with typescript 7 and writes a file beside the config.
   for (const one of ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']) loaders[one] = module
-  if (loaders[extension] === undefined) {
-    throw new OperatorError('ERR_CONFIG', `${basename(path)}: a config file ends in .ts, .js, .mjs, .json, .yaml or .yml`)
-  }
-  try {
-    const result = await cosmiconfig('mqttx', { loaders, searchPlaces: configFileNames, cache: false }).load(path)
-    return (result?.config as unknown) ?? {}
-  } catch (error) {
-    if (error instanceof OperatorError) throw error
-    throw new OperatorError('ERR_CONFIG', await describeFailure(path, error), { cause: error })
-  }
+  return cosmiconfig('mqttx', { loaders, searchPlaces: configFileNames, cache: false, ignoreEmptySearchPlaces: false })
 }
 
 function readJson(path: string, content: string): unknown {
   try {
-    return JSON.parse(content.replace(/^\uFEFF/, '')) as unknown
+    return (JSON.parse(content.replace(/^\uFEFF/, '')) as unknown) ?? {}
   } catch (cause) {
     const said = (cause as Error).message
       .replace(/(, ".*)? is not valid JSON$|( in JSON)? at position \d+.*$/s, '')
@@ -88,7 +97,7 @@ function jsonErrorLine(content: string, error: Error): number {
 function yamlLoader(load: Loader): Loader {
   return async (path, content) => {
     try {
-      return (await load(path, content)) as unknown
+      return ((await load(path, content)) as unknown) ?? {}
     } catch (cause) {
       const { reason, mark, message } = cause as { reason?: string; mark?: { line: number }; message: string }
       const place = mark === undefined ? '' : `:${mark.line + 1}`

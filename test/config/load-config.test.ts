@@ -1,4 +1,5 @@
-import { chmod, readdir } from 'node:fs/promises'
+import { chmod, mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from '../../presets/shell/catalogue.ts'
@@ -57,6 +58,12 @@ test('reads another file that is named', async () => {
 test('takes an empty file for an empty config', async () => {
   expect(await values({ 'mqttx.config.yaml': '# nothing yet\n' })).toEqual({})
   expect(await values({ 'mqttx.config.json': '' })).toEqual({})
+})
+
+test('refuses to start without a config that is there and cannot be read', async () => {
+  const folder = await folderWith()
+  await mkdir(join(folder, 'mqttx.config.yaml'))
+  await expect(loadConfig(catalogue, folder)).rejects.toThrow('mqttx.config.yaml: cannot be read; make it a file that the broker may read')
 })
 
 test('refuses to choose between several config files', async () => {

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,6 +99,38 @@ test('a package that only some need is named where it is missing', async () => {
   const broker = new Command(command, place, ['--preset', 'test', ...sets])
   expect(await broker.ended()).toBe(1)
   expect(broker.errors).toEqual(['error: messageBridge.compression: lz4 needs a package of its own: npm install lz4-napi'])
+})
+
+test('who logs JSON needs no pino-pretty; who wants it pretty is told what to install', async () => {
+  const pretty = join(folder, 'node_modules/pino-pretty')
+  await rename(pretty, `${pretty}-away`)
+  onTestFinished(() => rename(`${pretty}-away`, pretty))
+  const place = join(folder, 'json')
+  await mkdir(place)
+  const broker = new Command(command, place, ['--preset', 'test', '--port', '0', '--set', 'log.format=json'])
+  await broker.line(/"msg":"ready: /)
+  broker.signal('SIGTERM')
+  expect(await broker.ended()).toBe(0)
+  const wrong = new Command(command, place, ['--preset', 'test', '--port', '0'])
+  expect(await wrong.ended()).toBe(1)
+  expect(wrong.errors).toEqual(['error: log.format: pretty needs a package of its own: npm install pino-pretty, or set log.format to json'])
+})
+
+test('what is published has no script that runs where it is installed, no source maps, and what it reaches into is pinned', async () => {
+  const installed = join(folder, 'node_modules/mqttx-broker')
+  const { scripts, dependencies } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as Record<
+    string,
+    Record<string, string>
+  >
+  for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) expect(scripts).not.toHaveProperty(name)
+  const files = (await readdir(installed, { recursive: true })).filter(name => !name.startsWith('node_modules'))
+  expect(files.filter(name => name.endsWith('.map') || name.startsWith('dist/.'))).toEqual([])
+  const javascript = files.filter(name => name.startsWith('dist/') && name.endsWith('.js'))
+  expect(javascript.length).toBeGreaterThan(200)
+  for (const name of javascript) expect(await readFile(join(installed, name), 'utf8')).not.toContain('sourceMappingURL')
+  expect([dependencies!.kafkajs, dependencies!.lmdb]).toEqual([expect.stringMatching(/^\d/), expect.stringMatching(/^\d/)])
+  // The checkout has it as before.
+  expect(JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))).toHaveProperty('scripts.prepare')
 })
 
 test('the test kit comes with it', async () => {
