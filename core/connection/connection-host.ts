@@ -46,12 +46,17 @@ export interface ConnectionHost {
   transportClosed(connection: Connection): void
 }
 
-/** What is done with inbound packets; a promise: what stands behind the packet waits. */
-export interface PacketHandlers {
+/** What is done with an inbound PUBLISH. */
+export interface PublishHandling {
   /** Judges a publish and routes it; returns it where its verdict, or its turn, is still awaited. */
-  publish(connection: Connection, publish: InboundPublish): PendingPublish | null
+  handle(connection: Connection, publish: InboundPublish): PendingPublish | null
   /** Routes a publish that has its verdict, and sees to its acknowledgement. */
   complete(connection: Connection, publish: PendingPublish): void
+}
+
+/** What is done with inbound packets; a promise: what stands behind the packet waits. */
+export interface PacketHandlers {
+  readonly publish: PublishHandling
   packet(connection: Connection, packet: Packet): void | Promise<void>
   /** A long SUBSCRIBE or UNSUBSCRIBE. */
   manyFilters(connection: Connection, packet: ManyFilters): Promise<void>

@@ -161,7 +161,7 @@ export class Connection implements Client {
     if (this.traced) this.host.hooks.onPacketReceived.call(this, publish.clone().packet())
     const { inbound } = this
     if (inbound.judging) {
-      const pending = this.handlers.publish(this, publish)
+      const pending = this.handlers.publish.handle(this, publish)
       if (pending !== null) inbound.pend(pending)
     } else {
       inbound.wait(publish)

@@ -114,7 +114,7 @@ export class InboundQueue {
         if (!publish.decided) return
         this.#entries.shift()
         this.#bytes -= bytes
-        client.handlers.complete(client, publish)
+        client.handlers.publish.complete(client, publish)
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.
@@ -128,7 +128,7 @@ export class InboundQueue {
       this.#bytes -= bytes
       this.#packets -= 1
       if (packet.type === PacketType.Publish) {
-        const pending = client.handlers.publish(client, packet)
+        const pending = client.handlers.publish.handle(client, packet)
         // It takes its own place again: at the front, before what stands behind it.
         if (pending !== null) {
           this.#entries.unshift({ packet: null, publish: pending, bytes })

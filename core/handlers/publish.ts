@@ -1,4 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
+import type { PublishHandling } from '../connection/connection-host.ts'
 import type { PendingPublish } from '../connection/pending-publish.ts'
 import { RefusalLog } from '../connection/refusal-log.ts'
 import { MqttError } from '../errors.ts'
@@ -10,66 +11,94 @@ import { type PublishVerdict, type Refusal, textOf, toRefusal } from '../refusal
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { HandlerHost } from './host.ts'
 
-/** Judges a publish and routes it; returns it where its verdict, or its turn, is still awaited. */
-export function handlePublish(host: HandlerHost, client: Connection, publish: InboundPublish): PendingPublish | null {
-  const { qos, packetId } = publish
-  const topic = resolveAlias(client, host.settings.mqtt.topicAliasMaximum, publish)
-  const { meter } = client
-  let metered: PublishVerdict | undefined
-  if (meter !== null) {
-    metered = meter.publish(publish)
-    if (client.closed) return null
+/** PUBLISH: judged, routed and acknowledged. */
+export class PublishHandler implements PublishHandling {
+  readonly #host: HandlerHost
+
+  constructor(host: HandlerHost) {
+    this.#host = host
   }
 
-  // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
-  if (publish.retain && !host.capabilities.retain) {
-    if (client.version === 5) throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
-    publish.retain = false
-  }
-  if (qos > 0 && !client.acks.take(qos, packetId)) return null
+  handle(client: Connection, publish: InboundPublish): PendingPublish | null {
+    const host = this.#host
+    const { qos, packetId } = publish
+    const topic = resolveAlias(client, host.settings.mqtt.topicAliasMaximum, publish)
+    const { meter } = client
+    let metered: PublishVerdict | undefined
+    if (meter !== null) {
+      metered = meter.publish(publish)
+      if (client.closed) return null
+    }
 
-  const message = messageOf(client, publish, topic, host.now)
-  const refusal = metered ?? publishFault(host, client, message)
-  const { onPublish } = host.hooks
-  const { matchUsed } = host
-  if (refusal !== undefined || (!matchUsed && !onPublish.isUsed())) {
+    // Before MQTT 5 nobody can tell a client that messages are not retained here, so they go out as if they were not to be.
+    if (publish.retain && !host.capabilities.retain) {
+      if (client.version === 5) throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
+      publish.retain = false
+    }
+    if (qos > 0 && !client.acks.take(qos, packetId)) return null
+
+    const message = messageOf(client, publish, topic, host.now)
+    const refusal = metered ?? publishFault(host, client, message)
+    if (refusal === undefined && (host.matchUsed || host.hooks.onPublish.isUsed())) return this.#ask(client, message, packetId, qos)
     if (client.inbound.idle) {
-      completePublish(host, client, message, packetId, qos, refusal)
+      this.#complete(client, message, packetId, qos, refusal)
       return null
     }
     message.own()
     return { message, packetId, qos, decided: true, verdict: refusal }
   }
-  // What a tap does to the properties' own fields is not seen, so they are encoded anew.
-  if (message.properties !== undefined) message.changed()
-  const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
-  const { properties } = message
-  const { changes } = host.authority
-  let returned = false
-  const decided = (): void => {
-    pending.decided = true
-    // Its rights may have been taken away while this was awaited.
-    if (host.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(host, client, message)
-    if (returned) client.inbound.drain()
-  }
-  onPublish.callAsync(client, message, (_error, verdict) => {
-    pending.verdict = verdict ?? changeFault(host, topic, properties, message)
-    message.qos = loweredQoS(qos, message.qos)
-    if (matchUsed && pending.verdict === undefined) {
-      message.own()
-      host.hooks.onMatch.callAsync(message, client, decided)
-    } else {
-      decided()
+
+  /** Asks plugins for their verdict. Apart from `handle`, so that what the callbacks remember is made only here. */
+  #ask(client: Connection, message: Message, packetId: number, qos: 0 | 1 | 2): PendingPublish | null {
+    const host = this.#host
+    const { topic, properties } = message
+    // What a tap does to the properties' own fields is not seen, so they are encoded anew.
+    if (properties !== undefined) message.changed()
+    const pending: PendingPublish = { message, packetId, qos, decided: false, verdict: undefined }
+    const { changes } = host.authority
+    let returned = false
+    const decided = (): void => {
+      pending.decided = true
+      // Its rights may have been taken away while this was awaited.
+      if (host.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(host, client, message)
+      if (returned) client.inbound.drain()
     }
-  })
-  returned = true
-  if (pending.decided && client.inbound.idle) {
-    completePublish(host, client, message, packetId, qos, pending.verdict)
-    return null
+    host.hooks.onPublish.callAsync(client, message, (_error, verdict) => {
+      pending.verdict = verdict ?? changeFault(host, topic, properties, message)
+      message.qos = loweredQoS(qos, message.qos)
+      if (host.matchUsed && pending.verdict === undefined) {
+        message.own()
+        host.hooks.onMatch.callAsync(message, client, decided)
+      } else {
+        decided()
+      }
+    })
+    returned = true
+    if (pending.decided && client.inbound.idle) {
+      this.complete(client, pending)
+      return null
+    }
+    // The read buffer is overwritten before its turn comes.
+    message.own()
+    return pending
   }
-  // The read buffer is overwritten before its turn comes.
-  message.own()
-  return pending
+
+  complete(client: Connection, { message, packetId, qos, verdict }: PendingPublish): void {
+    this.#complete(client, message, packetId, qos, verdict)
+  }
+
+  #complete(client: Connection, message: Message, packetId: number, qos: 0 | 1 | 2, verdict: PublishVerdict | undefined): void {
+    const ends = verdict === 'drop' || verdict === 'kept'
+    if (verdict !== undefined && !ends) return refuse(this.#host, client, message, packetId, qos, toRefusal(verdict))
+    const { dispatcher } = this.#host
+    const session = client.session!
+    if (verdict === 'drop') this.#host.drop(client.clientId, message, 'refused')
+    const received = qos === 2 && session.durable ? { session, packetId } : null
+    const receipt = ends ? dispatcher.remember(message, received) : dispatcher.dispatch(message, session, received)
+    if (qos === 0) return
+    const reasonCode = ends || receipt === null || receipt.matched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+    client.acks.acknowledge(qos, packetId, reasonCode, undefined, receipt, message)
+  }
 }
 
 function messageOf({ clientId }: Connection, publish: InboundPublish, topic: string, receivedAt: number): Message {
@@ -78,26 +107,6 @@ function messageOf({ clientId }: Connection, publish: InboundPublish, topic: str
 }
 
 const noPayload = Buffer.alloc(0)
-
-/** Routes a publish that has its verdict, and sees to its acknowledgement. */
-export function completePublish(
-  host: HandlerHost,
-  client: Connection,
-  message: Message,
-  packetId: number,
-  qos: 0 | 1 | 2,
-  verdict: PublishVerdict | undefined,
-): void {
-  const ends = verdict === 'drop' || verdict === 'kept'
-  if (verdict !== undefined && !ends) return refuse(host, client, message, packetId, qos, toRefusal(verdict))
-  const session = client.session!
-  if (verdict === 'drop') host.drop(client.clientId, message, 'refused')
-  const received = qos === 2 && session.durable ? { session, packetId } : null
-  const receipt = ends ? host.dispatcher.remember(message, received) : host.dispatcher.dispatch(message, session, received)
-  if (qos === 0) return
-  const reasonCode = ends || receipt === null || receipt.matched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
-  client.acks.acknowledge(qos, packetId, reasonCode, undefined, receipt, message)
-}
 
 function refuse(host: HandlerHost, client: Connection, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
   host.drop(client.clientId, message, 'refused')
