@@ -3,10 +3,9 @@ import type { Message } from '../messages/message.ts'
 import { Receipt } from '../messages/receipt.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { QueuedDelivery } from '../sessions/message-queue.ts'
-import type { ReceivedId, SessionStore } from '../sessions/session-store.ts'
+import type { AppendTarget, ReceivedId, SessionStore } from '../sessions/session-store.ts'
 import { Timing } from '../timing.ts'
-import type { DeliveryTerms } from './delivery-terms.ts'
-import { Dispatch } from './dispatch.ts'
+import { DeliveryTerms } from './delivery-terms.ts'
 import type { Router } from './router.ts'
 import type { Member, ShareGroup } from './share-group.ts'
 import type { Route, Target } from './target.ts'
@@ -103,7 +102,7 @@ export class Dispatcher {
   #toPicked(dispatch: Dispatch, key: string, clientId: string): void {
     const group = this.#host.router.groupOf(key)
     const member = group?.members.find(({ subscriber }) => subscriber.clientId === clientId && subscriber.client !== null)
-    if (member !== undefined) this.#toMember(dispatch, member)
+    if (member !== undefined) this.#toMember(dispatch, member, key)
     // It has gone meanwhile: somebody else of its group.
     else if (group !== undefined) this.#toGroup(dispatch, group)
     else this.#host.drop(key, dispatch.message, 'noMember')
@@ -147,7 +146,7 @@ export class Dispatcher {
       const group = this.#host.router.groupOf(terms.group!)
       const member = group === undefined ? undefined : this.#pick(group, message)
       // By the heir's own subscription, as if it had been picked first.
-      if (member !== undefined) this.deliverTo(member.subscriber, message, member.termsFor(message.qos, message.retain))
+      if (member !== undefined) this.deliverTo(member.subscriber, message, termsOfMember(message, member, group!.key))
       else this.#host.drop(from, message, 'noMember')
     }
   }
@@ -156,21 +155,20 @@ export class Dispatcher {
     const { message } = dispatch
     if (target.noLocal && target.subscriber === publisher) {
       const others = target.withoutNoLocal() // [MQTT-3.8.3-3]
-      if (others !== null) this.#toSession(dispatch, publisher, others.termsFor(message.qos, message.retain))
+      if (others !== null) this.#toSession(dispatch, publisher, termsOf(message, others))
       return
     }
-    this.#toSession(dispatch, target.subscriber, target.termsFor(message.qos, message.retain))
+    this.#toSession(dispatch, target.subscriber, termsOf(message, target))
   }
 
   #toGroup(dispatch: Dispatch, group: ShareGroup<KnownSession>): void {
     const member = this.#pick(group, dispatch.message)
     if (member === undefined) this.#host.drop(group.key, dispatch.message, 'noMember')
-    else this.#toMember(dispatch, member)
+    else this.#toMember(dispatch, member, group.key)
   }
 
-  #toMember(dispatch: Dispatch, member: Member<KnownSession>): void {
-    const { message } = dispatch
-    this.#toSession(dispatch, member.subscriber, member.termsFor(message.qos, message.retain))
+  #toMember(dispatch: Dispatch, member: Member<KnownSession>, group: string): void {
+    this.#toSession(dispatch, member.subscriber, termsOfMember(dispatch.message, member, group))
   }
 
   #toSession(dispatch: Dispatch, session: KnownSession, terms: DeliveryTerms): void {
@@ -224,3 +222,64 @@ export class Dispatcher {
 }
 
 const noTargets: readonly never[] = []
+
+/** How a target gets a message. Messages of a topic seldom differ in QoS and RETAIN flag, so the last answer is kept. */
+function termsOf({ qos, retain }: Message, target: Target<KnownSession>): DeliveryTerms {
+  if (qos > target.qos) qos = target.qos
+  retain = retain && target.retainAsPublished
+  const last = target.lastTerms
+  if (last !== null && last.qos === qos && last.retain === retain) return last
+  return (target.lastTerms = new DeliveryTerms(qos, retain, target.identifiers, null))
+}
+
+function termsOfMember({ qos, retain }: Message, member: Member<KnownSession>, group: string): DeliveryTerms {
+  const { subscription } = member
+  if (qos > subscription.qos) qos = subscription.qos
+  retain = retain && subscription.retainAsPublished
+  const last = member.lastTerms
+  if (last !== null && last.qos === qos && last.retain === retain) return last
+  const identifiers = subscription.identifier > 0 ? [subscription.identifier] : null
+  return (member.lastTerms = new DeliveryTerms(qos, retain, identifiers, group))
+}
+
+/** One message on its way to all who are to have it: what its acknowledgement waits for, and the stored sessions among its receivers. */
+class Dispatch {
+  readonly message: Message
+  receipt: Receipt | null
+  /** For the store; null where no stored session is to have it. */
+  targets: AppendTarget[] | null
+  #sessions: KnownSession[] | null
+
+  constructor(message: Message, receipt: Receipt | null) {
+    this.message = message
+    this.receipt = receipt
+    this.targets = null
+    this.#sessions = null
+  }
+
+  add(session: KnownSession, target: AppendTarget): void {
+    if (this.targets === null) {
+      this.targets = [target]
+      this.#sessions = [session]
+    } else {
+      this.targets.push(target)
+      this.#sessions!.push(session)
+    }
+  }
+
+  /** The store keeps it for all of them. */
+  kept(): void {
+    const { targets } = this
+    if (targets === null) return
+    const sessions = this.#sessions!
+    for (let i = 0; i < targets.length; i++) sessions[i]!.kept(targets[i]!)
+  }
+
+  /** The store does not keep it, or was never asked: their packet identifiers are free again. */
+  abandon(): void {
+    const { targets } = this
+    if (targets === null) return
+    const sessions = this.#sessions!
+    for (let i = 0; i < targets.length; i++) sessions[i]!.lost(this.message, targets[i]!)
+  }
+}

@@ -1,30 +1,17 @@
-import type { QoS } from '../protocol/constants.ts'
-import { DeliveryTerms } from './delivery-terms.ts'
+import type { DeliveryTerms } from './delivery-terms.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One member of a shared subscription, and what it subscribed with. */
 export class Member<S extends Subscriber> {
   readonly subscriber: S
   readonly subscription: Subscription
-  readonly #group: string
-  #terms: DeliveryTerms | null
+  /** How the member got the last message. @internal */
+  lastTerms: DeliveryTerms | null
 
-  constructor(subscriber: S, subscription: Subscription, group: string) {
+  constructor(subscriber: S, subscription: Subscription) {
     this.subscriber = subscriber
     this.subscription = subscription
-    this.#group = group
-    this.#terms = null
-  }
-
-  /** How the member gets a message of this QoS and RETAIN flag. Messages seldom differ in them, so the last answer is kept. @internal */
-  termsFor(qos: QoS, retain: boolean): DeliveryTerms {
-    const { subscription } = this
-    if (qos > subscription.qos) qos = subscription.qos
-    retain = retain && subscription.retainAsPublished
-    const last = this.#terms
-    if (last !== null && last.qos === qos && last.retain === retain) return last
-    const identifiers = subscription.identifier > 0 ? [subscription.identifier] : null
-    return (this.#terms = new DeliveryTerms(qos, retain, identifiers, this.#group))
+    this.lastTerms = null
   }
 }
 
@@ -56,7 +43,7 @@ export class ShareGroup<S extends Subscriber> {
 
   add(subscriber: S, subscription: Subscription): boolean {
     const existed = this.#members.has(subscriber)
-    this.#members.set(subscriber, new Member(subscriber, subscription, this.key))
+    this.#members.set(subscriber, new Member(subscriber, subscription))
     this.#list = null
     return existed
   }

@@ -1,5 +1,5 @@
 import type { QoS } from '../protocol/constants.ts'
-import { DeliveryTerms } from './delivery-terms.ts'
+import type { DeliveryTerms } from './delivery-terms.ts'
 import type { ShareGroup } from './share-group.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
 
@@ -14,7 +14,8 @@ export class Target<S extends Subscriber> {
   /** At least one of them is No Local. */
   readonly noLocal: boolean
   readonly subscriptions: readonly Subscription[]
-  #terms: DeliveryTerms | null
+  /** How the subscriber got the last message. @internal */
+  lastTerms: DeliveryTerms | null
 
   constructor(subscriber: S, subscriptions: readonly Subscription[]) {
     let qos: QoS = 0
@@ -36,22 +37,13 @@ export class Target<S extends Subscriber> {
     this.identifiers = identifiers
     this.noLocal = noLocal
     this.subscriptions = subscriptions
-    this.#terms = null
+    this.lastTerms = null
   }
 
   /** The same without its No Local subscriptions; null where it has no other. @internal */
   withoutNoLocal(): Target<S> | null {
     const others = this.subscriptions.filter(subscription => !subscription.noLocal)
     return others.length === 0 ? null : new Target(this.subscriber, others)
-  }
-
-  /** How the subscriber gets a message of this QoS and RETAIN flag. Messages of a topic seldom differ in them, so the last answer is kept. @internal */
-  termsFor(qos: QoS, retain: boolean): DeliveryTerms {
-    if (qos > this.qos) qos = this.qos
-    retain = retain && this.retainAsPublished
-    const last = this.#terms
-    if (last !== null && last.qos === qos && last.retain === retain) return last
-    return (this.#terms = new DeliveryTerms(qos, retain, this.identifiers, null))
   }
 }
 
