@@ -129,6 +129,10 @@ class DiskQueue implements DurableQueue {
     return this.bytes + bytes + rowOverhead <= this.#bytesMax
   }
 
+  everFits(bytes: number): boolean {
+    return bytes + rowOverhead <= this.#bytesMax
+  }
+
   append(row: Buffer): number {
     this.#admit(row)
     if (this.#rows.length === 0) this.#lastSegment += 1

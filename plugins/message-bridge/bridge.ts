@@ -7,7 +7,7 @@ import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import type { BridgeReport, BridgeTarget, BridgeTargets } from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
-import { Lane } from './lane.ts'
+import { BridgeLane } from './bridge-lane.ts'
 import { OutageLog } from './outage-log.ts'
 import type { Parcel } from './parcel.ts'
 import { type AckMode, type BridgeOptions, checkNames, type Rule, Ways } from './rules.ts'
@@ -32,8 +32,8 @@ export class Bridge implements BridgeTargets {
   readonly #options: BridgeOptions
   readonly #targets: Map<string, BridgeTarget>
   // By target, ack mode and number; those that only an earlier config used among them, until they are empty.
-  readonly #lanes: Map<string, Lane>
-  #lanesOf: ReadonlyMap<Rule, readonly Lane[]>
+  readonly #lanes: Map<string, BridgeLane>
+  #lanesOf: ReadonlyMap<Rule, readonly BridgeLane[]>
   readonly #logs: Map<string, OutageLog>
   #queues: Queues | undefined
   #ways: Ways | null
@@ -141,7 +141,7 @@ export class Bridge implements BridgeTargets {
     for (const target of this.#targets.values()) await target.close?.()
   }
 
-  #lane(target: string, mode: AckMode, number: number): Lane {
+  #lane(target: string, mode: AckMode, number: number): BridgeLane {
     const name = `${target} ${mode} ${number}`
     const known = this.#lanes.get(name)
     if (known !== undefined) return known
@@ -150,7 +150,7 @@ export class Bridge implements BridgeTargets {
     const queue: DurableQueue | null = mode === 'kafka' ? null : (this.#queues?.open(`bridge ${name}`, queueBytes) ?? null)
     const system = this.#targets.get(target)!
     const log = this.#logOf(system)
-    const lane = new Lane({ ...this.#options, mode }, this.#broker.clock, system.createSender(), queue, {
+    const lane = new BridgeLane({ ...this.#options, mode }, this.#broker.clock, system.createSender(), queue, {
       dropped: (parcel, reason, why) => this.#dropped(target, parcel, reason, why),
       reported: report => {
         log.reported(name, report)

@@ -182,6 +182,31 @@ test('ack local: a full queue refuses with 0x97, or drops its oldest', async () 
   }
 })
 
+test.each(['none', 'local'] as const)('ack %s, whenFull dropOldest: what could never fit costs no other its place', async ack => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops } = await bridgingBroker(
+    {
+      memoryBytes: 10_000,
+      queueBytes: 10_000,
+      batchMessages: 1,
+      linger: 0,
+      whenFull: 'dropOldest',
+      topics: [{ filter: 'a', target: 'list', ack }],
+    },
+    { plugins: [list.plugin], diskQueue: ack === 'local' ? { path: await folderWith() } : false },
+  )
+  const client = await connect()
+  for (let number = 0; number < 5; number++) await client.publishAsync('a', String(number), { qos: 1 })
+  const large = client.publishAsync('a', 'x'.repeat(20_000), { qos: 1 })
+  if (ack === 'none') await large
+  else await expect(large).rejects.toMatchObject({ code: 0x97 })
+  expect(drops.map(({ payload }) => payload[0])).toEqual(ack === 'none' ? ['x'] : [])
+  list.away = false
+  await eventually(() => list.taken.length === 5)
+  expect(values(list.taken)).toEqual(['0', '1', '2', '3', '4'])
+})
+
 test('what waits in memory when the broker stops goes to the disk, in front of what is there', async () => {
   const list = listTarget()
   list.away = true

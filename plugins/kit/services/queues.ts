@@ -14,6 +14,8 @@ export interface DurableQueue {
   readonly last: number
   /** Whether a row of so many bytes would still find room. */
   fits(bytes: number): boolean
+  /** Whether it would if the queue were empty. */
+  everFits(bytes: number): boolean
   /** Puts a row at the end, a copy of it before the turn ends, and returns its position; it is on the disk when `kept` says so. Throws `StoreFullError` or `StoreAwayError`. */
   append(row: Buffer): number
   /** Puts a row in front of all others: what was taken out of memory when the broker stops. Throws as `append` does. */

@@ -1,20 +1,13 @@
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import { Fifo } from '../kit/fifo.ts'
 import { type BridgeRecord, type BridgeReport, type BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
-import { decodeParcel, encodeParcel, type Parcel, parcelBytes, recordOf } from './parcel.ts'
-import type { AckMode } from './rules.ts'
+import { type BacklogOptions, LaneBacklog, type WaitingRecord } from './lane-backlog.ts'
+import { encodeParcel, type Parcel, parcelBytes, recordOf } from './parcel.ts'
 
-export interface LaneOptions {
-  readonly mode: AckMode
+export interface LaneOptions extends BacklogOptions {
   readonly linger: number
-  readonly batchMessages: number
-  readonly batchBytes: number
-  readonly memoryMessages: number
-  readonly memoryBytes: number
-  readonly whenFull: 'refuse' | 'dropOldest'
   readonly retryMax: number
 }
 
@@ -28,49 +21,25 @@ export interface LaneEvents {
   failed(error: Error): void
 }
 
-interface Entry {
-  readonly parcel: Parcel
-  readonly bytes: number
-  /** Of the publisher who waits for the system itself. */
-  readonly receipt: Receipt | null
-  /** In the queue on disk; 0: it is not there. */
-  readonly position: number
-  /** Of its row on disk. */
-  readonly rowBytes: number
-  /** It has got there, or was refused. */
-  done: boolean
-}
-
 const retryMin = 100
 const needed = 'newer ones needed its room (messageBridge.whenFull)'
 
 const full = (place: string, options: string): Error =>
   new StoreFullError(`too much waits for it in the bridge's ${place} (messageBridge.${options})`)
 
-// Rows that are taken from the disk in one go.
-const pageRows = 1000
-
 /**
- * One lane: messages leave in the order in which they came, a batch at a time, and the next only when the system has the one before. What waits does
- * so in memory, and where that is full, or the publishers' acknowledgements stand for it, on disk.
+ * One lane of `messageBridge.lanes`: messages leave in the order in which they came, a batch at a time, and the next only when the system has the one
+ * before. What waits does so in memory, and where that is full, or the publishers' acknowledgements stand for it, on disk.
  */
-export class Lane {
+export class BridgeLane {
   readonly #options: LaneOptions
   readonly #clock: Clock
   readonly #sender: BridgeSender
   readonly #queue: DurableQueue | null
   readonly #events: LaneEvents
-  readonly #messagesMax: number
-  // In memory, not on their way yet.
-  readonly #entries: Fifo<Entry>
-  // Of those in memory, and of those on their way.
-  #bytes: number
-  #inflight: number
+  readonly #backlog: LaneBacklog
   // The batch on its way, of which some may have got there.
-  #flight: readonly Entry[]
-  // Behind what is in memory there are others on disk, from here on.
-  #spilled: boolean
-  #readTo: number
+  #flight: readonly WaitingRecord[]
   #running: boolean
   #stopping: boolean
   #abandoned: boolean
@@ -96,15 +65,11 @@ export class Lane {
     this.#sender = sender
     this.#queue = queue
     this.#events = events
-    // What is on disk all the same is cheaper to read again than to hold: 42.4 to 39.7 µs a message where much waits.
-    const { mode, memoryMessages, batchMessages } = options
-    this.#messagesMax = mode === 'local' ? Math.min(memoryMessages, 2 * batchMessages) : memoryMessages
-    this.#entries = new Fifo()
-    this.#bytes = 0
-    this.#inflight = 0
+    this.#backlog = new LaneBacklog(options, queue, {
+      displaced: parcel => this.#displaced(parcel),
+      unreadable: error => this.#unreadable(error),
+    })
     this.#flight = []
-    this.#spilled = queue !== null && queue.length > 0
-    this.#readTo = 0
     this.#running = false
     this.#stopping = false
     this.#abandoned = false
@@ -119,28 +84,28 @@ export class Lane {
     this.refused = 0
     this.oldest = 0
     // What an earlier run has left goes first.
-    if (this.#spilled) this.#start()
+    if (this.#backlog.spilled) this.#start()
   }
 
   /** Messages that wait, those on their way among them. */
   get waiting(): number {
     const queue = this.#queue
-    const memory = this.#entries.length + this.#inflight
-    if (queue === null) return memory
-    return this.#options.mode === 'local' ? queue.length : memory + queue.length
+    const { messages } = this.#backlog
+    if (queue === null) return messages
+    return this.#options.mode === 'local' ? queue.length : messages + queue.length
   }
 
   /** Bytes that wait in memory and on disk. */
   get bytes(): number {
-    return this.#bytes + (this.#queue?.bytes ?? 0)
+    return this.#backlog.bytes + (this.#queue?.bytes ?? 0)
   }
 
   /** Takes a message in, where there is room. Called while it is routed: `receipt` can still be held. */
   offer(parcel: Parcel, receipt: Receipt): void {
     const { mode } = this.#options
     const waits = parcel.message.qos > 0 && mode !== 'none'
-    if (mode === 'local' && this.#queue !== null) this.#keep(parcel, waits ? receipt : null)
-    else this.#hold(parcel, mode === 'kafka' && waits ? receipt : null)
+    if (mode === 'local' && this.#queue !== null) this.#keepOnDisk(this.#queue, parcel, waits ? receipt : null)
+    else this.#keepInMemory(parcel, mode === 'kafka' && waits ? receipt : null)
   }
 
   /** Sends what it can for so long; what is left in memory goes to the disk, or is dropped. */
@@ -158,23 +123,17 @@ export class Lane {
     await this.#queue?.kept().catch(error => this.#events.failed(error as Error))
   }
 
-  // ---- coming in
-
   /** On disk first, so that it outlives everything; a copy in memory saves reading it again. */
-  #keep(parcel: Parcel, receipt: Receipt | null): void {
-    const queue = this.#queue!
+  #keepOnDisk(queue: DurableQueue, parcel: Parcel, receipt: Receipt | null): void {
     const row = encodeParcel(parcel)
-    const position = this.#append(queue, row, parcel, receipt)
+    const position = this.#append(row, parcel, receipt)
     if (position === 0) return
     if (receipt !== null) {
       receipt.hold()
       this.#await(queue, receipt)
     }
-    const bytes = parcelBytes(parcel)
-    if (!this.#spilled && this.#fits(bytes)) {
-      this.#push({ parcel, bytes, receipt: null, position, rowBytes: row.length, done: false })
-      this.#readTo = position
-    } else this.#spilled = true
+    if (this.#backlog.fits(parcelBytes(parcel))) this.#push(parcel, null, position, row.length)
+    else this.#backlog.spilled = true
     this.#start()
   }
 
@@ -194,11 +153,10 @@ export class Lane {
     kept.then(() => release(), release)
   }
 
-  #hold(parcel: Parcel, receipt: Receipt | null): void {
-    const bytes = parcelBytes(parcel)
-    if (!this.#spilled && this.#room(bytes)) {
+  #keepInMemory(parcel: Parcel, receipt: Receipt | null): void {
+    if (this.#backlog.makeRoom(parcelBytes(parcel))) {
       receipt?.hold()
-      this.#push({ parcel, bytes, receipt, position: 0, rowBytes: 0, done: false })
+      this.#push(parcel, receipt, 0, 0)
       this.#start()
       return
     }
@@ -206,17 +164,21 @@ export class Lane {
     if (receipt !== null || this.#queue === null) {
       return this.#refuse(parcel, receipt, full('memory', 'memoryMessages, messageBridge.memoryBytes'))
     }
-    if (this.#append(this.#queue, encodeParcel(parcel), parcel, null) === 0) return
+    if (this.#append(encodeParcel(parcel), parcel, null) === 0) return
     this.#queue.kept().catch(error => this.#events.failed(error as Error))
-    this.#spilled = true
+    this.#backlog.spilled = true
     this.#start()
   }
 
+  #push(parcel: Parcel, receipt: Receipt | null, position: number, rowBytes: number): void {
+    this.#backlog.push(parcel, receipt, position, rowBytes)
+    if (this.#backlog.batchIsFull) this.#wake?.()
+  }
+
   // The position, or 0 where it was not taken.
-  #append(queue: DurableQueue, row: Buffer, parcel: Parcel, receipt: Receipt | null): number {
+  #append(row: Buffer, parcel: Parcel, receipt: Receipt | null): number {
     try {
-      while (this.#options.whenFull === 'dropOldest' && !queue.fits(row.length) && this.#dropOldestRow(queue)) {}
-      return queue.append(row)
+      return this.#backlog.append(row)
     } catch (error) {
       this.#refuse(parcel, receipt, error instanceof StoreFullError ? full('disk', 'queueBytes') : (error as Error))
       return 0
@@ -230,60 +192,20 @@ export class Lane {
     receipt.release(why)
   }
 
+  #displaced(parcel: Parcel | null): void {
+    if (parcel === null) this.full += 1
+    else this.#drop(parcel, needed)
+  }
+
   #drop(parcel: Parcel, why: string): void {
     this.full += 1
     this.#events.dropped(parcel, 'bridgeFull', why)
   }
 
-  #fits(bytes: number): boolean {
-    const { memoryBytes } = this.#options
-    return this.#entries.length + this.#inflight < this.#messagesMax && this.#bytes + bytes <= memoryBytes
+  #unreadable(error: Error): void {
+    this.refused += 1
+    this.#events.failed(error)
   }
-
-  /** Whether there is room in memory, or can be made. */
-  #room(bytes: number): boolean {
-    if (this.#fits(bytes)) return true
-    // Where there is a disk it is asked first.
-    if (this.#options.whenFull !== 'dropOldest' || this.#queue !== null) return false
-    while (!this.#fits(bytes)) {
-      const oldest = this.#entries.shiftFirst(({ receipt }) => receipt === null)
-      if (oldest === undefined) return false
-      this.#bytes -= oldest.bytes
-      this.#drop(oldest.parcel, needed)
-    }
-    return true
-  }
-
-  /** Drops the oldest that is not on its way yet; false where there is none. */
-  #dropOldestRow(queue: DurableQueue): boolean {
-    let parcel: Parcel | undefined
-    const next = this.#entries.first
-    if (next !== undefined && next.position !== 0) {
-      // What is in memory is older than what was not read yet.
-      this.#entries.shift()!
-      this.#bytes -= next.bytes
-      queue.remove(next.position, next.rowBytes)
-      parcel = next.parcel
-    } else {
-      const [row] = queue.page(this.#readTo, 1, 1)
-      if (row === undefined) return false
-      this.#readTo = row.position
-      queue.remove(row.position, row.row.length)
-      parcel = this.#decode(row.row)
-    }
-    if (parcel === undefined) this.full += 1
-    else this.#drop(parcel, needed)
-    return true
-  }
-
-  #push(entry: Entry): void {
-    entry.parcel.message.own()
-    this.#entries.push(entry)
-    this.#bytes += entry.bytes
-    if (this.#batchIsFull) this.#wake?.()
-  }
-
-  // ---- going out
 
   #start(): void {
     if (this.#running || this.#abandoned) return
@@ -292,16 +214,18 @@ export class Lane {
   }
 
   async #run(): Promise<void> {
+    const backlog = this.#backlog
     for (;;) {
       if (this.#abandoned) break
-      if (this.#entries.length === 0 && this.#spilled && !(await this.#read())) break
-      if (this.#entries.length === 0) {
-        if (this.#spilled) continue
+      if (backlog.isEmpty && backlog.spilled && !(await this.#read())) break
+      if (backlog.isEmpty) {
+        if (backlog.spilled) continue
         break
       }
-      if (!this.#batchIsFull && !this.#stopping) await this.#pause(this.#options.linger)
+      if (!backlog.batchIsFull && !this.#stopping) await this.#pause(this.#options.linger)
       if (this.#abandoned) break
-      const batch = this.#nextBatch()
+      const batch = backlog.nextBatch()
+      this.#flight = batch
       // What waited may have been dropped for newer ones meanwhile.
       if (batch.length > 0) await this.#deliver(batch)
     }
@@ -309,11 +233,6 @@ export class Lane {
     this.oldest = 0
     this.#idle?.()
     this.#idle = null
-  }
-
-  get #batchIsFull(): boolean {
-    const { batchMessages, batchBytes } = this.#options
-    return this.#entries.length >= batchMessages || this.#bytes >= batchBytes
   }
 
   /** Waits, until somebody has a reason to go on. */
@@ -329,64 +248,23 @@ export class Lane {
     })
   }
 
-  /** Takes a page from the disk into memory; false where the disk does not answer. */
+  /** Reads a page of what is on disk; false where the disk does not answer. */
   async #read(): Promise<boolean> {
-    const queue = this.#queue!
-    const { memoryBytes } = this.#options
-    const limit = Math.min(pageRows, this.#messagesMax)
-    let rows = queue.page(this.#readTo, limit, memoryBytes >> 1)
-    if (rows.length === 0) {
-      // What was appended last is not on the disk yet.
-      try {
-        await queue.kept()
-      } catch (error) {
-        if (!this.#stopping) this.#events.failed(error as Error)
-        return false
-      }
-      if (this.#abandoned) return false
-      rows = queue.page(this.#readTo, limit, memoryBytes >> 1)
+    if (this.#backlog.readPage()) return true
+    // What was appended last is not on the disk yet.
+    try {
+      await this.#queue!.kept()
+    } catch (error) {
+      if (!this.#stopping) this.#events.failed(error as Error)
+      return false
     }
-    for (const { position, row } of rows) {
-      this.#readTo = position
-      const parcel = this.#decode(row)
-      if (parcel === undefined) {
-        queue.remove(position, row.length)
-        continue
-      }
-      this.#push({ parcel, bytes: parcelBytes(parcel), receipt: null, position, rowBytes: row.length, done: false })
-    }
-    // From here on what comes is in memory too.
-    if (this.#readTo >= queue.last) this.#spilled = false
+    if (this.#abandoned) return false
+    this.#backlog.readPage()
     return true
   }
 
-  #decode(row: Buffer): Parcel | undefined {
-    try {
-      return decodeParcel(row)
-    } catch (error) {
-      this.refused += 1
-      this.#events.failed(error as Error)
-      return undefined
-    }
-  }
-
-  #nextBatch(): Entry[] {
-    const { batchMessages, batchBytes } = this.#options
-    const batch: Entry[] = []
-    let bytes = 0
-    while (batch.length < batchMessages && this.#entries.length > 0) {
-      const size = this.#entries.first!.bytes
-      if (batch.length > 0 && bytes + size > batchBytes) break
-      bytes += size
-      batch.push(this.#entries.shift()!)
-    }
-    this.#inflight = batch.length
-    this.#flight = batch
-    return batch
-  }
-
-  /** Does not end before every entry has got there, or was refused. */
-  async #deliver(batch: Entry[]): Promise<void> {
+  /** Does not end before every record of the batch has got there, or was refused. */
+  async #deliver(batch: WaitingRecord[]): Promise<void> {
     this.oldest = batch[0]!.parcel.message.receivedAt
     let wait = retryMin
     // The same records at each attempt: a system that leaves out repeats knows them by what they were sent with.
@@ -397,7 +275,10 @@ export class Lane {
         // It took longer than the broker waits: what became of these is settled, and they are sent again at the next start.
         if (this.#closed) return
         this.sent += batch.length
-        for (const entry of batch) this.#settle(entry)
+        for (const record of batch) {
+          this.#backlog.end(record)
+          record.receipt?.release()
+        }
         this.#report(batch, batch.length, 0, null)
         return
       } catch (error) {
@@ -418,41 +299,27 @@ export class Lane {
           return
         }
         const indexes = new Set(error.indexes.length === 0 ? [0] : error.indexes)
-        const refused = batch.filter((_entry, index) => indexes.has(index))
-        batch = batch.filter((_entry, index) => !indexes.has(index))
+        const refused = batch.filter((_record, index) => indexes.has(index))
+        batch = batch.filter((_record, index) => !indexes.has(index))
         records = records.filter((_record: BridgeRecord, index) => !indexes.has(index))
-        for (const entry of refused) this.#refused(entry, error)
+        for (const record of refused) this.#refused(record, error)
         this.#report(refused, 0, refused.length, null)
         if (batch.length === 0) return
       }
     }
   }
 
-  #settle(entry: Entry): void {
-    this.#end(entry)
-    entry.receipt?.release()
-  }
-
-  #end(entry: Entry): void {
-    entry.done = true
-    this.#bytes -= entry.bytes
-    this.#inflight -= 1
-    if (entry.position !== 0) this.#queue!.remove(entry.position, entry.rowBytes)
-  }
-
-  #refused(entry: Entry, error: RecordsRefusedError): void {
-    this.#end(entry)
+  #refused(record: WaitingRecord, error: RecordsRefusedError): void {
+    this.#backlog.end(record)
     this.refused += 1
-    this.#events.dropped(entry.parcel, 'bridgeRefused', error.message)
-    entry.receipt?.release(new MessageRefusedError(error.message))
+    this.#events.dropped(record.parcel, 'bridgeRefused', error.message)
+    record.receipt?.release(new MessageRefusedError(error.message))
   }
 
-  #report(batch: readonly Entry[], sent: number, refused: number, error: Error | null): void {
+  #report(batch: readonly WaitingRecord[], sent: number, refused: number, error: Error | null): void {
     const lagMs = Math.max(0, this.#clock.now() - batch[0]!.parcel.message.receivedAt)
     this.#events.reported({ sent, refused, error, waiting: this.waiting, lagMs })
   }
-
-  // ---- the end
 
   #abandon(): void {
     this.#abandoned = true
@@ -464,9 +331,8 @@ export class Lane {
 
   /** What is in memory alone goes where it is found again. */
   #leave(): void {
-    const left = [...this.#flight.filter(({ done }) => !done), ...this.#entries.shiftAll()]
+    const left = [...this.#flight.filter(({ done }) => !done), ...this.#backlog.shiftAll()]
     this.#flight = []
-    this.#bytes = 0
     // In front of what is on disk already, so the last goes first.
     for (const { parcel, receipt, position } of left.reverse()) {
       if (position !== 0) continue
