@@ -1,4 +1,5 @@
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
+import { ClusterVersionError, clusterVersion, oldestClusterVersion } from './cluster-version.ts'
 
 /** One message on its way to one node. */
 export interface Forwarded {
@@ -10,9 +11,9 @@ export interface Forwarded {
   readonly picks: PickedMember[]
 }
 
-/** Packs messages for one node, in order. */
+/** Packs messages for one node, in order, behind the version of the frame. */
 export function pack(messages: readonly Forwarded[]): Buffer {
-  const parts: Buffer[] = []
+  const parts: Buffer[] = [frameHead]
   for (const { body, plain, picks } of messages) {
     const named = picks.length === 0 ? '' : JSON.stringify(picks.map(({ group, clientId }) => [group, clientId]))
     const head = Buffer.allocUnsafe(9)
@@ -25,9 +26,11 @@ export function pack(messages: readonly Forwarded[]): Buffer {
   return Buffer.concat(parts)
 }
 
-/** Reads what `pack` wrote. Bodies stay where they are. */
-export function* unpack(frame: Buffer): Iterable<Forwarded> {
-  let at = 0
+/** Reads what `pack` wrote at the node `from`. Bodies stay where they are. Throws a `ClusterVersionError` for a version that this node does not speak. */
+export function* unpack(from: string, frame: Buffer): Iterable<Forwarded> {
+  const version = frame[0]!
+  if (version < oldestClusterVersion || version > clusterVersion) throw new ClusterVersionError(from, version)
+  let at = 1
   while (at < frame.length) {
     const plain = frame[at] === 1
     const names = frame.readUInt32BE(at + 1)
@@ -43,3 +46,5 @@ export function* unpack(frame: Buffer): Iterable<Forwarded> {
     at += length
   }
 }
+
+const frameHead = Buffer.from([clusterVersion])

@@ -9,6 +9,7 @@ import type { Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
+import { clusterVersion, refusalOf } from './cluster-version.ts'
 import { unpack } from './frames.ts'
 import { Outgoing } from './outgoing.ts'
 import { OwnRoutes } from './own-routes.ts'
@@ -58,9 +59,11 @@ export class ClusterNode {
     this.outgoing = new Outgoing(broker, bus)
     this.events = {
       announced: (from, record) => this.#announced(from, record as NodeRecord),
-      received: (_from, frame) => this.#received(frame),
+      received: (from, frame) => this.#received(from, frame),
       joined: node => {
         broker.log.info({ node: node.name }, 'a node has joined the cluster')
+        const refusal = refusalOf(node)
+        if (refusal !== null) broker.log.error({ node: node.name }, refusal)
         this.peers.joined(node)
       },
       left: node => {
@@ -79,6 +82,7 @@ export class ClusterNode {
     const { counters, clock, version } = this.#broker
     return {
       version,
+      clusterVersion,
       uptime: Math.floor((clock.now() - this.#startedAt) / 1000),
       connections: counters.connected,
       received: counters.publishReceived,
@@ -167,10 +171,15 @@ export class ClusterNode {
     if (epoch === 0) this.#broker.connectedElsewhere(clientId)
   }
 
-  #received(frame: Buffer): void {
-    for (const { body, plain, picks } of unpack(frame)) {
-      this.received += 1
-      this.#broker.receive(decodeMessage(body, 'peer'), plain, picks)
+  #received(from: string, frame: Buffer): void {
+    try {
+      for (const { body, plain, picks } of unpack(from, frame)) {
+        this.received += 1
+        this.#broker.receive(decodeMessage(body, 'peer'), plain, picks)
+      }
+    } catch (error) {
+      // What another node sends must not end this one: a frame that cannot be read is left out, and said.
+      this.#broker.report(error)
     }
   }
 

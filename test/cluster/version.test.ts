@@ -1,0 +1,34 @@
+import { expect, test } from 'vitest'
+import { encodeMessage } from '../../core/messages/stored-message.ts'
+import { clusterVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
+import { pack, unpack } from '../../plugins/cluster/frames.ts'
+import { messageOf } from '../core/messages.ts'
+
+const node = (facts: Record<string, number | string>) => ({ name: 'n2', boot: 'b', facts })
+const body = encodeMessage(messageOf('hello'))
+const picks = [{ group: '$share/g/t', clientId: 'c' }]
+
+test('a frame carries its version, and its messages come out as they went in', () => {
+  const frame = pack([
+    { body, plain: true, picks: [] },
+    { body, plain: false, picks },
+  ])
+  expect(frame[0]).toBe(clusterVersion)
+  expect([...unpack('n2', frame)]).toEqual([
+    { body, plain: true, picks: [] },
+    { body, plain: false, picks },
+  ])
+})
+
+test('a frame of another version is refused, and the error names the node', () => {
+  const frame = pack([{ body, plain: true, picks: [] }])
+  frame[0] = clusterVersion + 1
+  expect(() => [...unpack('n2', frame)]).toThrow(/^node n2 sent a frame of version 2, and this node reads 1 to 1; upgrade/)
+})
+
+test('a node of the same version or the next is spoken with, any other is named', () => {
+  expect(refusalOf(node({ clusterVersion }))).toBeNull()
+  expect(refusalOf(node({ clusterVersion: clusterVersion + 1 }))).toBeNull()
+  expect(refusalOf(node({ clusterVersion: clusterVersion + 2 }))).toContain('upgrade this node first')
+  expect(refusalOf(node({}))).toContain('node n2 says no version')
+})
