@@ -245,7 +245,7 @@ export interface SessionStore {
   expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]>
   /** Waits until all writes are kept. */
   flush(): Done
-  /** What is stored in all, at every node. Asked every few seconds, so its cost must not grow with what is stored. */
+  /** What is stored in all, at every node. Asked every few seconds, so its cost must not grow with what is stored; only the first answer after a start may have to count. */
   totals?(): StoreTotals | Promise<StoreTotals>
   /**
    * A part of a session's queue, as `page` shows it, for somebody who does not own the session; null where no such session is stored. It

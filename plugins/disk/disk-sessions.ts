@@ -26,7 +26,7 @@ import { type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'
 import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
-import { listSessions, peekQueue } from './inspection.ts'
+import { listSessions, peekQueue, storeTotals } from './inspection.ts'
 import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
 import { readWill } from './read-will.ts'
@@ -326,9 +326,8 @@ export class DiskSessions implements SessionStore {
     return commit.kept()
   }
 
-  totals(): StoreTotals {
-    const { messages, bytes } = this.#parts.totals
-    return { sessions: this.#table.size, messages, bytes }
+  totals(): StoreTotals | Promise<StoreTotals> {
+    return storeTotals(this.#parts, this.#table, this.#unfinished)
   }
 
   peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[]> {
@@ -348,6 +347,7 @@ export class DiskSessions implements SessionStore {
   /** The broker stops: what is left is written. */
   detach(): void {
     this.#lifeSigns.stop(this.#table.connected === 0)
+    this.#parts.totals.stop()
   }
 
   async #willDue(session: StoredSession): Promise<DueAnswer> {

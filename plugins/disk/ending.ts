@@ -41,10 +41,13 @@ export function unfinishedEndings(database: Database): StoredSession[] {
  * and stay on disk until `done`, so that a crash in between loses neither.
  */
 export async function finishEnding(parts: StoreParts, session: StoredSession, events: SessionStoreEvents): Promise<Ending> {
-  const { commit, database, log } = parts
+  const { commit, database, log, totals } = parts
   const { clientId, number } = session
+  // Before anything is waited for: who counts all queues does not find this one any more.
+  const isCounted = totals.complete || session.queued !== null
+  session.queue ??= isCounted ? new SessionQueue(parts, number) : SessionQueue.load(parts, number, false)
+  const { queue } = session
   await commit.kept()
-  const queue = session.queue ?? new SessionQueue(parts, number)
   const shared: QueueEntry[] = []
   for (let after = 0, count = part; count === part; ) {
     count = 0

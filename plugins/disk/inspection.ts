@@ -1,4 +1,4 @@
-import type { QueueEntry, SessionPage, SessionSummary } from '../../core/sessions/session-store.ts'
+import type { QueueEntry, SessionPage, SessionSummary, StoreTotals } from '../../core/sessions/session-store.ts'
 import { entryKey, Kind, numberKey, readNumber } from './keys.ts'
 import { decodeSession, readEntryHead } from './records.ts'
 import { SessionQueue } from './session-queue.ts'
@@ -42,6 +42,22 @@ export async function listSessions(parts: StoreParts, table: SessionTable, after
   return { sessions, next: page.length < limit ? null : String(readNumber(page.at(-1)!.key, 1)) }
 }
 
+/** What is stored in all. `ending`: sessions that ended in an earlier run, of which something is left. */
+export function storeTotals(parts: StoreParts, table: SessionTable, ending: readonly StoredSession[]): StoreTotals | Promise<StoreTotals> {
+  const { totals } = parts
+  const now = (): StoreTotals => ({ sessions: table.size, messages: totals.messages, bytes: totals.bytes })
+  if (totals.complete) return now()
+  totals.counting ??= completeTotals(parts, table, ending)
+  return totals.counting.then(now)
+}
+
+// Counts all queues that were not counted yet, once: afterwards the totals are known.
+async function completeTotals(parts: StoreParts, table: SessionTable, ending: readonly StoredSession[]): Promise<void> {
+  for (const session of table.values()) await sizeOfQueue(parts, session)
+  for (const session of ending) session.queue ??= SessionQueue.load(parts, session.number, false)
+  parts.totals.complete = true
+}
+
 async function countSubscriptions({ database, commit }: StoreParts, session: StoredSession): Promise<number> {
   const { number, subscriptionChanges } = session
   if (session.countedAt === subscriptionChanges) return session.subscriptions
@@ -64,7 +80,7 @@ async function countSubscriptions({ database, commit }: StoreParts, session: Sto
   return count
 }
 
-async function sizeOfQueue({ database }: StoreParts, session: StoredSession): Promise<QueueSize> {
+async function sizeOfQueue({ database, totals }: StoreParts, session: StoredSession): Promise<QueueSize> {
   let messages = 0
   let bytes = 0
   let after = 0
@@ -83,5 +99,6 @@ async function sizeOfQueue({ database }: StoreParts, session: StoredSession): Pr
     if (found === part) await new Promise(resolve => setImmediate(resolve))
   }
   session.queued = { messages, bytes }
+  totals.counted(messages, bytes)
   return session.queued
 }

@@ -67,14 +67,15 @@ export class SessionQueue {
     this.#unsettled = new Fifo()
   }
 
-  /** Counts what is on disk: 1 µs an entry. All writes to it must be there. */
-  static load(parts: StoreParts, session: number): SessionQueue {
+  /** Counts what is on disk: 1 µs an entry. All writes to it must be there. `counted`: it was counted before. */
+  static load(parts: StoreParts, session: number, counted: boolean): SessionQueue {
     const queue = new SessionQueue(parts, session)
     for (const { state } of queue.#read(0, Number.POSITIVE_INFINITY)) {
       queue.messages += 1
       queue.bytes += state.bytes
       if (state.packetId !== 0) queue.#inflight.set(state.packetId, state)
     }
+    if (!counted) parts.totals.counted(queue.messages, queue.bytes)
     return queue
   }
 

@@ -108,7 +108,7 @@ export class SessionTable {
   /** Its queue, which is loaded where it is not in memory. */
   queueOf(session: StoredSession): SessionQueue {
     if (session.queue !== null) return session.queue
-    session.queue = SessionQueue.load(this.#parts, session.number)
+    session.queue = SessionQueue.load(this.#parts, session.number, session.queued !== null)
     session.queued = null
     this.#loaded.add(session)
     // Not now: whoever asks may hold others that they have not yet written to.

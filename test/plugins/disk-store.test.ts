@@ -269,3 +269,56 @@ test('filters and client ids as long as MQTT allows are kept, and told apart at 
     ]),
   )
 })
+
+describe('totals', () => {
+  const counted = async (): Promise<{ messages: number; bytes: number }> => {
+    let [messages, bytes] = [0, 0]
+    for (const { queued } of (await sessions().list(null, 1000)).sessions) {
+      messages += queued.messages
+      bytes += queued.bytes
+    }
+    return { messages, bytes }
+  }
+
+  async function fill(): Promise<void> {
+    for (const clientId of ['c', 'd', 'e', 'ends', 'expires']) {
+      const session = await claim(clientId)
+      await Promise.all(Array.from({ length: 1200 }, (_, i) => append(`${i}`, target(clientId))))
+      await sessions().close(session, clientId === 'expires' ? 1000 : 600_000, false)
+    }
+  }
+
+  test('are known at once after a stop in order, and true whatever came before and comes behind it', async () => {
+    await fill()
+    const before = await sessions().totals()
+    for (let again = 0; again < 2; again++) {
+      await disk.restart()
+      listen()
+      expect(sessions().totals()).toEqual(before)
+    }
+    await append('more', target('c'), target('d'))
+    expect(sessions().totals()).toMatchObject({ messages: before.messages + 2 })
+    await disk.crash()
+    listen()
+    expect((await sessions().totals()).messages).toBe(before.messages + 2)
+    expect(await sessions().totals()).toMatchObject(await counted())
+  })
+
+  test('are counted after a crash while queues change, are loaded, and end', async () => {
+    await fill()
+    await disk.crash()
+    listen()
+    const ends = await claim('ends')
+    const totals = sessions().totals()
+    expect(totals).toBeInstanceOf(Promise)
+    const changes = [append('more', target('c'), target('d')), sessions().end(ends), claim('e', { cleanStart: true }), totals]
+    clock.advance(1000)
+    await Promise.all([...changes, sessions().expire(clock.now(), 10), sessions().list(null, 1000)])
+    expect(await sessions().totals()).toEqual({ sessions: 3, ...(await counted()) })
+    expect(await counted()).toMatchObject({ messages: 2402 })
+    expect(sessions().totals()).not.toBeInstanceOf(Promise)
+    await disk.restart()
+    listen()
+    expect(sessions().totals()).toEqual({ sessions: 3, ...(await counted()) })
+  })
+})
