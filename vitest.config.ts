@@ -14,6 +14,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     pool: 'forks',
     globalSetup: ['test/support/global-setup.ts'],
+    setupFiles: ['test/security/shown.ts'],
     // A wait that is in vain ends by these. They are no measure of speed: both cores of a machine may be busy with something else.
     testTimeout: 90_000,
     hookTimeout: 90_000,

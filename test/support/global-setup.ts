@@ -7,6 +7,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     /** Where the sources are compiled to by the first test file that asks for that: see `beforeAllBuilt`. */
     builtFolder: string
+    /** Only some tests of each file run. */
+    isFiltered: boolean
   }
 }
 
@@ -14,6 +16,7 @@ declare module 'vitest' {
 export default function setup(project: TestProject): () => void {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-built-'))
   project.provide('builtFolder', folder)
+  project.provide('isFiltered', project.config.testNamePattern !== undefined)
   const empty = (): void => {
     for (const name of ['tree', 'begun', 'result']) rmSync(join(folder, name), { recursive: true, force: true })
   }
