@@ -19,11 +19,13 @@ import { LateLog, type Log, silentLog } from './log.ts'
 import { publishFor } from './messages/late-publish.ts'
 import type { Message } from './messages/message.ts'
 import { publishOwn, type ServerMessage } from './messages/own-publish.ts'
+import { publishFault } from './messages/publish-fault.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
 import type { Publisher, Rights, Whom } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
+import type { Refusal } from './refusals.ts'
 import { DeliveryTerms } from './routing/delivery-terms.ts'
 import { Dispatcher, type PickedMember } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
@@ -385,6 +387,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   publishFor(publisher: Publisher, message: Message): Promise<'published' | 'refused'> {
     return publishFor(this, publisher, message)
+  }
+
+  publishFault(publisher: Publisher, message: Message): Refusal | undefined {
+    return publishFault(this, publisher, message)
   }
 
   routeOf(topic: string): Route<Session> {

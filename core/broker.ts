@@ -10,6 +10,7 @@ import type { ServerMessage } from './messages/own-publish.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { Publisher, Rights, Whom } from './publisher.ts'
+import type { Refusal } from './refusals.ts'
 import type { PickedMember } from './routing/dispatcher.ts'
 import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
@@ -101,6 +102,11 @@ export interface Broker {
    * Resolves when everybody who has to keep the message has it, or it was refused (`'refused'`, counted as dropped); rejects where a store could not keep it.
    */
   publishFor(publisher: Publisher, message: Message): Promise<'published' | 'refused'>
+  /**
+   * Why a publish of this publisher would be refused before `onPublish` is asked: the topic name is reserved or too long, the payload is not what it says it is,
+   * or `onAuthorize` does not let it pass. `undefined`: it would not be. A tap of `onPublish` that gives a message another topic name asks here, and returns the answer.
+   */
+  publishFault(publisher: Publisher, message: Message): Refusal | undefined
   /** Who gets what is published to a topic name, just now. */
   routeOf(topic: string): Route<Session>
   /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */

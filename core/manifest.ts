@@ -29,8 +29,3 @@ export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R exten
   /** Where only a preset lists the plugin, it is left out when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
   readonly goesWithItsServices?: boolean
 }
-
-/** Keeps the literal types of a manifest that is declared apart from its plugin, as those of the built-in plugins are. */
-export function defineManifest<const M extends PluginManifest>(manifest: M): M {
-  return manifest
-}

@@ -5,7 +5,7 @@ import { clusterManifest } from './cluster/manifest.ts'
 import { delayManifest } from './delay/manifest.ts'
 import { diskQueueManifest } from './disk/disk-queue-manifest.ts'
 import { diskManifest } from './disk/manifest.ts'
-import { listPlugins } from './kit/listed-plugin.ts'
+import type { ListedPlugin } from './kit/listed-plugin.ts'
 import { limitsManifest, limitsNothing } from './limits/manifest.ts'
 import { logManifest } from './log/manifest.ts'
 import { memoryManifest } from './memory/manifest.ts'
@@ -25,37 +25,66 @@ import { websocketManifest } from './websocket/manifest.ts'
 /**
  * The built-in plugins: manifests, and where the implementations are. The order is that of plugins which a preset does not name.
  */
-export const plugins = listPlugins(
-  { manifest: logManifest, load: async () => (await import('./log/log.ts')).log },
-  {
+export const plugins: BuiltInPlugins = {
+  log: { manifest: logManifest, load: async () => (await import('./log/log.ts')).log },
+  limits: {
     manifest: limitsManifest,
     load: async options =>
       limitsNothing(options as Parameters<typeof limitsNothing>[0])
         ? (await import('./limits/attempts-only.ts')).attemptsOnly
         : (await import('./limits/limits.ts')).limits,
   },
-  { manifest: diskManifest, load: async () => (await import('./disk/disk.ts')).disk },
-  { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
-  { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },
-  { manifest: diskQueueManifest, load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
-  { manifest: clusterManifest, load: async () => (await import('./cluster/cluster.ts')).cluster },
-  { manifest: authCertificateManifest, load: async () => (await import('./auth-certificate/auth-certificate.ts')).authCertificate },
-  { manifest: authFileManifest, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
-  { manifest: authHttpManifest, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
-  { manifest: topicSecurityManifest, load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity },
-  { manifest: schemaManifest, load: async () => (await import('./schema/schema.ts')).schema },
-  { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
-  { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
-  { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
-  { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
-  { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
-  { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
-  { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
-  {
+  disk: { manifest: diskManifest, load: async () => (await import('./disk/disk.ts')).disk },
+  redis: { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
+  memory: { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },
+  diskQueue: { manifest: diskQueueManifest, load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
+  cluster: { manifest: clusterManifest, load: async () => (await import('./cluster/cluster.ts')).cluster },
+  authCertificate: {
+    manifest: authCertificateManifest,
+    load: async () => (await import('./auth-certificate/auth-certificate.ts')).authCertificate,
+  },
+  authFile: { manifest: authFileManifest, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
+  authHttp: { manifest: authHttpManifest, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
+  topicSecurity: { manifest: topicSecurityManifest, load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity },
+  schema: { manifest: schemaManifest, load: async () => (await import('./schema/schema.ts')).schema },
+  rewrite: { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
+  delay: { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
+  retain: { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
+  messageBridge: { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
+  shareTopic: { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
+  sysTopic: { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
+  metrics: { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
+  ssl: {
     manifest: sslManifest,
     load: async () => (await import('./ssl/ssl.ts')).ssl,
     standIn: async () => (await import('./ssl/ssl.ts')).sslForListeners,
   },
-  { manifest: socketManifest, load: async () => (await import('./socket/socket.ts')).socket },
-  { manifest: websocketManifest, load: async () => (await import('./websocket/websocket.ts')).websocket },
-)
+  socket: { manifest: socketManifest, load: async () => (await import('./socket/socket.ts')).socket },
+  websocket: { manifest: websocketManifest, load: async () => (await import('./websocket/websocket.ts')).websocket },
+}
+
+/** The built-in plugins by name. Each is named by its manifest, so that declarations of a config's type need not repeat all options. */
+export type BuiltInPlugins = {
+  readonly log: ListedPlugin<typeof logManifest>
+  readonly limits: ListedPlugin<typeof limitsManifest>
+  readonly disk: ListedPlugin<typeof diskManifest>
+  readonly redis: ListedPlugin<typeof redisManifest>
+  readonly memory: ListedPlugin<typeof memoryManifest>
+  readonly diskQueue: ListedPlugin<typeof diskQueueManifest>
+  readonly cluster: ListedPlugin<typeof clusterManifest>
+  readonly authCertificate: ListedPlugin<typeof authCertificateManifest>
+  readonly authFile: ListedPlugin<typeof authFileManifest>
+  readonly authHttp: ListedPlugin<typeof authHttpManifest>
+  readonly topicSecurity: ListedPlugin<typeof topicSecurityManifest>
+  readonly schema: ListedPlugin<typeof schemaManifest>
+  readonly rewrite: ListedPlugin<typeof rewriteManifest>
+  readonly delay: ListedPlugin<typeof delayManifest>
+  readonly retain: ListedPlugin<typeof retainManifest>
+  readonly messageBridge: ListedPlugin<typeof messageBridgeManifest>
+  readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
+  readonly sysTopic: ListedPlugin<typeof sysTopicManifest>
+  readonly metrics: ListedPlugin<typeof metricsManifest>
+  readonly ssl: ListedPlugin<typeof sslManifest>
+  readonly socket: ListedPlugin<typeof socketManifest>
+  readonly websocket: ListedPlugin<typeof websocketManifest>
+}

@@ -16,14 +16,15 @@ const fixedBytes = 1 + 1 + 8 + 2 + 2
 /** Bytes that a store or another node cannot read: written by a newer version, or not a message at all. */
 export class StoredFormatError extends Error {
   override readonly name = 'StoredFormatError'
+  /** For tests and users. */
   readonly code = 'ERR_STORED_FORMAT'
-}
 
-/** A record that a newer version has written; `what` names it, and `known` is the newest format that this version can read. */
-export function newerFormat(what: string, found: number, known: number): StoredFormatError {
-  return new StoredFormatError(
-    `${what} was written by a newer version (format ${found}, this one knows ${known}); start the newer version again, or put back what was there before it`,
-  )
+  /** The error for a record that a newer version has written: `what` names the record, `known` is the newest format that this version reads. */
+  static newer(what: string, found: number, known: number): StoredFormatError {
+    return new StoredFormatError(
+      `${what} was written by a newer version (format ${found}, this one knows ${known}); start the newer version again, or put back what was there before it`,
+    )
+  }
 }
 
 /**
@@ -101,7 +102,7 @@ export function decodeWill(bytes: Buffer): StoredWill {
 function open(bytes: Buffer, what: string): Reader {
   const found = bytes[0] ?? 0
   if (found === 0) throw new StoredFormatError(`${what} says no format: it is something else, or damaged`)
-  if (found > messageFormat) throw newerFormat(what, found, messageFormat)
+  if (found > messageFormat) throw StoredFormatError.newer(what, found, messageFormat)
   const reader = new Reader()
   reader.reset(bytes, 1, bytes.length)
   return reader

@@ -56,22 +56,11 @@ export function parseShare(filter: string): { group: string; filter: string } | 
   return group.includes('+') || group.includes('#') ? null : { group, filter: filter.slice(end + 1) }
 }
 
-/** A text as one level of a topic name: what would be a wildcard or a separator is percent-encoded. */
-export function asTopicLevel(text: string): string {
-  return /[+#/]/.test(text) ? text.replace(/[%+#/]/g, encodeURIComponent) : text
-}
-
 /** How many levels a topic or filter has: one more than it has slashes. */
 export function topicLevels(topic: string): number {
   let levels = 1
   for (let i = topic.indexOf('/'); i !== -1; i = topic.indexOf('/', i + 1)) levels += 1
   return levels
-}
-
-/** Why a rule on messages cannot have this filter; null where it can. Shared subscriptions are no filter there. */
-export function ruleFilterFault(filter: string): string | null {
-  if (isPlainFilter(filter) && !filter.startsWith('$share/')) return null
-  return `${JSON.stringify(filter)} is no topic filter; wildcards stand alone in their level, # only in the last`
 }
 
 /** The broker's own: clients cannot publish here, nor can their wills. */
@@ -138,26 +127,4 @@ export function covers(wide: string, narrow: string): boolean {
     if (other === '#') return (narrow === '#' || narrow === '/#') && level === '+' && wideLevels[i + 1] === '#'
     if (level !== '+' && level !== other) return false
   }
-}
-
-/** Is there a topic name that both filters match? */
-export function overlaps(a: string, b: string): boolean {
-  if (hides(a, b) || hides(b, a)) return false
-  const levels = a.split('/')
-  const others = b.split('/')
-  for (let i = 0; ; i++) {
-    const level = levels[i]
-    const other = others[i]
-    // `a/#` matches `a` too, so it hardly matters whether the other one goes on: `/#` and `+` have only the empty topic in common, and that is none.
-    if (level === '#') return other !== undefined || i !== 1 || levels[0] !== ''
-    if (other === '#') return level !== undefined || i !== 1 || others[0] !== ''
-    if (level === undefined || other === undefined) return level === other
-    if (level !== '+' && other !== '+' && level !== other) return false
-  }
-}
-
-// [MQTT-4.7.2-1]
-function hides(system: string, wild: string): boolean {
-  const first = wild.charCodeAt(0)
-  return system.charCodeAt(0) === dollar && (first === plus || first === hash)
 }

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth` has checked, in place of a password. */
 export const authCertificateManifest = defineManifest({

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** User names and passwords from a file, which `npx mqttx-broker passwd FILE USER` writes. Clients without a user name are left to others. */
 export const authFileManifest = defineManifest({

@@ -1,6 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
-import { isUtf8 } from '../../core/protocol/utf8.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
 import { Limiter } from '../kit/limiter.ts'

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Asks an HTTP service who may connect, by the contract of the Java mqttx: POST `{clientId, username, password}`, 200 admits with `{authorizedSub, authorizedPub}`. */
 export const authHttpManifest = defineManifest({

@@ -1,6 +1,6 @@
 import type { Figure, Figures, Sample } from '../../core/figures.ts'
-import { asTopicLevel } from '../../core/routing/topic.ts'
 import type { Bus } from '../kit/services/bus.ts'
+import { asTopicLevel } from '../kit/topics.ts'
 import type { Outgoing } from './outgoing.ts'
 
 // What each node says of itself at its signs of life, and how it is shown: by node, and summed.

@@ -1,6 +1,5 @@
 import { Stage } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
-import { publishFault } from '../../core/messages/publish-fault.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { Publisher } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
@@ -53,7 +52,7 @@ export const delay = definePlugin(delayManifest, ({ hooks, services, broker, clo
     if (!isTopicName(topic) || topic.startsWith(prefix)) return answer(null, wrong('what stands behind the seconds is no topic name'))
     message.topic = topic
     // Who may not publish there is told at once; what counts is looked at again when its time has come.
-    const fault = publishFault(broker, publisher, message)
+    const fault = broker.publishFault(publisher, message)
     if (fault !== undefined) return answer(null, fault)
     hold(publisher, message, ms).then(
       verdict => answer(null, verdict),

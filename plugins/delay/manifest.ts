@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Holds messages to `$delayed/SECONDS/TOPIC` back for so long, then publishes them to `TOPIC`. With `diskQueue` they outlive the broker. */
 export const delayManifest = defineManifest({

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Queues on disk for what waits outside of sessions: messages that a bridge has to send. */
 export const diskQueueManifest = defineManifest({

@@ -1,4 +1,4 @@
-import { newerFormat, StoredFormatError } from '../../core/messages/stored-message.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 
 /**
  * The version of everything that is written to a folder; it rises with any change of a row, and with that of stored messages (core/messages/stored-message.ts).
@@ -17,7 +17,7 @@ export const formatByte = mark | format
 export function formatOf(row: Buffer, what: string): number {
   const first = row[0] ?? 0
   if (first < mark) return 1
-  if (first - mark > format) throw newerFormat(what, first - mark, format)
+  if (first - mark > format) throw StoredFormatError.newer(what, first - mark, format)
   return first - mark
 }
 
@@ -25,6 +25,6 @@ export function formatOf(row: Buffer, what: string): number {
 export function markedFormatOf(row: Buffer, what: string): number {
   const first = row[0]
   if (first === undefined) throw new StoredFormatError(`${what} is empty`)
-  if (first > 1 && first < mark) throw newerFormat(what, first, format)
+  if (first > 1 && first < mark) throw StoredFormatError.newer(what, first, format)
   return formatOf(row, what)
 }

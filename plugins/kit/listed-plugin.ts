@@ -2,17 +2,10 @@ import type { PluginManifest } from '../../core/manifest.ts'
 import type { AnyPluginFactory } from '../../core/plugin.ts'
 
 /** A plugin that a config may name: its manifest, and where its implementation is, which is imported only when it is used, for the sake of start-up. */
-export interface ListedPlugin {
-  readonly manifest: PluginManifest
+export interface ListedPlugin<M extends PluginManifest = PluginManifest> {
+  readonly manifest: M
   /** `options`: those that the plugin will be made with, checked. */
   load(options: object): Promise<AnyPluginFactory>
   /** Stands for the plugin, without a section, where another plugin needs a service that it provides and nobody else does. */
   standIn?(): Promise<AnyPluginFactory>
-}
-
-type ByName<L extends ListedPlugin> = { readonly [P in L as P['manifest']['name']]: P }
-
-/** Plugins by their names, in the order in which they were listed. */
-export function listPlugins<const L extends readonly ListedPlugin[]>(...plugins: L): ByName<L[number]> {
-  return Object.fromEntries(plugins.map(plugin => [plugin.manifest.name, plugin])) as ByName<L[number]>
 }

@@ -1,6 +1,6 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
-import { ruleFilterFault } from '../../core/routing/topic.ts'
+import { ruleFilterFault } from '../kit/topics.ts'
 import type { limitsManifest } from './manifest.ts'
 
 /** What no schema can say: options that mean nothing by themselves, or contradict each other. */

@@ -1,5 +1,5 @@
-import { defineManifest } from '../../core/manifest.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. Each is off where it is `null`; preset `prod` has values for all. */
 export const limitsManifest = defineManifest({

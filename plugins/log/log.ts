@@ -1,15 +1,15 @@
-import { destination, type Logger, pino } from 'pino'
+import { destination, pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
-import { LateLog, silentLog } from '../../core/log.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { logManifest } from './manifest.ts'
 import { packetLine } from './packet-line.ts'
 
 /** Log lines by pino, to standard output. */
 export const log = definePlugin(logManifest, ({ hooks, services, broker }, { level, format }) => {
-  let logger: Logger
-  // The service is there when plugins are wired, the logger when they have started.
-  services.provide('log', new LateLog(() => logger ?? silentLog), 'log')
+  // The service is there when plugins are wired, what it writes to when they have started; lines before that are lost.
+  let out: { write(line: string): unknown } | null = null
+  const logger = pino({ level, base: null }, { write: line => out?.write(line) })
+  services.provide('log', logger, 'log')
   let tapped = false
   const trace = (on: boolean): void => {
     broker.trace(true, on)
@@ -26,17 +26,13 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
       trace(options.level === 'trace')
     },
     async start() {
-      const options = { level, base: null }
       if (format === 'json') {
-        logger = pino(options, destination({ fd: 1, sync: true }))
+        out = destination({ fd: 1, sync: true })
         return
       }
       const pretty = await loadPretty()
       const colorize = process.stdout.isTTY === true
-      logger = pino(
-        options,
-        pretty({ colorize, singleLine: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 }),
-      )
+      out = pretty({ colorize, singleLine: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 })
     },
   }
 })

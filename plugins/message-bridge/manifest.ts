@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /**
  * Sends messages on to Kafka, or to a system that a plugin of yours speaks with. A message is bridged once, by the broker that its publisher is

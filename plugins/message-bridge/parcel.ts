@@ -1,6 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
-import { isUtf8 } from '../../core/protocol/utf8.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { BridgeHeader, BridgeRecord } from '../kit/services/bridge-target.ts'
 

@@ -1,9 +1,10 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
-import { matches, ruleFilterFault } from '../../core/routing/topic.ts'
+import { matches } from '../../core/routing/topic.ts'
 import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
+import { ruleFilterFault } from '../kit/topics.ts'
 import type { messageBridgeManifest } from './manifest.ts'
 
 export type BridgeOptions = OptionsOf<typeof messageBridgeManifest.options>

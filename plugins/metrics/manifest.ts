@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** `/metrics` for Prometheus, `/livez` and `/readyz` for whoever watches over the process. Nobody has to log in to them, so they are on loopback unless you say otherwise. */
 export const metricsManifest = defineManifest({

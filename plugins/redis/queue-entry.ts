@@ -1,5 +1,5 @@
 import '../../core/protocol/buffer-methods.ts'
-import { newerFormat } from '../../core/messages/stored-message.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
 import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes, storedFormat } from './script/layout.ts'
@@ -72,7 +72,7 @@ export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
   const packetId = bytes.readUInt16BE(entryHead.at.packetId)
   const flags = bytes[entryHead.at.flags]!
   const format = (flags >> flag.formatShift) + 1
-  if (format > storedFormat) throw newerFormat('a queued message in Redis', format, storedFormat)
+  if (format > storedFormat) throw StoredFormatError.newer('a queued message in Redis', format, storedFormat)
   let at = entryHead.bytes
   let reference: BodyReference | null = null
   if ((flags & flag.inline) === 0) {

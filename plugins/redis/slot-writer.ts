@@ -1,4 +1,4 @@
-import { newerFormat } from '../../core/messages/stored-message.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
@@ -314,7 +314,7 @@ export class SlotWriter {
 
 function errorOf(text: string): Error {
   const newer = /^NEWER (\d+)/.exec(text)
-  return newer === null ? new Error(`redis: ${text}`) : newerFormat('a session in Redis', Number(newer[1]), storedFormat)
+  return newer === null ? new Error(`redis: ${text}`) : StoredFormatError.newer('a session in Redis', Number(newer[1]), storedFormat)
 }
 
 // Redis has answered, and would answer the same again: as opposed to a broken connection, or a server that cannot just now.

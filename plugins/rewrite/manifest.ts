@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Gives messages other topic names, by rules; the first whose filter matches decides. */
 export const rewriteManifest = defineManifest({

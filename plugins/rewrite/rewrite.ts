@@ -3,9 +3,10 @@ import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { isReservedTopic, isTopicName, ruleFilterFault } from '../../core/routing/topic.ts'
+import { isReservedTopic, isTopicName } from '../../core/routing/topic.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
+import { ruleFilterFault } from '../kit/topics.ts'
 import { rewriteManifest } from './manifest.ts'
 
 interface Rule {

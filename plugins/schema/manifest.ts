@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /** Checks that payloads are JSON of the shape that a JSON Schema says, by topic filter. A message must fit every rule whose filter matches. */
 export const schemaManifest = defineManifest({

@@ -4,8 +4,9 @@ import { resolve } from 'node:path'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
-import { isReservedTopic, ruleFilterFault } from '../../core/routing/topic.ts'
+import { isReservedTopic } from '../../core/routing/topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
+import { ruleFilterFault } from '../kit/topics.ts'
 import type { schemaManifest } from './manifest.ts'
 
 export interface SchemaRule {

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 import { sslOptions } from '../kit/listening/tls-options.ts'
 
 export const sslManifest = defineManifest({

@@ -1,5 +1,6 @@
 import type { Publisher, Rights } from '../../core/publisher.ts'
-import { covers, isTopicFilter, matches, overlaps, parseShare } from '../../core/routing/topic.ts'
+import { covers, isTopicFilter, matches, parseShare } from '../../core/routing/topic.ts'
+import { overlaps } from '../kit/topics.ts'
 import type { Clause, Rules } from './rules.ts'
 
 // Verdicts on topics are remembered up to so many bytes, all clients together: some 300,000 of them; then all begin anew.

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 
 /**
  * Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication

@@ -1,4 +1,4 @@
-import { defineManifest } from '../../core/manifest.ts'
+import { defineManifest } from '../kit/define-manifest.ts'
 import { handshakeCounter } from '../kit/listening/handshake-counter.ts'
 import { listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
 

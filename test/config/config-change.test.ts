@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { defineOptions } from '../../core/options/options.ts'
 import { definePlugin, type Plugin } from '../../core/plugin.ts'
-import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
 import { memory } from '../../plugins/memory/memory.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
 import { planChange } from '../../presets/shell/config-change.ts'
 import { RunningBroker } from '../../presets/shell/running-broker.ts'
+import { listPlugins } from './list-plugins.ts'
 
 const seen: string[] = []
 let refuses = false

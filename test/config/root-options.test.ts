@@ -1,10 +1,10 @@
 import { expect, expectTypeOf, test } from 'vitest'
 import { definePlugin } from '../../core/plugin.ts'
-import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { type Config, catalogue } from '../../presets/index.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
 import { RunningBroker } from '../../presets/shell/running-broker.ts'
+import { listPlugins } from './list-plugins.ts'
 
 test.each([
   [{ enableTopicSubPubSecure: true, topicSecurity: false }, /^enableTopicSubPubSecure: .*topicSecurity.*onAuthorize/],

@@ -2,9 +2,9 @@ import { OperatorError } from '../../core/errors.ts'
 import type { PluginManifest } from '../../core/manifest.ts'
 import { defineOptions } from '../../core/options/options.ts'
 import { type AnyPluginFactory, definePlugin } from '../../core/plugin.ts'
-import { listPlugins } from '../../plugins/kit/listed-plugin.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { type ConfigSources, resolveConfig } from '../../presets/shell/config.ts'
+import { listPlugins } from './list-plugins.ts'
 
 const socketOptions = defineOptions({
   port: { type: 'integer', minimum: 0, maximum: 65535, default: 1883 },

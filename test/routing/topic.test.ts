@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { covers, hasWildcard, isTopicFilter, isTopicName, matches, overlaps, parseShare, topicLevels } from '../../core/routing/topic.ts'
+import { covers, hasWildcard, isTopicFilter, isTopicName, matches, parseShare, topicLevels } from '../../core/routing/topic.ts'
+import { overlaps } from '../../plugins/kit/topics.ts'
 import { aFilter, aTopic, naiveMatches, smallTopics } from './topics.ts'
 
 describe('a topic name', () => {
