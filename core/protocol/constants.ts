@@ -21,6 +21,7 @@ export type PacketType = (typeof PacketType)[keyof typeof PacketType]
 /** The protocol level of CONNECT: 3 is MQTT 3.1 (`MQIsdp`), 4 is 3.1.1, 5 is 5.0. */
 export type ProtocolVersion = 3 | 4 | 5
 
+/** The Quality of Service of a message: 0 at most once, 1 at least once, 2 exactly once. */
 export type QoS = 0 | 1 | 2
 
 /** A remaining length has at most four bytes (2.1.4). */

@@ -1,9 +1,15 @@
-import type { DeclaredCounts } from '../../../core/counter-names.ts'
+import type { DeclaredCounter } from '../../../core/counter-names.ts'
 
 /** What a plugin that listens with TLS counts; for its manifest. */
-export const handshakeCounter = {
+export const handshakeCounter: HandshakeCounter = {
   handshakesFailed: { figure: 'tls_handshakes_failed_total', help: 'TLS handshakes that failed.' },
-} satisfies DeclaredCounts['counters']
+}
+
+/** The counters of a plugin that listens with TLS: a named type, so that the declarations of its manifest refer to this file. */
+export interface HandshakeCounter {
+  /** TLS handshakes that failed, and client certificates that were refused. */
+  readonly handshakesFailed: DeclaredCounter
+}
 
 declare module '../../../core/counter-names.js' {
   interface PluginCounts {
