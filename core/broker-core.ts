@@ -1,3 +1,4 @@
+// Why it is long: it makes all parts and carries the whole surface that plugins and parts see; each method is a line or two.
 import type { Broker, BrokerTotals, ListenerAddress } from './broker.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
 import type { Client, Session } from './connection/client.ts'

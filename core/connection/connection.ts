@@ -1,3 +1,4 @@
+// Why it is long: one connection is one object on the hot path, and its parts that could stand by themselves do.
 import { MqttError } from '../errors.ts'
 import type { Message } from '../messages/message.ts'
 import { isOutboundAck, PacketType, type ProtocolVersion } from '../protocol/constants.ts'

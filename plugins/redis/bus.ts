@@ -1,3 +1,4 @@
+// Why it is long: the verbs of the bus and the life of a node in it.
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'

@@ -2,14 +2,12 @@ import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
 import { type Bodies, lostMessage } from './bodies.ts'
+import type { EndedFields } from './operation.ts'
 import { decodeQueueEntry } from './queue-entry.ts'
 import { queueEntryOf } from './queue-reader.ts'
 import { sessionField as field, identifierField } from './script/layout.ts'
 import { decodeSubscription, type FilterIndex } from './subscriptions.ts'
 import type { Writes } from './writes.ts'
-
-/** What the script says of a session that it has ended: where its queue was put aside ('' for nowhere), and its fields. */
-export type EndedFields = readonly [queueAside: Buffer, fields: readonly Buffer[]]
 
 const pageSize = 500
 

@@ -60,3 +60,8 @@ export interface Reading {
   readonly done: (replies: unknown[]) => void
   readonly failed: (error: Error) => void
 }
+
+export type Rows = readonly Row[] | null
+
+/** What the script says of a session that it has ended: where its queue was put aside ('' for nowhere), and its fields. */
+export type EndedFields = readonly [queueAside: Buffer, fields: readonly Buffer[]]

@@ -1,3 +1,4 @@
+// Why it is long: the verbs of the session store, one method each; what they do stands in files beside it.
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
 import { decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
@@ -25,9 +26,10 @@ import type { Clock } from '../../core/time/clock.ts'
 import { Appender } from './append.ts'
 import { Bodies, lostMessage } from './bodies.ts'
 import { CleanWills } from './clean-wills.ts'
-import { type EndedFields, EndedSessions } from './ended-sessions.ts'
+import { EndedSessions } from './ended-sessions.ts'
 import { Expiry } from './expiry.ts'
 import { Lookup } from './lookup.ts'
+import type { EndedFields, Rows } from './operation.ts'
 import { ack } from './operations/ack.ts'
 import { type Claimed, claim, claimedOf, isOwned } from './operations/claim.ts'
 import { close } from './operations/close.ts'
@@ -47,7 +49,7 @@ import { StoredSessions } from './stored-sessions.ts'
 import { encodeSubscription, FilterIndex } from './subscriptions.ts'
 import { Totals } from './totals.ts'
 import { encodeUser } from './user-name.ts'
-import { nothing, type Rows, Writes } from './writes.ts'
+import { nothing, Writes } from './writes.ts'
 
 /** What this process knows of a session that it owns. */
 interface Owned {

@@ -1,6 +1,6 @@
 import { type SessionKey, SessionLostError, StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { BatchWriter } from './batch-writer.ts'
-import { Operation, type Row } from './operation.ts'
+import { Operation, type Rows } from './operation.ts'
 import { argument, binaryArgument, command } from './operations/command.ts'
 import type { Shape, ValuesOf } from './script/operands.ts'
 import type { OwnerScript } from './script/operation-script.ts'
@@ -8,8 +8,6 @@ import type { SlotWriters } from './slot-writers.ts'
 
 // What an operation without a body keeps in memory until it is done.
 const smallBytes = 200
-
-export type Rows = readonly Row[] | null
 
 /** How a write is made. */
 export interface WriteOptions {

@@ -1,9 +1,8 @@
 import { SessionOwnedError } from '../../../core/sessions/session-store.ts'
-import type { EndedFields } from '../ended-sessions.ts'
+import type { EndedFields, Rows } from '../operation.ts'
 import { Code, sessionField as field, keyAt, storedFormat } from '../script/layout.ts'
 import { operation } from '../script/operation-script.ts'
 import { decodeUser } from '../user-name.ts'
-import type { Rows } from '../writes.ts'
 
 const noBytes = Buffer.alloc(0)
 
