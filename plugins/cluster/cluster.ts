@@ -13,7 +13,6 @@ const checkEveryMs = 5000
 
 /** Makes one broker of all that share a Redis: routes between them, one owner for each session, and what a dead one leaves. */
 export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker, clock, log }, options) => {
-  if (!options.enable) return
   const { heartbeat, expiry, onRedisLoss, preferLocal } = options
   const { brokerId } = broker.settings
   if (Buffer.byteLength(String(brokerId)) > 100) {

@@ -1,13 +1,12 @@
 import { defineManifest } from '../kit/define-manifest.ts'
 
+/** Makes one broker of all that use the same Redis. */
 export const clusterManifest = defineManifest({
   name: 'cluster',
   requires: ['bus'],
   offInTestMode: true,
   goesWithItsServices: true,
   options: {
-    /** Takes part in a cluster of all brokers on the same Redis. */
-    enable: { type: 'boolean', default: true },
     /** How often this node gives a sign of life. */
     heartbeat: { type: 'duration', default: '1s', minimum: 100 },
     /** A node that has given no sign of life for so long counts as dead: its clean sessions are gone and its durable ones run out or go on elsewhere. At least three heartbeats. */

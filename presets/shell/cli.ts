@@ -12,14 +12,15 @@ export interface CliIo {
   /** Writes a line to standard error. */
   error(line: string): void
   /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. `again` reads the config anew. */
-  start(config: ResolvedConfig, again: () => Promise<ResolvedConfig>): Promise<RunningBroker>
+  start(config: ResolvedConfig, again: () => Promise<ResolvedConfig>): Promise<StartedBroker>
   /** Where SIGTERM and SIGINT arrive: `process`. */
   readonly signals: SignalSource
   /** Ends the process at once. */
   exit(code: number): void
 }
 
-export interface RunningBroker {
+/** What the command needs of a broker that runs. */
+export interface StartedBroker {
   /** Drains and stops. */
   stop(): Promise<unknown>
 }

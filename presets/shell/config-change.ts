@@ -14,7 +14,7 @@ export interface ConfigChange {
 }
 
 /** A change, and what has to be done for it. */
-export interface ChangePlan extends ConfigChange {
+export interface ConfigDifference extends ConfigChange {
   readonly settings: Settings
   /** Plugins to tell, by their place in the config that runs; options are complete. */
   readonly plugins: readonly { readonly index: number; readonly options: object }[]
@@ -28,7 +28,7 @@ interface Paths {
 }
 
 /** Compares the config that runs with another. `takes`: whether the plugin at a place can be told of new options. */
-export function planChange(running: ResolvedConfig, next: ResolvedConfig, takes: (index: number) => boolean): ChangePlan {
+export function compareConfigs(running: ResolvedConfig, next: ResolvedConfig, takes: (index: number) => boolean): ConfigDifference {
   const paths: Paths = { taken: [], later: [] }
   const root = merged(running.rootSchema, running.root, next.root, '', true, paths)
   const settings = root === running.root ? running.settings : settingsOf(root)

@@ -8,7 +8,7 @@ import type { Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type ConfigChange, planChange } from './config-change.ts'
+import { type ConfigChange, compareConfigs } from './config-change.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
@@ -110,7 +110,7 @@ export class RunningBroker {
 
   /** Takes up what another config says, as far as it can be while running; what cannot is named. Rejects where it is wrong, and then nothing has changed. */
   async reconfigure(next: ResolvedConfig): Promise<ConfigChange> {
-    const { taken, later, settings, plugins, config } = planChange(this.#config, next, index => this.#host.takes(index))
+    const { taken, later, settings, plugins, config } = compareConfigs(this.#config, next, index => this.#host.takes(index))
     await this.#host.reloadAll(plugins.map(plugin => ({ ...plugin, before: this.#config.plugins[plugin.index]!.options })))
     this.#broker.changeSettings(settings)
     this.#config = config

@@ -4,7 +4,7 @@ import { definePlugin, type Plugin } from '../../core/plugin.ts'
 import { memory } from '../../plugins/memory/memory.ts'
 import { defineCatalogue } from '../../presets/shell/catalogue.ts'
 import { resolveConfig } from '../../presets/shell/config.ts'
-import { planChange } from '../../presets/shell/config-change.ts'
+import { compareConfigs } from '../../presets/shell/config-change.ts'
 import { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { listPlugins } from './list-plugins.ts'
 
@@ -50,7 +50,7 @@ const catalogue = defineCatalogue({
 const resolve = (object: object) => resolveConfig(catalogue, { object })
 
 async function changes(before: object, after: object, takes = true) {
-  const { taken, later, plugins } = planChange(await resolve(before), await resolve(after), () => takes)
+  const { taken, later, plugins } = compareConfigs(await resolve(before), await resolve(after), () => takes)
   return { taken, later, told: plugins.map(({ options }) => options) }
 }
 
