@@ -9,6 +9,7 @@ import { walkThrough } from '../docs/walkthrough.ts'
 import { publish } from '../interop/mosquitto.ts'
 import { freePort } from '../support/redis.ts'
 import { Command } from './command.ts'
+import { moveOutside } from './outside.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -200,3 +201,22 @@ it('has the other one too', () => assert.equal(typeof sessionsContract, 'functio
   expect({ status, failed: stdout.match(/not ok .*/g) }).toEqual({ status: 0, failed: null })
   expect(Number(/^# pass (\d+)/m.exec(stdout)?.[1])).toBeGreaterThan(8)
 })
+
+test('delay and retain build and pass their tests in a folder of their own, with nothing but the package', async () => {
+  const place = join(folder, 'outside')
+  await moveOutside(root, place)
+  const built = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', place], { encoding: 'utf8' })
+  expect(built.stdout).toBe('')
+  const vitest = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', place, '--reporter', 'json', '--maxWorkers', '1']
+  const { stdout, stderr } = spawnSync(process.execPath, vitest, { cwd: place, encoding: 'utf8' })
+  const report = JSON.parse(stdout.slice(stdout.indexOf('{"numTotalTestSuites"'))) as { numPassedTests: number; testResults: TestFile[] }
+  const failed = report.testResults.filter(({ status }) => status !== 'passed')
+  expect({ failed, stderr: failed.length > 0 ? stderr : '' }).toEqual({ failed: [], stderr: '' })
+  expect(report.numPassedTests).toBeGreaterThan(20)
+}, 300_000)
+
+interface TestFile {
+  readonly name: string
+  readonly status: string
+  readonly message: string
+}
