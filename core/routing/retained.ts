@@ -2,20 +2,28 @@ import type { Message } from '../messages/message.ts'
 
 /** A page of retained messages, and how to get the next. */
 export interface RetainedPage {
+  /** The messages, at most as many as were asked for; those that have expired are left out. */
   readonly messages: readonly Message[]
+  /** True: there is no further page. */
   readonly done: boolean
 }
 
 /** Walks the retained messages that match one filter, a page at a time, so that 50,000 of them block nobody. */
 export interface RetainedCursor {
+  /** The next page, of at most `limit` messages; it may have fewer though more follow. */
   next(limit: number): RetainedPage | Promise<RetainedPage>
 }
 
 /** The `retained` service: the last message with the retain flag, for each topic [MQTT-3.3.1-5]. */
 export interface RetainedStore {
-  /** Keeps `message`, or removes the topic's when its payload is empty [MQTT-3.3.1-6]. */
+  /**
+   * Keeps `message` as the one of its topic, or removes that where the payload is empty [MQTT-3.3.1-6]. It answers, or rejects, as the verbs of
+   * `SessionStore` do. Gates: PUBACK, PUBREC.
+   */
   set(message: Message): void | Promise<void>
+  /** Begins a walk over the messages whose topics match a topic filter. */
   match(filter: string): RetainedCursor
+  /** How many messages are retained. */
   readonly size: number
 }
 

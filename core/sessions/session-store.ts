@@ -2,14 +2,15 @@ import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscription } from '../routing/subscription.ts'
 
-/** Names a session and the one who may write to it: a write with an epoch that is no longer the newest is refused. */
+/** Names a session and its owner, who may write to it: a write whose epoch is not the session's newest is refused. */
 export interface SessionKey {
+  /** The client id of the session. */
   readonly clientId: string
-  /** Given by `claim`, higher at each. */
+  /** The number that `claim` gave this owner; each claim gives a higher one. */
   readonly epoch: number
 }
 
-/** A stale epoch: somebody else has claimed the session since. The connection that still writes is closed (0x8E). */
+/** A write came with an old epoch, because another connection has claimed the session since. The connection that wrote is closed (0x8E). */
 export class SessionLostError extends Error {
   override readonly name = 'SessionLostError'
   readonly code = 'ERR_SESSION_LOST'
@@ -44,15 +45,17 @@ export class StoreFullError extends Error {
   readonly code = 'ERR_STORE_FULL'
 }
 
-/** Somebody who has to keep a message will never take it: sending it again would not help. Said through a receipt. */
+/** Whoever has to keep a message refuses this one for good, so sending it again would not help. A plugin says so through a receipt. */
 export class MessageRefusedError extends Error {
   override readonly name = 'MessageRefusedError'
   readonly code = 'ERR_MESSAGE_REFUSED'
 }
 
+/** Who asks for a session, and what becomes of it. */
 export interface ClaimRequest {
+  /** The client id of the session. */
   readonly clientId: string
-  /** The broker that claims. */
+  /** The node that claims: the client is connected to it. */
   readonly node: string | number
   /** The user name of the client, null where it has none. The session that is claimed belongs to this user from now on. */
   readonly user: string | null
@@ -62,33 +65,42 @@ export interface ClaimRequest {
    * and one that has expired belongs to nobody. False: any user may claim any session.
    */
   readonly userOnly: boolean
-  /** Ends whatever session there was [MQTT-3.1.2-4]. */
+  /** True: a session that is stored under this client id ends, and a new one begins [MQTT-3.1.2-4]. */
   readonly cleanStart: boolean
-  /** Milliseconds it outlives its connection; 0: not at all, so nothing is stored; `Infinity`: for ever. */
+  /** For how many milliseconds the session outlives its connection. 0: not at all, so a new session is not stored; `Infinity`: for ever. */
   readonly expiryMs: number
-  /** Kept until the connection has ended well, or it is due. Only given where the session outlives its connection. */
+  /**
+   * The will of the connection, in place of one before; null: it has none, or the session ends with its connection (see `keepWill`). It is kept until
+   * the connection has ended well, or the will is due.
+   */
   readonly will: StoredWill | null
 }
 
+/** A will as stores keep it. */
 export interface StoredWill {
+  /** What is published. Its expiry counts from then on. */
   readonly message: Message
-  /** Milliseconds between the end of the connection and the will. */
+  /** Milliseconds between the end of the connection and the will; 0: at once. */
   readonly delayMs: number
-  /** Whom `onAuthorize` is asked about when it is due: after a restart there is no client. */
+  /** The user name that `onAuthorize` is asked about when the will is due, because there may be no client any more; null: the client had none. */
   readonly username: string | null
+  /** The rights of the client, as its authentication plugin gave them; anything that JSON can hold. */
   readonly rights: unknown
 }
 
+/** What a claim answers. */
 export interface Claim {
+  /** The epoch of the new owner, higher than any before under this client id. */
   readonly epoch: number
-  /** A session was there and goes on: Session Present. */
+  /** True: a session was there and goes on. CONNACK says so as Session Present. */
   readonly present: boolean
+  /** The subscriptions of the session; none where it is new. */
   readonly subscriptions: readonly Subscription[]
   /** Packet identifiers of QoS 2 messages received and not yet released [MQTT-4.3.3-10]. */
   readonly receivedIds: readonly number[]
   /** Its queue as it is now, in flight or not: messages, and bytes as `queuedBytes` counts them. */
   readonly queued: { readonly messages: number; readonly bytes: number }
-  /** What the session that this claim ended leaves behind. */
+  /** What the session that this claim ended leaves behind; null: it ended none. */
   readonly ended: EndedSession | null
   /**
    * A will that the broker sends now, before the CONNACK, because nobody else will: one without a delay whose broker has died, or one that
@@ -104,47 +116,60 @@ export interface QueueEntry {
   readonly message: Message
   /** The QoS of this delivery. */
   readonly qos: QoS
+  /** The RETAIN flag of this delivery. */
   readonly retain: boolean
+  /** The identifiers of the subscriptions that the message matched; null: none of them has one. */
   readonly identifiers: readonly number[] | null
   /** The shared group through which it came, as `name/filter`; null for none. */
   readonly group: string | null
-  /** 0: never sent. */
+  /** The packet identifier with which it was sent; 0: it was never sent. */
   packetId: number
-  /** PUBREC has come: PUBREL is owed, not the message [MQTT-4.3.3-4]. Where the session ends now, it is no drop. */
+  /** True: PUBREC has come, so the broker owes PUBREL, not the message [MQTT-4.3.3-4]. Where the session ends now, the message was not dropped. */
   released: boolean
 }
 
+/** One session that a message is for, and how it is delivered there. */
 export interface AppendTarget {
+  /** The client id of the session. */
   readonly clientId: string
+  /** The QoS of this delivery. */
   readonly qos: QoS
+  /** The RETAIN flag of this delivery. */
   readonly retain: boolean
+  /** The identifiers of the subscriptions that the message matched; null: none of them has one. */
   readonly identifiers: readonly number[] | null
+  /** The shared group through which it came, as `name/filter`; null for none. */
   readonly group: string | null
-  /** Given by the owner while its window has room; 0: the queue's turn comes later. */
+  /** The packet identifier that the owner gives while its window has room; 0: the message waits. */
   readonly packetId: number
   /**
-   * Of the owner who gave `packetId`, and not looked at where that is 0, because anybody may append. Where it is no longer the newest,
-   * the message is kept without the identifier, which is the new owner's to give, and `lost` is called before the append is answered.
+   * The epoch of the owner who gave `packetId`. Where that is 0 the epoch is not looked at, because anybody may append. Where it is not the newest,
+   * the message is kept without the identifier, for the new owner to give, and `lost` is called before the append is answered.
    */
   readonly epoch: number
 }
 
 /** The QoS 2 message of a durable publisher, remembered in the same batch as it is appended, so that neither can be without the other. */
 export interface ReceivedId {
+  /** The publisher's session, and its owner. */
   readonly session: SessionKey
+  /** The packet identifier of its PUBLISH. */
   readonly packetId: number
 }
 
-/** A session that is no more. */
+/** A session that has ended, and what it leaves behind. */
 export interface EndedSession {
+  /** The client id that it had. */
   readonly clientId: string
+  /** The subscriptions that it had. */
   readonly subscriptions: readonly Subscription[]
+  /** Its will, which is due now; null: it has none. */
   readonly will: StoredWill | null
-  /** What it had from shared groups and not acknowledged: goes to the other members, or to `onDrop`. */
+  /** Messages of shared groups that it had not acknowledged. The broker gives them to other members of the group, or drops them. */
   readonly shared: readonly QueueEntry[]
 }
 
-/** Something whose time has come. */
+/** Something whose time has come: a will, or the end of a session. */
 export type Due =
   | { readonly kind: 'will'; readonly clientId: string; readonly will: StoredWill }
   | { readonly kind: 'expired'; readonly session: EndedSession }
@@ -160,9 +185,9 @@ export interface SessionStoreEvents {
   dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded' | 'storeFailed'): void
   /** An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. */
   lost(session: SessionKey): void
-  /** Somebody else (another node) appended to a session that is connected here. */
+  /** Another node appended a message to a session whose client is connected here. */
   appended(clientId: string): void
-  /** A session that `sessions()` could not tell of, because the store was away at start. */
+  /** A session that `sessions()` could not show, because the store was away at start. */
   found?(subscriber: StoredSubscriber): void
   /** Another node changed a stored session, or owns it, as of `epoch`; what is left out is as it was. */
   changed?(change: SessionChange): void
@@ -175,12 +200,17 @@ export interface SessionStoreEvents {
   emptied?(): void
 }
 
+/** How much one session's queue may hold. */
 export interface QueueLimits {
+  /** Messages at most, in flight or not. */
   readonly messagesMax: number
+  /** Bytes at most, as `queuedBytes` counts them. */
   readonly bytesMax: number
+  /** What is dropped where the queue is full: the message that comes, or the oldest one that was never sent. */
   readonly whenFull: 'dropNewest' | 'dropOldest'
 }
 
+/** What a verb without an answer returns: nothing where it is done, or a promise that resolves when it is. */
 export type Done = void | Promise<void>
 
 /**
@@ -196,9 +226,9 @@ export type Done = void | Promise<void>
 export interface SessionStore {
   /** Called once before anything else. */
   open(events: SessionStoreEvents, limits: QueueLimits): Done
-  /** Why it would keep nothing just now; null, or no such method, where it would. Asked by health checks, so it answers at once. */
+  /** Why the store would keep nothing now; null, or no such method: it would. Health checks ask it, so it answers at once. */
   trouble?(): Error | null
-  /** All sessions and their filters, for the routing table at start; a store that is away then hands them in by `found` later. */
+  /** All stored sessions and their subscriptions, for the routing table at start. A store that is away then shows them by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /** The broker looks the durable subscribers of a topic up by `subscribersOf` before each message to it, in place of keeping all of them in memory. Default: false. */
   readonly looksUpSubscribers?: boolean
@@ -245,7 +275,10 @@ export interface SessionStore {
   expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]>
   /** Waits until all writes are kept. */
   flush(): Done
-  /** What is stored in all, at every node. Asked every few seconds, so its cost must not grow with what is stored; only the first answer after a start may have to count. */
+  /**
+   * What is stored in all, at every node. The broker asks every few seconds, so the cost must not grow with what is stored; only the first answer after
+   * a start may have to count.
+   */
   totals?(): StoreTotals | Promise<StoreTotals>
   /**
    * A part of a session's queue, as `page` shows it, for somebody who does not own the session; null where no such session is stored. It
@@ -271,6 +304,7 @@ export interface StoreTotals {
 
 /** A page of stored sessions. */
 export interface SessionPage {
+  /** The sessions, in an order that is the store's own. */
   readonly sessions: readonly SessionSummary[]
   /** What `list` goes on after; null: this is the last page. Only the store that gave it can read it. */
   readonly next: string | null
@@ -278,6 +312,7 @@ export interface SessionPage {
 
 /** What can be said of a stored session without reading its queue. */
 export interface SessionSummary {
+  /** The client id of the session. */
   readonly clientId: string
   /** The user that owns it, null for a client without a user name; absent: unknown, an older version stored it. */
   readonly user?: string | null
@@ -291,25 +326,31 @@ export interface SessionSummary {
   readonly queued: { readonly messages: number; readonly bytes: number }
 }
 
+/** A stored session and what it has subscribed to. */
 export interface StoredSubscriber {
+  /** The client id of the session. */
   readonly clientId: string
+  /** All its subscriptions, or those that were asked for. */
   readonly subscriptions: readonly Subscription[]
   /** The user that owns it, null for a client without a user name; absent: unknown, an older version stored it. */
   readonly user?: string | null
   /** The node that its client is connected to; absent and null: it is not connected. */
   readonly node?: string | null
-  /** Of its newest owner. */
+  /** The epoch of its newest owner; absent: 0. */
   readonly epoch?: number
 }
 
 /** What another node has done to a stored session. */
 export interface SessionChange {
+  /** The client id of the session. */
   readonly clientId: string
-  /** Of the owner in whose time it was. */
+  /** The epoch of the owner that the session had then. */
   readonly epoch: number
-  /** Its client is connected to that node now; null: to none. */
+  /** The node that its client is connected to now; null: to none. */
   readonly node?: string | null
+  /** Subscriptions that were added or changed. */
   readonly subscribed?: readonly Subscription[]
+  /** Topic filters that were unsubscribed from. */
   readonly unsubscribed?: readonly string[]
 }
 
