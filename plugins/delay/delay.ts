@@ -16,7 +16,7 @@ const shape = /^\$delayed\/(\d{1,10})\/(.+)$/s
 export const delay = definePlugin(delayManifest, ({ hooks, services, broker, clock, log }, options) => {
   let maxMs = options.max
   const { messagesMax, bytesMax } = options
-  const messages = new DelayedMessages(broker, { messagesMax, bytesMax })
+  const messages = new DelayedMessages(broker, { messagesMax, bytesMax, whenFull: 'dropNewest' })
   const offer = (name: string, type: 'gauge' | 'counter', help: string, sys: string, value: () => number) =>
     broker.figures.add({ name, type, help, read: () => [{ value: value(), sys }] })
   offer('delayed_messages', 'gauge', 'Messages that wait for their time.', 'messages/delayed', () => messages.waiting)
@@ -30,10 +30,10 @@ export const delay = definePlugin(delayManifest, ({ hooks, services, broker, clo
   )
 
   const wrong = (reasonString: string) => ({ reasonCode: ReasonCode.TopicNameInvalid, reasonString })
-  const hold = async (publisher: Publisher, message: Message, ms: number): Promise<PublishVerdict> => {
+  const delayed = async (publisher: Publisher, message: Message, ms: number): Promise<PublishVerdict> => {
     const { clientId, username, rights } = publisher
     try {
-      await messages.hold({ message, publisher: { clientId, username, rights }, dueAt: clock.now() + ms })
+      await messages.delay({ message, publisher: { clientId, username, rights }, dueAt: clock.now() + ms })
       return 'kept'
     } catch (error) {
       if (!(error instanceof StoreFullError)) throw error
@@ -54,7 +54,7 @@ export const delay = definePlugin(delayManifest, ({ hooks, services, broker, clo
     // Who may not publish there is told at once; what counts is looked at again when its time has come.
     const fault = broker.publishFault(publisher, message)
     if (fault !== undefined) return answer(null, fault)
-    hold(publisher, message, ms).then(
+    delayed(publisher, message, ms).then(
       verdict => answer(null, verdict),
       error => answer(error),
     )

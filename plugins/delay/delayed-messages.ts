@@ -1,13 +1,14 @@
 import type { Broker } from '../../core/broker.ts'
 import { Message } from '../../core/messages/message.ts'
-import { StoreFullError } from '../../core/sessions/session-store.ts'
+import { roomFor } from '../../core/sessions/queue-policy.ts'
+import { type QueueLimits, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { DueTimes } from '../kit/due-times.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
-import { decodeHeld, encodeHeld, type Held, heldBytes } from './held-message.ts'
+import { type DelayedMessage, decodeDelayed, delayedBytes, encodeDelayed } from './delayed-message.ts'
 
-interface Waiting {
-  readonly held: Held
+interface DelayedEntry {
+  readonly delayed: DelayedMessage
   /** Its place on disk; 0: it is in memory only. */
   readonly position: number
   readonly rowBytes: number
@@ -15,9 +16,8 @@ interface Waiting {
   refused: boolean
 }
 
-export interface DelayLimits {
+export interface DelayLimits extends QueueLimits {
   messagesMax: number
-  readonly bytesMax: number
 }
 
 // How late a message may be; one timer looks for all.
@@ -29,7 +29,7 @@ const pageRows = 1000
 export class DelayedMessages {
   readonly limits: DelayLimits
   readonly #broker: Broker
-  readonly #due: DueTimes<Waiting>
+  readonly #due: DueTimes<DelayedEntry>
   #queue: DurableQueue | null
   #timer: Timer | null
   /** Messages that wait, and their bytes. */
@@ -61,27 +61,26 @@ export class DelayedMessages {
     await this.#queue?.kept()
   }
 
-  /** Holds a message back; resolves when it is as safe as it gets. Throws or rejects where there is no room, or the disk does not take it. */
-  async hold(held: Held): Promise<void> {
-    const bytes = heldBytes(held)
-    const { messagesMax, bytesMax } = this.limits
-    if (this.waiting >= messagesMax || this.bytes + bytes > bytesMax)
+  /** Delays a message; resolves when it is as safe as it gets. Throws or rejects where there is no room, or the disk does not take it. */
+  async delay(delayed: DelayedMessage): Promise<void> {
+    const bytes = delayedBytes(delayed)
+    if (roomFor(this.limits, this.waiting, this.bytes, bytes) !== 'fits')
       throw new StoreFullError('too many messages are held back (delay.messagesMax, delay.bytesMax)')
-    held.message.own()
+    delayed.message.own()
     if (this.#queue === null) {
-      this.#add({ held, position: 0, rowBytes: 0, refused: false })
+      this.#add({ delayed, position: 0, rowBytes: 0, refused: false })
       return
     }
-    const row = encodeHeld(held)
-    const waiting = { held, position: this.#queue.append(row), rowBytes: row.length, refused: false }
-    this.#add(waiting)
+    const row = encodeDelayed(delayed)
+    const entry = { delayed, position: this.#queue.append(row), rowBytes: row.length, refused: false }
+    this.#add(entry)
     const kept = this.#queue.kept()
-    if (held.message.qos === 0) return void kept.catch(error => this.#broker.report(error))
+    if (delayed.message.qos === 0) return void kept.catch(error => this.#broker.report(error))
     try {
       await kept
     } catch (error) {
       // Its publisher is told, and sends it again.
-      waiting.refused = true
+      entry.refused = true
       throw error
     }
   }
@@ -96,7 +95,7 @@ export class DelayedMessages {
       for (const { position, row } of rows) {
         after = position
         try {
-          this.#add({ held: decodeHeld(row), position, rowBytes: row.length, refused: false })
+          this.#add({ delayed: decodeDelayed(row), position, rowBytes: row.length, refused: false })
         } catch (error) {
           // It stays where it is: the version that wrote it can read it.
           this.#broker.report(error)
@@ -105,39 +104,39 @@ export class DelayedMessages {
     }
   }
 
-  #add(waiting: Waiting): void {
-    this.#due.add(waiting, waiting.held.dueAt)
+  #add(entry: DelayedEntry): void {
+    this.#due.add(entry, entry.delayed.dueAt)
     this.waiting += 1
-    this.bytes += heldBytes(waiting.held)
+    this.bytes += delayedBytes(entry.delayed)
   }
 
   #look(): void {
     const now = this.#broker.clock.now()
-    for (let next = this.#due.take(now); next !== undefined; next = this.#due.take(now)) this.#publish(next)
+    for (let next = this.#due.shiftDue(now); next !== undefined; next = this.#due.shiftDue(now)) this.#publish(next)
   }
 
-  #publish(waiting: Waiting): void {
-    if (waiting.refused) return this.#done(waiting)
-    const { message, publisher } = waiting.held
+  #publish(entry: DelayedEntry): void {
+    if (entry.refused) return this.#done(entry)
+    const { message, publisher } = entry.delayed
     const { topic, payload, qos, retain, properties, clientId } = message
     // Its expiry counts from now on, as that of a will does.
     const fresh = new Message({ topic, payload, qos, retain, properties, origin: 'client', clientId, receivedAt: this.#broker.clock.now() })
     this.#broker.publishFor(publisher, fresh).then(
       outcome => {
         if (outcome === 'published') this.published += 1
-        this.#done(waiting)
+        this.#done(entry)
       },
       error => {
         // The store could not keep it for somebody, who may get it twice now, but gets it.
         this.#broker.report(error)
-        this.#due.add(waiting, this.#broker.clock.now() + retryMs)
+        this.#due.add(entry, this.#broker.clock.now() + retryMs)
       },
     )
   }
 
-  #done({ held, position, rowBytes }: Waiting): void {
+  #done({ delayed, position, rowBytes }: DelayedEntry): void {
     this.waiting -= 1
-    this.bytes -= heldBytes(held)
+    this.bytes -= delayedBytes(delayed)
     if (position !== 0) this.#queue?.remove(position, rowBytes)
   }
 }

@@ -94,7 +94,7 @@ export class SessionTable {
   /** One that is due, as often as it is. */
   nextDue(now: number): StoredSession | undefined {
     for (;;) {
-      const session = this.#due.take(now)
+      const session = this.#due.shiftDue(now)
       if (session === undefined || this.#sessions.get(session.clientId) !== session) {
         if (session === undefined) return undefined
         continue

@@ -1,4 +1,4 @@
-interface Entry<T> {
+interface HeapNode<T> {
   readonly at: number
   /** Which came first, of those that are due at the same time. */
   readonly order: number
@@ -7,7 +7,7 @@ interface Entry<T> {
 
 /** Items by the time at which they come due, those of one time in the order in which they came: a binary heap. One whose time changes is put in again; whoever takes it out looks whether it still holds. */
 export class DueTimes<T> {
-  #heap: Entry<T>[] = []
+  #heap: HeapNode<T>[] = []
   #added = 0
 
   get size(): number {
@@ -29,7 +29,7 @@ export class DueTimes<T> {
   }
 
   /** Takes out the earliest, if it is due. */
-  take(now: number): T | undefined {
+  shiftDue(now: number): T | undefined {
     const heap = this.#heap
     const first = heap[0]
     if (first === undefined || first.at > now) return undefined
@@ -45,7 +45,7 @@ export class DueTimes<T> {
     for (const { item, at } of kept) this.add(item, at)
   }
 
-  #sink(entry: Entry<T>): void {
+  #sink(entry: HeapNode<T>): void {
     const heap = this.#heap
     let i = 0
     for (;;) {
@@ -60,6 +60,6 @@ export class DueTimes<T> {
   }
 }
 
-function isBefore(one: Entry<unknown>, other: Entry<unknown>): boolean {
+function isBefore(one: HeapNode<unknown>, other: HeapNode<unknown>): boolean {
   return one.at < other.at || (one.at === other.at && one.order < other.order)
 }

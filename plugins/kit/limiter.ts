@@ -10,7 +10,7 @@ export interface LimiterOptions {
   readonly waitMs: number
 }
 
-interface Waiting {
+interface Waiter {
   resolve(entered: boolean): void
   timer: Timer
 }
@@ -19,7 +19,7 @@ interface Waiting {
 export class Limiter {
   readonly #options: LimiterOptions
   // A set, so that one that has waited too long leaves from the middle as cheaply as from the front.
-  readonly #line: Set<Waiting>
+  readonly #line: Set<Waiter>
   #running: number
 
   constructor(options: LimiterOptions) {
@@ -37,14 +37,14 @@ export class Limiter {
     }
     if (this.#line.size >= waiting) return false
     return new Promise(resolve => {
-      const entry: Waiting = {
+      const waiter: Waiter = {
         resolve,
         timer: clock.after(waitMs, () => {
-          this.#line.delete(entry)
+          this.#line.delete(waiter)
           resolve(false)
         }),
       }
-      this.#line.add(entry)
+      this.#line.add(waiter)
     })
   }
 

@@ -8,9 +8,10 @@ import type { BridgeReport, BridgeTarget, BridgeTargets } from '../kit/services/
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 import { BridgeLane } from './bridge-lane.ts'
+import { BridgeRoutes } from './bridge-routes.ts'
 import { OutageLog } from './outage-log.ts'
 import type { Parcel } from './parcel.ts'
-import { type AckMode, type BridgeOptions, checkNames, type Rule, Ways } from './rules.ts'
+import { type AckMode, type BridgeOptions, checkNames, type Rule } from './rules.ts'
 
 /** What is known of one target's lanes together. */
 export interface BridgeFigures {
@@ -36,7 +37,7 @@ export class Bridge implements BridgeTargets {
   #lanesOf: ReadonlyMap<Rule, readonly BridgeLane[]>
   readonly #logs: Map<string, OutageLog>
   #queues: Queues | undefined
-  #ways: Ways | null
+  #routes: BridgeRoutes | null
 
   constructor(broker: Broker, options: BridgeOptions, onBridged: SyncHook<[BridgeReport]>) {
     this.onBridged = onBridged
@@ -46,7 +47,7 @@ export class Bridge implements BridgeTargets {
     this.#lanes = new Map()
     this.#lanesOf = new Map()
     this.#logs = new Map()
-    this.#ways = null
+    this.#routes = null
   }
 
   add(target: BridgeTarget): void {
@@ -94,16 +95,16 @@ export class Bridge implements BridgeTargets {
     this.#lanesOf = new Map(
       rules.map(rule => [rule, Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number))]),
     )
-    this.#ways = new Ways(rules, this.#targets, this.#broker.log)
+    this.#routes = new BridgeRoutes(rules, this.#targets, this.#broker.log)
   }
 
   /** A message that is being routed. */
-  take(message: Message, receipt: Receipt): void {
+  offer(message: Message, receipt: Receipt): void {
     const { topic, clientId } = message
-    for (const { rule, topic: fixed } of this.#ways!.of(topic)) {
+    for (const { rule, topic: fixed } of this.#routes!.of(topic)) {
       const { json, headers } = rule
       const lanes = this.#lanesOf.get(rule)!
-      const name = fixed ?? this.#ways!.name(rule, topic, clientId)
+      const name = fixed ?? this.#routes!.name(rule, topic, clientId)
       const key = rule.key.fill(topic, clientId) || topic
       const parcel: Parcel = { message, topic: name, key, json, headers }
       if (name === '') this.#nameless(rule, parcel, receipt)

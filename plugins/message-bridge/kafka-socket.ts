@@ -23,14 +23,14 @@ export function kafkaSocket({ host, port, ssl, onConnect }: Wanted): Socket {
       ? connectTcp({ host, port }, onConnect)
       : connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
   socket.setKeepAlive(true, keepAliveMs)
-  const frames = new Frames()
+  const frames = new FrameLengths()
   const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean
   socket.emit = (event: string | symbol, ...args: unknown[]): boolean => {
     if (event !== 'data') return emit(event, ...args)
     // What came behind an answer that was none has no meaning any more.
     if (socket.destroyed) return true
     try {
-      frames.take(args[0] as Buffer)
+      frames.feed(args[0] as Buffer)
       return emit(event, ...args)
     } catch (error) {
       socket.destroy(error as Error)
@@ -41,13 +41,13 @@ export function kafkaSocket({ host, port, ssl, onConnect }: Wanted): Socket {
 }
 
 /** Follows the lengths that stand before each answer. */
-class Frames {
+class FrameLengths {
   readonly #length = Buffer.alloc(4)
   // Bytes of the length that have come, and bytes of the answer that are still to come.
   #lengthBytes = 0
   #left = 0
 
-  take(chunk: Buffer): void {
+  feed(chunk: Buffer): void {
     let at = 0
     while (at < chunk.length) {
       if (this.#left > 0) {

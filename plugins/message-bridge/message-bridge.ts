@@ -16,7 +16,7 @@ export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, servi
 
   hooks.onRoute.tap({ name: 'messageBridge', stage: Stage.Record }, (message, _route, receipt) => {
     // What comes from another node was bridged there.
-    if (message.origin !== 'peer') bridge.take(message, receipt)
+    if (message.origin !== 'peer') bridge.offer(message, receipt)
   })
 
   const addKafka = async (rules: readonly Rule[]): Promise<void> => {

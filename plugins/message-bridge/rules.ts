@@ -1,7 +1,5 @@
 import { OperatorError } from '../../core/errors.ts'
-import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
-import { matches } from '../../core/routing/topic.ts'
 import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
 import { ruleFilterFault } from '../kit/topics.ts'
@@ -22,15 +20,6 @@ export interface Rule {
   readonly ack: AckMode
   readonly target: string
 }
-
-/** Where messages of one topic name go by one rule. `topic`: null where the template holds the client id, so that it is another for each. */
-export interface Way {
-  readonly rule: Rule
-  readonly topic: string | null
-}
-
-// Names that are remembered; beyond it they are forgotten and found anew, as a client that makes up topic names would have it.
-const rememberedMax = 10_000
 
 /** Reads the rules; every one that is wrong is said at once. `ack`: of those that do not say. */
 export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[] {
@@ -75,60 +64,4 @@ export function checkNames(rules: readonly Rule[], targets: ReadonlyMap<string, 
     return system.legalName(name) === name ? [] : [`${at}.to: ${JSON.stringify(name)} is no name that ${target} takes; choose another`]
   })
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', problems)
-}
-
-/** Finds the ways that messages of a topic name go; each topic name is looked up once. */
-export class Ways {
-  readonly #rules: readonly Rule[]
-  readonly #targets: ReadonlyMap<string, BridgeTarget>
-  readonly #log: Log
-  readonly #known: Map<string, readonly Way[]>
-  // What each name there was made of, so that two that fall together are seen; and those that it was said of.
-  readonly #sources: Map<string, string>
-  readonly #said: Set<string>
-
-  constructor(rules: readonly Rule[], targets: ReadonlyMap<string, BridgeTarget>, log: Log) {
-    this.#rules = rules
-    this.#targets = targets
-    this.#log = log
-    this.#known = new Map()
-    this.#sources = new Map()
-    this.#said = new Set()
-  }
-
-  of(topic: string): readonly Way[] {
-    const known = this.#known.get(topic)
-    if (known !== undefined) return known
-    if (this.#known.size >= rememberedMax) this.#known.clear()
-    const ways: Way[] = []
-    for (const rule of this.#rules) {
-      if (!matches(rule.filter, topic)) continue
-      ways.push({ rule, topic: rule.to.byClient ? null : this.name(rule, topic, '') })
-    }
-    this.#known.set(topic, ways)
-    return ways
-  }
-
-  /** The name there for a rule and a message; empty where none can be made. */
-  name({ to, target }: Rule, topic: string, clientId: string): string {
-    const wanted = to.fill(topic, clientId)
-    const name = this.#targets.get(target)!.legalName(wanted) ?? ''
-    if (name !== '' && !to.fixed) this.#watch(target, name, wanted)
-    return name
-  }
-
-  #watch(target: string, name: string, wanted: string): void {
-    const place = `${target} ${name}`
-    const source = this.#sources.get(place)
-    if (source === undefined) {
-      if (this.#sources.size >= rememberedMax) this.#sources.clear()
-      this.#sources.set(place, wanted)
-    } else if (source !== wanted && this.#said.size < rememberedMax && !this.#said.has(place)) {
-      this.#said.add(place)
-      this.#log.warn(
-        { target, topic: name },
-        `messageBridge: ${JSON.stringify(source)} and ${JSON.stringify(wanted)} both go to ${name}; a rule with another "to" tells them apart`,
-      )
-    }
-  }
 }

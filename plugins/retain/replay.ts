@@ -88,7 +88,7 @@ export class Replay {
           this.#await(page)
           return
         }
-        this.#take(page)
+        this.#keep(page)
         // Looking counts too, or many filters that match nothing would hold everybody up.
         room -= page.done ? page.messages.length + 1 : this.#pageSize
       }
@@ -119,7 +119,7 @@ export class Replay {
     page
       .then(
         found => {
-          if (this.#cursor === cursor) this.#take(found)
+          if (this.#cursor === cursor) this.#keep(found)
         },
         error => {
           this.#broker.report(error)
@@ -133,7 +133,7 @@ export class Replay {
       })
   }
 
-  #take({ messages, done }: RetainedPage): void {
+  #keep({ messages, done }: RetainedPage): void {
     for (const message of messages) if (this.#overtaken?.has(message.topic) !== true) this.#page.set(message.topic, message)
     this.#isLastPage = done
   }

@@ -3,8 +3,8 @@ import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/mess
 import type { Publisher, Rights } from '../../core/publisher.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 
-/** A message that waits, and whose it is. */
-export interface Held {
+/** A message that waits for its time, and who published it. */
+export interface DelayedMessage {
   readonly message: Message
   readonly publisher: Publisher
   /** When it is due, milliseconds since the Unix epoch. */
@@ -14,12 +14,12 @@ export interface Held {
 const format = 1
 
 /** What it takes in memory. */
-export function heldBytes({ message }: Held): number {
+export function delayedBytes({ message }: DelayedMessage): number {
   return queuedBytes(message)
 }
 
 /** As a queue on disk keeps it. */
-export function encodeHeld({ message, publisher: { username, rights }, dueAt }: Held): Buffer {
+export function encodeDelayed({ message, publisher: { username, rights }, dueAt }: DelayedMessage): Buffer {
   const owner = Buffer.from(JSON.stringify({ username, rights }))
   const before = 13 + owner.length
   const row = encodeMessage(message, before, true)
@@ -30,8 +30,8 @@ export function encodeHeld({ message, publisher: { username, rights }, dueAt }: 
   return row
 }
 
-/** Reads what `encodeHeld` wrote; throws `StoredFormatError` where a newer version did. */
-export function decodeHeld(row: Buffer): Held {
+/** Reads what `encodeDelayed` wrote; throws `StoredFormatError` where a newer version did. */
+export function decodeDelayed(row: Buffer): DelayedMessage {
   if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of delay')
   const end = 13 + row.readUInt32BE(9)
   const owner = JSON.parse(row.toString('utf8', 13, end)) as { username: string | null; rights: Rights | null }
