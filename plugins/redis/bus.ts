@@ -29,6 +29,8 @@ const listeningMs = 2000
 /**
  * The `bus` service on Redis. What all nodes have to see in one order goes into one stream, the log: what the store's own scripts note of
  * sessions, and what nodes announce. What one node is posted lies in a stream of its own until it has read it; what it is told goes by a channel.
+ *
+ * Over 400 lines, because joining, hearing and leaving share one state; what writes and what reads lies in files of its own (bus-*.ts, stream-reader.ts).
  */
 export class RedisBus implements Bus {
   readonly node: string

@@ -72,7 +72,6 @@ for n = 1, targets do${target.read}
       record.added = true
     end
     if token ~= '' then call('HSET', KEYS[session + ${keyAt.identifiers}], '${identifierField.placed}' .. token, text(now)) end
-    count(0, 1, size)
     record.lastPosition, record.bytes, record.count, record.dirty = position, record.bytes + size, record.count + 1, true
     answers[n] = position
     if given > 0 then

@@ -116,7 +116,7 @@ local at, number, out = 1, 0, {}
 local notes, wakes = {}, {}
 
 local function tell(kind, ...) out[#out + 1] = {number, kind, ...} end
--- What all sessions of this slot hold changes so much by this batch.
+-- What all sessions of this slot hold changes so much by this batch; added up once for each session (save), not at each message.
 local moreSessions, moreMessages, moreBytes = 0, 0, 0
 local function count(bySessions, byMessages, byBytes)
   moreSessions, moreMessages, moreBytes = moreSessions + bySessions, moreMessages + byMessages, moreBytes + byBytes

@@ -40,7 +40,6 @@ end
 local function left(session, record, member, keepBody)
   local position, size, id, flags = unpack('>${entryHead.format}', member)
   record.bytes, record.count, record.dirty = record.bytes - size, record.count - 1, true
-  count(0, -1, -size)
   if id == 0 or ${qosOf('flags')} == 2 then call('HDEL', KEYS[session + ${keyAt.identifiers}], ${outbound}) end
   if not (${isInline('flags')}) and not keepBody then
     local reference, ordinal = unpack('>${entryReference.format}', member, ${referenceAt})

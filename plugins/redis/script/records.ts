@@ -18,6 +18,7 @@ local function load(session)
       epoch = tonumber(f[1]), lastPosition = tonumber(f[2]), bytes = tonumber(f[3]), count = tonumber(f[4]),
       expiresAt = tonumber(f[5]), unsentFrom = f[6], node = f[7],
     } or false
+    if record then record.messagesBefore, record.bytesBefore = record.count, record.bytes end
     if record and f[8] ~= '${storedFormat}' then migrate(session, record, tonumber(f[8] or 1)) end
     records[session] = record
   end
@@ -25,6 +26,8 @@ local function load(session)
 end
 local function save(session, record)
   if record and record.dirty then
+    moreMessages, moreBytes = moreMessages + record.count - record.messagesBefore, moreBytes + record.bytes - record.bytesBefore
+    record.messagesBefore, record.bytesBefore = record.count, record.bytes
     call('HSET', KEYS[session], '${field.lastPosition}', text(record.lastPosition), '${field.bytes}', text(record.bytes), '${field.count}', text(record.count))
     if record.unsentFrom then call('HSET', KEYS[session], '${field.unsentFrom}', record.unsentFrom) end
     record.dirty = false
