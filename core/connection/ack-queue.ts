@@ -1,7 +1,7 @@
 import type { Receipt } from '../messages/receipt.ts'
 import type { Properties } from '../protocol/packets.ts'
 
-interface Waiting {
+interface PendingAck {
   readonly qos: 1 | 2
   readonly packetId: number
   reasonCode: number
@@ -35,7 +35,7 @@ export interface AckWriter {
  */
 export class AckQueue {
   readonly #writer: AckWriter
-  #waiting: Waiting[]
+  #waiting: PendingAck[]
   #bytes: number
 
   constructor(writer: AckWriter) {
@@ -57,7 +57,7 @@ export class AckQueue {
   push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null, bytes: number): void {
     const settled = receipt === null || (receipt.settled && receipt.error === undefined)
     const pending = settled ? null : receipt
-    const waiting: Waiting = { qos, packetId, reasonCode, properties, receipt: pending, kept: true, since: this.#writer.now, bytes }
+    const waiting: PendingAck = { qos, packetId, reasonCode, properties, receipt: pending, kept: true, since: this.#writer.now, bytes }
     this.#waiting.push(waiting)
     this.#bytes += bytes
     if (pending !== null) {
@@ -75,7 +75,7 @@ export class AckQueue {
     return this.#waiting.length >= this.#writer.limit || this.#bytes > bytesMax
   }
 
-  #refused(waiting: Waiting, reasonCode: number | null): void {
+  #refused(waiting: PendingAck, reasonCode: number | null): void {
     waiting.kept = reasonCode !== null
     waiting.reasonCode = reasonCode ?? 0
     waiting.properties = undefined

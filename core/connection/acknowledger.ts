@@ -27,7 +27,7 @@ export class Acknowledger {
   }
 
   /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
-  take(qos: QoS, packetId: number): boolean {
+  accept(qos: QoS, packetId: number): boolean {
     const session = this.#client.session!
     if (qos === 2) {
       const known = session.received?.get(packetId)
@@ -194,8 +194,8 @@ export class Acknowledger {
 
   /** So many acknowledgements wait that nothing more is read, or no longer. */
   crowded(full: boolean): void {
-    if (full) this.#client.hold('acks')
-    else this.#client.release('acks')
+    if (full) this.#client.pauseFor('acks')
+    else this.#client.resumeFor('acks')
   }
 
   get now(): number {

@@ -19,17 +19,17 @@ import type { AuthExchange } from './auth-exchange.ts'
 import type { Client } from './client.ts'
 import type { ConnectionHost, PacketHandlers } from './connection-host.ts'
 import type { DisconnectReason } from './disconnect-reason.ts'
-import { HeldPublishers } from './held-publishers.ts'
 import { InboundQueue } from './inbound-queue.ts'
 import type { Meter } from './meter.ts'
 import { Outbox } from './outbox.ts'
+import { PausedPublishers } from './paused-publishers.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import { Sender } from './sender.ts'
 import type { Transport } from './transport.ts'
 
 /** Why a connection is not being read just now. */
-const Hold = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
-type Hold = keyof typeof Hold
+const PauseReason = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
+type PauseReason = keyof typeof PauseReason
 
 // After a close the last bytes get this long to leave.
 const lingerMs = 2000
@@ -47,9 +47,9 @@ export class Connection implements Client {
   readonly sender: Sender
   readonly #decoder: Decoder
   #state: 'new' | 'connecting' | 'connected' | 'closed'
-  #holds: number
+  #pauses: number
   #admissionEnds: Timer | null
-  #slowed: HeldPublishers | null
+  #pausedPublishers: PausedPublishers | null
   #ready: (() => void)[] | null
   // Who of the plugins has paused it.
   #pausers: Set<string> | null
@@ -102,9 +102,9 @@ export class Connection implements Client {
     this.acks = new Acknowledger(this)
     this.sender = new Sender(this)
     this.#state = 'new'
-    this.#holds = 0
+    this.#pauses = 0
     this.#admissionEnds = null
-    this.#slowed = null
+    this.#pausedPublishers = null
     this.#ready = null
     this.#pausers = null
     this.clientId = ''
@@ -207,19 +207,20 @@ export class Connection implements Client {
     throw new MqttError(ReasonCode.ProtocolError, 'a packet other than AUTH and DISCONNECT in the middle of an authentication')
   }
 
-  /** Stops reading until `release` of the same name. */
-  hold(name: Hold): void {
-    if (this.#holds === 0) {
+  /** Stops reading until `resumeFor` of the same reason. */
+  pauseFor(name: PauseReason): void {
+    if (this.#pauses === 0) {
       this.#decoder.pause()
       this.transport.pause()
     }
-    this.#holds |= Hold[name]
+    this.#pauses |= PauseReason[name]
   }
 
-  release(name: Hold): void {
-    if ((this.#holds & Hold[name]) === 0) return
-    this.#holds &= ~Hold[name]
-    if (this.#holds !== 0 || this.#state === 'closed') return
+  /** The reason is gone: reads on where there is no other. */
+  resumeFor(name: PauseReason): void {
+    if ((this.#pauses & PauseReason[name]) === 0) return
+    this.#pauses &= ~PauseReason[name]
+    if (this.#pauses !== 0 || this.#state === 'closed') return
     this.transport.resume()
     try {
       this.#decoder.resume()
@@ -235,12 +236,12 @@ export class Connection implements Client {
   pauseReading(name: string): void {
     this.#pausers ??= new Set()
     this.#pausers.add(name)
-    this.hold('plugin')
+    this.pauseFor('plugin')
   }
 
   resumeReading(name: string): void {
     const pausers = this.#pausers
-    if (pausers?.delete(name) === true && pausers.size === 0) this.release('plugin')
+    if (pausers?.delete(name) === true && pausers.size === 0) this.resumeFor('plugin')
   }
 
   /**
@@ -248,7 +249,7 @@ export class Connection implements Client {
    * reading on. A watch that sees the same number again and again sees a client that drips.
    */
   get unfinishedPacket(): number {
-    return this.#holds === 0 && this.#state !== 'closed' && this.#decoder.pendingBytes > 0 ? this.#decoder.begun : 0
+    return this.#pauses === 0 && this.#state !== 'closed' && this.#decoder.pendingBytes > 0 ? this.#decoder.begun : 0
   }
 
   /** Bytes that are kept for this connection and would be free without it, roughly. */
@@ -282,7 +283,7 @@ export class Connection implements Client {
   }
 
   /** CONNECT has been read: what it says of the client. */
-  take(packet: ConnectPacket): void {
+  readConnect(packet: ConnectPacket): void {
     const { settings } = this.host
     this.#state = 'connecting'
     this.host.wheel.cancel(this.timer)
@@ -374,7 +375,7 @@ export class Connection implements Client {
       this.close(ReasonCode.KeepAliveTimeout, 'no answer to AUTH within the heartbeat time')
     } else if (this.#state === 'connected') {
       // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
-      if ((this.#holds & ~Hold.outbox) !== 0) this.lastSeen = now
+      if ((this.#pauses & ~PauseReason.outbox) !== 0) this.lastSeen = now
       if (now - this.lastSeen >= this.keepAlive * 1500)
         this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
       else this.watch()
@@ -395,8 +396,8 @@ export class Connection implements Client {
     else if (mqtt.slowReader === 'slowPublishers') {
       const publisher = this.host.connectionOf(message.clientId)
       if (publisher !== undefined && publisher !== this && publisher.state === 'connected') {
-        this.#slowed ??= new HeldPublishers()
-        this.#slowed.hold(publisher)
+        this.#pausedPublishers ??= new PausedPublishers()
+        this.#pausedPublishers.pause(publisher)
         return this.outbox.pendingBytes > 4 * mqtt.writeBufferMax
       }
     }
@@ -432,7 +433,7 @@ export class Connection implements Client {
   }
 
   /** Something has left: whoever waits for that goes on. */
-  eased(): void {
+  callReady(): void {
     const ready = this.#ready
     if (ready === null || this.congested) return
     this.#ready = null
@@ -447,10 +448,10 @@ export class Connection implements Client {
   onDrain(): void {
     this.outbox.drained()
     if (this.#state === 'closed' || this.outbox.blocked) return
-    this.release('outbox')
-    this.#slowed?.release()
+    this.resumeFor('outbox')
+    this.#pausedPublishers?.resume()
     this.session?.pump()
-    this.eased()
+    this.callReady()
   }
 
   /** Ends the connection from the broker's side; an MQTT 5 client is told why. */
@@ -482,7 +483,7 @@ export class Connection implements Client {
     this.#state = 'closed'
     host.wheel.cancel(this.timer)
     this.#admissionEnds?.cancel()
-    this.#slowed?.release()
+    this.#pausedPublishers?.resume()
     this.auth?.abandon()
     host.ended(this, reason, wasConnected, publishWill)
     if (reason.by === 'network') {

@@ -58,7 +58,7 @@ export class InboundQueue {
     this.#entries.push({ packet: packet.type === PacketType.Publish ? packet.clone() : packet, publish: null, bytes })
     this.#bytes += bytes
     this.#packets += 1
-    if (this.full) this.#client.hold('inbound')
+    if (this.full) this.#client.pauseFor('inbound')
   }
 
   /** Keeps the place of a publish whose verdict is awaited, or which stands behind such a one. */
@@ -66,7 +66,7 @@ export class InboundQueue {
     const bytes = queuedBytes(publish.message)
     this.#entries.push({ packet: null, publish, bytes })
     this.#bytes += bytes
-    if (this.full) this.#client.hold('inbound')
+    if (this.full) this.#client.pauseFor('inbound')
   }
 
   /** Everything behind waits until a handler is done. */
@@ -103,7 +103,7 @@ export class InboundQueue {
     } catch (error) {
       this.#client.fail(error)
     }
-    if (!this.full) this.#client.release('inbound')
+    if (!this.full) this.#client.resumeFor('inbound')
   }
 
   #drain(): void {

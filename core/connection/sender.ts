@@ -189,7 +189,7 @@ export class Sender {
     counters.packetsSent += 1
     counters.bytesSent += bytes
     // Answers pile up only for a client that asks and does not read.
-    if (client.outbox.blocked && client.outbox.pendingBytes > client.host.settings.mqtt.writeBufferMax) client.hold('outbox')
+    if (client.outbox.blocked && client.outbox.pendingBytes > client.host.settings.mqtt.writeBufferMax) client.pauseFor('outbox')
   }
 }
 

@@ -18,7 +18,7 @@ export function expiryToMs(seconds: number): number {
 
 /** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits. */
 export async function handleConnect(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<void> {
-  client.take(packet)
+  client.readConnect(packet)
   if (client.refusal !== null) {
     // It has not become anybody: its end is no line at `info`, for there may be very many.
     client.clientId = ''

@@ -35,7 +35,7 @@ export class PublishHandler implements PublishHandling {
       if (client.version === 5) throw new MqttError(ReasonCode.RetainNotSupported, 'retained messages are not supported here') // [MQTT-3.2.2-14]
       publish.retain = false
     }
-    if (qos > 0 && !client.acks.take(qos, packetId)) return null
+    if (qos > 0 && !client.acks.accept(qos, packetId)) return null
 
     const message = messageOf(client, publish, topic, host.now)
     const refusal = metered ?? publishFault(host, client, message)

@@ -2,7 +2,7 @@ import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
 import { readUtf8 } from './utf8.ts'
 
-interface Entry {
+interface CachedTopic {
   readonly bytes: Buffer
   readonly topic: string
 }
@@ -17,7 +17,7 @@ const hash = 0x23
  * place holds one topic, and a newer one takes it over, so it is bounded: 65,536 topics of at most 256 bytes.
  */
 export class TopicCache {
-  readonly #entries: (Entry | undefined)[] = new Array(entriesMax).fill(undefined)
+  readonly #entries: (CachedTopic | undefined)[] = new Array(entriesMax).fill(undefined)
 
   /** Reads a topic name of at least one character; wildcards are refused [MQTT-3.3.2-2]. */
   read(bytes: Buffer, start: number, end: number): string {

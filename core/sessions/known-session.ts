@@ -279,8 +279,8 @@ export class KnownSession implements Session {
       }
     }
     this.backlog?.pump()
-    if (this.#brake?.holding === true) this.#brakeEased(this.#brake)
-    client.eased()
+    if (this.#brake?.holding === true) this.#brakeShortened(this.#brake)
+    client.callReady()
   }
 
   /** The handshake of one message is over. */
@@ -323,8 +323,8 @@ export class KnownSession implements Session {
     if (this.#brake?.holding !== true) this.#host.slowedSessions.delete(this)
   }
 
-  #brakeEased(brake: PublisherBrake): void {
-    brake.eased()
+  #brakeShortened(brake: PublisherBrake): void {
+    brake.shortened()
     if (!brake.holding) this.#host.slowedSessions.delete(this)
   }
 

@@ -72,7 +72,7 @@ export class PublisherBrake {
   }
 
   /** Something has left the queue. */
-  eased(): void {
+  shortened(): void {
     if (this.#held.length > 0 && this.#line.low && (!this.#brisk || this.#line.length * 2 < this.#early)) this.release()
   }
 
@@ -80,7 +80,7 @@ export class PublisherBrake {
   look(now: number): void {
     if (now - this.#tickAt > 2 * earlyWaitMs) this.#brisk = false
     if (this.#stalled(now)) this.release()
-    else this.eased()
+    else this.shortened()
   }
 
   get holding(): boolean {

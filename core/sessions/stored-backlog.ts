@@ -149,7 +149,7 @@ export class StoredBacklog {
             this.#reading = false
             // The connection has ended meanwhile, and its window with it.
             if (this.#stopped) return
-            this.#take(entries, appends, limit)
+            this.#sendPage(entries, appends, limit)
             this.#ackedMeanwhile.clear()
             this.pump()
           },
@@ -160,7 +160,7 @@ export class StoredBacklog {
         )
         return
       }
-      this.#take(page, appends, limit)
+      this.#sendPage(page, appends, limit)
     }
   }
 
@@ -169,7 +169,7 @@ export class StoredBacklog {
     return client !== null && window?.hasRoom === true && !client.outbox.blocked
   }
 
-  #take(entries: readonly QueueEntry[], appends: number, limit: number): void {
+  #sendPage(entries: readonly QueueEntry[], appends: number, limit: number): void {
     // What was in flight goes first, though a message that another node appended may stand before it: a new message must not
     // get one of its identifiers.
     let end = entries.length

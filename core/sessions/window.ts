@@ -68,14 +68,14 @@ export class Window {
     let id = this.#lastId
     do id = id === packetIdMax ? 1 : id + 1
     while (slots[id & mask]!.handshake !== Handshake.Free)
-    return this.#take(slots[id & mask]!, id)
+    return this.#occupy(slots[id & mask]!, id)
   }
 
   /** Takes a slot under an identifier that an earlier connection gave. */
   reopen(packetId: number): Inflight {
     if (this.find(packetId) !== undefined) throw new RangeError(`packet identifier ${packetId} is in flight already`)
     while (this.#slots.length === 0 || this.#slots[packetId & (this.#slots.length - 1)]!.handshake !== Handshake.Free) this.#grow()
-    return this.#take(this.#slots[packetId & (this.#slots.length - 1)]!, packetId)
+    return this.#occupy(this.#slots[packetId & (this.#slots.length - 1)]!, packetId)
   }
 
   find(packetId: number): Inflight | undefined {
@@ -101,7 +101,7 @@ export class Window {
     return this.#slots.filter(slot => slot.handshake !== Handshake.Free).sort((a, b) => a.turn - b.turn)
   }
 
-  #take(slot: Inflight, packetId: number): Inflight {
+  #occupy(slot: Inflight, packetId: number): Inflight {
     slot.packetId = packetId
     slot.handshake = Handshake.Gated
     slot.turn = ++this.#turns

@@ -105,7 +105,7 @@ export class GroupCommit {
       : new StoreAwayError('the disk does not keep up; more than disk.pendingBytesMax waits for it')
   }
 
-  /** The same for somebody who would wait at the door: a session that is claimed. */
+  /** The same for a session that is claimed, whose client would wait for its CONNACK. */
   get refusalOfClaim(): Error | null {
     if (this.#state === 'full') return fullError()
     return this.#state === 'failing' ? new StoreAwayError('the disk takes no writes') : this.refusal

@@ -21,7 +21,7 @@ const waitingMax = 2000
 /** Addresses of which failures are remembered: some 3 MB. */
 const addressesMax = 10_000
 
-interface Waiting {
+interface WaitingAttempt {
   readonly client: Client
   resolve(asked: boolean): void
 }
@@ -30,7 +30,7 @@ class Address {
   underway = 0
   /** When the last attempts failed, at most `failuresMax`, oldest first. */
   readonly failures: number[] = []
-  waiting: Waiting[] = []
+  waiting: WaitingAttempt[] = []
   timer: Timer | null = null
   warnedAt = Number.NEGATIVE_INFINITY
 
@@ -190,7 +190,7 @@ export class AttemptGate {
   }
 }
 
-function isThere({ client }: Waiting): boolean {
+function isThere({ client }: WaitingAttempt): boolean {
   return !client.closed
 }
 

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
 
-interface Entry extends Timer {
+interface ScheduledCall extends Timer {
   at: number
   every: number
   callback: () => void
@@ -9,7 +9,7 @@ interface Entry extends Timer {
 /** Time for tests: it stands still until `advance` moves it, and then fires what is due, in order. */
 export class ManualClock implements Clock {
   #now: number
-  #entries: Entry[] = []
+  #entries: ScheduledCall[] = []
 
   /** `now`: where time starts, milliseconds since the Unix epoch. */
   constructor(now = Date.UTC(2020, 8, 18, 15, 13, 46)) {
@@ -52,14 +52,14 @@ export class ManualClock implements Clock {
     }
   }
 
-  #due(end: number): Entry | undefined {
-    let first: Entry | undefined
+  #due(end: number): ScheduledCall | undefined {
+    let first: ScheduledCall | undefined
     for (const entry of this.#entries) if (entry.at <= end && (first === undefined || entry.at < first.at)) first = entry
     return first
   }
 
   #add(ms: number, every: number, callback: () => void): Timer {
-    const entry: Entry = {
+    const entry: ScheduledCall = {
       at: this.#now + Math.max(every > 0 ? 1 : 0, ms),
       every,
       callback,

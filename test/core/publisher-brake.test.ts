@@ -15,7 +15,7 @@ function start(length: number) {
   const brake = new PublisherBrake(queue, 1000, 0, patience)
   const shorten = (to: number): void => {
     while (queue.length > to) queue.shift()
-    brake.eased()
+    brake.shortened()
   }
   /** The reader acknowledges so many in each of these quarters of a second. */
   const read = (from: number, to: number, each: number): void => {
