@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error-codes.ts'
 import type { ReasonCode } from './reason.ts'
 
 /**
@@ -7,7 +8,7 @@ import type { ReasonCode } from './reason.ts'
 export class MqttError extends Error {
   override readonly name = 'MqttError'
   /** Stable, for tests and users: `ERR_MQTT_PROTOCOL`. */
-  readonly code = 'ERR_MQTT_PROTOCOL'
+  readonly code = 'ERR_MQTT_PROTOCOL' satisfies ErrorCode
   /** What an MQTT 5 client is told, in CONNACK or DISCONNECT. */
   readonly reasonCode: ReasonCode
 
@@ -21,11 +22,11 @@ export class MqttError extends Error {
 export class OperatorError extends Error {
   override readonly name = 'OperatorError'
   /** Stable, for tests and users: `ERR_CONFIG`, `ERR_PORT_IN_USE`, `ERR_SERVICE_MISSING`… */
-  readonly code: string
+  readonly code: ErrorCode
   /** Every problem found, one a line; `message` holds them joined. */
   readonly problems: readonly string[]
 
-  constructor(code: string, problems: string | readonly string[], options?: ErrorOptions) {
+  constructor(code: ErrorCode, problems: string | readonly string[], options?: ErrorOptions) {
     const list = typeof problems === 'string' ? [problems] : problems
     super(list.join('\n'), options)
     this.code = code

@@ -1,3 +1,4 @@
+import type { ErrorCode } from './error-codes.ts'
 import type { Clock } from './time/clock.ts'
 
 /** What a failing tap did, and where. */
@@ -10,7 +11,7 @@ export interface TapFailure {
 /** A tap that threw, rejected, answered nonsense or took too long. */
 export class TapError extends Error implements TapFailure {
   override readonly name = 'TapError'
-  readonly code = 'ERR_TAP'
+  readonly code = 'ERR_TAP' satisfies ErrorCode
   readonly plugin: string
   readonly hook: string
 

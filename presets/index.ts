@@ -52,6 +52,8 @@ export type { PluginContext } from '../core/context.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface LimitCounts { … } }.
 export * from '../core/counter-names.ts'
 export type { Counters } from '../core/counters.ts'
+// All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ErrorCodes { … } }.
+export * from '../core/error-codes.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export type { Figure, Figures, Sample } from '../core/figures.ts'
 export { type ForwardedMember, type Hooks, Stage } from '../core/hooks.ts'

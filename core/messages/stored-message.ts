@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-codes.ts'
 import '../protocol/buffer-methods.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Properties } from '../protocol/packets.ts'
@@ -17,7 +18,7 @@ const fixedBytes = 1 + 1 + 8 + 2 + 2
 export class StoredFormatError extends Error {
   override readonly name = 'StoredFormatError'
   /** For tests and users. */
-  readonly code = 'ERR_STORED_FORMAT'
+  readonly code = 'ERR_STORED_FORMAT' satisfies ErrorCode
 
   /** The error for a record that a newer version has written: `what` names the record, `known` is the newest format that this version reads. */
   static newer(what: string, found: number, known: number): StoredFormatError {

@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../error-codes.ts'
 import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
 import type { Subscription } from '../routing/subscription.ts'
@@ -13,7 +14,7 @@ export interface SessionKey {
 /** A write came with an old epoch, because another connection has claimed the session since. The connection that wrote is closed (0x8E). */
 export class SessionLostError extends Error {
   override readonly name = 'SessionLostError'
-  readonly code = 'ERR_SESSION_LOST'
+  readonly code = 'ERR_SESSION_LOST' satisfies ErrorCode
 
   constructor(clientId: string) {
     super(`session ${clientId} has another owner now`)
@@ -23,7 +24,7 @@ export class SessionLostError extends Error {
 /** The session belongs to another user, and the claim was for its owner only: nothing has changed. The client is refused. */
 export class SessionOwnedError extends Error {
   override readonly name = 'SessionOwnedError'
-  readonly code = 'ERR_SESSION_OWNED'
+  readonly code = 'ERR_SESSION_OWNED' satisfies ErrorCode
   /** The user name of the owner; null: a client without a user name. */
   readonly owner: string | null
 
@@ -36,19 +37,19 @@ export class SessionOwnedError extends Error {
 /** The store cannot be reached: a client whose session would outlive its connection gets CONNACK 3 / 0x88. */
 export class StoreAwayError extends Error {
   override readonly name = 'StoreAwayError'
-  readonly code = 'ERR_STORE_AWAY'
+  readonly code = 'ERR_STORE_AWAY' satisfies ErrorCode
 }
 
 /** The store has no room (a full disk, Redis at its `maxmemory`): MQTT 5 clients are told 0x97 Quota exceeded rather than 0x88. */
 export class StoreFullError extends Error {
   override readonly name = 'StoreFullError'
-  readonly code = 'ERR_STORE_FULL'
+  readonly code = 'ERR_STORE_FULL' satisfies ErrorCode
 }
 
 /** Whoever has to keep a message refuses this one for good, so sending it again would not help. A plugin says so through a receipt. */
 export class MessageRefusedError extends Error {
   override readonly name = 'MessageRefusedError'
-  readonly code = 'ERR_MESSAGE_REFUSED'
+  readonly code = 'ERR_MESSAGE_REFUSED' satisfies ErrorCode
 }
 
 /** Who asks for a session, and what becomes of it. */

@@ -16,3 +16,10 @@ export const authFileManifest = defineManifest({
     waiting: { type: 'integer', default: 1000, minimum: 0, maximum: 100_000 },
   },
 })
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** The password file has a line that is none, or a user twice. */
+    ERR_PASSWORD_FILE: true
+  }
+}

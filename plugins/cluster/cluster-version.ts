@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../core/error-codes.ts'
 import type { Node } from '../kit/services/bus.ts'
 
 /**
@@ -21,7 +22,7 @@ export function refusalOf({ name, facts }: Node): string | null {
 /** What another node has sent is of a version that this node does not speak; the message names both. */
 export class ClusterVersionError extends Error {
   override readonly name = 'ClusterVersionError'
-  readonly code = 'ERR_CLUSTER_VERSION'
+  readonly code = 'ERR_CLUSTER_VERSION' satisfies ErrorCode
 
   constructor(from: string, version: number) {
     super(

@@ -24,3 +24,12 @@ export const clusterManifest = defineManifest({
     innerCacheConsistancyKey: { type: 'string', minLength: 1 },
   },
 })
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** `enableInnerCache` is not the same on all nodes. */
+    ERR_CACHE_DIFFERS: true
+    /** Another node sent something of a version that this one does not read. */
+    ERR_CLUSTER_VERSION: true
+  }
+}

@@ -12,3 +12,18 @@ export const diskManifest = defineManifest({
     reserve: { type: 'bytes', default: '16MiB' },
   },
 })
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** Another broker uses the folder. */
+    ERR_DISK_IN_USE: true
+    /** The folder cannot be made, read or written. */
+    ERR_DISK_UNUSABLE: true
+    /** The folder holds something else. */
+    ERR_DISK_FOREIGN: true
+    /** A newer version of the broker wrote the folder, or something in it. */
+    ERR_DISK_NEWER: true
+    /** The database in the folder is damaged beyond its last commit. */
+    ERR_DISK_DAMAGED: true
+  }
+}

@@ -8,3 +8,10 @@ export interface CommandIo {
 
 /** A command: takes the arguments behind its name, resolves to the exit code. */
 export type Command = (args: readonly string[], io: CommandIo) => Promise<number>
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** The command line has a command or an option that there is not. */
+    ERR_ARGUMENTS: true
+  }
+}

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { ErrorCode } from '../../core/error-codes.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { stampOf } from './file-stamp.ts'
 
@@ -16,7 +17,7 @@ export interface NamedFile {
  * Reads a file that an option names. A file that cannot be read is an `OperatorError` with this code, in one line that says the cure; `cure`: what to do
  * where there is no such file.
  */
-export async function readNamed(option: string, path: string, code: string, cure: string): Promise<NamedFile> {
+export async function readNamed(option: string, path: string, code: ErrorCode, cure: string): Promise<NamedFile> {
   // Before it is read: what is written meanwhile is seen at the next look.
   const stamp = await stampOf(path)
   try {
@@ -38,5 +39,12 @@ function whyUnreadable(path: string, { code, message }: NodeJS.ErrnoException, c
       return `${path} is a folder; name a file in it`
     default:
       return `${path} cannot be read (${message}); name a file that can be`
+  }
+}
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** A file that an option names is not there, is a folder, or may not be read. */
+    ERR_FILE: true
   }
 }

@@ -120,3 +120,12 @@ declare module '../../core/counter-names.js' {
     bridgeRefused: number
   }
 }
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** Two plugins bring the same target of the bridge. */
+    ERR_BRIDGE_TWICE: true
+    /** `check --connect`: Kafka does not answer as it should. */
+    ERR_KAFKA: true
+  }
+}

@@ -75,3 +75,16 @@ export const redisManifest = defineManifest({
     bodyPrefix: { type: 'string', default: 'mqttx:body:', minLength: 1, pattern: '^[^{}]*$' },
   },
 })
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** Redis does not answer, at a start with `redis.startup: fail` or at `check --connect`. */
+    ERR_REDIS_AWAY: true
+    /** A newer version of the broker has written to this Redis. */
+    ERR_REDIS_NEWER: true
+    /** Another node speaks no version of the bus that this one speaks. */
+    ERR_BUS_VERSION: true
+    /** A living node of the cluster has the same `brokerId`. */
+    ERR_NODE_TWICE: true
+  }
+}

@@ -45,3 +45,10 @@ export const topicSecurityManifest = defineManifest({
     deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse', live: true },
   },
 })
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** A rule of `topicSecurity` is wrong. */
+    ERR_RULES: true
+  }
+}

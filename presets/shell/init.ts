@@ -84,3 +84,10 @@ export async function initFolder(folder: string): Promise<string[]> {
   }
   return [...written.map(name => `wrote ${name}`), 'next: npx mqttx-broker']
 }
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** `init` found files that it does not overwrite, or may not write. */
+    ERR_INIT: true
+  }
+}

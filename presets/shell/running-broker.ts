@@ -139,3 +139,12 @@ export class RunningBroker {
     this.#broker.log.info('stopped')
   }
 }
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** A program asked for the port of a broker that has none. */
+    ERR_NO_LISTENER: true
+    /** `requireAuthentication` is set, and anybody could connect. */
+    ERR_UNGUARDED: true
+  }
+}

@@ -100,3 +100,16 @@ function cannotListen(host: string, port: number, at: string, cause: NodeJS.Errn
       return new OperatorError('ERR_LISTEN', `${at}: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
   }
 }
+
+declare module '../../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** Another program listens on the port. */
+    ERR_PORT_IN_USE: true
+    /** The broker's user may not listen on the port: those below 1024 are the administrator's. */
+    ERR_PORT_FORBIDDEN: true
+    /** No interface of this machine has the address. */
+    ERR_HOST: true
+    /** The listener cannot listen, for a reason that the system gives. */
+    ERR_LISTEN: true
+  }
+}

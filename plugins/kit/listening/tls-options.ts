@@ -67,3 +67,10 @@ export type ListenerTlsOption = boolean | Readonly<TlsInput> | null
 export function listenerNeeds(options: { readonly tls?: ListenerTlsOption }): readonly string[] {
   return typeof options.tls === 'object' && options.tls !== null ? ['tls'] : []
 }
+
+declare module '../../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** Options of TLS are missing or contradict each other. */
+    ERR_TLS_OPTIONS: true
+  }
+}

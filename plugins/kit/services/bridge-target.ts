@@ -1,4 +1,5 @@
 import type { SyncHook } from 'tapable'
+import type { ErrorCode } from '../../../core/error-codes.ts'
 
 /** One message as it goes to another system. */
 export interface BridgeRecord {
@@ -54,7 +55,7 @@ export interface BridgeSender {
 /** Records that the system will never take, whatever is done: too large, no such topic. */
 export class RecordsRefusedError extends Error {
   override readonly name = 'RecordsRefusedError'
-  readonly code = 'ERR_RECORDS_REFUSED'
+  readonly code = 'ERR_RECORDS_REFUSED' satisfies ErrorCode
   /** Which of those that were to be sent; empty: one of them, and the system does not say which. */
   readonly indexes: readonly number[]
 
@@ -92,5 +93,12 @@ declare module '../../../core/service-map.js' {
   interface ServiceMap {
     /** Where messages are bridged to other systems: `messageBridge` owns it. */
     bridge: BridgeTargets
+  }
+}
+
+declare module '../../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** The system that a bridge writes to will never take these records: `RecordsRefusedError`. */
+    ERR_RECORDS_REFUSED: true
   }
 }
