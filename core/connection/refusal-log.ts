@@ -1,34 +1,28 @@
+import { LineThrottle } from '../line-throttle.ts'
 import type { Log } from '../log.ts'
 import { ReasonCode } from '../reason.ts'
+import type { Clock } from '../time/clock.ts'
 
-/** What the log of refusals uses of the broker. */
-export interface RefusalLogHost {
-  readonly log: Log
-  /** The coarse clock. */
-  readonly now: number
-}
+// Whoever may not publish may still try.
+const everyMs = 1000
 
-/** Says in the log that publishes of a client were refused: once a second at most, for whoever may not publish may still try. */
+/** Says in the log that publishes of a client were refused: once a second at most. */
 export class RefusalLog {
-  readonly #host: RefusalLogHost
+  readonly #log: Log
   readonly #clientId: string
-  #count = 0
-  #loggedAt = 0
+  readonly #lines: LineThrottle
 
-  constructor(host: RefusalLogHost, clientId: string) {
-    this.#host = host
+  constructor({ log, clock }: { readonly log: Log; readonly clock: Clock }, clientId: string) {
+    this.#log = log
     this.#clientId = clientId
+    this.#lines = new LineThrottle(clock, { everyMs })
   }
 
   refused(topic: string, reasonCode: number): void {
-    const { log, now } = this.#host
-    const clientId = this.#clientId
-    this.#count += 1
-    if (now - this.#loggedAt < 1000) return
+    const count = this.#lines.pass('refused')
+    if (count === 0) return
     // Whoever set a quota says in the log itself, at a pace of its own, that it was exceeded.
     const level = reasonCode === ReasonCode.QuotaExceeded ? 'debug' : 'info'
-    log[level]({ clientId, topic, reasonCode, count: this.#count }, 'publish refused')
-    this.#loggedAt = now
-    this.#count = 0
+    this.#log[level]({ clientId: this.#clientId, topic, reasonCode, count }, 'publish refused')
   }
 }

@@ -11,6 +11,7 @@ import type { Authority } from '../sessions/authority.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { SessionRoster } from '../sessions/session-roster.ts'
 import type { SessionStore, StoredWill } from '../sessions/session-store.ts'
+import type { Clock } from '../time/clock.ts'
 
 /** What the handlers of inbound packets use of the broker. */
 export interface HandlerHost {
@@ -19,6 +20,7 @@ export interface HandlerHost {
   readonly capabilities: { readonly retain: boolean; readonly sharedSubscriptions: boolean }
   readonly counters: Counters
   readonly log: Log
+  readonly clock: Clock
   /** The coarse clock. */
   readonly now: number
   readonly turns: Turns

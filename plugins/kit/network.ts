@@ -1,1 +1,40 @@
-export { networkOf } from '../../core/connection/network.ts'
+import { isIPv6 } from 'node:net'
+
+const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
+
+/**
+ * What counts as one address, for limits and against guessing: an IPv4 address, however it is written; an IPv6 network of so many bits (64, unless
+ * it is said), because a customer is given a whole one; anything else, the path of a Unix socket for one, as it is.
+ */
+export function networkOf(address: string, ipv6Prefix = 64): string {
+  const ipv4 = mapped.exec(address)
+  if (ipv4 !== null) return ipv4[1]!
+  const zone = address.indexOf('%')
+  const plain = zone === -1 ? address : address.slice(0, zone)
+  if (!isIPv6(plain)) return address
+  const kept: string[] = []
+  const groups = groupsOf(plain)
+  for (let i = 0, left = ipv6Prefix; left > 0; i++, left -= 16) {
+    const mask = left >= 16 ? 0xffff : (0xffff << (16 - left)) & 0xffff
+    kept.push((groups[i]! & mask).toString(16))
+  }
+  return `${kept.join(':')}${kept.length < 8 ? '::' : ''}/${ipv6Prefix}`
+}
+
+/** The eight groups of an IPv6 address that is known to be one. */
+function groupsOf(address: string): number[] {
+  const [front = '', back] = address.split('::')
+  const before = numbersOf(front)
+  if (back === undefined) return before
+  const after = numbersOf(back)
+  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after]
+}
+
+function numbersOf(part: string): number[] {
+  if (part === '') return []
+  return part.split(':').flatMap(group => {
+    if (!group.includes('.')) return [Number.parseInt(group, 16)]
+    const [a = 0, b = 0, c = 0, d = 0] = group.split('.').map(Number)
+    return [(a << 8) | b, (c << 8) | d]
+  })
+}
