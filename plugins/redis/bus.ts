@@ -127,7 +127,6 @@ export class RedisBus implements Bus {
     this.#members.onRefused = (name, refusal) => this.#refuse(name, `${refusal}; until then this node hears nothing of what it says`)
     this.#writers.node = this.node
     this.#writers.onSaid = (kind, values) => this.#said(kind, values)
-    this.#sessions.stored.isAlone = () => this.nodes().length <= 1
     this.#retained.onTopic = (topic, isThere) => this.#logWriter.append('r', JSON.stringify([[topic, isThere ? 1 : 0]]))
     if (this.#writers.link.ready) await this.join()
   }

@@ -43,8 +43,6 @@ export class StoredSessions {
   readonly #cleanMeanwhile = new Set<string>()
   #loading = false
   #isLoaded = false
-  /** No other node of a cluster lives. */
-  isAlone: () => boolean = () => true
 
   constructor(writes: Writes, totals: Totals, cleanWills: CleanWills, clock: Clock, log: Log, node: string, events: StoredSessionEvents) {
     this.#writes = writes
@@ -113,7 +111,7 @@ export class StoredSessions {
       if (isNew || !newOnly) yield session
     }
     await this.#cleanWills.look(() => true)
-    if (this.isAlone()) await this.#totals.correct(before, found)
+    await this.#totals.correct(before, found)
   }
 
   async #count({ clientId, isCounted, queued }: LoadedSession, found: Map<string, { sessions: number; messages: number; bytes: number }>) {

@@ -1,6 +1,7 @@
 import type { StoreTotals } from '../../core/sessions/session-store.ts'
+import { correct } from './operations/correct.ts'
 import { totalField } from './script/layout.ts'
-import type { Writes } from './writes.ts'
+import { nothing, type Writes } from './writes.ts'
 
 type Counts = { sessions: number; messages: number; bytes: number }
 
@@ -59,18 +60,18 @@ export class Totals {
   }
 
   /**
-   * Puts the counts right that were `before` and are `found` to be: Redis itself clears away sessions that have expired while no broker ran. Only for a node that
-   * is alone; what it does itself meanwhile counts on.
+   * Puts the counts right that were `before` all sessions were read and `found`: Redis itself clears away sessions that have expired while no broker ran. Where
+   * something was counted meanwhile, by this node or another, they stay as they are until the next start.
    */
   async correct(before: ReadonlyMap<string, Counts>, found: ReadonlyMap<string, Counts>): Promise<void> {
     const { keys } = this.#writes.writers
     const none: Counts = { sessions: 0, messages: 0, bytes: 0 }
     for (const [tag, counts] of before) {
       const right = found.get(tag) ?? none
-      for (const field of ['sessions', 'messages', 'bytes'] as const) {
-        const more = right[field] - counts[field]
-        if (more !== 0) await this.#writes.command('hincrby', keys.totals(tag), [totalField[field], more])
-      }
+      const { sessions, messages, bytes } = counts
+      if (sessions === right.sessions && messages === right.messages && bytes === right.bytes) continue
+      const values = { sessionsBefore: sessions, messagesBefore: messages, bytesBefore: bytes, ...right }
+      await this.#writes.write(keys.totals(tag), out => correct.write(out, values), nothing)
     }
   }
 }

@@ -75,3 +75,22 @@ test('bodies that no queue refers to any more are swept when they are old, and n
   const page = await sessions.page(targets[2]!, 0, 10)
   expect(page.map(({ message }) => String(message?.payload).length)).toEqual([1000])
 })
+
+test('sessions that Redis itself has cleared away, because no broker ran when they expired, count no longer after the next start', async () => {
+  const server = await serverOf()
+  const first = await storeOn(server)
+  for (const clientId of ['kept', 'cleared']) {
+    const claim = { clientId, node: 1, user: null, userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
+    const { epoch } = await first.sessions.claim(claim)
+    await first.sessions.append(messageOf('x'), [target(clientId, epoch)], null)
+  }
+  const before = await first.sessions.totals()
+  expect(before).toMatchObject({ sessions: 2, messages: 2 })
+  await server.call('DEL', 'mqttx.session.key:{cleared}', 'mqttx:client:pubmsg:{cleared}')
+  const second = await storeOn(server)
+  expect(await second.sessions.totals()).toEqual({ sessions: 1, messages: 1, bytes: before.bytes / 2 })
+  // Nothing is put right twice, and what comes then is counted.
+  const third = await storeOn(server)
+  await third.sessions.append(messageOf('x'), [target('kept', 0)], null)
+  expect(await first.sessions.totals()).toEqual({ sessions: 1, messages: 2, bytes: before.bytes })
+})

@@ -3,6 +3,7 @@ import { append } from '../operations/append.ts'
 import { claim } from '../operations/claim.ts'
 import { close } from '../operations/close.ts'
 import { command } from '../operations/command.ts'
+import { correct } from '../operations/correct.ts'
 import { due } from '../operations/due.ts'
 import { end } from '../operations/end.ts'
 import { forget } from '../operations/forget.ts'
@@ -47,6 +48,7 @@ const all = [
   migrate,
   keepWill,
   takeWill,
+  correct,
 ]
 
 /** The keys with names; behind them stand those that the operations name by number. */

@@ -32,6 +32,7 @@ export const Code = {
   Migrate: 19,
   KeepWill: 20,
   TakeWill: 21,
+  Correct: 22,
 } as const
 
 export type Code = (typeof Code)[keyof typeof Code]
