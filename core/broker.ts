@@ -22,8 +22,11 @@ import type { Clock } from './time/clock.ts'
 export interface ListenerAddress {
   /** The plugin. */
   readonly name: string
+  /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
   readonly protocol: string
+  /** The address or name that it binds to. */
   readonly host: string
+  /** The port. */
   readonly port: number
 }
 
@@ -43,11 +46,15 @@ export interface BrokerTotals {
 export interface Broker {
   /** The broker's own options. */
   readonly settings: Settings
+  /** The time, which tests can move: in place of `Date.now` and `setTimeout`. */
   readonly clock: Clock
   /** The coarse clock: `clock.now()`, at most 250 ms old. Milliseconds since the Unix epoch. */
   readonly now: number
+  /** Everything that happens; tap what you need. */
   readonly hooks: Hooks
+  /** What one plugin owns and others use. */
   readonly services: Services
+  /** What the broker counts, from the start on. */
   readonly counters: Counters
   /** Numbers that plugins offer. */
   readonly figures: Figures

@@ -10,13 +10,19 @@ export class Counters {
   connectionsRefused = 0
   /** Connections that passed CONNECT and are there now, and the most there were. */
   connected = 0
+  /** The most clients that were connected at once since the start. */
   connectedMax = 0
+  /** Packets that came from clients, of any type. */
   packetsReceived = 0
+  /** Packets that went to clients, of any type. */
   packetsSent = 0
+  /** Bytes that came from clients. */
   bytesReceived = 0
+  /** Bytes that went to clients. */
   bytesSent = 0
   /** PUBLISH packets, by QoS. */
   readonly receivedByQoS: [number, number, number] = [0, 0, 0]
+  /** PUBLISH packets that went to clients, by QoS. */
   readonly sentByQoS: [number, number, number] = [0, 0, 0]
   /** Messages that did not reach a subscriber, by reason. */
   readonly dropped: DropCounts = {
@@ -46,16 +52,19 @@ export class Counters {
   /** Taps that failed. */
   tapErrors = 0
 
+  /** PUBLISH packets that came from clients. */
   get publishReceived(): number {
     const [zero, one, two] = this.receivedByQoS
     return zero + one + two
   }
 
+  /** PUBLISH packets that went to clients. */
   get publishSent(): number {
     const [zero, one, two] = this.sentByQoS
     return zero + one + two
   }
 
+  /** Messages that did not reach a subscriber, all reasons together. */
   get droppedTotal(): number {
     let total = 0
     for (const count of Object.values(this.dropped)) total += count

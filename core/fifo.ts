@@ -4,6 +4,7 @@ export class Fifo<T> {
   // Items before this index have been taken.
   #head = 0
 
+  /** How many items there are. */
   get length(): number {
     return this.#items.length - this.#head
   }
@@ -13,6 +14,7 @@ export class Fifo<T> {
     return this.#items[this.#head]
   }
 
+  /** Puts an item in, behind all others. */
   push(item: T): void {
     this.#items.push(item)
   }
@@ -56,6 +58,7 @@ export class Fifo<T> {
     return items
   }
 
+  /** Takes all items out. */
   clear(): void {
     this.#items = []
     this.#head = 0

@@ -1,5 +1,6 @@
 /** One value of a figure. */
 export interface Sample {
+  /** The value, in the unit that the name of the figure says. */
   readonly value: number
   /** What tells it from the figure's other values: `{ target: 'kafka' }`. */
   readonly labels?: Readonly<Record<string, string>>
@@ -17,6 +18,7 @@ export interface Figure {
   readonly help: string
   /** A counter only grows, a gauge goes up and down; a histogram is best made by a `Timing`. */
   readonly type: 'counter' | 'gauge' | 'histogram'
+  /** The values, now. Called only when somebody asks; must not take long. */
   read(): readonly Sample[]
 }
 

@@ -137,6 +137,7 @@ export type Hooks = ReturnType<typeof createHooks>
 
 /** The member of a shared group that was picked for a message, connected at another node. */
 export interface ForwardedMember {
+  /** The client id of the member. */
   readonly clientId: string
   /** The whole filter, `$share/{name}/{filter}`. */
   readonly group: string

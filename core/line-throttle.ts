@@ -1,5 +1,6 @@
 import type { Clock, Timer } from './time/clock.ts'
 
+/** How many lines are written, and what is said of the others. */
 export interface LineThrottleOptions {
   /** Milliseconds in which one kind of event gets `linesMax` lines. */
   readonly everyMs: number

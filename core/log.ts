@@ -5,11 +5,17 @@ type Write = {
 
 /** A logger in pino's form. Test `isLevelEnabled` where the arguments would have to be built. */
 export interface Log {
+  /** The lowest level: packets. */
   trace: Write
+  /** For whoever looks for a fault. */
   debug: Write
+  /** What an operator may want to know. */
   info: Write
+  /** What is probably not meant. */
   warn: Write
+  /** What has failed. */
   error: Write
+  /** Whether lines of this level (`trace`, `debug`, `info`, `warn`, `error`) are written. */
   isLevelEnabled(level: string): boolean
 }
 

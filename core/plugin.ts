@@ -5,6 +5,7 @@ import type { OptionsInput, OptionsOf, OptionsSchema, RequiredKeys } from './opt
 
 /** Something applied to a broker: hooks and services touched in `apply`, the running half returned. A plain object will do. */
 export interface Plugin {
+  /** The plugin's name, for messages and for `reload`. */
   readonly name: string
   /** The services that it owns: no other plugin may provide them. */
   readonly provides?: readonly string[] | undefined
@@ -23,6 +24,7 @@ export interface Plugin {
 
 /** The options of a plugin as a config has checked them: complete and frozen. */
 export interface CheckedOptions {
+  /** The options of the plugin's section. */
   readonly options: object
   /** Those of its options that stand at the root of the config. */
   readonly root: object
@@ -65,6 +67,7 @@ export interface PluginDeclaration<S extends OptionsSchema, R extends OptionsSch
 /** Makes a plugin of options. */
 export interface PluginFactory<S extends OptionsSchema = OptionsSchema> {
   (...options: FactoryArguments<S>): Plugin
+  /** The plugin's name. */
   readonly name: string
   /** What the plugin declares of itself. */
   readonly manifest: PluginManifest<S>
@@ -73,7 +76,9 @@ export interface PluginFactory<S extends OptionsSchema = OptionsSchema> {
 /** A factory whose options nobody knows at compile time. */
 export interface AnyPluginFactory {
   (...options: never): Plugin
+  /** The plugin's name. */
   readonly name: string
+  /** What the plugin declares of itself. */
   readonly manifest: PluginManifest
 }
 

@@ -1,13 +1,18 @@
 /** What a client may publish and subscribe to, as topic filters. Plugin `topicSecurity` asks for them: there, what is left out is nothing. */
 export interface Rights {
+  /** Topic filters of what the client may publish to. */
   readonly authorizedPub?: readonly string[]
+  /** Topic filters of what the client may subscribe to. */
   readonly authorizedSub?: readonly string[]
 }
 
 /** Who publishes: a client, or what is left of one when its will is due. */
 export interface Publisher {
+  /** The client id. */
   readonly clientId: string
+  /** The user name; null: none. */
   readonly username: string | null
+  /** What authentication said that the client may do; null: nothing was said. */
   readonly rights: Rights | null
 }
 

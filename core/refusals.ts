@@ -6,6 +6,7 @@ import { ReasonCode } from './reason.ts'
 export interface Admission {
   /** Replaces the user name that the client gave. */
   username?: string | null
+  /** What the client may do. Default: nothing is said. */
   rights?: Rights
   /** Milliseconds since the Unix epoch at which the admission ends and the client is disconnected (0x87). */
   expiresAt?: number
@@ -13,10 +14,13 @@ export interface Admission {
 
 /** Says no. A bare reason code does the same; the string and the reference reach MQTT 5 clients. */
 export interface Refusal {
+  /** A reason code from 0x80 on. */
   reasonCode: ReasonCode
+  /** The Reason String, for people; only MQTT 5 clients get it. Default: none. */
   reasonString?: string
   /** For `UseAnotherServer` and `ServerMoved`. */
   serverReference?: string
+  /** User Properties, which only MQTT 5 clients get. Default: none. */
   userProperties?: UserProperty[]
   /** From `onAuthenticate`: trouble that the client is not to blame for, so no failed attempt of its address. */
   blameless?: boolean

@@ -14,6 +14,7 @@ export class Services {
     this.#owners.set(name, { plugin, service })
   }
 
+  /** Whether a plugin owns the service. */
   has(name: keyof ServiceMap): boolean {
     return this.#owners.has(name)
   }
@@ -23,6 +24,7 @@ export class Services {
     return this.#owners.get(name)?.plugin
   }
 
+  /** The service; `undefined`: no plugin owns it. */
   find<K extends keyof ServiceMap>(name: K): ServiceMap[K] | undefined {
     return this.#owners.get(name)?.service as ServiceMap[K] | undefined
   }

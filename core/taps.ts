@@ -5,6 +5,7 @@ import type { Clock } from './time/clock.ts'
 export interface TapFailure {
   /** The `name` given to `tap`: the plugin. */
   readonly plugin: string
+  /** The hook's name: `onPublish`. */
   readonly hook: string
 }
 

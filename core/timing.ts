@@ -30,6 +30,7 @@ export class Timing {
     done.then(settled, settled)
   }
 
+  /** Counts one that took so many seconds. */
   add(seconds: number): void {
     const at = bounds.findIndex(bound => seconds <= bound)
     if (at !== -1) this.#counts[at]! += 1

@@ -70,6 +70,7 @@ export interface Client extends Publisher {
 
 /** What the broker knows of one client beyond its connection, as hooks and plugins see it. */
 export interface Session extends Subscriber, SessionKey, Publisher {
+  /** The client id, which names the session. */
   readonly clientId: string
   /** Its connection to this node; null while there is none. */
   readonly client: Client | null
@@ -79,6 +80,7 @@ export interface Session extends Subscriber, SessionKey, Publisher {
   readonly online: boolean
   /** What its client's last authentication here said, also while there is no connection. */
   readonly username: string | null
+  /** What its client's last authentication here said that it may do; null: nothing was said. */
   readonly rights: Rights | null
   /** It outlives its connection, so the store keeps it. */
   readonly durable: boolean

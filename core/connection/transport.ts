@@ -6,11 +6,13 @@ export interface PeerCertificate {
   readonly commonName: string | undefined
   /** The issuer's distinguished name. */
   readonly issuer: string
+  /** The serial number, in hexadecimal digits. */
   readonly serialNumber: string
   /** SHA-256 of the whole certificate: 64 hexadecimal digits, lower case, no colons. */
   readonly fingerprint: string
   /** Milliseconds since the Unix epoch. */
   readonly validFrom: number
+  /** Milliseconds since the Unix epoch. */
   readonly validTo: number
   /** It was issued by one of the CAs that are asked for here, and is valid now. Believe nothing of what is not. */
   readonly verified: boolean
@@ -28,7 +30,9 @@ export interface Seats {
 export interface Transport {
   /** `tcp`, `tls`, `ws`, `wss`, `memory`… for logs and metrics. */
   readonly protocol: string
+  /** The client's address, or a name in its place. */
   readonly remoteAddress: string
+  /** The client's port; 0 where there is none. */
   readonly remotePort: number
   /** The listener's own name, for its settings. */
   readonly listener: string
@@ -51,6 +55,7 @@ export interface Transport {
   readonly bufferedBytes: number
   /** Stops reading; what has arrived already may still be handed over. */
   pause(): void
+  /** Reads on. */
   resume(): void
   /** Sends what is waiting, then closes. */
   end(): void

@@ -9,9 +9,13 @@ import type { Message } from './message.ts'
 export class Delivery {
   /** As it was published; shared, so never changed. */
   readonly message: Message
+  /** The QoS of this delivery. */
   readonly qos: QoS
+  /** The topic name that the subscriber gets. */
   topic: string
+  /** The RETAIN flag of this delivery. */
   retain: boolean
+  /** The MQTT 5 properties; `undefined`: none. Replace them rather than change them: they are shared. */
   properties: Properties | undefined
   #payload: Buffer | undefined
 
@@ -24,6 +28,7 @@ export class Delivery {
     this.#payload = undefined
   }
 
+  /** The payload; what is set here is what the subscriber gets. A text is taken as UTF-8. */
   get payload(): Buffer {
     return this.#payload ?? this.message.payload
   }

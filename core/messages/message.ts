@@ -10,12 +10,17 @@ export type Origin = 'client' | 'will' | 'server' | 'peer'
 
 /** What a new message is made of. */
 export interface MessageFields {
+  /** The topic name. */
   topic: string
   /** Not looked at where the message is made of an inbound publish. */
   payload: Buffer
+  /** The QoS that the message is published with. */
   qos: QoS
+  /** The message is to be retained. */
   retain: boolean
+  /** The MQTT 5 properties; `undefined`: none. */
   properties?: Properties | undefined
+  /** Where the message comes from. */
   origin: Origin
   /** The publisher's client id; empty for the broker itself. */
   clientId: string
@@ -28,9 +33,13 @@ export interface MessageFields {
  * from `onRoute` on it is read only.
  */
 export class Message {
+  /** The QoS that the message was published with. `onPublish` may lower it. */
   qos: QoS
+  /** The message is to be retained. `onPublish` may change it. */
   retain: boolean
+  /** Where the message came from. */
   readonly origin: Origin
+  /** The publisher's client id; empty for the broker itself. */
   readonly clientId: string
   /** Milliseconds since the Unix epoch: message expiry counts from here. */
   readonly receivedAt: number

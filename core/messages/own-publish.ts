@@ -7,12 +7,15 @@ import { Message } from './message.ts'
 
 /** What the broker publishes by itself. */
 export interface ServerMessage {
+  /** The topic name. One that is none is an error. */
   topic: string
+  /** The payload; a text is sent as UTF-8. Default: empty. */
   payload: Buffer | Uint8Array | string
   /** Default 0. */
   qos?: QoS
   /** Default false. */
   retain?: boolean
+  /** The MQTT 5 properties. Default: none. */
   properties?: Properties
 }
 

@@ -38,6 +38,7 @@ export class Receipt {
     this.release()
   }
 
+  /** A reader that does not keep up holds it. */
   get slowed(): boolean {
     return this.#slowedBy > 0
   }
@@ -47,6 +48,7 @@ export class Receipt {
     return this.#holds === 0
   }
 
+  /** What `release` was given first; `undefined`: nothing went wrong. */
   get error(): Error | undefined {
     return this.#error
   }

@@ -33,15 +33,21 @@ interface Common<Default> {
 }
 
 export interface NumberOption extends Common<number> {
+  /** `integer`: a whole number. */
   readonly type: 'integer' | 'number'
+  /** The least that is taken; default: no limit. */
   readonly minimum?: number
+  /** The most that is taken; default: no limit. */
   readonly maximum?: number
+  /** The numbers that there are; default: any. */
   readonly enum?: readonly number[]
 }
 
 /** `'60s'`, `'500ms'`, `'1m'`, `'2h'`, `'1d'` or a number of milliseconds; the plugin gets milliseconds. */
 export interface DurationOption extends Common<number | string> {
+  /** A time. */
   readonly type: 'duration'
+  /** The shortest that is taken; default 0. */
   readonly minimum?: number | string
   /** 2147483647 ms, the longest that a timer can wait, where nothing is said. */
   readonly maximum?: number | string
@@ -49,50 +55,68 @@ export interface DurationOption extends Common<number | string> {
 
 /** `'2MiB'`, `'64KiB'`, `'10MB'` or a number of bytes; the plugin gets bytes. */
 export interface BytesOption extends Common<number | string> {
+  /** A number of bytes. */
   readonly type: 'bytes'
+  /** The least that is taken; default 0. */
   readonly minimum?: number | string
+  /** The most that is taken; default: no limit. */
   readonly maximum?: number | string
 }
 
 export interface StringOption extends Common<string> {
+  /** Text. */
   readonly type: 'string'
+  /** The texts that there are; default: any. */
   readonly enum?: readonly string[]
+  /** Characters at least; default 0. */
   readonly minLength?: number
+  /** Characters at most; default: no limit. */
   readonly maxLength?: number
   /** A regular expression that the text must match. */
   readonly pattern?: string
 }
 
 export interface BooleanOption extends Common<boolean> {
+  /** `true` or `false`. */
   readonly type: 'boolean'
 }
 
 export interface ArrayOption extends Common<readonly unknown[]> {
+  /** `array`: a list; `list`: a list, or one element that stands for a list of one. */
   readonly type: 'array' | 'list'
+  /** How each element is declared. */
   readonly items: OptionSchema
+  /** Elements at least; default 0. */
   readonly minItems?: number
+  /** Elements at most; default: no limit. */
   readonly maxItems?: number
 }
 
 /** Options within an option; each has its own default, so the object itself needs none. */
 export interface ObjectOption extends Common<object> {
+  /** An object. */
   readonly type: 'object'
+  /** How each option in it is declared. */
   readonly properties: OptionsSchema
 }
 
 /** Names that the user chooses, all with the same kind of value. */
 export interface RecordOption extends Common<object> {
+  /** An object. */
   readonly type: 'object'
+  /** How each value is declared. */
   readonly values: OptionSchema
 }
 
 /** Several forms of one option; the first that fits wins. */
 export interface OneOfOption extends Common<unknown> {
+  /** The forms, in the order in which they are tried. */
   readonly oneOf: readonly OptionSchema[]
 }
 
 /** Anything at all, functions included: for what only a TypeScript or JavaScript config can say. */
 export interface AnyOption extends Common<unknown> {
+  /** Any value. */
   readonly type: 'any'
 }
 

@@ -21,9 +21,13 @@ export class InboundPublish implements PublishPacket {
   version: ProtocolVersion = 4
   /** The whole packet is `bytes` from `start` to `end`; its packet identifier, if it has one, is at `packetIdAt`. */
   bytes: Buffer = noBytes
+  /** Where in `bytes` the packet begins. */
   start = 0
+  /** Where in `bytes` the packet identifier is; no meaning at QoS 0. */
   packetIdAt = 0
+  /** Where in `bytes` the payload begins. */
   payloadAt = 0
+  /** Where in `bytes` the packet ends; so does the payload. */
   end = 0
   /** The packet holds a topic alias. */
   aliased = false
@@ -34,6 +38,7 @@ export class InboundPublish implements PublishPacket {
     return this.bytes.subarray(this.payloadAt, this.end)
   }
 
+  /** Bytes of the payload. */
   get payloadLength(): number {
     return this.end - this.payloadAt
   }

@@ -1,5 +1,6 @@
 /** The wire form of a PUBLISH whose first byte and packet identifier are still to be written, into each receiver's own copy. */
 export class PublishFrame {
+  /** The packet up to the payload, or the whole of it. */
   readonly head: Buffer
   /** The first byte; that of `head` may be another one's. */
   readonly header: number

@@ -25,7 +25,9 @@ export interface DispatcherHost {
 
 /** The member of a shared group, `$share/{name}/{filter}`, that gets a message. */
 export interface PickedMember {
+  /** The whole filter of the group, `$share/{name}/{filter}`. */
   readonly group: string
+  /** The client id of the member. */
   readonly clientId: string
 }
 

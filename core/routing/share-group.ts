@@ -3,7 +3,9 @@ import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One member of a shared subscription, and what it subscribed with. */
 export class Member<S extends Subscriber> {
+  /** Whose subscription it is. */
   readonly subscriber: S
+  /** What the member subscribed with. */
   readonly subscription: Subscription
   /** How the member got the last message. @internal */
   lastTerms: DeliveryTerms | null
@@ -17,6 +19,7 @@ export class Member<S extends Subscriber> {
 
 /** The members of one shared subscription. The same object as long as it has any, so that a plugin may remember things by it. */
 export class ShareGroup<S extends Subscriber> {
+  /** The group's name, the first level behind `$share/`. */
   readonly name: string
   /** Without `$share/{name}/`. */
   readonly filter: string
@@ -37,10 +40,12 @@ export class ShareGroup<S extends Subscriber> {
     return this.#list
   }
 
+  /** How many members there are. */
   get size(): number {
     return this.#members.size
   }
 
+  /** Adds a member; `true`: the subscriber was one already, and has another subscription now. */
   add(subscriber: S, subscription: Subscription): boolean {
     const existed = this.#members.has(subscriber)
     this.#members.set(subscriber, new Member(subscriber, subscription))
@@ -48,6 +53,7 @@ export class ShareGroup<S extends Subscriber> {
     return existed
   }
 
+  /** Takes a member out and returns its subscription; `undefined`: it was none. */
   remove(subscriber: S): Subscription | undefined {
     const member = this.#members.get(subscriber)
     if (member === undefined) return undefined

@@ -5,14 +5,17 @@ import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One receiver of a topic: all its overlapping subscriptions made one. */
 export class Target<S extends Subscriber> {
+  /** Who gets it. */
   readonly subscriber: S
   /** The highest of them [MQTT-3.3.4-2]. */
   readonly qos: QoS
+  /** At least one of them is Retain As Published. */
   readonly retainAsPublished: boolean
   /** All identifiers; null for none [MQTT-3.3.4-4]. */
   readonly identifiers: readonly number[] | null
   /** At least one of them is No Local. */
   readonly noLocal: boolean
+  /** The subscriptions that match. */
   readonly subscriptions: readonly Subscription[]
   /** How the subscriber got the last message. @internal */
   lastTerms: DeliveryTerms | null
@@ -49,7 +52,10 @@ export class Target<S extends Subscriber> {
 
 /** Everybody who gets what is published to one topic name. */
 export interface Route<S extends Subscriber> {
+  /** The topic name. */
   readonly topic: string
+  /** Who gets it by a subscription of their own, each once. */
   readonly targets: readonly Target<S>[]
+  /** The shared groups that match; one member of each gets it. */
   readonly groups: readonly ShareGroup<S>[]
 }

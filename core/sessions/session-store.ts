@@ -114,6 +114,7 @@ export interface Claim {
 export interface QueueEntry {
   /** Rises along the queue; what `page` continues after. */
   readonly position: number
+  /** The message that waits. */
   readonly message: Message
   /** The QoS of this delivery. */
   readonly qos: QoS

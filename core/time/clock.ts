@@ -1,5 +1,6 @@
 /** A timer that can be called off; calling off one that has fired does nothing. */
 export interface Timer {
+  /** The timer does not fire any more. Harmless when it has fired. */
   cancel(): void
 }
 

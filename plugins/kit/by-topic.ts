@@ -6,7 +6,7 @@ const rememberedMax = 10_000
  * Rules with topic filters, found by topic name, or what is made of each rule for a topic name. Each name is looked up once; where clients make up too
  * many, all are forgotten.
  */
-export class ByTopic<Rule extends { readonly filter: string }, Found = Rule> {
+export class ByTopic<Rule extends TopicRule, Found = Rule> {
   readonly #rules: readonly Rule[]
   readonly #make: ((rule: Rule, topic: string) => Found) | null
   readonly #known: Map<string, readonly Found[]>
@@ -29,4 +29,10 @@ export class ByTopic<Rule extends { readonly filter: string }, Found = Rule> {
     }
     return found
   }
+}
+
+/** A rule on the messages of some topic names. */
+export interface TopicRule {
+  /** Matches the topic names that the rule is for. */
+  readonly filter: string
 }

@@ -3,9 +3,13 @@ import { OperatorError } from '../../core/errors.ts'
 
 /** TLS towards a server that a plugin connects to: files in PEM. */
 export interface ClientTlsOptions {
+  /** CAs that are believed, in PEM: a path or the text. Default: those that Node believes. */
   readonly ca?: string
+  /** The own certificate, in PEM. Default: none is shown. */
   readonly cert?: string
+  /** The private key of `cert`. */
   readonly key?: string
+  /** The name that the certificate of the other side has to be for. Default: the host. */
   readonly servername?: string
 }
 

@@ -10,10 +10,12 @@ export class DueTimes<T> {
   #heap: HeapNode<T>[] = []
   #added = 0
 
+  /** How many items there are. */
   get size(): number {
     return this.#heap.length
   }
 
+  /** Puts an item in, which is due `at`, in the unit of `shiftDue`. */
   add(item: T, at: number): void {
     const heap = this.#heap
     const entry = { at, order: this.#added++, item }

@@ -3,7 +3,9 @@ import { stampOf } from './file-stamp.ts'
 
 /** A file, and what `stampOf` said of it before it was read last. */
 export interface SeenFile {
+  /** The path of the file. */
   readonly path: string
+  /** What `stampOf` said before the file was read. */
   readonly stamp: string
 }
 
@@ -37,6 +39,7 @@ export class FileWatch {
     if (everyMs !== null) this.#timer = this.#clock.every(everyMs, () => void this.look())
   }
 
+  /** Looks no more. */
   stop(): void {
     this.#timer?.cancel()
   }

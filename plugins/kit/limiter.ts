@@ -1,6 +1,8 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
 
+/** How many may be in at once, and how long others wait. */
 export interface LimiterOptions {
+  /** The time, which tests can move. */
   readonly clock: Clock
   /** How many run side by side. */
   readonly concurrent: number
@@ -48,6 +50,7 @@ export class Limiter {
     })
   }
 
+  /** One is done: who has waited longest comes in. */
   leave(): void {
     for (const next of this.#line) {
       this.#line.delete(next)

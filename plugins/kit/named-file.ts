@@ -7,7 +7,9 @@ import { stampOf } from './file-stamp.ts'
 export interface NamedFile {
   /** Which option names it: `ssl.cert`. */
   readonly option: string
+  /** The absolute path of the file. */
   readonly path: string
+  /** What the file holds. */
   readonly bytes: Buffer
   /** What `stampOf` said before it was read: when that differs, so may the bytes. */
   readonly stamp: string

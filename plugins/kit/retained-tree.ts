@@ -8,7 +8,9 @@ interface Branch<V> {
 
 /** A part of a walk. */
 export interface TreePage<V> {
+  /** Topic names and values, in order. */
   readonly entries: readonly (readonly [topic: string, value: V])[]
+  /** There is nothing behind it. */
   readonly done: boolean
 }
 
@@ -17,6 +19,7 @@ export class RetainedTree<V> {
   readonly #root: Branch<V> = { parent: null, level: '', children: null, topic: '', value: undefined }
   #size = 0
 
+  /** How many values there are. */
   get size(): number {
     return this.#size
   }
@@ -37,6 +40,7 @@ export class RetainedTree<V> {
     return before
   }
 
+  /** The value of a topic name; `undefined`: none. */
   get(topic: string): V | undefined {
     return this.#find(topic)?.value
   }

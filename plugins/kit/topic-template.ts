@@ -34,6 +34,7 @@ export class TopicTemplate {
     return this.#parts.every(part => 'text' in part)
   }
 
+  /** The text for a message with this topic name, from a client with this id. */
   fill(topic: string, clientId: string): string {
     let levels: string[] | undefined
     let text = ''

@@ -3,12 +3,15 @@ import type { Clock } from '../../core/time/clock.ts'
 import { FileWatch } from './file-watch.ts'
 import { readNamed } from './named-file.ts'
 
+/** Which file is watched, and who is told. */
 export interface WatchedFileOptions {
   /** The option that names the file, for messages: `authFile.path`. */
   readonly option: string
   /** As the option says; relative to `folder`. */
   readonly path: string
+  /** The folder that `path` is relative to. */
   readonly folder: string
+  /** The time, which tests can move. */
   readonly clock: Clock
   /** Milliseconds between two looks at the file; null: never. */
   readonly everyMs: number | null
@@ -20,6 +23,7 @@ export interface WatchedFileOptions {
 
 /** A text file that an option names: applied at start, and again whenever it has changed. */
 export class WatchedFile {
+  /** The absolute path of the file. */
   readonly path: string
   readonly #options: WatchedFileOptions
   readonly #watch: FileWatch
@@ -36,6 +40,7 @@ export class WatchedFile {
     this.#watch.start(this.#options.everyMs)
   }
 
+  /** Watches the file no more. */
   stop(): void {
     this.#watch.stop()
   }

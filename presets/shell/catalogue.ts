@@ -9,7 +9,9 @@ import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
 export interface Catalogue {
   /** The package's version, for `--version` and `$SYS`. */
   readonly version: string
+  /** The built-in plugins, by name. */
   readonly plugins: Readonly<Record<string, ListedPlugin>>
+  /** The presets, by name. */
   readonly presets: Readonly<Record<string, Preset>>
   /** The preset where no config names one; `standalone` if nothing is said. */
   readonly defaultPreset?: string
@@ -25,6 +27,7 @@ export interface Catalogue {
 export interface CatalogueCommand {
   /** What stands behind its name in the help. */
   readonly usage: string
+  /** One line for `--help`. */
   readonly help: string
   /** Its implementation. */
   load(): Promise<Command>

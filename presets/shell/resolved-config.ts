@@ -4,6 +4,7 @@ import type { Plugin } from '../../core/plugin.ts'
 
 /** A plugin that will be applied. */
 export interface ResolvedPlugin {
+  /** The plugin's name. */
   readonly name: string
   /** What its options are checked by; absent for a plugin that was written by hand. */
   readonly schema?: OptionsSchema
@@ -11,7 +12,9 @@ export interface ResolvedPlugin {
   readonly options: object
   /** Those of its options that stand at the root of the config, the same way. */
   readonly root: object
+  /** The services that it owns. */
   readonly provides: readonly string[]
+  /** The services that it cannot do without. */
   readonly requires: readonly string[]
   /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
   readonly section?: string
@@ -25,9 +28,11 @@ export interface ResolvedConfig {
   readonly preset: string
   /** Preset `test`, or `enableTestMode`: everything in memory, cluster off. */
   readonly testMode: boolean
+  /** The broker's own options, with defaults filled in. */
   readonly settings: Settings
   /** All options at the root: the settings, and what plugins have there; and what they are checked by. */
   readonly root: object
+  /** What the options at the root are checked by. */
   readonly rootSchema: OptionsSchema
   /** In the order in which they are applied. */
   readonly plugins: readonly ResolvedPlugin[]
@@ -35,6 +40,7 @@ export interface ResolvedConfig {
   readonly provenance: ReadonlyMap<string, string>
   /** What is not wrong but probably not meant either; one log line each. */
   readonly warnings: readonly string[]
+  /** The path of the config file; `undefined`: there is none. */
   readonly configFile: string | undefined
   /** The folder that paths in the config are relative to. */
   readonly folder: string

@@ -80,10 +80,12 @@ export class RunningBroker {
     return first.port
   }
 
+  /** Everything that happens; tap what you need. */
   get hooks(): Hooks {
     return this.#broker.hooks
   }
 
+  /** The log of the plugin `log`; silent without it. */
   get log(): Log {
     return this.#broker.log
   }

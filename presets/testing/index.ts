@@ -42,6 +42,7 @@ export interface TestBroker {
   readonly url: string
   /** Every message that was accepted so far, in order. */
   readonly messages: readonly ReceivedMessage[]
+  /** What can be made to go wrong. */
   readonly faults: Faults
   /** A connection in memory, on which nothing has been said yet: `new MqttClient(() => broker.stream(), options)`. */
   stream(remoteAddress?: string): Duplex

@@ -6,9 +6,13 @@ import { isTopicFilter, matches } from '../../core/routing/topic.ts'
 
 /** A message that the broker has accepted. */
 export interface ReceivedMessage {
+  /** The topic name. */
   readonly topic: string
+  /** The payload: any bytes. */
   readonly payload: Buffer
+  /** The QoS that the message was published with. */
   readonly qos: QoS
+  /** The message was published with the RETAIN flag. */
   readonly retain: boolean
   /** Its publisher; empty for the broker itself. */
   readonly clientId: string

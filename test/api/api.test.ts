@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
+import { undescribedMembers } from './members.ts'
 import { exportsOf } from './report.ts'
 
 // Goal: nobody changes what the package exports without seeing it. `UPDATE_API=1 npx vitest run test/api` writes the reports anew.
@@ -13,6 +14,7 @@ import { exportsOf } from './report.ts'
 const built = beforeAllBuilt()
 const entries = {
   'mqttx-broker': 'presets/index.d.ts',
+  'mqttx-broker/kit': 'plugins/kit/index.d.ts',
   'mqttx-broker/testing': 'presets/testing/index.d.ts',
   'mqttx-broker/contracts': 'test/contracts/suite/index.d.ts',
 }
@@ -47,4 +49,8 @@ test.each(Object.entries(entries))('%s exports what its report says, and each th
   if (process.env.UPDATE_API === '1') writeFileSync(file, report)
   expect(report).toBe(readFileSync(file, 'utf8'))
   expect(found.filter(({ isDescribed }) => !isDescribed).map(one => one.name)).toEqual([])
+})
+
+test.each(Object.entries(entries))('each member of what %s exports has a sentence', (_name, entry) => {
+  expect(undescribedMembers(built.path(entry))).toEqual([])
 })

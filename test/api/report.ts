@@ -8,36 +8,56 @@ export interface Exported {
   readonly isDescribed: boolean
 }
 
+/** A declaration as it stands in a declaration file, with its comments. */
+export interface Declaration {
+  readonly name: string
+  readonly file: string
+  readonly text: string
+  /** A comment stands before it. */
+  readonly isDescribed: boolean
+}
+
 /** What an entry's declaration file exports, by name. */
 export function exportsOf(entry: string): Exported[] {
-  const text = readFileSync(entry, 'utf8')
-  const found: Exported[] = []
-  for (const [, list, from] of text.matchAll(/^export (?:type )?\{([^}]*)\} from '([^']+)';/gms)) {
+  const found = declarationsOf(entry).map(({ name, text, isDescribed }) => ({ name, declaration: withoutComments(text), isDescribed }))
+  const unique = new Map(found.map(one => [one.name, one]))
+  return [...unique.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+/** The declarations of what an entry's declaration file exports. */
+export function declarationsOf(entry: string): Declaration[] {
+  const source = readFileSync(entry, 'utf8')
+  const found: Declaration[] = []
+  for (const [, list, from] of source.matchAll(/^export (?:type )?\{([^}]*)\} from '([^']+)';/gms)) {
     const file = declarationFile(entry, from!)
     for (const part of list!.split(',')) {
       const name = part.trim().replace(/^type /, '')
       if (name === '') continue
       const [original = name, shown = original] = name.split(' as ')
-      found.push(declared(file, original, shown))
+      found.push({ ...declared(file, original), name: shown })
     }
   }
-  for (const [, name] of text.matchAll(/^export (?:declare )?(?:abstract )?(?:const|function|class|interface|type) (\w+)/gm))
-    found.push(declared(entry, name!, name!))
-  const unique = new Map(found.map(one => [one.name, one]))
-  return [...unique.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  for (const [, from] of source.matchAll(/^export \* from '([^']+)';/gm)) found.push(...declarationsOf(declarationFile(entry, from!)))
+  for (const [, name] of source.matchAll(/^export (?:declare )?(?:abstract )?(?:const|function|class|interface|type) (\w+)/gm))
+    found.push(declared(entry, name!))
+  return found
 }
 
-function declared(file: string, name: string, shown: string): Exported {
-  const text = readFileSync(file, 'utf8')
-  const start = new RegExp(`^(?:export )?(?:declare )?(?:abstract )?(?:const|function|class|interface|type) ${name}\\b`, 'm').exec(text)
-  if (start === null) {
-    // It only passes through here.
-    const from = new RegExp(`(?:import|export) (?:type )?\\{[^}]*\\b${name}\\b[^}]*\\} from '([^']+)'`).exec(text)?.[1]
-    if (from === undefined) throw new Error(`${file} does not declare ${name}`)
-    return declared(declarationFile(file, from), name, shown)
+/** The declaration of a name in a file, or in the file of the package that it is imported from; undefined where it is neither. */
+export function declarationOf(file: string, name: string, source = readFileSync(file, 'utf8')): Declaration | undefined {
+  const start = new RegExp(`^(?:export )?(?:declare )?(?:abstract )?(?:const|function|class|interface|type) ${name}\\b`, 'm').exec(source)
+  if (start !== null) {
+    const isDescribed = source.slice(0, start.index).trimEnd().endsWith('*/')
+    return { name, file, text: statementAt(source, start.index), isDescribed }
   }
-  const before = text.slice(0, start.index).trimEnd()
-  return { name: shown, declaration: withoutComments(statementAt(text, start.index)), isDescribed: before.endsWith('*/') }
+  const from = new RegExp(`(?:import|export) (?:type )?\\{[^}]*\\b${name}\\b[^}]*\\} from '(\\.[^']+)'`).exec(source)?.[1]
+  return from === undefined ? undefined : declared(declarationFile(file, from), name)
+}
+
+function declared(file: string, name: string): Declaration {
+  const found = declarationOf(file, name)
+  if (found === undefined) throw new Error(`${file} does not declare ${name}`)
+  return found
 }
 
 function declarationFile(importer: string, from: string): string {

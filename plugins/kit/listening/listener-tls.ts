@@ -38,10 +38,12 @@ export class ListenerTls {
     return this.#option === false ? null : (this.#context.services.find('tls')?.shared ?? null)
   }
 
+  /** Reads the listener's own certificates again. */
   async reread(): Promise<void> {
     await this.#own?.reread()
   }
 
+  /** Watches the files no more. */
   stop(): void {
     this.#own?.stop()
   }

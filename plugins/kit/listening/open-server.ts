@@ -18,7 +18,9 @@ export interface Place {
 
 /** A listener that is open: one server for each address that it is bound to. */
 export interface OpenListener {
+  /** One for each address. */
   readonly servers: readonly Server[]
+  /** The port; where 0 was asked for, the one that the system chose. */
   readonly port: number
   /** Where, for the log: `tcp listening on 127.0.0.1 and [::1]:1883`. */
   readonly line: string

@@ -2,7 +2,9 @@ import type { Seats } from '../../../core/connection/transport.ts'
 
 /** How many connections one listener has, and may have. */
 export class CountedSeats implements Seats {
+  /** How many places there are; `Infinity`: no limit. */
   readonly max: number
+  /** How many places are taken. */
   taken = 0
 
   constructor(max: number | null) {

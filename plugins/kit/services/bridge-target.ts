@@ -7,6 +7,7 @@ export interface BridgeRecord {
   readonly topic: string
   /** Records of one key keep their order. Never empty. */
   readonly key: string
+  /** The payload; null: a tombstone. */
   readonly value: Buffer
   /** A list is a header that comes several times. */
   readonly headers: Readonly<Record<string, BridgeHeader>>

@@ -1,6 +1,8 @@
 /** A row of a queue, as it was put there. */
 export interface QueuedRow {
+  /** Rises along the queue; what `remove` and reading on go by. */
   readonly position: number
+  /** What was appended. */
   readonly row: Buffer
 }
 

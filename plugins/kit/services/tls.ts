@@ -4,6 +4,7 @@ import type { TlsOptions } from '../listening/tls-options.ts'
 
 /** A server that takes what was renewed: `tls.Server`, `https.Server`. */
 export interface RenewableServer {
+  /** Takes other certificates, for connections from now on. */
   setSecureContext(options: SecureContextOptions): void
 }
 
@@ -28,6 +29,7 @@ export interface OwnCertificates extends ServerCertificates {
   start(): Promise<void>
   /** Reads the files again. What is wrong with them is logged, and what was read before stays. */
   reread(): Promise<void>
+  /** Watches the files no more. */
   stop(): void
 }
 

@@ -4,10 +4,15 @@ import { RawTransport } from './raw-transport.ts'
 import { lentHandle } from './stream-binding.ts'
 import { StreamTransport } from './stream-transport.ts'
 
+/** What a transport says of itself, and how it is made. */
 export interface SocketTransportOptions {
+  /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
   readonly protocol: string
+  /** The listener's name, for logs and settings: `socket`. */
   readonly listener: string
+  /** The listener's places, one for each connection; `undefined`: there is no limit. */
   readonly seats: Seats
+  /** Whether clients on whom no plugin has an opinion are let in here; `undefined`: as `allowAnonymous` at the root says. */
   readonly allowAnonymous: boolean | undefined
   /** A TLS socket whose handshake is done. */
   readonly encrypts: boolean

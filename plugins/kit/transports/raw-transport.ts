@@ -4,9 +4,13 @@ import type { HandleOwner, StreamBinding, TcpHandle, WriteRequest } from './stre
 
 /** What a connection is, besides its handle. */
 export interface RawOptions {
+  /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
   readonly protocol: string
+  /** The listener's name, for logs and settings: `socket`. */
   readonly listener: string
+  /** The listener's places, one for each connection; `undefined`: there is no limit. */
   readonly seats?: Seats | undefined
+  /** Whether clients on whom no plugin has an opinion are let in here; `undefined`: as `allowAnonymous` at the root says. */
   readonly allowAnonymous?: boolean | undefined
   /** The socket that the handle was lent by: it closes the handle, and tells of what goes wrong with it. */
   readonly lender?: Socket

@@ -5,15 +5,25 @@ import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 export interface TcpHandle {
   /** Whose it is; set here, not by Node. */
   owner: HandleOwner | null
+  /** What Node calls when something was read. */
   onread: (this: TcpHandle) => void
+  /** What is read goes into this buffer. */
   useUserBuffer(buffer: Uint8Array): void
+  /** Begins to read; 0: done. */
   readStart(): number
+  /** Reads no more; 0: done. */
   readStop(): number
+  /** Writes; 0: done, or going on. */
   writeBuffer(request: WriteRequest, bytes: Buffer): number
+  /** Writes several buffers; 0: done, or going on. */
   writev(request: WriteRequest, buffers: readonly Buffer[], allBuffers: true): number
+  /** Ends the writing half; 0: done. */
   shutdown(request: object): number
+  /** Sends small packets at once; 0: done. */
   setNoDelay(on: boolean): number
+  /** Writes the client's address and port into an object; 0: done. */
   getpeername(into: { address?: string; port?: number }): number
+  /** Closes the connection, and calls back when it is closed. */
   close(callback: () => void): void
 }
 
@@ -25,23 +35,32 @@ export interface HandleOwner {
 
 /** What libuv knows a write by that the kernel did not take at once. */
 export interface WriteRequest {
+  /** What Node calls when the write is done; `failed` is 0 or a negative error number. */
   oncomplete: (this: WriteRequest, failed: number) => void
   /** The bytes: libuv points into them until `oncomplete`. */
   kept: unknown
+  /** Bytes of the write. */
   size: number
+  /** Who is told when the write is done. */
   owner: { onWritten(size: number, failed: number): void } | null
 }
 
 /** The handle of a listening server. */
 export interface ServerHandle {
+  /** What Node calls for a new connection; `failed` is 0 or a negative error number. */
   onconnection: (failed: number, handle: TcpHandle | undefined) => void
 }
 
 interface Binding {
+  /** Node's request to write. */
   WriteWrap: new () => WriteRequest
+  /** Node's request to end the writing half. */
   ShutdownWrap: new () => { oncomplete: () => void }
+  /** What Node says of the last read and the last write. */
   streamBaseState: Int32Array
+  /** Where in `streamBaseState` the result of the last read is. */
   kReadBytesOrError: number
+  /** Where in `streamBaseState` it says that the last write goes on. */
   kLastWriteWasAsync: number
 }
 
@@ -73,6 +92,7 @@ export class StreamBinding {
   readonly #lastRead: number
   readonly #wroteLater: number
   readonly #endOfFile: number
+  /** Node's callback for what a handle has read, for all handles. */
   readonly onRead: (this: TcpHandle) => void
   /** For the next write. One that the kernel takes at once leaves it as it was. */
   request: WriteRequest
@@ -97,16 +117,19 @@ export class StreamBinding {
     return this.#state[this.#wroteLater] !== 0
   }
 
+  /** Makes the request for the next write, because the last one is still in use. */
   renewRequest(): void {
     this.request = this.#newRequest()
   }
 
+  /** A request to end the writing half of a handle; it calls back when that is done. */
   shutdownRequest(): object {
     const request = new this.#binding.ShutdownWrap()
     request.oncomplete = nothing
     return request
   }
 
+  /** Whether a result of reading says that the stream has ended. */
   isEnd(result: number): boolean {
     return result === this.#endOfFile
   }

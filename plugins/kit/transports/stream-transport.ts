@@ -1,14 +1,21 @@
 import type { Duplex } from 'node:stream'
 import type { Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
 
+/** What a transport says of itself. */
 export interface StreamTransportOptions {
+  /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
   protocol: string
+  /** The listener's name, for logs and settings: `socket`. */
   listener: string
+  /** The client's address. */
   remoteAddress?: string
+  /** The client's port; 0 where there is none. */
   remotePort?: number
   /** The stream copies what it is given before `write` returns, as a socket whose bytes the kernel took does. */
   takesBytes?: boolean
+  /** The listener's places, one for each connection; `undefined`: there is no limit. */
   seats?: Seats
+  /** Whether clients on whom no plugin has an opinion are let in here; `undefined`: as `allowAnonymous` at the root says. */
   allowAnonymous?: boolean | undefined
 }
 

@@ -3,6 +3,8 @@
  * `node:assert`'s, so nothing else is needed.
  */
 export interface ContractRunner {
+  /** Groups tests. */
   describe(name: string, define: () => void): void
+  /** Declares a test. */
   it(title: string, run: () => Promise<void>): void
 }
