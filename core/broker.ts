@@ -20,13 +20,13 @@ import type { Clock } from './time/clock.ts'
 
 /** Where clients can connect. */
 export interface ListenerAddress {
-  /** The plugin. */
+  /** The name of the plugin that listens. */
   readonly name: string
   /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
   readonly protocol: string
   /** The address or name that it binds to. */
   readonly host: string
-  /** The port. */
+  /** The TCP port. */
   readonly port: number
 }
 
@@ -72,7 +72,7 @@ export interface Broker {
   readonly stopping: boolean
   /** Connections, from the first byte on. */
   readonly clients: ReadonlySet<Client>
-  /** How much the broker holds. */
+  /** How many sessions, subscriptions and slow clients there are, just now. */
   readonly totals: BrokerTotals
 
   /** The connection of a client id, where it is connected here. */
@@ -84,7 +84,7 @@ export interface Broker {
    * sessions of this node it concerns.
    */
   setRights(whom: Whom, rights: Rights | null): number
-  /** The same at this node alone: for whoever connects nodes, when another node has said so. */
+  /** What `setRights` does, at this node alone: for a plugin that connects nodes, when another node has called `setRights`. */
   applyRights(whom: Whom, rights: Rights | null): number
   /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
   recheckRights(): Promise<void>
@@ -122,24 +122,36 @@ export interface Broker {
   drop(clientId: string, message: Message, reason: DropReason): void
   /** Something failed that no client is to blame for: a line in the log, and `onError`. A store that is away or full is one line a second at most. */
   report(error: unknown): void
-  /** Sends a client's packets to `onPacketReceived` and `onPacketSent`, from its next connection on and for the present one; `true`: every client's. */
+  /**
+   * Sends a client's packets to `onPacketReceived` and `onPacketSent`, from its next connection on and for the present one; `true`: every
+   * client's.
+   */
   trace(clientId: string | true, on?: boolean): void
   /** Whether packets of a client id are traced. */
   traces(clientId: string): boolean
 
   // For whoever connects nodes.
 
-  /** What another node has accepted and kept: goes to those who are connected here, to the clients of plain subscriptions (`plain`) and to the members of shared groups that the other node has picked. */
+  /**
+   * Passes on what another node has accepted and kept: to the subscribers that are connected here (`plain`: those with subscriptions of
+   * their own), and to the members of shared groups that the other node has picked.
+   */
   receive(message: Message, plain: boolean, picked: readonly PickedMember[]): void
-  /** A client of another node, whose session ends with its connection, has joined a shared group: it is picked as those here are. */
+  /**
+   * A client of another node, whose session ends with its connection, has joined a shared group: messages of the group may go to it as to
+   * members of this node.
+   */
   memberJoined(node: string, clientId: string, subscription: Subscription): void
-  /** It has left the group of a filter, `$share/{name}/{filter}`. */
+  /** A client of another node has left a shared group; `filter` is the whole one, `$share/{name}/{filter}`. */
   memberLeft(node: string, clientId: string, filter: string): void
-  /** A node has gone: nobody is connected there any more. */
+  /** Another node has gone: no client is connected there any more, and its members have left their shared groups. */
   nodeLeft(node: string): void
-  /** All nodes, this one too, have heard of a client's connection here: from now on a connection that another node announces is the later one. */
+  /**
+   * All nodes, this one too, know of a client's connection here: from now on, a connection of the same client id that another node
+   * announces is the later one.
+   */
   connectionKnown(client: Client): void
-  /** Another node has a client of this id now: its connection here ends, if all nodes have heard of it. */
+  /** Another node has a client of this id now: the connection here ends, if `connectionKnown` was called for it. */
   connectedElsewhere(clientId: string): void
   /** Reads all stored sessions anew, because what other nodes have done to them may have been missed. */
   reloadSessions(): Promise<void>

@@ -22,11 +22,11 @@ export type LimitName = keyof LimitCounts
 
 /** Why a message did not reach a subscriber: core's reasons. A plugin adds its own as it adds limits. */
 export interface DropCounts {
-  /** Its reader does not keep up, and it was QoS 0. */
+  /** The subscriber reads too slowly, and the message was QoS 0. */
   slowReader: number
-  /** The session's queue is full. */
+  /** The queue of the subscriber's session is full. */
   queueFull: number
-  /** Message expiry. */
+  /** The Message Expiry Interval was over before the message could be delivered. */
   expired: number
   /** Larger than the client's Maximum Packet Size [MQTT-3.1.2-24]. */
   tooLarge: number
@@ -40,9 +40,9 @@ export interface DropCounts {
   noMember: number
   /** The session ended with messages in its queue. */
   sessionEnded: number
-  /** The store refused or lost it. */
+  /** The store refused or lost the message. */
   storeFailed: number
-  /** It waited for a client that may no longer have it. */
+  /** The message waited for a client that may no longer receive it. */
   notAuthorized: number
 }
 

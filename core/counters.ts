@@ -6,7 +6,7 @@ import type { Figures } from './figures.ts'
 export class Counters {
   /** Connections opened since the start. */
   connections = 0
-  /** Of these, the ones that were not let in: no place left at their listener, or `onAccept` said no. */
+  /** Connections opened since the start that were not let in: their listener had no place left, or `onAccept` said no. */
   connectionsRefused = 0
   /** Connections that passed CONNECT and are there now, and the most there were. */
   connected = 0

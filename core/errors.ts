@@ -9,7 +9,7 @@ export class MqttError extends Error {
   override readonly name = 'MqttError'
   /** Stable, for tests and users: `ERR_MQTT_PROTOCOL`. */
   readonly code = 'ERR_MQTT_PROTOCOL' satisfies ErrorCode
-  /** What an MQTT 5 client is told, in CONNACK or DISCONNECT. */
+  /** The reason code that an MQTT 5 client gets, in CONNACK or DISCONNECT. */
   readonly reasonCode: ReasonCode
 
   constructor(reasonCode: ReasonCode, message: string) {

@@ -6,7 +6,7 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
   /** Where `$SYS` shows it, below `$SYS/broker/`: `bridge/kafka/messages/sent`. Nowhere, where it is left out. */
   readonly sys?: string
-  /** Of a histogram: which part of it this is; buckets have their bound as label `le`. */
+  /** The part of a histogram that this value is; a bucket has its bound as label `le`. Left out: the figure is no histogram. */
   readonly part?: 'bucket' | 'sum' | 'count'
 }
 
@@ -14,7 +14,7 @@ export interface Sample {
 export interface Figure {
   /** As Prometheus names it, without the prefix `mqttx_`: `bridge_sent_messages_total`. A counter ends with `_total`, a unit stands before it. */
   readonly name: string
-  /** One sentence. */
+  /** What the figure says, in one sentence, for `/metrics`. */
   readonly help: string
   /** A counter only grows, a gauge goes up and down; a histogram is best made by a `Timing`. */
   readonly type: 'counter' | 'gauge' | 'histogram'

@@ -6,7 +6,7 @@ export interface LineThrottleOptions {
   readonly everyMs: number
   /** Lines of one kind in that time. The default is 1. */
   readonly linesMax?: number
-  /** Kinds that are told apart, whatever names them; those beyond are one kind together. The default is 100. */
+  /** How many kinds of lines are counted each by itself; those beyond count as one kind. Default 100. */
   readonly kindsMax?: number
   /** The name of that kind. The default is `others`. */
   readonly others?: string

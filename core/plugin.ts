@@ -26,7 +26,7 @@ export interface Plugin {
 export interface CheckedOptions {
   /** The options of the plugin's section. */
   readonly options: object
-  /** Those of its options that stand at the root of the config. */
+  /** The options of the plugin that stand at the root of the config. */
   readonly root: object
 }
 
@@ -40,7 +40,10 @@ export interface RunningPlugin<Options = unknown> {
   stop?(): void | Promise<void>
   /** Reads the files again that its options name: certificates, rules. On SIGHUP. Reports by itself what is wrong with them. */
   reread?(): void | Promise<void>
-  /** Looks whether what it depends on can be reached, for `check --connect`; nothing has started. Resolves to lines about it, rejects with the cure. */
+  /**
+   * Looks whether what it depends on can be reached, for `check --connect`; nothing has started. Resolves to lines about it, rejects with
+   * the cure.
+   */
   probe?(): Promise<readonly string[]>
   /**
    * Takes new options while running, checked and with defaults filled in. Throws where they are wrong after all, and then nothing has changed. A config that is
@@ -51,7 +54,10 @@ export interface RunningPlugin<Options = unknown> {
 
 export type ListenResult = readonly string[] | undefined | void
 
-/** Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked, with defaults filled in. */
+/**
+ * Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked,
+ * with defaults filled in.
+ */
 export type ApplyPlugin<S extends OptionsSchema, R extends OptionsSchema> = (
   context: PluginContext,
   options: OptionsOf<S>,
@@ -60,7 +66,10 @@ export type ApplyPlugin<S extends OptionsSchema, R extends OptionsSchema> = (
 
 /** What `definePlugin` is told where manifest and implementation stand in one place. */
 export interface PluginDeclaration<S extends OptionsSchema, R extends OptionsSchema> extends PluginManifest<S, R> {
-  /** Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked, with defaults filled in. */
+  /**
+   * Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked,
+   * with defaults filled in.
+   */
   apply(context: PluginContext, options: OptionsOf<S>, root: OptionsOf<R>): RunningPlugin<OptionsOf<S>> | undefined | void
 }
 

@@ -12,9 +12,9 @@ export interface Client extends Publisher {
   readonly transport: Transport
   /** `new` until CONNECT, `connecting` until CONNACK, then `connected`, in the end `closed`. */
   readonly state: 'new' | 'connecting' | 'connected' | 'closed'
-  /** The connection has ended, or is about to. */
+  /** The connection has ended, or is about to end. */
   readonly closed: boolean
-  /** Empty until CONNECT. */
+  /** The client id; empty until CONNECT. */
   readonly clientId: string
   /** The broker made the client id up, because the client gave none, and tells it so. */
   readonly assignedId: boolean
@@ -24,19 +24,19 @@ export interface Client extends Publisher {
   readonly rights: Rights | null
   /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
   readonly version: ProtocolVersion
-  /** Seconds; 0 is never. A plugin may lower it in `onConnect`; an MQTT 5 client is told so in CONNACK [MQTT-3.1.2-21]. */
+  /** The Keep Alive in seconds; 0: none. A plugin may lower it in `onConnect`; an MQTT 5 client is told so in CONNACK [MQTT-3.1.2-21]. */
   keepAlive: number
-  /** Its session, from CONNACK on, also after the connection has ended; null before. */
+  /** The client's session, from CONNACK on, also after the connection has ended; null before. */
   readonly session: Session | null
   /** What is published when the connection does not end well; null: it has no will. */
   readonly will: StoredWill | null
-  /** Milliseconds since the Unix epoch. */
+  /** When the connection was accepted: milliseconds since the Unix epoch. */
   readonly acceptedAt: number
   /** When the last bytes came, by the broker's coarse clock: milliseconds since the Unix epoch. */
   readonly lastSeen: number
   /** The client's address, for logs. */
   readonly remoteAddress: string
-  /** Its packets go to `onPacketReceived` and `onPacketSent`; see `Broker.trace`. */
+  /** The client's packets go to `onPacketReceived` and `onPacketSent`; see `Broker.trace`. */
   readonly traced: boolean
   /** Counts what the client sends, where a plugin wants that; null: nobody does. Set by the plugin. */
   meter: Meter | null
@@ -55,16 +55,16 @@ export interface Client extends Publisher {
   readonly queued: number
   /** More waits for the client than it should be sent on top of: its window is full or its bytes do not leave. */
   readonly congested: boolean
-  /** Calls once, when the client can take more; never if it goes first. */
+  /** Calls back once, when the client can take more; never, if the connection ends first. */
   whenReady(callback: () => void): void
   /**
    * Reads nothing more of it until `resumeReading` with the same name, the plugin's. What has been read is kept, so nothing is lost and
    * nothing overtakes; keep-alive does not run against it meanwhile.
    */
   pauseReading(name: string): void
-  /** Ends what `pauseReading` of the same name began. */
+  /** Reads on, if no plugin of another name has paused it. */
   resumeReading(name: string): void
-  /** Ends the connection from the broker's side; an MQTT 5 client is told why. */
+  /** Ends the connection. An MQTT 5 client gets the reason code; `message` goes to the log. */
   close(code: ReasonCode, message: string): void
 }
 
@@ -72,23 +72,23 @@ export interface Client extends Publisher {
 export interface Session extends Subscriber, SessionKey, Publisher {
   /** The client id, which names the session. */
   readonly clientId: string
-  /** Its connection to this node; null while there is none. */
+  /** The client's connection to this node; null while it has none here. */
   readonly client: Client | null
-  /** The node that its client is connected to, where that is another one; null: none is known. */
+  /** The node that the client is connected to, where that is another one; null: no connection elsewhere is known. */
   readonly node: string | null
-  /** It has a connection, here or at another node. */
+  /** The client is connected, here or at another node. */
   readonly online: boolean
-  /** What its client's last authentication here said, also while there is no connection. */
+  /** The user name of the client's last authentication here, also while it is not connected; null: none. */
   readonly username: string | null
   /** What its client's last authentication here said that it may do; null: nothing was said. */
   readonly rights: Rights | null
-  /** It outlives its connection, so the store keeps it. */
+  /** The session outlives its connection, so the store keeps it. */
   readonly durable: boolean
-  /** Of its newest owner, as the store counts them. */
+  /** The number of the session's newest owner, as the store counts them; it rises with each take-over. */
   readonly epoch: number
-  /** Milliseconds that it outlives its connection; 0: not at all, `Infinity`: for ever. */
+  /** Milliseconds that the session outlives its connection; 0: not at all, `Infinity`: for ever. */
   readonly expiryMs: number
-  /** What it has subscribed to, by topic filter. */
+  /** What the session is subscribed to, by topic filter. */
   readonly subscriptions: ReadonlyMap<string, Subscription>
 }
 

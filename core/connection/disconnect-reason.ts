@@ -4,6 +4,6 @@ export interface DisconnectReason {
   readonly code: number
   /** A sentence for the log. */
   readonly message: string
-  /** Who ended it. */
+  /** Who ended the connection. */
   readonly by: 'client' | 'server' | 'network'
 }

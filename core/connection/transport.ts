@@ -14,7 +14,10 @@ export interface PeerCertificate {
   readonly validFrom: number
   /** Milliseconds since the Unix epoch. */
   readonly validTo: number
-  /** It was issued by one of the CAs that are asked for here, and is valid now. Believe nothing of what is not. */
+  /**
+   * The certificate was issued by one of the CAs that are asked for here, and is valid now. Nothing is to be believed of one that is not
+   * verified.
+   */
   readonly verified: boolean
 }
 
@@ -49,13 +52,13 @@ export interface Transport {
    * transport now and must never be changed. Either way `onDrain` follows where `bufferedBytes` is not 0.
    */
   write(bytes: Buffer): boolean
-  /** The same for several buffers, in one system call where there can be one. */
+  /** Writes several buffers, in one system call where there can be one; the rest is as with `write`. */
   writeMany(buffers: readonly Buffer[]): boolean
   /** Bytes written and not yet taken by the operating system. */
   readonly bufferedBytes: number
   /** Stops reading; what has arrived already may still be handed over. */
   pause(): void
-  /** Reads on. */
+  /** Reads on after `pause`. */
   resume(): void
   /** Sends what is waiting, then closes. */
   end(): void

@@ -11,7 +11,7 @@ export interface ServerMessage {
   topic: string
   /** The payload; a text is sent as UTF-8. Default: empty. */
   payload: Buffer | Uint8Array | string
-  /** Default 0. */
+  /** The QoS that the message is published with. Default 0. */
   qos?: QoS
   /** Default false. */
   retain?: boolean

@@ -18,7 +18,7 @@ export class Receipt {
     this.#holds += 1
   }
 
-  /** Lets go. With an error the message is not acknowledged, and its publisher's connection is closed so that it sends again. */
+  /** Ends one `hold`. With an error the message is not acknowledged, and its publisher's connection is closed so that it sends again. */
   release(error?: Error): void {
     if (this.#holds === 0) return
     if (error !== undefined) this.#error ??= error
@@ -32,7 +32,7 @@ export class Receipt {
     this.#slowedBy += 1
   }
 
-  /** Each `slow` needs its own. */
+  /** Ends one `slow`. */
   ease(): void {
     this.#slowedBy -= 1
     this.release()

@@ -45,7 +45,7 @@ export interface NumberOption extends Common<number> {
 
 /** `'60s'`, `'500ms'`, `'1m'`, `'2h'`, `'1d'` or a number of milliseconds; the plugin gets milliseconds. */
 export interface DurationOption extends Common<number | string> {
-  /** A time. */
+  /** The option is a time. */
   readonly type: 'duration'
   /** The shortest that is taken; default 0. */
   readonly minimum?: number | string
@@ -55,7 +55,7 @@ export interface DurationOption extends Common<number | string> {
 
 /** `'2MiB'`, `'64KiB'`, `'10MB'` or a number of bytes; the plugin gets bytes. */
 export interface BytesOption extends Common<number | string> {
-  /** A number of bytes. */
+  /** The option is a number of bytes. */
   readonly type: 'bytes'
   /** The least that is taken; default 0. */
   readonly minimum?: number | string
@@ -64,7 +64,7 @@ export interface BytesOption extends Common<number | string> {
 }
 
 export interface StringOption extends Common<string> {
-  /** Text. */
+  /** The option is a text. */
   readonly type: 'string'
   /** The texts that there are; default: any. */
   readonly enum?: readonly string[]
@@ -77,7 +77,7 @@ export interface StringOption extends Common<string> {
 }
 
 export interface BooleanOption extends Common<boolean> {
-  /** `true` or `false`. */
+  /** The option is `true` or `false`. */
   readonly type: 'boolean'
 }
 
@@ -94,7 +94,7 @@ export interface ArrayOption extends Common<readonly unknown[]> {
 
 /** Options within an option; each has its own default, so the object itself needs none. */
 export interface ObjectOption extends Common<object> {
-  /** An object. */
+  /** The option is an object. */
   readonly type: 'object'
   /** How each option in it is declared. */
   readonly properties: OptionsSchema
@@ -102,7 +102,7 @@ export interface ObjectOption extends Common<object> {
 
 /** Names that the user chooses, all with the same kind of value. */
 export interface RecordOption extends Common<object> {
-  /** An object. */
+  /** The option is an object. */
   readonly type: 'object'
   /** How each value is declared. */
   readonly values: OptionSchema
@@ -116,7 +116,7 @@ export interface OneOfOption extends Common<unknown> {
 
 /** Anything at all, functions included: for what only a TypeScript or JavaScript config can say. */
 export interface AnyOption extends Common<unknown> {
-  /** Any value. */
+  /** The option takes any value. */
   readonly type: 'any'
 }
 

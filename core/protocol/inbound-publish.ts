@@ -14,7 +14,7 @@ export class InboundPublish implements PublishPacket {
   retain = false
   /** Empty when MQTT 5's topic alias stands for it. */
   topic = ''
-  /** 0 at QoS 0. */
+  /** The packet identifier; 0 at QoS 0. */
   packetId = 0
   properties: Properties | undefined = undefined
   /** The protocol level that these bytes are in. */
@@ -63,12 +63,12 @@ export class InboundPublish implements PublishPacket {
     return copy
   }
 
-  /** Lets go of bytes that are nobody else's. */
+  /** Keeps no reference to bytes that belong to this packet alone. */
   forget(): void {
     this.bytes = noBytes
   }
 
-  /** The same as a plain packet, whose payload is good as long as the bytes are. */
+  /** The packet as a plain object, whose payload is good as long as `bytes` are. */
   packet(): PublishPacket {
     const { type, dup, qos, retain, topic, packetId, properties, payload } = this
     return { type, dup, qos, retain, topic, packetId, properties, payload }

@@ -7,13 +7,13 @@ export type UserProperty = readonly [name: string, value: string]
 export interface Properties {
   /** 0: bytes; 1: UTF-8 text. */
   payloadFormat?: number
-  /** Seconds. */
+  /** Seconds until the message has expired. Default: never. */
   messageExpiry?: number
   /** What the payload is, as its publisher says it: `application/json`. */
   contentType?: string
   /** The topic name for an answer. */
   responseTopic?: string
-  /** Bytes by which an answer is told from others. */
+  /** Bytes that a requester puts into a request, and that come back with its response. */
   correlationData?: Buffer
   /** In PUBLISH to a client there may be several; in SUBSCRIBE one. */
   subscriptionIdentifiers?: number[]
@@ -21,7 +21,7 @@ export interface Properties {
   sessionExpiry?: number
   /** CONNACK: the client id that the broker made up. */
   assignedClientId?: string
-  /** Seconds. */
+  /** CONNACK: seconds that take the place of the client's own Keep Alive. */
   serverKeepAlive?: number
   /** The name of the method of enhanced authentication (4.12). */
   authenticationMethod?: string
@@ -29,7 +29,7 @@ export interface Properties {
   authenticationData?: Buffer
   /** CONNECT: 0: Reason Strings and User Properties only in PUBLISH, CONNACK and DISCONNECT; 1 (default): anywhere. */
   requestProblemInformation?: number
-  /** Seconds. */
+  /** CONNECT: seconds between the end of the connection and the will. Default 0. */
   willDelay?: number
   /** CONNECT: 1: CONNACK may hold `responseInformation`; 0 (default): it may not. */
   requestResponseInformation?: number
@@ -120,7 +120,7 @@ export interface PublishPacket {
   retain: boolean
   /** Empty when MQTT 5's topic alias stands for it. */
   topic: string
-  /** 0 at QoS 0. */
+  /** The packet identifier; 0 at QoS 0. */
   packetId: number
   /** The MQTT 5 properties; `undefined`: none. */
   properties: Properties | undefined

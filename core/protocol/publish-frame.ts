@@ -22,7 +22,7 @@ export class PublishFrame {
     this.shared = shared
   }
 
-  /** The same for several receivers. Its bytes must be good for ever. */
+  /** A frame with the same bytes for several receivers; nobody may change them any more. */
   share(): PublishFrame {
     const { header, packetIdAt, payload, length } = this
     let { head } = this

@@ -3,7 +3,7 @@ import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One member of a shared subscription, and what it subscribed with. */
 export class Member<S extends Subscriber> {
-  /** Whose subscription it is. */
+  /** The session that is a member. */
   readonly subscriber: S
   /** What the member subscribed with. */
   readonly subscription: Subscription

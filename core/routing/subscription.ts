@@ -12,7 +12,7 @@ export interface Subscription {
   readonly retainAsPublished: boolean
   /** Retain Handling: retained messages are sent 0: at each subscribe, 1: at a new subscription only, 2: never [MQTT-3.3.1-9] to [MQTT-3.3.1-11]. */
   readonly retainHandling: 0 | 1 | 2
-  /** 0: none. */
+  /** The Subscription Identifier; 0: the subscription has none. */
   readonly identifier: number
 }
 
@@ -20,7 +20,7 @@ export interface Subscription {
 export interface Subscriber {
   /** The client id; of another node, its name. */
   readonly clientId: string
-  /** It has a connection. */
+  /** The subscriber has a connection. */
   readonly online: boolean
 }
 
@@ -36,7 +36,7 @@ export interface SubscriptionAttempt {
   readonly retainAsPublished: boolean
   /** Retain Handling: retained messages are sent 0: at each subscribe, 1: at a new subscription only, 2: never [MQTT-3.3.1-9] to [MQTT-3.3.1-11]. */
   readonly retainHandling: 0 | 1 | 2
-  /** 0: none. */
+  /** The Subscription Identifier; 0: the subscription has none. */
   readonly identifier: number
   /** The session already held this filter: it is replaced. */
   readonly existed: boolean

@@ -5,7 +5,7 @@ import type { Subscriber, Subscription } from './subscription.ts'
 
 /** One receiver of a topic: all its overlapping subscriptions made one. */
 export class Target<S extends Subscriber> {
-  /** Who gets it. */
+  /** The session that gets the message. */
   readonly subscriber: S
   /** The highest of them [MQTT-3.3.4-2]. */
   readonly qos: QoS

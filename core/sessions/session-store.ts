@@ -99,7 +99,7 @@ export interface Claim {
   readonly subscriptions: readonly Subscription[]
   /** Packet identifiers of QoS 2 messages received and not yet released [MQTT-4.3.3-10]. */
   readonly receivedIds: readonly number[]
-  /** Its queue as it is now, in flight or not: messages, and bytes as `queuedBytes` counts them. */
+  /** How much the session's queue holds now, in flight or not: messages, and bytes as `queuedBytes` counts them. */
   readonly queued: { readonly messages: number; readonly bytes: number }
   /** What the session that this claim ended leaves behind; null: it ended none. */
   readonly ended: EndedSession | null
@@ -165,7 +165,7 @@ export interface EndedSession {
   readonly clientId: string
   /** The subscriptions that it had. */
   readonly subscriptions: readonly Subscription[]
-  /** Its will, which is due now; null: it has none. */
+  /** The will of the session, which is due now; null: it has none. */
   readonly will: StoredWill | null
   /** Messages of shared groups that it had not acknowledged. The broker gives them to other members of the group, or drops them. */
   readonly shared: readonly QueueEntry[]
@@ -232,7 +232,10 @@ export interface SessionStore {
   trouble?(): Error | null
   /** All stored sessions and their subscriptions, for the routing table at start. A store that is away then shows them by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
-  /** The broker looks the durable subscribers of a topic up by `subscribersOf` before each message to it, in place of keeping all of them in memory. Default: false. */
+  /**
+   * The broker looks the durable subscribers of a topic up by `subscribersOf` before each message to it, in place of keeping all of them
+   * in memory. Default: false.
+   */
   readonly looksUpSubscribers?: boolean
   /**
    * The sessions that have subscribed to a topic, each with its matching subscriptions only. Needed where `looksUpSubscribers` is true, where
@@ -258,7 +261,7 @@ export interface SessionStore {
   release(session: SessionKey, packetId: number): Done
   /** PUBREL: the identifier may be used again. Gate: PUBCOMP. */
   forget(session: SessionKey, packetId: number): Done
-  /** Gate: SUBACK. */
+  /** Keeps a subscription, in place of one with the same filter. SUBACK waits for it. */
   subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done
   /** Gate: UNSUBACK. */
   unsubscribe(session: SessionKey, filters: readonly string[]): Done
@@ -324,7 +327,7 @@ export interface SessionSummary {
   readonly expiresAt: number
   /** How many topic filters it has subscribed to. */
   readonly subscriptions: number
-  /** Its queue, in flight or not: messages, and bytes as `queuedBytes` counts them. */
+  /** How much the session's queue holds, in flight or not: messages, and bytes as `queuedBytes` counts them. */
   readonly queued: { readonly messages: number; readonly bytes: number }
 }
 

@@ -17,7 +17,7 @@ export class ByTopic<Rule extends TopicRule, Found = Rule> {
     this.#known = new Map()
   }
 
-  /** Of those rules that match, in their order. */
+  /** What matches a topic name, in the order of the rules. */
   of(topic: string): readonly Found[] {
     let found = this.#known.get(topic)
     if (found === undefined) {

@@ -5,7 +5,7 @@ const placeholder = /\{([^{}]*)\}/g
 /** What a rule makes names of: text, and parts of a message in braces: `{topic}`, `{topic[1]}`, `{clientId}`. */
 export class TopicTemplate {
   readonly #parts: readonly Part[]
-  /** It holds `{clientId}`: the same topic name may come to different texts. */
+  /** The template holds `{clientId}`: one topic name may give different texts. */
   readonly byClient: boolean
   /** What stands between the placeholders. */
   readonly texts: readonly string[]
@@ -29,7 +29,7 @@ export class TopicTemplate {
     return new TopicTemplate(parts)
   }
 
-  /** Whether it is the same for every message. */
+  /** The template holds no placeholder, so the text is the same for every message. */
   get fixed(): boolean {
     return this.#parts.every(part => 'text' in part)
   }

@@ -29,7 +29,7 @@ export interface CatalogueCommand {
   readonly usage: string
   /** One line for `--help`. */
   readonly help: string
-  /** Its implementation. */
+  /** Imports the implementation. */
   load(): Promise<Command>
 }
 

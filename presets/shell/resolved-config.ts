@@ -10,7 +10,7 @@ export interface ResolvedPlugin {
   readonly schema?: OptionsSchema
   /** Checked, complete, frozen; empty for a plugin that was written by hand. */
   readonly options: object
-  /** Those of its options that stand at the root of the config, the same way. */
+  /** The options of the plugin that stand at the root of the config: checked, complete, frozen. */
   readonly root: object
   /** The services that it owns. */
   readonly provides: readonly string[]

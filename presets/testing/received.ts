@@ -14,7 +14,7 @@ export interface ReceivedMessage {
   readonly qos: QoS
   /** The message was published with the RETAIN flag. */
   readonly retain: boolean
-  /** Its publisher; empty for the broker itself. */
+  /** The client id of the publisher; empty for the broker itself. */
   readonly clientId: string
   /** What MQTT 5 carries with it. */
   readonly properties: Properties | undefined
@@ -37,7 +37,10 @@ export class Received {
     })
   }
 
-  /** The next message that matches the filter and was not given out for it yet, whether it has come already or comes within `timeoutMs` of real time. */
+  /**
+   * The next message that matches the filter and was not given out for it yet, whether it has come already or comes within `timeoutMs` of
+   * real time.
+   */
   async next(filter: string, timeoutMs: number): Promise<ReceivedMessage> {
     if (!isTopicFilter(filter)) throw new TypeError(`received: ${JSON.stringify(filter)} is no topic filter`)
     const found = this.#take(filter)

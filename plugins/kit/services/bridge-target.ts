@@ -72,7 +72,7 @@ export interface BridgeReport {
   readonly target: string
   /** Messages that it took. */
   readonly sent: number
-  /** Messages that it will never take; each was told by `onDrop` too. */
+  /** How many messages the other system will never take; `onDrop` was called for each. */
   readonly refused: number
   /** Why it takes none just now; null where it did. They are sent again. */
   readonly error: Error | null

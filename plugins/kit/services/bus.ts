@@ -1,6 +1,6 @@
 /** A node of the cluster as the others see it. */
 export interface Node {
-  /** Its `brokerId` as text. */
+  /** The `brokerId` of the node, as text. */
   readonly name: string
   /** Names one run of it: a node that was started again is another. */
   readonly boot: string
@@ -12,19 +12,22 @@ export interface Node {
 export interface BusEvents {
   /** Any node, this one too, has announced something. Every node hears all announcements in one and the same order. */
   announced(from: string, record: unknown): void
-  /** A node has sent something to this one: in order for each sender and way, told or posted. */
+  /**
+   * Another node has sent something to this one. Messages of one sender come in order, those sent by `tell` and those by `post` each for
+   * themselves.
+   */
   received(from: string, frame: Buffer): void
-  /** A node is there; told after `open` and of each that comes. */
+  /** A node is there: called after `open` for each that is there already, and for each that comes. */
   joined(node: Node): void
-  /** A node has gone, in good order or because it gave no sign of life. All nodes are told, in order with the announcements. */
+  /** A node has gone, in good order or because it gave no sign of life. All nodes hear of it, in order with the announcements. */
   left(node: Node): void
-  /** Exactly one node is told so, after `left`: what the dead one has left in its tables is this node's to deal with. */
+  /** Exactly one node hears this of a dead node, after `left`: it is to deal with what the dead one has left in its tables. */
   inherited(node: Node): void | Promise<void>
   /** The others took this node for dead, which it was not: what was posted to it meanwhile is gone, and its tables are empty. */
   expelled(): void
   /** Something was, or may have been, missed: what is known of the others is to be read anew. */
   missed(): void | Promise<void>
-  /** Something that was told may have been lost, because the connection was away for a while. */
+  /** Events may have been lost, because the connection to the bus was away for a while. */
   interrupted(): void
 }
 
@@ -43,7 +46,7 @@ export interface BusTerms {
  * asked of it before `open`.
  */
 export interface Bus {
-  /** This node's name. */
+  /** The name of this node. */
   readonly node: string
   /** The bus works, as far as this node knows: what it hears is up to date. */
   readonly connected: boolean
@@ -61,7 +64,7 @@ export interface Bus {
   nodes(): readonly Node[]
   /** Tells all nodes; resolves when it cannot be lost any more. */
   announce(record: unknown): Promise<void>
-  /** To one node, or nowhere if that or the way to it is away: nobody is told. */
+  /** Sends to one node. What cannot be sent, because the node or the way to it is away, is lost, and nobody hears of it. */
   tell(node: string, frame: Buffer): void
   /** To one node; resolves when it cannot be lost any more as long as that node lives. Rejects where the node does not keep up: its inbox is full. */
   post(node: string, frame: Buffer): Promise<void>

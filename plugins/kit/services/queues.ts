@@ -8,7 +8,7 @@ export interface QueuedRow {
 
 /** A queue that outlives the broker: first in, first out, bounded by bytes. What the rows say is its user's. */
 export interface DurableQueue {
-  /** Rows in it. */
+  /** How many rows the queue holds. */
   readonly length: number
   /** Bytes in it, with what a row costs besides its own. */
   readonly bytes: number
@@ -18,7 +18,10 @@ export interface DurableQueue {
   fits(bytes: number): boolean
   /** Whether it would if the queue were empty. */
   everFits(bytes: number): boolean
-  /** Puts a row at the end, a copy of it before the turn ends, and returns its position; it is on the disk when `kept` says so. Throws `StoreFullError` or `StoreAwayError`. */
+  /**
+   * Puts a row at the end, a copy of it before the turn ends, and returns its position; it is on the disk when `kept` says so. Throws
+   * `StoreFullError` or `StoreAwayError`.
+   */
   append(row: Buffer): number
   /** Puts a row in front of all others: what was taken out of memory when the broker stops. Throws as `append` does. */
   prepend(row: Buffer): number

@@ -3,7 +3,7 @@ import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 
 /** Node's own handle of one TCP connection, as far as it is used here. */
 export interface TcpHandle {
-  /** Whose it is; set here, not by Node. */
+  /** The connection that the handle belongs to; set by this package, not by Node. */
   owner: HandleOwner | null
   /** What Node calls when something was read. */
   onread: (this: TcpHandle) => void
@@ -41,7 +41,7 @@ export interface WriteRequest {
   kept: unknown
   /** Bytes of the write. */
   size: number
-  /** Who is told when the write is done. */
+  /** The connection whose `onWritten` is called when the write is done. */
   owner: { onWritten(size: number, failed: number): void } | null
 }
 
