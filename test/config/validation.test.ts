@@ -1,7 +1,9 @@
 import { expect, test } from 'vitest'
+import type { PluginManifest } from '../../core/manifest.ts'
 import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
 import { settingsSchema } from '../../core/options/settings.ts'
 import { checkOptions, validateOptions } from '../../plugins/kit/options/validation.ts'
+import { catalogue } from '../../presets/index.ts'
 
 const found = (schema: OptionsSchema, given: unknown) =>
   validateOptions(schema, given, 'own').problems.map(problem => `${problem.path}: ${problem.text}`)
@@ -117,4 +119,17 @@ test('has the defaults that are promised', () => {
       responseInformation: null,
     },
   })
+})
+
+test('what nobody sets is the same as its default, said: for the options of all built-in plugins and the broker’s own', () => {
+  const schemas: [string, OptionsSchema][] = [['', settingsSchema]]
+  for (const [name, { manifest }] of Object.entries(catalogue.plugins)) schemas.push([name, (manifest as PluginManifest).options ?? {}])
+  expect(schemas.length).toBeGreaterThan(20)
+  for (const [name, schema] of schemas) {
+    const said = Object.fromEntries(
+      Object.entries(schema).flatMap(([key, option]) => (option.default === undefined ? [] : [[key, option.default]])),
+    )
+    const required = Object.fromEntries(Object.entries(schema).flatMap(([key, option]) => (option.required === true ? [[key, 'x']] : [])))
+    expect([name, validateOptions(schema, { ...required }, name)]).toEqual([name, validateOptions(schema, { ...required, ...said }, name)])
+  }
 })
