@@ -36,8 +36,6 @@ export interface Client extends Publisher {
   readonly lastSeen: number
   /** The client's address, for logs. */
   readonly remoteAddress: string
-  /** The client's packets go to `onPacketReceived` and `onPacketSent`; see `Broker.trace`. */
-  readonly traced: boolean
   /** Counts what the client sends, where a plugin wants that; null: nobody does. Set by the plugin. */
   meter: Meter | null
   /**
