@@ -1,5 +1,6 @@
 import { definePlugin } from '../../core/plugin.ts'
 import { AttemptGate } from './attempt-gate.ts'
+import { checkLimits } from './check-options.ts'
 import type { Enforcement } from './enforcement.ts'
 import { limitsManifest } from './manifest.ts'
 
@@ -8,6 +9,7 @@ import { limitsManifest } from './manifest.ts'
  * the start of preset `test`). A config that sets a limit while the broker runs brings the rest.
  */
 export const attemptsOnly = definePlugin(limitsManifest, (context, nothing) => {
+  checkLimits(nothing)
   new AttemptGate(context)
   let enforcement: Enforcement | undefined
   return {
