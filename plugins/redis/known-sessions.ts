@@ -1,8 +1,14 @@
+/** Where the client of a session is connected, and by which claim. */
+export interface SessionPlace {
+  readonly node: string
+  readonly epoch: number
+}
+
 /** Which sessions are stored, as far as this node has heard, and which of them have their clients at other nodes. */
 export class KnownSessions {
   // Each has a number, higher than that of all that were known before it.
   readonly #numbers = new Map<string, number>()
-  readonly #nodes = new Map<string, string>()
+  readonly #places = new Map<string, SessionPlace>()
   // In the order of the numbers; a session that is known no more stays until there are too many of those.
   #order: { readonly clientId: string; readonly number: number }[] = []
   #last = 0
@@ -11,10 +17,10 @@ export class KnownSessions {
     return this.#numbers.has(clientId)
   }
 
-  /** `node`: another node that its client is connected to; null: none. */
-  add(clientId: string, node: string | null): void {
-    if (node === null) this.#nodes.delete(clientId)
-    else this.#nodes.set(clientId, node)
+  /** `place`: another node that its client is connected to; null: none. */
+  add(clientId: string, place: SessionPlace | null): void {
+    if (place === null) this.#places.delete(clientId)
+    else this.#places.set(clientId, place)
     if (this.#numbers.has(clientId)) return
     this.#last += 1
     this.#numbers.set(clientId, this.#last)
@@ -22,20 +28,20 @@ export class KnownSessions {
   }
 
   delete(clientId: string): void {
-    this.#nodes.delete(clientId)
+    this.#places.delete(clientId)
     if (!this.#numbers.delete(clientId)) return
     if (this.#order.length > 2 * this.#numbers.size + 1000) {
       this.#order = this.#order.filter(session => this.#numbers.get(session.clientId) === session.number)
     }
   }
 
-  nodeOf(clientId: string): string | undefined {
-    return this.#nodes.get(clientId)
+  placeOf(clientId: string): SessionPlace | undefined {
+    return this.#places.get(clientId)
   }
 
   /** Sessions whose clients are at other nodes, and at which. */
-  get elsewhere(): Iterable<readonly [clientId: string, node: string]> {
-    return this.#nodes
+  get elsewhere(): Iterable<readonly [clientId: string, place: SessionPlace]> {
+    return this.#places
   }
 
   /** At most `limit` sessions from behind the number `after`, in the order in which they became known; `next` is null at the end. */

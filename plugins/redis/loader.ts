@@ -1,5 +1,6 @@
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { SessionPlace } from './known-sessions.ts'
 import type { Command } from './operation.ts'
 import { migrate } from './operations/migrate.ts'
 import { park } from './operations/park.ts'
@@ -96,7 +97,7 @@ export class Loader {
     const more = { ...userIn(user), epoch, isCounted, queued }
     if (lastSign === null) return { clientId, subscriptions, node, ...more }
     if (node === String(this.#node)) {
-      clocks.push(this.park(clientId, node, lastSign))
+      clocks.push(this.park(clientId, { node, epoch }, lastSign))
       node = null
     } else if (node === null && due < Number.POSITIVE_INFINITY) {
       clocks.push(this.#hint(clientId, due))
@@ -110,10 +111,10 @@ export class Loader {
   }
 
   /** A node has ended without closing this session of its: its clocks begin to run at that node's last sign of life. */
-  async park(clientId: string, node: string, lastSign: number): Promise<void> {
+  async park(clientId: string, { node, epoch }: SessionPlace, lastSign: number): Promise<void> {
     const rows = await this.#writes.write(
       this.#writes.writers.keys.session(clientId),
-      out => park.write(out, { session: clientId, from: lastSign, owner: node }),
+      out => park.write(out, { session: clientId, from: lastSign, owner: node, epoch }),
       all,
       { late: () => {} },
     )

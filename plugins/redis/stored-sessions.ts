@@ -101,12 +101,12 @@ export class StoredSessions {
     const found = new Map<string, { -readonly [K in keyof StoreTotals]: number }>()
     const seen = new Set<string>()
     for await (const session of this.#loader.sessions(atStart)) {
-      const { clientId, node } = session
+      const { clientId, node, epoch = 0 } = session
       // Where keys move about meanwhile, Redis may name one twice.
       if (seen.has(clientId)) continue
       seen.add(clientId)
       const isNew = !this.known.has(clientId)
-      this.known.add(clientId, node === this.#node ? null : node)
+      this.known.add(clientId, node === null || node === this.#node ? null : { node, epoch })
       await this.#count(session, found)
       if (isNew || !newOnly) yield session
     }
@@ -156,11 +156,11 @@ export class StoredSessions {
     }
     if (kind === 'c') {
       this.#events.notOwned(clientId)
-      this.known.add(clientId, from)
+      this.known.add(clientId, { node: from, epoch })
       this.#events.changed?.({ clientId, epoch, node: from })
       return
     }
-    this.known.add(clientId, kind === 'p' ? null : (this.known.nodeOf(clientId) ?? null))
+    this.known.add(clientId, kind === 'p' ? null : (this.known.placeOf(clientId) ?? null))
     if (kind === 'p') {
       this.#events.changed?.({ clientId, epoch, node: null })
     } else if (kind === 's') {
@@ -175,11 +175,12 @@ export class StoredSessions {
   /** Lets the clocks run of sessions whose nodes have died, and looks for the wills that those kept. */
   async parkOrphans(isLiving: (node: string) => boolean): Promise<void> {
     const now = this.#clock.now()
-    const orphans = [...this.known.elsewhere].filter(([, node]) => !isLiving(node)).slice(0, orphansMax)
+    const orphans = [...this.known.elsewhere].filter(([, { node }]) => !isLiving(node)).slice(0, orphansMax)
     await Promise.all(
-      orphans.map(async ([clientId, node]) => {
-        await this.#loader.park(clientId, node, now)
-        if (this.known.nodeOf(clientId) === node) this.known.add(clientId, null)
+      orphans.map(async ([clientId, place]) => {
+        await this.#loader.park(clientId, place, now)
+        // It may have been claimed meanwhile, by a node that came back.
+        if (this.known.placeOf(clientId) === place) this.known.add(clientId, null)
       }),
     )
     await this.#cleanWills.look(isLiving)
