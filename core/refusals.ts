@@ -61,3 +61,8 @@ export function textOf({ reasonString, userProperties }: Refusal): Properties | 
   if (userProperties !== undefined) properties.userProperties = userProperties
   return properties
 }
+
+/** What an answer of `onAuthorize` comes to: no opinion, or yes. */
+export function isGranted(permission: unknown): boolean {
+  return permission === undefined || permission === true
+}

@@ -4,7 +4,7 @@ import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
 import { ReasonCode, subackCode } from '../reason.ts'
-import { type SubscribeRefusal, textOf, toRefusal } from '../refusals.ts'
+import { isGranted, type SubscribeRefusal, textOf, toRefusal } from '../refusals.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { Subscription, SubscriptionAttempt } from '../routing/subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
@@ -110,7 +110,7 @@ function refusedByCore(host: HandlerHost, client: Connection, { filter }: Subscr
   const { onAuthorize } = host.hooks
   if (!onAuthorize.isUsed()) return undefined
   const permission = onAuthorize.call(client, 'subscribe', filter)
-  return permission === undefined || permission === true ? undefined : ReasonCode.NotAuthorized
+  return isGranted(permission) ? undefined : ReasonCode.NotAuthorized
 }
 
 /** One filter more than a session may hold. One that it holds already is replaced and takes no place, nor does one that a plugin serves. */

@@ -5,7 +5,7 @@ import type { Properties } from '../protocol/packets.ts'
 import { isUtf8 } from '../protocol/utf8.ts'
 import type { Publisher } from '../publisher.ts'
 import { ReasonCode } from '../reason.ts'
-import type { PublishRefusal, Refusal } from '../refusals.ts'
+import { isGranted, type PublishRefusal, type Refusal } from '../refusals.ts'
 import { isReservedTopic, isTopicName, topicLevels } from '../routing/topic.ts'
 import type { Message } from './message.ts'
 import { wrongProperty } from './publish-properties.ts'
@@ -73,6 +73,6 @@ export function publishFault(host: PublishFaultHost, publisher: Publisher, messa
   const { onAuthorize } = host.hooks
   if (!onAuthorize.isUsed()) return undefined
   const permission = onAuthorize.call(publisher, 'publish', topic)
-  if (permission === undefined || permission === true) return undefined
+  if (isGranted(permission)) return undefined
   return permission === 'drop' ? droppedWhenDenied : permission === 'close' ? closedWhenDenied : notAuthorized
 }

@@ -3,6 +3,7 @@ import { filtersPerTurn, type Turns } from '../connection/turns.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Publisher, Rights, Whom } from '../publisher.ts'
+import { isGranted } from '../refusals.ts'
 import type { Subscription } from '../routing/subscription.ts'
 import { parseShare } from '../routing/topic.ts'
 import type { KnownSession } from './known-session.ts'
@@ -155,9 +156,4 @@ function checkRights(rights: Rights | null): void {
   const isList = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(one => typeof one === 'string'))
   if (rights === null || (typeof rights === 'object' && isList(rights.authorizedPub) && isList(rights.authorizedSub))) return
   throw new TypeError('setRights: rights are { authorizedPub, authorizedSub }, each a list of topic filters, or null')
-}
-
-// No opinion, or yes.
-function isGranted(permission: unknown): boolean {
-  return permission === undefined || permission === true
 }
