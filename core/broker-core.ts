@@ -47,7 +47,7 @@ import {
   type SessionStoreEvents,
   type StoredSubscriber,
   type StoredWill,
-  StoreFullError,
+  unkeptReason,
 } from './sessions/session-store.ts'
 import { StoreTroubles } from './sessions/store-troubles.ts'
 import { StoredSessions } from './sessions/stored-sessions.ts'
@@ -476,8 +476,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
       return
     }
     this.report(error)
-    const code = error instanceof StoreFullError ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable
-    client?.close(code, 'the session store did not take a write')
+    client?.close(unkeptReason(error), 'the session store did not take a write')
   }
 
   trace(clientId: string | true, on = true): void {

@@ -5,7 +5,7 @@ import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { type Admission, type ConnectRefusal, type Refusal, toRefusal } from '../refusals.ts'
-import { type Claim, SessionLostError, StoreAwayError, type StoredWill, StoreFullError } from '../sessions/session-store.ts'
+import { type Claim, SessionLostError, StoreAwayError, type StoredWill, unkeptReason } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import type { HandlerHost } from './host.ts'
 
@@ -114,9 +114,10 @@ async function establish(host: HandlerHost, client: Connection, packet: ConnectP
     if (error instanceof SessionLostError)
       return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
     host.report(error)
-    if (error instanceof StoreFullError)
-      return client.refuse({ reasonCode: ReasonCode.QuotaExceeded, reasonString: 'the session store is full' })
-    return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'the session store is away' })
+    const reasonCode = unkeptReason(error)
+    const isFull = reasonCode === ReasonCode.QuotaExceeded
+    const what = isFull ? 'is full' : reasonCode === ReasonCode.ServerUnavailable ? 'is away' : 'refuses this session'
+    return client.refuse({ reasonCode, reasonString: `the session store ${what}` })
   }
   if (claim.ended !== null) host.roster.ended(claim.ended, null)
   // What was subscribed to before is asked about again: by now the client may be another's, or its rights may have gone.

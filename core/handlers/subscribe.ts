@@ -8,7 +8,7 @@ import { isGranted, type SubscribeRefusal, textOf, toRefusal } from '../refusals
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { Subscription, SubscriptionAttempt } from '../routing/subscription.ts'
 import { isPlainFilter, isTopicFilter, topicLevels } from '../routing/topic.ts'
-import { StoreFullError } from '../sessions/session-store.ts'
+import { unkeptReason } from '../sessions/session-store.ts'
 import type { HandlerHost } from './host.ts'
 
 /** One SUBSCRIBE on its way: its filters, and the reason code of each, in order [MQTT-3.8.4-6]. */
@@ -141,9 +141,11 @@ function keep(subscribing: Subscribing): void | Promise<void> {
   return done.then(
     () => grant(subscribing),
     error => {
-      // Nothing was kept of what was granted; where the store is full, the client is told and may go on.
-      if (!(error instanceof StoreFullError)) host.storeFailed(session, error, client)
-      for (const [i, code] of reasonCodes.entries()) if (code < 0x80) reasonCodes[i] = ReasonCode.QuotaExceeded
+      // Nothing was kept of what was granted; where the store is full, or refuses just this, the client is told and may go on.
+      const reason = unkeptReason(error)
+      if (reason === ReasonCode.ServerUnavailable) host.storeFailed(session, error, client)
+      for (const [i, code] of reasonCodes.entries())
+        if (code < 0x80) reasonCodes[i] = reason === ReasonCode.ServerUnavailable ? ReasonCode.QuotaExceeded : reason
       answer(subscribing)
     },
   )

@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../error-codes.ts'
 import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
+import { ReasonCode } from '../reason.ts'
 import type { Subscription } from '../routing/subscription.ts'
 
 /** Names a session and its owner, who may write to it: a write whose epoch is not the session's newest is refused. */
@@ -46,10 +47,19 @@ export class StoreFullError extends Error {
   readonly code = 'ERR_STORE_FULL' satisfies ErrorCode
 }
 
-/** Whoever has to keep a message refuses this one for good, so sending it again would not help. A plugin says so through a receipt. */
+/**
+ * Whoever has to keep something refuses this one message, or this one write, for good, while others are taken: sending it again would not help. A plugin says so of a
+ * message through a receipt, a store by the rejection of a verb. MQTT 5 clients are told 0x83.
+ */
 export class MessageRefusedError extends Error {
   override readonly name = 'MessageRefusedError'
   readonly code = 'ERR_MESSAGE_REFUSED' satisfies ErrorCode
+}
+
+/** What a client is told of a write that was not kept: the store has no room, will never take it, or is away. */
+export function unkeptReason(error: unknown): ReasonCode {
+  if (error instanceof StoreFullError) return ReasonCode.QuotaExceeded
+  return error instanceof MessageRefusedError ? ReasonCode.ImplementationSpecificError : ReasonCode.ServerUnavailable
 }
 
 /** Who asks for a session, and what becomes of it. */

@@ -1,7 +1,7 @@
 import { LineThrottle } from '../line-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Clock } from '../time/clock.ts'
-import { StoreAwayError, StoreFullError } from './session-store.ts'
+import { MessageRefusedError, StoreAwayError, StoreFullError } from './session-store.ts'
 
 // A store that is away fails for every client at once.
 const quietMs = 1000
@@ -27,7 +27,7 @@ export class StoreTroubles {
 
   /** Says it, and returns true, where the error is of that kind. */
   say(error: unknown): boolean {
-    if (!(error instanceof StoreAwayError || error instanceof StoreFullError)) return false
+    if (!(error instanceof StoreAwayError || error instanceof StoreFullError || error instanceof MessageRefusedError)) return false
     const count = this.#lines.pass(error.code)
     if (count > 0) this.#log.warn({ code: error.code, alsoFailed: count - 1 }, `the store did not do what it was asked: ${error.message}`)
     return true

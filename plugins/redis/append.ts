@@ -10,7 +10,7 @@ import {
   type SessionStoreEvents,
 } from '../../core/sessions/session-store.ts'
 import type { BatchWriter } from './batch-writer.ts'
-import { type Bodies, lostMessage } from './bodies.ts'
+import { type Bodies, lostMessage, unreadable } from './bodies.ts'
 import { Operation, type Row } from './operation.ts'
 import { append, contents, publication, target as targetOperands } from './operations/append.ts'
 import { intend } from './operations/intend.ts'
@@ -89,6 +89,7 @@ export class Appender {
         reject,
       )
       operation.refusable = true
+      operation.about = writers.keys.queue(targets[0]?.clientId ?? received?.session.clientId ?? '')
       if (writers.link.isCluster) operation.queues = targets.map(({ clientId }) => clientId)
       writer.push(operation)
     })
@@ -183,7 +184,7 @@ export class Appender {
     this.#bodies
       .messagesOf([entry])
       .then(([message]) => {
-        this.#events.dropped(clientId, message ?? lostMessage(0), 'queueFull')
+        this.#events.dropped(clientId, message == null || message === unreadable ? lostMessage(0) : message, 'queueFull')
         return Buffer.isBuffer(entry.body) ? undefined : this.#bodies.unrefer(entry.body)
       })
       .catch(() => {})
@@ -225,6 +226,7 @@ export class Appender {
             reject,
           )
           operation.waits = true
+          operation.about = writers.keys.queue(own[0]!.clientId)
           operation.refusable = true
           operation.queues = own.map(({ clientId }) => clientId)
           operations.push(operation)
@@ -281,8 +283,9 @@ export class Appender {
         rows => this.#done(message, part, rows, resolve, reject),
         reject,
       )
+      operation.about = writers.keys.session(received.session.clientId)
       writers.took(operation.bytes)
-      writers.of(writers.keys.session(received.session.clientId)).push(operation)
+      writers.of(operation.about).push(operation)
     })
   }
 

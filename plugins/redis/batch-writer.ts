@@ -2,6 +2,13 @@ import '../../core/protocol/buffer-methods.ts'
 import type { Keys } from './keys.ts'
 import type { Code } from './script/layout.ts'
 
+/** A place in what has been packed. */
+export interface BatchMark {
+  readonly at: number
+  readonly lengthAt: number
+  readonly names: number
+}
+
 /** Packs operations for the batch script: numbers big-endian, texts behind their length, keys by their number. */
 export class BatchWriter {
   readonly #keys: Keys
@@ -39,6 +46,19 @@ export class BatchWriter {
     this.byte(code)
     this.#lengthAt = this.#at
     this.fourBytes(0)
+  }
+
+  /** Where the next operation begins, for `back`. */
+  get mark(): BatchMark {
+    return { at: this.#at, lengthAt: this.#lengthAt, names: this.#names.length }
+  }
+
+  /** Takes back what has been written since: an operation that could not be packed. */
+  back({ at, lengthAt, names }: BatchMark): void {
+    this.#at = at
+    this.#lengthAt = lengthAt
+    this.#names.length = names
+    for (const [name, number] of this.#numbers) if (number >= names + this.#firstNumber) this.#numbers.delete(name)
   }
 
   #endOperation(): void {

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { Log } from '../../core/log.ts'
 import { Message } from '../../core/messages/message.ts'
 import { decodeMessage, messageFormat } from '../../core/messages/stored-message.ts'
 import { unrefer } from './operations/unrefer.ts'
@@ -11,16 +10,18 @@ const timeDigits = 9
 // A body this young may still be waiting for its references.
 const sweepAgeMs = 600_000
 
+/** What is there and cannot be read: it stays where it is, and has been named. */
+export const unreadable = Symbol('unreadable')
+export type StoredBody = Message | null | typeof unreadable
+
 /** Message bodies that lie apart from the queues which refer to them. */
 export class Bodies {
   readonly #writes: Writes
-  readonly #log: Log
   readonly #writer = randomBytes(4).toString('base64url').slice(0, 4)
   #count = 0
 
-  constructor(writes: Writes, log: Log) {
+  constructor(writes: Writes) {
     this.#writes = writes
-    this.#log = log
   }
 
   /** A name that no other body has, and that tells how old it is. */
@@ -30,36 +31,38 @@ export class Bodies {
     return (time + this.#writer + this.#count.toString(36).padStart(3, '0')).slice(0, referenceBytes)
   }
 
-  /** The messages of queue entries, in order; null for one whose body is not there, or cannot be read. */
-  async messagesOf(entries: readonly StoredQueueEntry[]): Promise<(Message | null)[]> {
-    const apart = new Map<string, Message | null>()
+  /** The messages of queue entries, in order; null for one whose body is not there. */
+  async messagesOf(entries: readonly StoredQueueEntry[]): Promise<StoredBody[]> {
+    const apart = new Map<string, StoredBody>()
     for (const { body } of entries) if (!Buffer.isBuffer(body)) apart.set(body.id, null)
     if (apart.size > 0) await this.#fetch(apart)
     return entries.map(({ body }) => (Buffer.isBuffer(body) ? this.#decode(body) : (apart.get(body.id) ?? null)))
   }
 
-  async #fetch(found: Map<string, Message | null>): Promise<void> {
+  async #fetch(found: Map<string, StoredBody>): Promise<void> {
     const { writers } = this.#writes
     const ids = [...found.keys()]
     const replies = await writers.readEach(
       ids,
       id => writers.keys.body(id),
       id => ['hget', writers.keys.body(id), bodyField],
+      { instead: unreadable },
     )
     for (const [i, id] of ids.entries()) {
       const reply = replies[i]
       if (Buffer.isBuffer(reply)) found.set(id, this.#decode(reply))
+      else if (reply === unreadable) found.set(id, unreadable)
     }
   }
 
-  #decode(bytes: Buffer): Message | null {
+  #decode(bytes: Buffer): StoredBody {
     try {
       return decodeMessage(bytes)
     } catch (error) {
       // A newer version can read it, so it must stay.
       if ((bytes[0] ?? 0) > messageFormat) throw error
-      this.#log.error({ err: error as Error }, 'redis holds a message that cannot be read')
-      return null
+      this.#writes.writers.refusals.unreadable(error as Error, 'a queued message')
+      return unreadable
     }
   }
 
@@ -82,7 +85,8 @@ export class Bodies {
         const [next, names] = page as [Buffer, Buffer[]]
         cursor = next.toString()
         const old = names.map(String).filter(name => now - timeOf(name.slice(keys.bodyPrefix.length)) > sweepAgeMs)
-        for (const name of old) freed += await this.#sweepOne(name)
+        // One that is no body is left as it is.
+        for (const name of old) freed += await this.#sweepOne(name).catch(() => 0)
       } while (cursor !== '0' && link.up)
     }
     return freed

@@ -407,12 +407,13 @@ export class RedisBus implements Bus {
   }
 
   async agree(name: string, value: string): Promise<string> {
-    const { link } = this.#writers
+    const { link, keys } = this.#writers
+    const key = keys.agreed(name)
     const [, held] = await link.send(
-      name,
+      key,
       [
-        ['set', name, value, 'NX'],
-        ['get', name],
+        ['set', key, value, 'NX'],
+        ['get', key],
       ],
       false,
     )

@@ -65,8 +65,15 @@ export class CleanWills {
 
   /** Looks for runs that have ended: those of this node but for this one, and those of nodes that do not live. */
   async look(isLiving: (node: string) => boolean): Promise<void> {
-    const { link, keys } = this.#writes.writers
-    const [members] = await link.askEach([keys.willRuns], key => ['smembers', key])
+    const { link, keys, refusals } = this.#writes.writers
+    const [members] = await link.askEach(
+      [keys.willRuns],
+      key => ['smembers', key],
+      (error, key) => {
+        refusals.refuse(error, key)
+        return []
+      },
+    )
     for (const member of members as Buffer[]) {
       const name = String(member)
       const [node = '', run = ''] = name.split('\0')
@@ -76,11 +83,18 @@ export class CleanWills {
   }
 
   async #read(node: string, run: string): Promise<void> {
-    const { link, keys } = this.#writes.writers
+    const { link, keys, refusals } = this.#writes.writers
     let cursor = '0'
     do {
       const at = cursor
-      const [page] = await link.askEach([keys.willsOf(node, run)], key => ['sscan', key, at, 'count', idsPerPage])
+      const [page] = await link.askEach(
+        [keys.willsOf(node, run)],
+        key => ['sscan', key, at, 'count', idsPerPage],
+        (error, key) => {
+          refusals.refuse(error, key)
+          return ['0', []]
+        },
+      )
       const [next, clientIds] = page as [Buffer, Buffer[]]
       cursor = String(next)
       for (const id of clientIds) {

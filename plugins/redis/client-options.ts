@@ -9,7 +9,8 @@ export type Options = OptionsOf<typeof redisManifest.options>
 // The client's own choice among reply shapes stays what it is.
 type ServerOptions = Omit<RedisOptions, 'replyMapping'>
 
-const reconnectMsMax = 1000
+// Redis that is back is found again within this time.
+const reconnectMsMax = 250
 const backOff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), reconnectMsMax)
 
 /** The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. */
@@ -29,6 +30,9 @@ export function createClient(options: Options, use: 'commands' | 'blocking' = 'c
     connectTimeout: options.connectTimeout,
     retryStrategy: backOff,
     connectionName: 'mqttx-broker',
+    // Whether it still loads is asked by a command that needs no further right. A sentinel's client sees by INFO whether it has a master.
+    enableReadyCheck: options.sentinels.length > 0 && options.nodes.length === 0,
+    maxLoadingRetryTime: reconnectMsMax,
   }
   if (options.nodes.length > 0) {
     const { host: _host, port: _port, retryStrategy: _retry, enableOfflineQueue: _queue, lazyConnect: _lazy, ...redis } = common

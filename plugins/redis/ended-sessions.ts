@@ -1,7 +1,7 @@
 import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
-import { type Bodies, lostMessage } from './bodies.ts'
+import { type Bodies, lostMessage, unreadable } from './bodies.ts'
 import type { EndedFields } from './operation.ts'
 import { decodeQueueEntry } from './queue-entry.ts'
 import { queueEntryOf } from './queue-reader.ts'
@@ -60,7 +60,7 @@ export class EndedSessions {
       const messages = await this.#bodies.messagesOf(entries)
       for (const [i, stored] of entries.entries()) {
         const message = messages[i] ?? null
-        if (message === null) {
+        if (message === null || message === unreadable) {
           this.#dropped(clientId, lostMessage(0), 'storeFailed')
         } else {
           const entry = queueEntryOf(stored, message, stateOf.get(`${identifierField.outbound}${stored.position}`) ?? '')

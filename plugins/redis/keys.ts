@@ -9,6 +9,10 @@ export interface KeyPrefixes {
   readonly pubRelMsgSetPrefix: string
   readonly topicSetKey: string
   readonly bodyPrefix: string
+  /** Stands before all of them. */
+  readonly prefix?: string
+  /** The nodes of a Redis Cluster; none: there is no such thing. */
+  readonly nodes?: readonly string[]
 }
 
 // Filters and due times lie in so many keys each, so that a Redis Cluster's nodes share them.
@@ -16,10 +20,31 @@ const shards = 16
 
 /** The names of all keys. What belongs to one session has its client id as hash tag, so it lies in one slot and one script may change it. */
 export class Keys {
+  readonly #prefix: string
+  readonly #isCluster: boolean
   readonly #prefixes: KeyPrefixes
 
-  constructor(prefixes: KeyPrefixes) {
-    this.#prefixes = prefixes
+  constructor(options: KeyPrefixes) {
+    const { prefix = '', nodes = [] } = options
+    this.#prefix = prefix
+    this.#isCluster = nodes.length > 0
+    this.#prefixes = {
+      clusterSessionHashKey: prefix + options.clusterSessionHashKey,
+      topicPrefix: prefix + options.topicPrefix,
+      retainMessagePrefix: prefix + options.retainMessagePrefix,
+      pubMsgSetPrefix: prefix + options.pubMsgSetPrefix,
+      pubRelMsgSetPrefix: prefix + options.pubRelMsgSetPrefix,
+      topicSetKey: prefix + options.topicSetKey,
+      bodyPrefix: prefix + options.bodyPrefix,
+    }
+  }
+
+  /**
+   * A name that people choose (a topic, a filter, a node), as it stands in a key. Redis takes the whole key for its slot where the first braces in it have nothing between them; ioredis
+   * goes on to the next closing brace, and would ask the wrong server for ever. Such a name gets a hash tag of its own on a Redis Cluster; no name has a NUL in it, so none looks like one.
+   */
+  #name(name: string): string {
+    return this.#isCluster && /^[^{]*\{\}[^}]*\}/.test(name) ? `{\0${slotOf(name).toString(36)}}${name}` : name
   }
 
   /** A hash: who owns the session, its counters, its will, its subscriptions. */
@@ -38,6 +63,20 @@ export class Keys {
     const name = sessionKey.slice(start, -1)
     // Only what `tag` has written can be read back.
     return name.includes('%') ? name.replaceAll('%7D', '}').replaceAll('%25', '%') : name
+  }
+
+  /** The client id in any key that belongs to one session; null where there is none. For people: it may be cut where it holds what ends a hash tag. */
+  clientIdIn(key: string): string | null {
+    const found = /^[^{]*\{([^}]*)\}/.exec(key)?.[1]
+    const { clusterSessionHashKey, pubMsgSetPrefix, pubRelMsgSetPrefix } = this.#prefixes
+    const isSession = [
+      `${clusterSessionHashKey}:{`,
+      `${clusterSessionHashKey}:clean-will:{`,
+      `${pubMsgSetPrefix}{`,
+      `${pubRelMsgSetPrefix}{`,
+    ]
+    if (found === undefined || !isSession.some(prefix => key.startsWith(prefix))) return null
+    return found.replaceAll('%7D', '}').replaceAll('%25', '%')
   }
 
   /** A sorted set: the outbound queue by position. */
@@ -64,7 +103,7 @@ export class Keys {
   }
 
   retained(topic: string): string {
-    return `${this.#prefixes.retainMessagePrefix}${topic}`
+    return `${this.#prefixes.retainMessagePrefix}${this.#name(topic)}`
   }
 
   get retainedPattern(): string {
@@ -72,12 +111,13 @@ export class Keys {
   }
 
   topicOf(retainedKey: string): string {
-    return retainedKey.slice(this.#prefixes.retainMessagePrefix.length)
+    const name = retainedKey.slice(this.#prefixes.retainMessagePrefix.length)
+    return name.startsWith('{\0') ? name.slice(name.indexOf('}') + 1) : name
   }
 
   /** A hash: the durable subscribers of one filter. */
   subscribers(filter: string): string {
-    return `${this.#prefixes.topicPrefix}${filter}`
+    return `${this.#prefixes.topicPrefix}${this.#name(filter)}`
   }
 
   /** A set: the filters that hash to one shard. */
@@ -105,7 +145,7 @@ export class Keys {
 
   /** A set: the client ids whose wills one run of a node keeps. */
   willsOf(node: string, run: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:clean-wills:${node}:${run}`
+    return `${this.#prefixes.clusterSessionHashKey}:clean-wills:${this.#name(node)}:${run}`
   }
 
   /** A set: the runs of nodes that keep wills, each as its node and its run with a NUL between them. */
@@ -135,7 +175,7 @@ export class Keys {
 
   /** A node's last sign of life. */
   node(node: string | number): string {
-    return `${this.#prefixes.clusterSessionHashKey}:node:${node}`
+    return `${this.#prefixes.clusterSessionHashKey}:node:${this.#name(String(node))}`
   }
 
   /** A hash: the living nodes of the cluster. */
@@ -150,12 +190,17 @@ export class Keys {
 
   /** A stream: what is posted to one run of a node. */
   inbox(node: string, boot: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:inbox:${node}:${boot}`
+    return `${this.#prefixes.clusterSessionHashKey}:inbox:${this.#name(node)}:${boot}`
   }
 
   /** A hash: what one run of a node lets the others read. */
   table(node: string, boot: string, table: string): string {
-    return `${this.#prefixes.clusterSessionHashKey}:${table}:${node}:${boot}`
+    return `${this.#prefixes.clusterSessionHashKey}:${table}:${this.#name(node)}:${boot}`
+  }
+
+  /** A value that all nodes agree on, under a name that is the asker's. */
+  agreed(name: string): string {
+    return `${this.#prefix}${this.#name(name)}`
   }
 
   /** The channels that nodes are told things on, each under its name. */

@@ -5,12 +5,16 @@ import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
 import { slotOf } from './slots.ts'
+import { isRefusal } from './verdicts.ts'
 
 /** The hash tag of what has one for each slot of a Redis Cluster, where there is no such thing. */
 export const singleTag = 'all'
 
 // Redis is asked so often whether it can be used, where it could not.
-const admitAgainMs = 1000
+const admitAgainMs = 100
+
+// While it is away, another reason for it is said so often at most: breaking connections have several in turn.
+const sayAgainMs = 1000
 
 /** What the link tells those who use it. */
 export interface LinkEvents {
@@ -31,6 +35,9 @@ export class Link {
   readonly #fullFor = new Set<object>()
   #awaySince = 0
   #lastError: Error | null = null
+  // Why it is away, as it was said last, and when that was.
+  #saidReason = ''
+  #saidAt = 0
   #warned = false
   #stopping = false
   /** A connection is there, and Redis answers on it. */
@@ -42,6 +49,8 @@ export class Link {
   // Connections that have ended.
   #connections = 0
   #admitAgain: NodeJS.Timeout | undefined
+  // Commands on their way: what is on a connection that breaks, ioredis neither settles nor sends again.
+  readonly #underWay = new Set<(error: Error) => void>()
   // The first try to connect has come to an end.
   #onSettled: () => void = () => {}
   #refusedBefore = 0
@@ -121,14 +130,21 @@ export class Link {
   }
 
   async #run(client: Redis | Cluster, commands: readonly Command[]): Promise<unknown[]> {
+    let broken: (error: Error) => void = () => {}
     try {
       const pipeline = client.pipeline()
       // In capitals, because ioredis makes objects of some replies to names that it knows in small letters.
       for (const [name, ...parts] of commands) pipeline.callBuffer(name.toUpperCase(), ...parts)
-      const replies = (await pipeline.exec()) ?? []
+      const replies = await new Promise<[Error | null, unknown][]>((resolve, reject) => {
+        broken = reject
+        this.#underWay.add(broken)
+        pipeline.exec().then(found => resolve(found ?? []), reject)
+      })
       return commands.map((_command, i) => replies[i]?.[0] ?? replies[i]?.[1])
     } catch (error) {
       return commands.map(() => (error instanceof Error ? error : new Error(String(error))))
+    } finally {
+      this.#underWay.delete(broken)
     }
   }
 
@@ -156,8 +172,15 @@ export class Link {
     return this.#client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === address) ?? null
   }
 
-  /** One command that reads for each key, those of one master together; rejects with the first error. The replies are in the order of the keys. */
-  async askEach(keys: readonly string[], commandOf: (key: string) => Command): Promise<unknown[]> {
+  /**
+   * One command that reads for each key, those of one master together. The replies are in the order of the keys. Where Redis refuses one, that one's reply is what `refused`
+   * makes of it; any other error rejects.
+   */
+  async askEach(
+    keys: readonly string[],
+    commandOf: (key: string) => Command,
+    refused: (error: Error, key: string) => unknown,
+  ): Promise<unknown[]> {
     const byMaster = new Map<Redis, number[]>()
     for (const [i, key] of keys.entries()) {
       const master = this.masterOf(key)
@@ -176,9 +199,11 @@ export class Link {
         for (const [at, i] of own.entries()) replies[i] = answers[at]
       }),
     )
-    const error = replies.find(reply => reply instanceof Error)
-    if (error !== undefined) throw error
-    return replies
+    return replies.map((reply, i) => {
+      if (!(reply instanceof Error)) return reply
+      if (isRefusal(reply)) return refused(reply, keys[i]!)
+      throw reply
+    })
   }
 
   /** Commands to one master; each reply is a value or an Error. */
@@ -190,12 +215,19 @@ export class Link {
   failing(who: object, error: Error): void {
     if (this.#stopping) return
     this.#lastError = error
+    const { text } = placeOf(this.#options)
+    const reason = reasonOf(error, this.#options)
     if (this.#failing.size === 0) {
       this.#awaySince = performance.now()
-      const { text } = placeOf(this.#options)
+      this.#saidReason = reason
+      this.#saidAt = performance.now()
       this.#log.warn(
-        `redis at ${text} is away: ${reasonOf(error, this.#options)}; until it is back, acknowledgements of what it must keep wait and sessions that outlive their connection are refused`,
+        `redis at ${text} is away: ${reason}; until it is back, acknowledgements of what it must keep wait and sessions that outlive their connection are refused`,
       )
+    } else if (kindOf(reason) !== kindOf(this.#saidReason) && performance.now() - this.#saidAt >= sayAgainMs) {
+      this.#saidReason = reason
+      this.#saidAt = performance.now()
+      this.#log.warn(`redis at ${text} is still away, for another reason: ${reason}`)
     }
     this.#failing.add(who)
   }
@@ -250,6 +282,7 @@ export class Link {
 
   #closed(): void {
     this.#connections += 1
+    for (const broken of this.#underWay) broken(new Error('the connection has broken'))
     clearTimeout(this.#admitAgain)
     this.#onSettled()
     if (this.#stopping) return
@@ -273,6 +306,13 @@ export class Link {
       )
     }
   }
+}
+
+// What passes and comes again while a connection is tried is one reason.
+function kindOf(reason: string): string {
+  return /ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|closed|broken|no connection|no answer|timed out|writeable/i.test(reason)
+    ? 'connection'
+    : reason
 }
 
 /** Why Redis does not do its work, with the cure. */

@@ -7,6 +7,7 @@ import { park } from './operations/park.ts'
 import { sessionField as field } from './script/layout.ts'
 import { decodeSubscription } from './subscriptions.ts'
 import { userIn } from './user-name.ts'
+import { isRefusal } from './verdicts.ts'
 import { all, nothing, type Writes } from './writes.ts'
 
 const scanCount = 1000
@@ -52,12 +53,20 @@ export class Loader {
         const clocks: Promise<unknown>[] = []
         for (const [i, name] of found.entries()) {
           const clientId = keys.clientIdOf(name)
-          const fields = value(replies[i]) as Buffer[]
+          const fields = this.#fieldsOf(replies[i], name, clientId)
           if (clientId !== null && fields.length > 0) yield this.#subscriberOf(clientId, fields, atStart ? lastSign : null, clocks)
         }
         await Promise.all(clocks)
       } while (cursor !== '0')
     }
+  }
+
+  // What another program keeps under such a name is no session, and no reason not to know the others.
+  #fieldsOf(reply: unknown, name: string, clientId: string | null): readonly Buffer[] {
+    if (!(reply instanceof Error)) return reply as Buffer[]
+    if (!isRefusal(reply)) throw reply
+    this.#writes.writers.refusals.refuse(reply, name, clientId)
+    return []
   }
 
   /** This node is alive: where it ends without a word, the clocks of its sessions start here. */
@@ -69,7 +78,10 @@ export class Loader {
   async #lastSign(): Promise<number> {
     const { writers } = this.#writes
     const key = writers.keys.node(this.#node)
-    const reply = value((await writers.link.send(key, [['get', key]], false))[0])
+    const [answer] = await writers.link.send(key, [['get', key]], false)
+    const isRefused = answer instanceof Error && isRefusal(answer)
+    if (isRefused) writers.refusals.refuse(answer, key)
+    const reply = isRefused ? null : value(answer)
     return reply === null ? this.#clock.now() : Number(String(reply))
   }
 

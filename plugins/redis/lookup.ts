@@ -49,6 +49,7 @@ export class Lookup {
         field.user,
         ...own.map(filter => `${field.subscription}${filter}`),
       ],
+      { instead: [] },
     )
     const found: StoredSubscriber[] = []
     for (const [i, [clientId, own]] of sessions.entries()) {

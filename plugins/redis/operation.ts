@@ -29,6 +29,10 @@ export class Operation {
   number: number
   /** Called off before it was sent. */
   cancelled: boolean
+  /** What it concerns, for people: a key. */
+  about: string
+  /** How often it alone has failed, while others passed. */
+  failures: number
 
   constructor(
     bytes: number,
@@ -46,6 +50,8 @@ export class Operation {
     this.queues = noQueues
     this.number = 0
     this.cancelled = false
+    this.about = ''
+    this.failures = 0
   }
 }
 
@@ -59,6 +65,10 @@ export interface Reading {
   readonly behind: number
   readonly done: (replies: unknown[]) => void
   readonly failed: (error: Error) => void
+  /** Each answer is looked at by itself, so that a refusal of one is no refusal of the others: it is among the replies. */
+  readonly each: boolean
+  /** How often it has failed for a reason that nobody has thought of. */
+  failures: number
 }
 
 export type Rows = readonly Row[] | null

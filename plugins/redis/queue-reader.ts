@@ -1,7 +1,8 @@
 import type { Message } from '../../core/messages/message.ts'
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { QueueEntry } from '../../core/sessions/session-store.ts'
-import type { Bodies } from './bodies.ts'
-import { decodeQueueEntry } from './queue-entry.ts'
+import { type Bodies, unreadable } from './bodies.ts'
+import { decodeQueueEntry, type StoredQueueEntry } from './queue-entry.ts'
 import { releasedMark } from './script/layout.ts'
 import { pageScript } from './script/page-script.ts'
 import type { SlotWriters } from './slot-writers.ts'
@@ -18,7 +19,7 @@ export class QueueReader {
 
   /**
    * At most `limit` entries from behind `position`; null where no such session is stored, or another epoch than `epoch` owns it (null: whoever does). An
-   * entry whose message is not there is left out, and `missing` is told its position.
+   * entry whose message is not there is left out, and `missing` is told its position. One that is there and cannot be read is left out, and stays where it is.
    */
   async read(
     clientId: string,
@@ -36,15 +37,33 @@ export class QueueReader {
       const [reply] = await this.#writers.of(names.session).read([command])
       if (reply === null) return null
       const [members, states] = reply as [Buffer[], Buffer[]]
-      const entries = members.map(decodeQueueEntry)
+      const entries: StoredQueueEntry[] = []
+      const statesOf: string[] = []
+      for (const [i, member] of members.entries()) {
+        const entry = this.#decode(member, names.queue, clientId)
+        if (entry === null) continue
+        entries.push(entry)
+        statesOf.push(states[i]!.toString())
+      }
       const messages = await this.#bodies.messagesOf(entries)
       for (const [i, entry] of entries.entries()) {
         const message = messages[i]
+        if (message === unreadable) continue
         if (message == null) missing(entry.position)
-        else found.push(queueEntryOf(entry, message, states[i]!.toString()))
+        else found.push(queueEntryOf(entry, message, statesOf[i]!))
       }
       if (entries.length === 0 || found.length === limit || members.length < limit) return found
       after = entries.at(-1)!.position
+    }
+  }
+
+  #decode(member: Buffer, queue: string, clientId: string): StoredQueueEntry | null {
+    try {
+      return decodeQueueEntry(member)
+    } catch (error) {
+      if (error instanceof StoredFormatError) throw error
+      this.#writers.refusals.unreadable(error as Error, `an entry of ${queue}`, clientId)
+      return null
     }
   }
 }

@@ -25,7 +25,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     )
   }
   const link = new Link(options, log)
-  const writers = new SlotWriters(link, new Keys(options), clock, options)
+  const writers = new SlotWriters(link, new Keys(options), clock, options, log)
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
   sessions.looksUpSubscribers = !enableInnerCache
   const lookup = enableInnerCache ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
@@ -53,6 +53,12 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   check.onEmptied = () => sessions.emptied()
   writers.recheck = () => check.look()
   link.use({ admit: () => check.look(), ready: resume, interrupted: error => writers.interrupted(error) })
+  broker.figures.add({
+    name: 'store_refused_total',
+    type: 'counter',
+    help: 'Single writes and records that the session store refused while it took others, by reason.',
+    read: () => Object.entries(writers.refusals.counts).map(([reason, value]) => ({ value, labels: { reason } })),
+  })
   const timers = [
     clock.every(lookupSweepMs, () => lookup?.sweep()),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),

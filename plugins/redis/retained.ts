@@ -11,6 +11,8 @@ const scanCount = 1000
 // What Redis itself forgets may stay a little longer than its time: the broker decides by its own clock.
 const graceMs = 60_000
 
+const refused = Symbol('refused')
+
 /** The `retained` service on Redis: one key for each topic. Topic names are kept in memory, so that a filter looks at what can match it only. */
 export class RedisRetained implements RetainedStore {
   readonly #writes: Writes
@@ -110,23 +112,26 @@ export class RedisRetained implements RetainedStore {
       topics,
       topic => keys.retained(topic),
       topic => ['get', keys.retained(topic)],
+      // It stays among the topics: what lies there is somebody else's, and may go again.
+      { instead: refused },
     )
     const now = this.#clock.now()
     const messages: Message[] = []
     for (const [i, topic] of topics.entries()) {
-      const message = this.#decode(replies[i])
+      if (replies[i] === refused) continue
+      const message = this.#decode(replies[i], topic)
       if (message !== null && message.expiresAt > now) messages.push(message)
       else this.#topics.delete(topic)
     }
     return messages
   }
 
-  #decode(reply: unknown): Message | null {
+  #decode(reply: unknown, topic: string): Message | null {
     if (!Buffer.isBuffer(reply)) return null
     try {
       return decodeMessage(reply)
     } catch (error) {
-      this.#log.error({ err: error as Error }, 'redis holds a retained message that cannot be read')
+      this.#writes.writers.refusals.unreadable(error as Error, this.#writes.writers.keys.retained(topic))
       return null
     }
   }

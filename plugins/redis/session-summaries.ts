@@ -12,8 +12,8 @@ export async function summariesOf(writers: SlotWriters, clientIds: readonly stri
   const { keys } = writers
   const key = (clientId: string): string => keys.session(clientId)
   const [records, lengths] = await Promise.all([
-    writers.readEach(clientIds, key, clientId => ['hmget', key(clientId), ...names]),
-    writers.readEach(clientIds, key, clientId => ['hlen', key(clientId)]),
+    writers.readEach(clientIds, key, clientId => ['hmget', key(clientId), ...names], { instead: [] }),
+    writers.readEach(clientIds, key, clientId => ['hlen', key(clientId)], { instead: 0 }),
   ])
   const found: SessionSummary[] = []
   for (const [i, clientId] of clientIds.entries()) {

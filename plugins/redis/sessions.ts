@@ -104,7 +104,7 @@ export class RedisSessions implements SessionStore {
     this.#node = String(node)
     this.#clock = clock
     this.writes = new Writes(writers)
-    this.bodies = new Bodies(this.writes, log)
+    this.bodies = new Bodies(this.writes)
     this.#index = new FilterIndex(this.writes)
     this.#lookup = new Lookup(this.writes)
     const dropped: SessionStoreEvents['dropped'] = (clientId, message, reason) => this.#events.dropped(clientId, message, reason)

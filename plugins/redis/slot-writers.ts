@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Log } from '../../core/log.ts'
 import { type QueueLimits, StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { busVersion } from './bus-version.ts'
@@ -6,6 +7,7 @@ import type { Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
 import { type Link, singleTag } from './link.ts'
 import type { Command } from './operation.ts'
+import { RedisRefusals } from './refusals.ts'
 import { type CommonArguments, SlotWriter, type SlotWriterContext } from './slot-writer.ts'
 import { slotOf, tagOf } from './slots.ts'
 
@@ -14,6 +16,7 @@ export class SlotWriters implements SlotWriterContext {
   readonly link: Link
   readonly keys: Keys
   readonly processId: string
+  readonly refusals: RedisRefusals
   readonly #clock: Clock
   readonly #options: Options
   readonly #writers = new Map<number, SlotWriter>()
@@ -29,12 +32,13 @@ export class SlotWriters implements SlotWriterContext {
   #operations = 0
   #bytes = 0
 
-  constructor(link: Link, keys: Keys, clock: Clock, options: Options) {
+  constructor(link: Link, keys: Keys, clock: Clock, options: Options, log: Log) {
     this.link = link
     this.keys = keys
     this.#clock = clock
     this.#options = options
     this.processId = randomBytes(9).toString('base64url')
+    this.refusals = new RedisRefusals(clock, log)
   }
 
   set limits(limits: QueueLimits) {
@@ -54,8 +58,16 @@ export class SlotWriters implements SlotWriterContext {
     return this.link.isCluster ? tagOf(slotOf(key)) : singleTag
   }
 
-  /** One command that reads for each item; those of one writer go out together. The replies are in the order of the items. */
-  async readEach<T>(items: readonly T[], keyOf: (item: T) => string, commandOf: (item: T) => Command): Promise<unknown[]> {
+  /**
+   * One command that reads for each item; those of one writer go out together. The replies are in the order of the items. Where Redis refuses one of them, because another
+   * program keeps something else under that key say, it rejects; or that one's reply is `instead`, and the refusal has been counted and named.
+   */
+  async readEach<T>(
+    items: readonly T[],
+    keyOf: (item: T) => string,
+    commandOf: (item: T) => Command,
+    { instead }: { readonly instead?: unknown } = {},
+  ): Promise<unknown[]> {
     const byWriter = new Map<SlotWriter, number[]>()
     for (const [i, item] of items.entries()) {
       const writer = this.of(keyOf(item))
@@ -66,8 +78,12 @@ export class SlotWriters implements SlotWriterContext {
     const replies: unknown[] = []
     await Promise.all(
       [...byWriter].map(async ([writer, own]) => {
-        const answers = await writer.read(own.map(i => commandOf(items[i]!)))
-        for (const [at, i] of own.entries()) replies[i] = answers[at]
+        const answers = await writer.readEach(own.map(i => commandOf(items[i]!)))
+        for (const [at, i] of own.entries()) {
+          const answer = answers[at]
+          if (answer instanceof Error && instead === undefined) throw answer
+          replies[i] = answer instanceof Error ? instead : answer
+        }
       }),
     )
     return replies
@@ -135,5 +151,6 @@ export class SlotWriters implements SlotWriterContext {
 
   stop(): void {
     for (const writer of this.#writers.values()) writer.stop()
+    this.refusals.stop()
   }
 }

@@ -13,7 +13,7 @@ function crc16(bytes: Buffer): number {
   return crc
 }
 
-/** The slot of a key: of what stands between its first braces, where there is something between them. */
+/** The slot of a key, as Redis reckons it: that of what stands between its first `{` and the first `}` behind that, where there is something between them; else that of the whole key. */
 export function slotOf(key: string): number {
   const open = key.indexOf('{')
   if (open !== -1) {

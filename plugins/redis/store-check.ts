@@ -4,9 +4,11 @@ import { type Options, placeOf } from './client-options.ts'
 import type { Keys } from './keys.ts'
 import { type Link, singleTag } from './link.ts'
 import type { Command } from './operation.ts'
+import type { RedisRefusals } from './refusals.ts'
 import { storedFormat } from './script/layout.ts'
 import type { SlotWriters } from './slot-writers.ts'
 import { slotCount, tagOf } from './slots.ts'
+import { isRefusal } from './verdicts.ts'
 
 /**
  * Looks at what Redis holds before anything is read from it or written to it, after each connection: in which format, and whether it is still what was kept there. Of
@@ -16,14 +18,16 @@ export class StoreCheck {
   readonly #link: Link
   readonly #keys: Keys
   readonly #options: Options
+  readonly #refusals: RedisRefusals
   // The marks that have been seen, by hash tag.
   readonly #marks = new Map<string, string>()
   #looking: Promise<void> | null = null
   /** Called when a mark is not there any more, or is another: what was kept with it is gone. */
   onEmptied: () => void = () => {}
 
-  constructor({ link, keys }: SlotWriters, options: Options) {
+  constructor({ link, keys, refusals }: SlotWriters, options: Options) {
     this.#link = link
+    this.#refusals = refusals
     this.#keys = keys
     this.#options = options
   }
@@ -51,7 +55,7 @@ export class StoreCheck {
 
   async #checkFormat(): Promise<void> {
     const key = this.#keys.format
-    const held = Number(String((await this.#ask(key, ['get', key])) ?? 0))
+    const held = Number(String((await this.#read(key)) ?? 0))
     if (held > storedFormat) {
       const { key: option, text } = placeOf(this.#options)
       throw new OperatorError(
@@ -80,9 +84,23 @@ export class StoreCheck {
   /** The mark that stands, written just now where there was none; null: there is none, and Redis takes none just now. */
   async #mark(tag: string): Promise<string | null> {
     const key = this.#keys.mark(tag)
-    await this.#ask(key, ['set', key, randomBytes(9).toString('base64url'), 'NX']).catch(allowed)
-    const mark = await this.#ask(key, ['get', key])
+    let mark = await this.#read(key)
+    if (mark === null) {
+      await this.#ask(key, ['set', key, randomBytes(9).toString('base64url'), 'NX']).catch(allowed)
+      mark = await this.#read(key)
+    }
     return mark === null ? null : String(mark)
+  }
+
+  // What another program keeps under one of these names is in the way of nothing but itself.
+  async #read(key: string): Promise<unknown> {
+    try {
+      return await this.#ask(key, ['get', key])
+    } catch (error) {
+      if (!isRefusal(error as Error)) throw error
+      this.#refusals.refuse(error as Error, key)
+      return null
+    }
   }
 
   async #ask(key: string, command: Command): Promise<unknown> {
@@ -94,5 +112,5 @@ export class StoreCheck {
 
 /** A Redis that can be read and not be written to just now is no reason not to begin: whoever writes will say so. */
 function allowed(error: Error): void {
-  if (!/^(OOM|MISCONF|READONLY|NOREPLICAS|NOPERM) /.test(error.message)) throw error
+  if (!/^(OOM|MISCONF|READONLY|NOREPLICAS|NOPERM) /.test(error.message) && !isRefusal(error)) throw error
 }

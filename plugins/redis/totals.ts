@@ -38,11 +38,15 @@ export class Totals {
 
   /** The counts of each slot, by its hash tag. */
   async readEach(): Promise<Map<string, Counts>> {
-    const { link, keys } = this.#writes.writers
+    const { link, keys, refusals } = this.#writes.writers
     const found = new Map<string, Counts>()
+    const nothing = (error: Error, key: string): [] => {
+      refusals.refuse(error, key)
+      return []
+    }
     let tags = [this.#writes.writers.tagOf('')]
     if (link.isCluster) {
-      const [members] = await link.askEach([keys.totalsTags], key => ['smembers', key])
+      const [members] = await link.askEach([keys.totalsTags], key => ['smembers', key], nothing)
       tags = (members as Buffer[]).map(String)
     }
     for (let from = 0; from < tags.length; from += slotsPerPage) {
@@ -50,10 +54,11 @@ export class Totals {
       const replies = await link.askEach(
         page.map(tag => keys.totals(tag)),
         key => ['hmget', key, totalField.sessions, totalField.messages, totalField.bytes],
+        nothing,
       )
       for (const [i, tag] of page.entries()) {
         const [sessions, messages, bytes] = (replies[i] as (Buffer | null)[]).map(text => Number(String(text ?? 0)))
-        found.set(tag, { sessions: sessions!, messages: messages!, bytes: bytes! })
+        found.set(tag, { sessions: sessions ?? 0, messages: messages ?? 0, bytes: bytes ?? 0 })
       }
     }
     return found

@@ -58,6 +58,7 @@ export class Writes {
       }
       const operation = new Operation(bytes, pack, done, reject)
       operation.refusable = refusable
+      operation.about = key
       if (queue !== undefined) operation.queues = [queue]
       if (late !== undefined) {
         operation.giveUp = error => {

@@ -99,6 +99,8 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
     'constructor',
     'sessionPattern',
     'clientIdOf',
+    'clientIdIn',
+    'agreed',
     'bodyPrefix',
     'bodyPattern',
     'retainedPattern',

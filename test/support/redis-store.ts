@@ -22,7 +22,7 @@ export class TestRedisStore {
     this.options = checkOptions(redisManifest.options, where, 'redis') as Options
     const { options } = this
     this.link = new Link(options, silentLog)
-    this.writers = new SlotWriters(this.link, new Keys(options), clock, options)
+    this.writers = new SlotWriters(this.link, new Keys(options), clock, options, silentLog)
     this.sessions = new RedisSessions(this.writers, clock, silentLog, 1)
     this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)
     const check = new StoreCheck(this.writers, this.options)

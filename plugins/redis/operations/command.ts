@@ -11,6 +11,7 @@ export const command = operation(
   Code.Command,
   { name: 'shortText', key: 'key', count: 'fourBytes' },
   `
+touching = key
 local arguments = {}
 for n = 1, count do${argument.read}
   arguments[n] = value

@@ -55,6 +55,8 @@ const all = [
 export type BatchKey = 'lastBatch' | 'totals'
 export type BatchArgument =
   | 'sequence'
+  /** 1: this process has written to the slot before, so `lastBatch` must be there. */
+  | 'continues'
   /** Milliseconds since the Unix epoch, by the broker's clock. */
   | 'time'
   | 'queueMessagesMax'
@@ -78,6 +80,7 @@ export type BatchArgument =
 const keys: readonly BatchKey[] = ['lastBatch', 'totals']
 const batchArguments: readonly BatchArgument[] = [
   'sequence',
+  'continues',
   'time',
   'queueMessagesMax',
   'queueBytesMax',
@@ -95,11 +98,12 @@ const batchArguments: readonly BatchArgument[] = [
 /**
  * One batch of writes to one slot, all or nothing. It may be sent again when its answer was lost: the key `lastBatch` remembers the
  * writer's last batch and its answer. `totals` counts what the sessions of the slot hold. Operations name other keys by number; a session's three follow one another (hash, queue, identifiers). Answers with rows
- * {operation, kind, …} of those that have something to say; rows of operation 0 are for the cluster.
+ * {operation, kind, …} of those that have something to say; rows of operation 0 are for the cluster, or say what went wrong beside the operations.
  *
  * The first write touches nothing but `lastBatch`, so what Redis says against writing at all (READONLY, OOM, MISCONF…)
  * comes before anything has changed. A batch that makes room begins with a write that needs none instead: Redis asks for
- * room at a script's first write only. What goes wrong later goes wrong within one operation, and is that operation's answer.
+ * room at a script's first write only. What goes wrong later goes wrong within one operation, and is that operation's answer. A `lastBatch` that should be there and
+ * is not says EMPTIED: the database was, and nothing is done.
  */
 export const batchScript = new LuaScript(
   keys,
@@ -110,12 +114,16 @@ local before = call('HMGET', lastBatch, 's', 'r')
 local batch, last = tonumber(sequence), tonumber(before[1])
 if last == batch then return cmsgpack.unpack(before[2]) end
 if last and last > batch then return redis.error_reply('STALE a later batch has been done') end
+if not last and continues == '1' then return redis.error_reply('EMPTIED what was written here last is gone') end
 if makesRoom ~= '1' then call('HSET', lastBatch, 'a', sequence) end
 call('PEXPIRE', lastBatch, ${leftoverMs})
 local now, messagesMax, bytesMax, dropOldest = tonumber(time), tonumber(queueMessagesMax), tonumber(queueBytesMax), dropsOldest == '1'
 local bodyPrefix = bodies
 local at, number, out = 1, 0, {}
 local notes, wakes = {}, {}
+-- The number of the key that is being looked at, for whoever has to know where something went wrong.
+local touching = 0
+local function reason(failure) return tostring(type(failure) == 'table' and failure.err or failure) end
 
 local function tell(kind, ...) out[#out + 1] = {number, kind, ...} end
 -- What all sessions of this slot hold changes so much by this batch; added up once for each session (save), not at each message.
@@ -134,27 +142,33 @@ while at <= size do
   number = number + 1
   code, stop, at = unpack('>BI4', ops, at)
   stop = at + stop
+  touching = 0
   local ok, failure = pcall(operations[code])
-  if not ok then tell('error', tostring(type(failure) == 'table' and failure.err or failure)) end
+  if not ok then tell('error', reason(failure), KEYS[touching] or '') end
   at = stop
+end
+-- From here on all has been done, and must not be done again: what goes wrong is said, and no more.
+number = 0
+local function safely(key, run, ...)
+  local ok, failure = pcall(run, ...)
+  if not ok then tell('trouble', reason(failure), key) end
 end
 for session, record in pairs(records) do
   if additions[session] then flush(session) end
-  save(session, record)
+  if record then safely(KEYS[session], save, session, record) end
 end
-if moreSessions ~= 0 then call('HINCRBY', totals, '${totalField.sessions}', text(moreSessions)) end
-if moreMessages ~= 0 then call('HINCRBY', totals, '${totalField.messages}', text(moreMessages)) end
-if moreBytes ~= 0 then call('HINCRBY', totals, '${totalField.bytes}', text(moreBytes)) end
-number = 0
+if moreSessions ~= 0 then safely(totals, call, 'HINCRBY', totals, '${totalField.sessions}', text(moreSessions)) end
+if moreMessages ~= 0 then safely(totals, call, 'HINCRBY', totals, '${totalField.messages}', text(moreMessages)) end
+if moreBytes ~= 0 then safely(totals, call, 'HINCRBY', totals, '${totalField.bytes}', text(moreBytes)) end
 if #notes > 0 then
   local said = cjson.encode(notes)
-  if noting == 'here' then call('XADD', log, 'MAXLEN', '~', ${logEntries}, '*', '${logField.version}', busVersion, '${logField.node}', node, '${logField.kind}', 's', '${logField.said}', said) else tell('notes', said) end
+  if noting == 'here' then safely(log, call, 'XADD', log, 'MAXLEN', '~', ${logEntries}, '*', '${logField.version}', busVersion, '${logField.node}', node, '${logField.kind}', 's', '${logField.said}', said) else tell('notes', said) end
 end
 for to, woken in pairs(wakes) do
   local list = {}
   for key in pairs(woken) do list[#list + 1] = key end
   local said = cjson.encode(list)
-  if noting == 'here' then call('PUBLISH', channels .. to, string.char(${frameKind.wake}, tonumber(busVersion)) .. said) else tell('wake', to, said) end
+  if noting == 'here' then safely(channels .. to, call, 'PUBLISH', channels .. to, string.char(${frameKind.wake}, tonumber(busVersion)) .. said) else tell('wake', to, said) end
 end
 call('HSET', lastBatch, 's', sequence, 'r', cmsgpack.pack(out))
 return out

@@ -19,7 +19,12 @@ local function flush(session)
   additions[session] = nil
   local ok, failure = pcall(addAll, session, added.list)
   if ok then return end
-  for _, number in ipairs(added.operations) do out[#out + 1] = {number, 'error', tostring(type(failure) == 'table' and failure.err or failure)} end
+  local record = records[session]
+  for n, own in ipairs(added.operations) do
+    local _, size = unpack('>${entryHead.format}', added.list[2 * n])
+    record.bytes, record.count = record.bytes - size, record.count - 1
+    out[#out + 1] = {own, 'error', reason(failure), KEYS[session + ${keyAt.queue}]}
+  end
 end
 local function add(session, position, member)
   local added = additions[session]

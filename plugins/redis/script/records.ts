@@ -11,6 +11,7 @@ local function migrate(session, record, format)
   count(1, record.count, record.bytes)
 end
 local function load(session)
+  touching = session
   local record = records[session]
   if record == nil then
     local f = call('HMGET', KEYS[session], '${field.epoch}', '${field.lastPosition}', '${field.bytes}', '${field.count}', '${field.expiresAt}', '${field.unsentFrom}', '${field.node}', '${field.format}')
