@@ -44,6 +44,7 @@ export class Acknowledger {
     if (qos === 2) {
       session.received ??= new Map()
       session.received.set(packetId, 'pending')
+      this.#client.usedInbound?.add(packetId)
     }
     return true
   }

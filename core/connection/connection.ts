@@ -26,6 +26,7 @@ import { PausedPublishers } from './paused-publishers.ts'
 import type { RefusalLog } from './refusal-log.ts'
 import { Sender } from './sender.ts'
 import type { Transport } from './transport.ts'
+import { UsedIdentifiers } from './used-identifiers.ts'
 
 /** Why a connection is not being read just now. */
 const PauseReason = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
@@ -84,6 +85,10 @@ export class Connection implements Client {
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
   inflightMax: number
+  /** The packet identifiers of QoS 2 messages that came on this connection; null where its session began with it. */
+  usedInbound: UsedIdentifiers | null
+  /** The same for messages that went out. */
+  usedOutbound: UsedIdentifiers | null
   /** Counts what it sends, where a plugin wants that. */
   meter: Meter | null
   /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. */
@@ -124,6 +129,8 @@ export class Connection implements Client {
     this.refusals = null
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
+    this.usedInbound = null
+    this.usedOutbound = null
     this.meter = null
     this.refusal = null
     this.timer = { next: null, previous: null, dueAt: 0, onTimer: now => this.onTimer(now) }
@@ -332,6 +339,10 @@ export class Connection implements Client {
   connected(session: KnownSession, sessionPresent: boolean, properties: Properties | undefined): void {
     this.session = session
     this.#state = 'connected'
+    if (sessionPresent) {
+      this.usedInbound = new UsedIdentifiers()
+      this.usedOutbound = new UsedIdentifiers()
+    }
     if (!this.#connack(sessionPresent, ReasonCode.Success, properties)) {
       // Nothing else may be sent either [MQTT-3.2.0-1].
       this.#state = 'connecting'

@@ -1,4 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
+import type { UsedIdentifiers } from '../connection/used-identifiers.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { AckPacket } from '../protocol/packets.ts'
@@ -19,8 +20,8 @@ export function handlePubrec(host: HandlerHost, client: Connection, { packetId, 
   const session = client.session!
   const slot = session.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) {
-    // Answered all the same, so that the client can let go of it.
-    client.sender.ack(PacketType.Pubrel, packetId, ReasonCode.PacketIdentifierNotFound)
+    // An error ends the handshake, whoever knows of it [MQTT-4.3.3-4]. Anything else is answered, so that the client can let go of it.
+    if (reasonCode < 0x80) client.sender.ack(PacketType.Pubrel, packetId, unknown(client.usedOutbound, packetId))
     return
   }
   if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBREC', packetId)
@@ -62,7 +63,7 @@ export function handlePubrel(host: HandlerHost, client: Connection, packet: AckP
   // Answered now, its identifier would be taken again by the PUBREC that is yet to come, and the next message under it lost.
   if (known === 'pending') return client.acks.afterPubrec(packetId, () => handlePubrel(host, client, packet))
   if (known === undefined) {
-    client.sender.ack(PacketType.Pubcomp, packetId, ReasonCode.PacketIdentifierNotFound)
+    client.sender.ack(PacketType.Pubcomp, packetId, unknown(client.usedInbound, packetId))
     return
   }
   const done = session.durable ? host.sessions.forget(session, packetId) : undefined
@@ -72,6 +73,14 @@ export function handlePubrel(host: HandlerHost, client: Connection, packet: AckP
       () => client.acks.complete(session, packetId),
       error => host.storeFailed(session, error, client),
     )
+}
+
+/**
+ * What is said of an identifier that is not known. Where the session was resumed and this connection has not used it, the handshake was over
+ * before and only its last packet was lost: that is no error (MQTT 5, 3.6.2.1), and clients tell their user of one.
+ */
+function unknown(used: UsedIdentifiers | null, packetId: number): ReasonCode {
+  return used === null || used.has(packetId) ? ReasonCode.PacketIdentifierNotFound : ReasonCode.Success
 }
 
 function wrongAck(name: string, packetId: number): MqttError {

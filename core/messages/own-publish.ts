@@ -4,6 +4,7 @@ import type { Properties } from '../protocol/packets.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
 import { isTopicName } from '../routing/topic.ts'
 import { Message } from './message.ts'
+import { wrongProperty } from './publish-properties.ts'
 
 /** What the broker publishes by itself. */
 export interface ServerMessage {
@@ -15,7 +16,7 @@ export interface ServerMessage {
   qos?: QoS
   /** Default false. */
   retain?: boolean
-  /** The MQTT 5 properties. Default: none. */
+  /** The MQTT 5 properties. Default: none. One that no PUBLISH from the broker can carry is an error. */
   properties?: Properties
 }
 
@@ -33,6 +34,8 @@ export async function publishOwn(
   { topic, payload, qos = 0, retain = false, properties }: ServerMessage,
 ): Promise<void> {
   if (!isTopicName(topic)) throw new TypeError(`publish: ${JSON.stringify(topic)} is not a topic name`)
+  const wrong = wrongProperty(properties)
+  if (wrong !== undefined) throw new TypeError(`publish: a wrong value for ${wrong}`)
   const message = new Message({
     topic,
     payload: typeof payload === 'string' ? Buffer.from(payload) : Buffer.isBuffer(payload) ? payload : Buffer.from(payload),

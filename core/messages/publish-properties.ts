@@ -1,4 +1,5 @@
 import type { Properties } from '../protocol/packets.ts'
+import { isTopicName } from '../routing/topic.ts'
 
 const textBytesMax = 65_535
 
@@ -10,7 +11,7 @@ const checks: Partial<Record<keyof Properties, (value: unknown) => boolean>> = {
   payloadFormat: value => value === 0 || value === 1,
   messageExpiry: value => Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffffffff,
   contentType: isText,
-  responseTopic: isText,
+  responseTopic: value => isText(value) && isTopicName(value as string),
   correlationData: value => Buffer.isBuffer(value) && value.length <= textBytesMax,
   userProperties: value => Array.isArray(value) && value.every(isPair),
 }

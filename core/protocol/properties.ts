@@ -93,8 +93,9 @@ export function readProperties(reader: Reader, carrier: number): Properties | un
   while (reader.at < end) readProperty(reader, carrier, properties as Values)
   reader.end = packetEnd
   const { responseTopic } = properties
-  if (responseTopic !== undefined && (responseTopic.includes('+') || responseTopic.includes('#'))) {
-    throw protocolError('the Response Topic holds a wildcard') // [MQTT-3.3.2-14]
+  if (responseTopic !== undefined) {
+    if (responseTopic === '') throw protocolError('the Response Topic is empty') // [MQTT-4.7.3-1]
+    if (responseTopic.includes('+') || responseTopic.includes('#')) throw protocolError('the Response Topic holds a wildcard') // [MQTT-3.3.2-14]
   }
   if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) {
     throw protocolError('Authentication Data without an Authentication Method')

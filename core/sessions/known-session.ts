@@ -260,6 +260,7 @@ export class KnownSession implements Session {
     const message = slot.message!
     const terms = slot.terms!
     slot.handshake = terms.qos === 1 ? Handshake.AwaitPuback : Handshake.AwaitPubrec
+    if (terms.qos === 2) this.client?.usedOutbound?.add(packetId)
     if (this.client?.sender.publish(message, terms, packetId, dup) !== false) return true
     // Filtered, expired or too large for this client: the message is done with.
     this.window!.close(slot)

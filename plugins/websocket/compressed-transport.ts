@@ -1,16 +1,20 @@
+import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { TransportEvents } from '../../core/connection/transport.ts'
 import { CloseCode } from './frame-reader.ts'
+import { packetEnd } from './packet-size.ts'
 import { WebSocketConnection, type WebSocketOptions } from './websocket-connection.ts'
 
 /** One WebSocket of the package `ws`, for listeners that compress. It collects each message before it is read. */
 export class CompressedTransport extends WebSocketConnection {
   readonly #webSocket: WebSocket
+  readonly #socket: Socket
   readonly #sent: () => void
 
-  constructor(webSocket: WebSocket, options: WebSocketOptions) {
+  constructor(webSocket: WebSocket, socket: Socket, options: WebSocketOptions) {
     super(options)
     this.#webSocket = webSocket
+    this.#socket = socket
     this.#sent = () => {
       if (this.#webSocket.bufferedAmount === 0) this.drained()
     }
@@ -40,8 +44,16 @@ export class CompressedTransport extends WebSocketConnection {
     this.#webSocket.pong(payload)
   }
 
+  /** A message for each packet, as `FrameTransport` does; what is not compressed leaves in one write. */
   write(bytes: Buffer): boolean {
-    this.#webSocket.send(bytes, this.#sent)
+    const { length } = bytes
+    this.#socket.cork()
+    for (let at = 0; at < length; ) {
+      const next = packetEnd(bytes, at, length)
+      this.#webSocket.send(at === 0 && next === length ? bytes : bytes.subarray(at, next), next === length ? this.#sent : undefined)
+      at = next
+    }
+    this.#socket.uncork()
     return false
   }
 

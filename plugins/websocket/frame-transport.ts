@@ -1,22 +1,27 @@
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { CloseCode, FrameReader, type FrameSink } from './frame-reader.ts'
+import { packetEnd, packetSize } from './packet-size.ts'
 import { WebSocketConnection, type WebSocketOptions } from './websocket-connection.ts'
 
-// What is put together with its header up to this goes out in one write; more goes out as it lies, in one writev.
+// What is put together with the headers of its frames up to this goes out in one write; more goes out in one writev.
 const copyMax = 65_536
+// There, pieces above this go out as they lie.
+const pieceMax = 2048
+const runBytes = 16_384
 const headerMax = 10
 const closeOpcode = 8
 const pingOpcode = 9
 const pongOpcode = 10
 
-// Header and bytes of a frame meet here, in the small one where they fit: a transport that does not take all of it keeps it, and there
-// is a new one then.
-let small = Buffer.allocUnsafeSlow(4096)
-let large = Buffer.allocUnsafeSlow(copyMax + headerMax)
+// The frames of a turn are put together here. A transport that does not take all of it keeps it, and there is a new one then.
+const scratchMin = 4096
+let scratch = Buffer.allocUnsafeSlow(scratchMin)
 
 /**
- * One WebSocket as a stream of bytes: each flush leaves as one binary message, and what comes in binary messages is one stream, wherever
- * packets begin and end [MQTT-6.0.0-2]. The frames are read and written here, on the handle of the socket.
+ * One WebSocket as a stream of bytes. Each packet leaves as a binary message of its own, all messages of a turn in one write: the standard would
+ * allow many packets in a message, but Paho's clients for C, C++ and Rust read one packet of each message and see the others only when more
+ * comes. What comes in binary messages is one stream, wherever packets begin and end [MQTT-6.0.0-2]. The frames are read and written here, on
+ * the handle of the socket.
  */
 export class FrameTransport extends WebSocketConnection implements TransportEvents, FrameSink {
   /** Nothing that still comes matters. */
@@ -73,32 +78,76 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
   }
 
   write(bytes: Buffer): boolean {
-    if (bytes.length > copyMax) return this.#inner.writeMany([header(bytes.length), bytes])
-    const frame = bytes.length + headerMax <= small.length ? small : large
-    const start = writeHeader(frame, bytes.length)
-    frame.set(bytes, start)
-    return this.#writeCopy(frame, start + bytes.length)
+    const size = bytes.length
+    if (size > copyMax) return this.#writeApart([bytes])
+    if (packetEnd(bytes, 0, size) < size) {
+      const start = makeRoom(size)
+      scratch.set(bytes, start)
+      return this.#writeScratch(framed(start, start + size))
+    }
+    makeRoom(size)
+    const start = writeHeader(scratch, 0, size)
+    scratch.set(bytes, start)
+    return this.#writeScratch(start + size)
   }
 
   writeMany(buffers: readonly Buffer[]): boolean {
     let size = 0
     for (let i = 0; i < buffers.length; i++) size += buffers[i]!.length
-    if (size > copyMax) return this.#inner.writeMany([header(size), ...buffers])
-    const frame = size + headerMax <= small.length ? small : large
-    let at = writeHeader(frame, size)
+    if (size > copyMax) return this.#writeApart(buffers)
+    const start = makeRoom(size)
+    let at = start
     for (let i = 0; i < buffers.length; i++) {
-      frame.set(buffers[i]!, at)
+      scratch.set(buffers[i]!, at)
       at += buffers[i]!.length
     }
-    return this.#writeCopy(frame, at)
+    return this.#writeScratch(framed(start, at))
   }
 
   // The caller's bytes were copied, so they are free whatever becomes of the copy.
-  #writeCopy(frame: Buffer, end: number): boolean {
-    if (this.#inner.write(frame.subarray(0, end))) return true
-    if (frame === small) small = Buffer.allocUnsafeSlow(small.length)
-    else large = Buffer.allocUnsafeSlow(large.length)
+  #writeScratch(end: number): true {
+    if (!this.#inner.write(scratch.subarray(0, end))) scratch = Buffer.allocUnsafeSlow(scratchMin)
     return true
+  }
+
+  /** Large pieces go out as they lie; the headers of frames, and what is small, are copied in between. */
+  #writeApart(buffers: readonly Buffer[]): boolean {
+    const out: Buffer[] = []
+    let run = Buffer.allocUnsafe(runBytes)
+    let runStart = 0
+    let runEnd = 0
+    const endRun = (): void => {
+      if (runEnd > runStart) out.push(run.subarray(runStart, runEnd))
+      runStart = runEnd
+    }
+    // Bytes of the present packet that are still to come.
+    let left = 0
+    for (const buffer of buffers) {
+      for (let at = 0; at < buffer.length; ) {
+        if (runEnd + headerMax + pieceMax > runBytes) {
+          endRun()
+          run = Buffer.allocUnsafe(runBytes)
+          runStart = runEnd = 0
+        }
+        if (left === 0) {
+          left = packetSize(buffer, at, buffer.length) || buffer.length - at
+          runEnd = writeHeader(run, runEnd, left)
+        }
+        const next = Math.min(at + left, buffer.length)
+        const piece = at === 0 && next === buffer.length ? buffer : buffer.subarray(at, next)
+        if (piece.length > pieceMax) {
+          endRun()
+          out.push(piece)
+        } else {
+          run.set(piece, runEnd)
+          runEnd += piece.length
+        }
+        left -= piece.length
+        at = next
+      }
+    }
+    endRun()
+    return this.#inner.writeMany(out)
   }
 
   get bufferedBytes(): number {
@@ -138,26 +187,45 @@ function control(opcode: number, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from([0x80 | opcode, payload.length]), payload])
 }
 
-function header(size: number): Buffer {
-  const bytes = Buffer.allocUnsafe(headerMax)
-  return bytes.subarray(0, writeHeader(bytes, size))
+/** Makes `scratch` large enough for packets of so many bytes, each with the header of its frame. Returns where to put them: at the end of it. */
+function makeRoom(size: number): number {
+  // No header is longer than its packet.
+  const whole = size * 2 + headerMax
+  if (scratch.length < whole) scratch = Buffer.allocUnsafeSlow(Math.max(whole, scratch.length * 2))
+  return whole - size
 }
 
-/** A final binary frame, not masked, as a server sends it. Returns where its bytes begin. */
-function writeHeader(into: Buffer, size: number): number {
-  into[0] = 0x82
+/**
+ * Makes a frame of each packet that lies in `scratch` from `start` to `end`; the frames begin at 0. Returns where they end. A move within one
+ * buffer costs half of what a copy from another does.
+ */
+function framed(start: number, end: number): number {
+  let at = 0
+  for (let from = start; from < end; ) {
+    const next = packetEnd(scratch, from, end)
+    at = writeHeader(scratch, at, next - from)
+    scratch.copyWithin(at, from, next)
+    at += next - from
+    from = next
+  }
+  return at
+}
+
+/** The header of a final binary frame, not masked, as a server sends it. Returns where its bytes begin. */
+function writeHeader(into: Buffer, at: number, size: number): number {
+  into[at] = 0x82
   if (size < 126) {
-    into[1] = size
-    return 2
+    into[at + 1] = size
+    return at + 2
   }
   if (size < 65_536) {
-    into[1] = 126
-    into[2] = size >>> 8
-    into[3] = size & 0xff
-    return 4
+    into[at + 1] = 126
+    into[at + 2] = size >>> 8
+    into[at + 3] = size & 0xff
+    return at + 4
   }
-  into[1] = 127
-  into.writeUInt32BE(Math.floor(size / 2 ** 32), 2)
-  into.writeUInt32BE(size >>> 0, 6)
-  return 10
+  into[at + 1] = 127
+  into.writeUInt32BE(Math.floor(size / 2 ** 32), at + 2)
+  into.writeUInt32BE(size >>> 0, at + 6)
+  return at + 10
 }

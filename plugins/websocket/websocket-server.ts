@@ -128,7 +128,7 @@ function compressed(payloadMax: number): Upgrader {
   return (broker, { request, socket, head }, options) => {
     server.handleUpgrade(request, socket, head, webSocket => {
       webSocket.on('error', () => {})
-      const transport = new CompressedTransport(webSocket, options)
+      const transport = new CompressedTransport(webSocket, socket, options)
       const events = broker.accept(transport)
       if (events !== null) transport.start(events)
     })

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
+import type { AckPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { startBroker } from '../support/broker.ts'
 import type { TestClient } from '../support/client.ts'
@@ -123,6 +124,45 @@ for (const maximumPacketSize of [undefined, 16]) {
     }
   })
 }
+
+test('says nothing to a PUBREC that carries an error for an identifier that nobody knows [MQTT-4.3.3-4]', async () => {
+  const { connect } = await startBroker()
+  const client = await connect({ version: 5 })
+  for (const reasonCode of [0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99]) client.ack(Pubrec, 4711, reasonCode)
+  expect(await client.rest()).toEqual([])
+})
+
+const resumable = { version: 5, clientId: 'c', cleanStart: false, properties: { sessionExpiry: 100 } } as const
+
+test('a handshake that was over before the session was resumed is no error: PUBCOMP and PUBREL carry 0x00', async () => {
+  const { connect } = await startBroker()
+  const first = await connect(resumable)
+  await first.publish('a', 'x', { qos: 2, packetId: 5 })
+  first.drop()
+  await first.closed
+  const client = await connect(resumable)
+  // PUBCOMP was lost, so PUBREL comes again; PUBREC of a message that the session no longer has.
+  client.ack(Pubrel, 5)
+  expect(await client.next(Pubcomp)).toEqual({ type: Pubcomp, packetId: 5, reasonCode: 0, properties: undefined })
+  client.ack(Pubrec, 6)
+  expect(await client.next(Pubrel)).toEqual({ type: Pubrel, packetId: 6, reasonCode: 0, properties: undefined })
+})
+
+test('what the connection itself has used is not known when its handshake is over, in a resumed session too: 0x92', async () => {
+  const { connect } = await startBroker()
+  ;(await connect(resumable)).drop()
+  const client = await connect(resumable)
+  await client.publish('a', 'x', { qos: 2, packetId: 5 })
+  client.ack(Pubrel, 5)
+  expect((await client.next<AckPacket>(Pubcomp)).reasonCode).toBe(ReasonCode.PacketIdentifierNotFound)
+  await client.subscribe('a', 2)
+  client.sendPublish('a', 'x', { qos: 2, packetId: 7 })
+  const { packetId } = await client.receive()
+  client.ack(Pubrec, packetId)
+  expect((await client.next<AckPacket>(Pubrel)).reasonCode).toBe(0)
+  client.ack(Pubrec, packetId)
+  expect((await client.next<AckPacket>(Pubrel)).reasonCode).toBe(ReasonCode.PacketIdentifierNotFound)
+})
 
 // ---- from clients
 

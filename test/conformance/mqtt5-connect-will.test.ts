@@ -189,6 +189,7 @@ const wrongWills = [
   ['a wildcard in its topic', { topic: 'a/+' }, ReasonCode.TopicNameInvalid],
   ['an empty topic', { topic: '' }, ReasonCode.MalformedPacket],
   ['a wildcard in its response topic', { topic: 'w', properties: { responseTopic: 'a/#' } }, ReasonCode.ProtocolError],
+  ['an empty response topic', { topic: 'w', properties: { responseTopic: '' } }, ReasonCode.ProtocolError],
   ['a property that no will has', { topic: 'w', properties: { topicAlias: 1 } }, ReasonCode.ProtocolError],
 ] as const
 for (const [what, wrong, reasonCode] of wrongWills) {

@@ -193,8 +193,8 @@ for (const [what, id] of textCases) {
   }
 }
 
-for (const responseTopic of ['a/+', '#', 'a/#']) {
-  test(`ends a client that publishes with the response topic "${responseTopic}" [MQTT-3.3.2-14]`, async () => {
+for (const responseTopic of ['a/+', '#', 'a/#', '']) {
+  test(`ends a client that publishes with the response topic "${responseTopic}" [MQTT-3.3.2-14] [MQTT-4.7.3-1]`, async () => {
     const { connect } = await startBroker()
     const client = await connect({ version: 5 })
     client.sendPublish('a', 'x', { properties: { responseTopic } })

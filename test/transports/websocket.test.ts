@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, Socket } from 'node:net'
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import * as ws from 'ws'
 import WebSocket, { createWebSocketStream } from 'ws'
 import { FrameReader } from '../../plugins/websocket/frame-reader.ts'
+import { FrameTransport } from '../../plugins/websocket/frame-transport.ts'
 import { type Config, definePlugin } from '../../presets/index.ts'
 import { startOnSocket } from '../interop/mosquitto.ts'
 import { connect as connectMqttJs } from '../interop/mqtt-js.ts'
@@ -128,15 +129,136 @@ test('packets begin and end anywhere in messages: several in one, one in many [M
   expect(await bytes(fragments, 4)).toBe('20020000')
 })
 
-test('several packets for one client leave as one message', async () => {
-  const broker = await startWs()
-  const socket = webSocket(broker)
+// Paho's clients for C, C++ and Rust read one packet of each message, and see the others only when more comes.
+test.each([false, true])('each packet is a message of its own, of all types and sizes (compression: %s)', async compression => {
+  const broker = await startWs({ websocket: { port: 0, compression } })
+  const socket = webSocket(broker, 'mqtt', { perMessageDeflate: compression })
+  const messages = new PacketMessages(socket)
   await once(socket, 'open')
   const ping = Array.from({ length: 50 }, () => pingreq)
   socket.send(Buffer.concat([connect, ...ping]))
-  const [first] = await once(socket, 'message')
-  expect(first.length).toBe(4 + 100)
+  expect(await messages.take(51)).toEqual([4, ...ping.map(() => 2)])
+  // SUBSCRIBE to `a` at QoS 1, answered by SUBACK; then PUBACK and PUBLISH of one turn, as the sizes of packets and of frames grow.
+  socket.send(Buffer.from('8206000100016101', 'hex'))
+  expect(await messages.take(1)).toEqual([5])
+  const sizes = [0, 1, 100, 118, 119, 125, 126, 2040, 2048, 2049, 16_383, 65_520, 65_536, 70_000, 300_000]
+  socket.send(Buffer.concat(sizes.map((size, i) => publishAtQoS1(i + 1, size))))
+  const whole = sizes.map((size, i) => publishAtQoS1(i + 1, size).length)
+  expect((await messages.take(2 * sizes.length)).sort((a, b) => a - b)).toEqual([...sizes.map(() => 4), ...whole].sort((a, b) => a - b))
 })
+
+test('what a turn has to say leaves in one write to the socket, however many messages it is', async () => {
+  const packets = Array.from({ length: 300 }, (_, i) => publishAtQoS1(i + 1, i % 200))
+  const turn = Buffer.concat(packets)
+  const inner = new RecordingTransport()
+  new FrameTransport(inner, 1024, {} as never).write(turn)
+  expect(inner.writes.length).toBe(1)
+  new FrameTransport(inner, 1024, {} as never).writeMany([turn.subarray(0, 3000), turn.subarray(3000)])
+  expect(inner.writes.length).toBe(2)
+  const large = [...packets, publishAtQoS1(400, 200_000), ...packets]
+  new FrameTransport(inner, 1024, {} as never).writeMany([Buffer.concat(large)])
+  expect(inner.writes.length).toBe(3)
+  expect((await received([inner.writes[2]!], false)).bytes.map(({ length }) => length)).toEqual(large.map(({ length }) => length))
+})
+
+test('with compression on, what is not compressed leaves in one write a turn, too', async () => {
+  const broker = await startWs({ websocket: { port: 0, compression: true } })
+  const socket = webSocket(broker, 'mqtt', { perMessageDeflate: true })
+  const messages = new PacketMessages(socket)
+  await once(socket, 'open')
+  const writes = new Promise<number>(resolve => {
+    let count = 0
+    const original = Socket.prototype._writev!
+    onTestFinished(() => {
+      Socket.prototype._writev = original
+    })
+    Socket.prototype._writev = function (this: Socket, chunks, done) {
+      // Of the two ends in this process only the broker's corks 51 messages.
+      if (chunks.length >= 50) resolve((count += 1))
+      return original.call(this, chunks, done)
+    }
+  })
+  socket.send(Buffer.concat([connect, ...Array.from({ length: 50 }, () => pingreq)]))
+  expect(await messages.take(51)).toHaveLength(51)
+  expect(await writes).toBe(1)
+})
+
+test('packets of any size in buffers cut anywhere: each becomes one message, and no byte is lost', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.oneof({ weight: 8, arbitrary: fc.nat(300) }, fc.nat(5000), fc.integer({ min: 60_000, max: 90_000 })), { minLength: 1, maxLength: 40 }),
+      fc.array(fc.nat(40), { maxLength: 6 }),
+      async (sizes, cuts) => {
+        const packets = sizes.map((size, i) => publishAtQoS1(i + 1, size))
+        // A buffer ends between packets, or behind the head of one.
+        const buffers: Buffer[] = []
+        let run: Buffer[] = []
+        for (const [i, packet] of packets.entries()) {
+          const head = cuts.includes(i) ? Math.min(20, packet.length) : packet.length
+          run.push(packet.subarray(0, head))
+          if (!cuts.includes(i)) continue
+          buffers.push(Buffer.concat(run))
+          run = head < packet.length ? [packet.subarray(head)] : []
+        }
+        if (run.length > 0) buffers.push(Buffer.concat(run))
+        const inner = new RecordingTransport()
+        const transport = new FrameTransport(inner, 1024, {} as never)
+        if (buffers.length === 1) transport.write(buffers[0]!)
+        else transport.writeMany(buffers)
+        const { bytes } = await received([inner.writes[0]!], false)
+        expect(inner.writes.length).toBe(1)
+        expect(bytes.length).toBe(packets.length)
+        expect(Buffer.concat(bytes).equals(Buffer.concat(packets))).toBe(true)
+      },
+    ),
+    { numRuns: 100 },
+  )
+})
+
+/** PUBLISH to `a` at QoS 1. */
+function publishAtQoS1(packetId: number, size: number): Buffer {
+  const body = Buffer.alloc(5 + size, 'x')
+  body.set([0, 1, 0x61, packetId >>> 8, packetId & 0xff])
+  const length: number[] = []
+  for (let left = body.length; ; left >>>= 7) {
+    length.push(left > 127 ? (left & 127) | 128 : left)
+    if (left < 128) break
+  }
+  return Buffer.concat([Buffer.from([0x32, ...length]), body])
+}
+
+/** Keeps what the inner transport of a WebSocket was given, a write each. */
+class RecordingTransport {
+  readonly writes: Buffer[] = []
+  readonly bufferedBytes = 0
+
+  write(bytes: Buffer): boolean {
+    this.writes.push(Buffer.from(bytes))
+    return true
+  }
+
+  writeMany(buffers: readonly Buffer[]): boolean {
+    return this.write(Buffer.concat(buffers))
+  }
+}
+
+/** Sizes of the messages of a WebSocket. */
+class PacketMessages {
+  readonly #sizes: number[] = []
+  #wake: () => void = () => {}
+
+  constructor(socket: WebSocket) {
+    socket.on('message', (bytes: Buffer) => {
+      this.#sizes.push(bytes.length)
+      this.#wake()
+    })
+  }
+
+  async take(count: number): Promise<number[]> {
+    while (this.#sizes.length < count) await new Promise<void>(resolve => (this.#wake = resolve))
+    return this.#sizes.splice(0, count)
+  }
+}
 
 test('a ping is answered with what it held, and a close with its code', async () => {
   const broker = await startWs()
@@ -445,9 +567,9 @@ interface WsSender {
   pong(data: Buffer, mask: boolean): void
 }
 
-async function received(pieces: readonly Buffer[]): Promise<{ bytes: Buffer[]; controls: string[] }> {
+async function received(pieces: readonly Buffer[], isServer = true): Promise<{ bytes: Buffer[]; controls: string[] }> {
   const read = { bytes: [] as Buffer[], controls: [] as string[] }
-  const receiver = new partsOfWs.Receiver({ isServer: true, maxPayload: 2 ** 24 })
+  const receiver = new partsOfWs.Receiver({ isServer, maxPayload: 2 ** 24 })
   receiver.on('message', (data: Buffer) => void read.bytes.push(Buffer.from(data)))
   receiver.on('ping', (data: Buffer) => void read.controls.push(`9 ${data}`))
   receiver.on('pong', (data: Buffer) => void read.controls.push(`10 ${data}`))
