@@ -24,6 +24,11 @@ export interface Client extends Publisher {
   readonly rights: Rights | null
   /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
   readonly version: ProtocolVersion
+  /**
+   * The client is a bridge to another broker: the highest bit of its protocol level says so. What it publishes is not sent back to it, and messages keep the
+   * RETAIN flag that they were published with, as if all its subscriptions had the options No Local and Retain As Published.
+   */
+  readonly bridge: boolean
   /** The Keep Alive in seconds; 0: none. A plugin may lower it in `onConnect`; an MQTT 5 client is told so in CONNACK [MQTT-3.1.2-21]. */
   keepAlive: number
   /** The client's session, from CONNACK on, also after the connection has ended; null before. */

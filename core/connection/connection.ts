@@ -63,6 +63,7 @@ export class Connection implements Client {
   rights: Rights | null
   /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
   version: ProtocolVersion
+  bridge: boolean
   /** Seconds; 0 is never. */
   keepAlive: number
   /** Its enhanced authentication; null where CONNECT named no method. */
@@ -117,6 +118,7 @@ export class Connection implements Client {
     this.username = null
     this.rights = null
     this.version = 4
+    this.bridge = false
     this.keepAlive = 0
     this.auth = null
     this.session = null
@@ -295,6 +297,7 @@ export class Connection implements Client {
     this.#state = 'connecting'
     this.host.wheel.cancel(this.timer)
     this.version = packet.version
+    this.bridge = packet.bridge
     this.clientId = packet.clientId
     // Whoever authenticates is told the name that counts, and checks a password against that one.
     const { username } = this.transport

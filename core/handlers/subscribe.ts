@@ -59,8 +59,11 @@ export function handleSubscribe(host: HandlerHost, client: Connection, packet: S
   return keep(subscribing)
 }
 
-function attemptOf({ version }: Connection, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
-  const { filter, qos, noLocal, retainAsPublished, retainHandling } = request
+function attemptOf({ version, bridge }: Connection, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
+  const { filter, qos, retainHandling } = request
+  // A bridge has no other way to ask for them, and a group is nobody's own [MQTT-3.8.3-4].
+  const noLocal = request.noLocal || (bridge && !filter.startsWith('$share/'))
+  const retainAsPublished = request.retainAsPublished || bridge
   if (!(version === 5 ? isTopicFilter : isPlainFilter)(filter)) {
     throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`) // [MQTT-4.7.1-1]
   }

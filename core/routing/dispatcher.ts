@@ -155,7 +155,7 @@ export class Dispatcher {
 
   #toTarget(dispatch: Dispatch, target: Target<KnownSession>, publisher: KnownSession | null): void {
     const { message } = dispatch
-    if (target.noLocal && target.subscriber === publisher) {
+    if (target.noLocal && target.subscriber === publisher && !publisher.plain) {
       const others = target.withoutNoLocal() // [MQTT-3.8.3-3]
       if (others !== null) this.#toSession(dispatch, publisher, termsOf(message, others))
       return
@@ -228,7 +228,7 @@ const noTargets: readonly never[] = []
 /** How a target gets a message. Messages of a topic seldom differ in QoS and RETAIN flag, so the last answer is kept. */
 function termsOf({ qos, retain }: Message, target: Target<KnownSession>): DeliveryTerms {
   if (qos > target.qos) qos = target.qos
-  retain = retain && target.retainAsPublished
+  retain = retain && target.retainAsPublished && !target.subscriber.plain
   const last = target.lastTerms
   if (last !== null && last.qos === qos && last.retain === retain) return last
   return (target.lastTerms = new DeliveryTerms(qos, retain, target.identifiers, null))
@@ -237,7 +237,7 @@ function termsOf({ qos, retain }: Message, target: Target<KnownSession>): Delive
 function termsOfMember({ qos, retain }: Message, member: Member<KnownSession>, group: string): DeliveryTerms {
   const { subscription } = member
   if (qos > subscription.qos) qos = subscription.qos
-  retain = retain && subscription.retainAsPublished
+  retain = retain && subscription.retainAsPublished && !member.subscriber.plain
   const last = member.lastTerms
   if (last !== null && last.qos === qos && last.retain === retain) return last
   const identifiers = subscription.identifier > 0 ? [subscription.identifier] : null

@@ -54,6 +54,8 @@ export class KnownSession implements Session {
   rights: Rights | null
   /** It has had a connection here: only then do the two above say anything. */
   seen: boolean
+  /** Its client speaks a version without options of subscriptions: those that it gave before, with MQTT 5, do nothing while it is connected. */
+  plain: boolean
   durable: boolean
   epoch: number
   expiryMs: number
@@ -83,6 +85,7 @@ export class KnownSession implements Session {
     this.username = null
     this.rights = null
     this.seen = false
+    this.plain = false
     this.durable = false
     this.epoch = 0
     this.expiryMs = 0
@@ -117,6 +120,7 @@ export class KnownSession implements Session {
     this.username = client.username
     this.rights = client.rights
     this.seen = true
+    this.plain = client.version < 5 && !client.bridge
     this.epoch = claim.epoch
     // One that was stored stays so until it ends, even where this connection asked for no expiry.
     this.durable = expiryMs > 0 || claim.present
@@ -130,6 +134,7 @@ export class KnownSession implements Session {
   /** The connection has gone. What was in flight is the store's to remember. */
   park(): void {
     this.client = null
+    this.plain = false
     this.window = null
     this.#retracted = null
     this.backlog?.stop()

@@ -1,5 +1,6 @@
 import type { Message } from '../messages/message.ts'
 import { DeliveryTerms } from '../routing/delivery-terms.ts'
+import { matches, parseShare } from '../routing/topic.ts'
 import type { KnownSession, SessionHost } from './known-session.ts'
 import { isHigh, isLow, queuedBytes } from './queue-policy.ts'
 import { inSendOrder } from './send-order.ts'
@@ -36,6 +37,8 @@ export class StoredBacklog {
   #bytes: number
   // …which is not quite where another node has appended, or the store has dropped.
   #inexact: boolean
+  // Filters by which messages were stored with the RETAIN flag that they were published with, where the client's version does not know that.
+  #asPublished: readonly string[]
   /** Messages wait in the store: new ones must queue behind them. */
   waiting: boolean
 
@@ -54,6 +57,7 @@ export class StoredBacklog {
     this.#messages = 0
     this.#bytes = 0
     this.#inexact = false
+    this.#asPublished = []
     this.waiting = false
   }
 
@@ -64,6 +68,10 @@ export class StoredBacklog {
     this.#checking = true
     this.#messages = messages
     this.#bytes = bytes
+    const { plain, subscriptions } = this.#session
+    if (!plain) return
+    const asPublished = [...subscriptions.values()].filter(({ retainAsPublished }) => retainAsPublished)
+    this.#asPublished = asPublished.map(({ filter }) => parseShare(filter)?.filter ?? filter)
   }
 
   /** The client's rights have changed: what waits in the store is asked about before it goes out. */
@@ -210,7 +218,7 @@ export class StoredBacklog {
     if (!this.#mayGo(entry)) {
       this.removed(entry.message, entry.identifiers)
       session.write(sessions.remove(session, entry.position))
-      session.denied({ message: entry.message, terms: termsOf(entry) })
+      session.denied({ message: entry.message, terms: this.#termsOf(entry) })
       return
     }
     if (entry.qos === 0) {
@@ -221,8 +229,8 @@ export class StoredBacklog {
       const send = (): void => {
         // The rights to it may have gone while the store was at it.
         if (rechecks === this.#rechecks || this.#host.mayReceive(session, entry.message, entry.group))
-          session.deliverNow(entry.message, termsOf(entry))
-        else session.denied({ message: entry.message, terms: termsOf(entry) })
+          session.deliverNow(entry.message, this.#termsOf(entry))
+        else session.denied({ message: entry.message, terms: this.#termsOf(entry) })
       }
       if (gone === undefined) return send()
       this.#leaving += 1
@@ -233,7 +241,7 @@ export class StoredBacklog {
         })
       return
     }
-    const slot = session.window!.open().fill(entry.message, termsOf(entry))
+    const slot = session.window!.open().fill(entry.message, this.#termsOf(entry))
     const { packetId } = slot
     const done = sessions.send(session, entry.position, packetId)
     if (done === undefined) session.transmit(slot, false)
@@ -255,7 +263,7 @@ export class StoredBacklog {
       this.#host.drop(session.clientId, entry.message, 'notAuthorized')
       return
     }
-    const slot = session.window!.reopen(entry.packetId).fill(entry.message, termsOf(entry))
+    const slot = session.window!.reopen(entry.packetId).fill(entry.message, this.#termsOf(entry))
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
       session.client!.sender.pubrel(entry.packetId)
@@ -264,11 +272,14 @@ export class StoredBacklog {
     }
   }
 
+  #termsOf({ message, qos, retain, identifiers, group }: QueueEntry): DeliveryTerms {
+    // What an established subscription matches comes without the flag before MQTT 5 [MQTT3-3.3.1-9].
+    const kept = retain && !this.#asPublished.some(filter => matches(filter, message.topic))
+    return new DeliveryTerms(qos, kept, identifiers, group)
+  }
+
   #mayGo({ message, group }: QueueEntry): boolean {
     return !this.#checking || this.#host.mayReceive(this.#session, message, group)
   }
 }
 
-function termsOf({ qos, retain, identifiers, group }: QueueEntry): DeliveryTerms {
-  return new DeliveryTerms(qos, retain, identifiers, group)
-}

@@ -3,6 +3,7 @@ import { PacketType } from '../../core/protocol/constants.ts'
 import type { Properties } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { startBroker } from '../support/broker.ts'
+import type { TestClient } from '../support/client.ts'
 import { packet, text } from './bytes.ts'
 
 const properties: Properties = {
@@ -145,4 +146,98 @@ test('serves shared subscriptions of a 3.1.1 and an MQTT 5 client as one group',
   const got = await Promise.all(members.map(member => member.payloads()))
   expect(got.flat().sort()).toEqual(Array.from({ length: 10 }, (_, i) => `${i}`))
   for (const one of got) expect(one.length).toBeGreaterThan(0)
+})
+
+const five = { clientId: 'reader', version: 5, cleanStart: false, properties: { sessionExpiry: 3600 } } as const
+const old = { clientId: 'reader', version: 4, cleanStart: false } as const
+
+test('the options of an MQTT 5 subscription do nothing while a 3.1.1 client has the session, and work again afterwards [MQTT3-3.3.1-9]', async () => {
+  const { connect } = await startBroker()
+  const writer = await connect({ version: 5 })
+  const options = { noLocal: true, retainAsPublished: true, properties: { subscriptionIdentifiers: [7] } }
+  const first = await connect(five)
+  await first.subscribe('a/#', 1, options)
+  await first.subscribe('$share/g/s', 1, { retainAsPublished: true })
+  first.drop()
+  await first.closed
+  // Stored while nobody was connected.
+  await writer.publish('a/stored', 'x', { qos: 1, retain: true })
+  await writer.publish('s', 'x', { qos: 1, retain: true })
+  const third = await connect(old)
+  const seen = async (client: TestClient, count: number) => {
+    const seen: string[] = []
+    while (seen.length < count) {
+      const { topic, retain } = await client.receive()
+      seen.push(`${topic} ${retain}`)
+    }
+    return seen
+  }
+  expect(await seen(third, 2)).toEqual(['a/stored false', 's false'])
+  // Live, and its own.
+  await writer.publish('a/live', 'x', { qos: 1, retain: true })
+  await writer.publish('s', 'x', { qos: 1, retain: true })
+  third.sendPublish('a/own', 'x', { qos: 0 })
+  expect(await seen(third, 3)).toEqual(['a/live false', 's false', 'a/own false'])
+  third.drop()
+  await third.closed
+  const again = await connect(five)
+  await again.publish('a/own', 'x', { qos: 1 })
+  await writer.publish('a/live', 'x', { qos: 1, retain: true })
+  expect(await seen(again, 1)).toEqual(['a/live true'])
+})
+
+test('a 3.1.1 client that takes up an MQTT 5 client’s replay of retained messages gets its own of them, too', async () => {
+  const { connect, broker } = await startBroker({ retain: { pageSize: 1 } })
+  for (let i = 0; i < 4; i++) await broker.publish({ topic: `r/${i}`, payload: 'x', qos: 1, retain: true })
+  const first = await connect({ ...five, properties: { sessionExpiry: 3600, receiveMaximum: 1 } })
+  await first.publish('r/own', 'x', { qos: 1, retain: true })
+  await first.subscribe('r/#', 1, { noLocal: true })
+  await first.message()
+  first.drop()
+  await first.closed
+  const third = await connect(old)
+  const topics = new Set<string>()
+  while (topics.size < 5) topics.add((await third.receive()).topic)
+  expect(topics).toContain('r/own')
+})
+
+// A mosquitto broker that bridges sets the highest bit of the protocol level.
+test.each([
+  ['3.1', '10 10 0006 4d5149736470 83 00 0000 0002 6272', 3],
+  ['3.1.1', '10 0e 0004 4d515454 84 00 0000 0002 6272', 4],
+] as const)('a bridge of MQTT %s is not sent what it publishes, and RETAIN comes as published', async (_name, bytes, version) => {
+  const { open, connect, broker } = await startBroker()
+  const other = await connect({ version: 5 })
+  await other.publish('before', 'other', { qos: 1, retain: true })
+  const begin = async () => {
+    const bridge = open(version)
+    bridge.sendBytes(bytes)
+    expect(await bridge.next(PacketType.Connack)).toMatchObject({ reasonCode: 0 })
+    return bridge
+  }
+  const seen = async (bridge: TestClient, count: number) => {
+    const seen: string[] = []
+    while (seen.length < count) {
+      const { topic, payload, retain } = await bridge.receive()
+      seen.push(`${topic} ${payload} ${retain}`)
+    }
+    return seen
+  }
+  const bridge = await begin()
+  expect(broker.connectionOf('br')?.bridge).toBe(true)
+  await bridge.publish('own', 'bridge', { qos: 1, retain: true })
+  await bridge.subscribe('#', 1)
+  expect(await seen(bridge, 1)).toEqual(['before other true'])
+  for (const qos of [0, 1] as const) await bridge.publish('own', 'bridge', { qos, retain: true })
+  await other.publish('state', 'kept', { qos: 1, retain: true })
+  await other.publish('event', 'gone', { qos: 1 })
+  expect(await seen(bridge, 2)).toEqual(['state kept true', 'event gone false'])
+  // While it is away, RETAIN is stored as it was published.
+  bridge.drop()
+  await bridge.closed
+  await other.publish('state', 'later', { qos: 1, retain: true })
+  await other.publish('event', 'later', { qos: 1 })
+  const again = await begin()
+  expect(await seen(again, 2)).toEqual(['state later true', 'event later false'])
+  expect(await again.payloads()).toEqual([])
 })
