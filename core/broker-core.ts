@@ -406,10 +406,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.dispatcher.redistribute(from, left)
   }
 
-  drop(clientId: string, message: Message, reason: DropReason): void {
+  drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void {
     this.counters.dropped[reason] += 1
     const { onDrop } = this.hooks
-    if (onDrop.isUsed()) onDrop.call(clientId, message, reason)
+    if (onDrop.isUsed()) onDrop.call(clientId, message, reason, reasonCode)
   }
 
   // What other nodes do

@@ -46,6 +46,11 @@ export interface BrokerTotals {
 export interface Broker {
   /** The broker's own options. */
   readonly settings: Settings
+  /**
+   * Where long work of clients waits for its next slice: one slice of anybody's in each turn of the event loop. `next` resolves when it is the
+   * caller's turn; a caller waits in one place at a time.
+   */
+  readonly turns: { next(): Promise<void> }
   /** The time, which tests can move: in place of `Date.now` and `setTimeout`. */
   readonly clock: Clock
   /** The coarse clock: `clock.now()`, at most 250 ms old. Milliseconds since the Unix epoch. */
@@ -118,8 +123,8 @@ export interface Broker {
   routeOf(topic: string): Route<Session>
   /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */
   deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void
-  /** A message did not reach a subscriber: counts it, and tells `onDrop`. */
-  drop(clientId: string, message: Message, reason: DropReason): void
+  /** A message did not reach a subscriber: counts it, and tells `onDrop`. `reasonCode`: what the publisher of a refused message was told. */
+  drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void
   /** Something failed that no client is to blame for: a line in the log, and `onError`. A store that is away or full is one line a second at most. */
   report(error: unknown): void
   /**

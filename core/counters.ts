@@ -49,6 +49,8 @@ export class Counters {
   } as LimitCounts
   /** Connections closed for breaking the protocol. */
   protocolErrors = 0
+  /** Filters of SUBSCRIBE packets that were refused. */
+  subscriptionsRefused = 0
   /** Taps that failed. */
   tapErrors = 0
 

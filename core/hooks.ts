@@ -84,6 +84,12 @@ export function createHooks(options: TapGuardOptions) {
     onSubscribe: decidesLater<[client: Client, subscription: SubscriptionAttempt], SubscribeRefusal>(['client', 'subscription'], refusal),
     /** SUBACK is written. */
     onSubscribed: happened<[client: Client, subscription: Readonly<SubscriptionAttempt>]>('client', 'subscription'),
+    /** SUBACK is written: once for each filter that was refused, with the reason code, 0x80 or above, that MQTT 5 clients are told. */
+    onSubscribeRefused: happened<[client: Client, subscription: Readonly<SubscriptionAttempt>, reasonCode: number]>(
+      'client',
+      'subscription',
+      'reasonCode',
+    ),
     /** UNSUBACK is written. */
     onUnsubscribed: happened<[client: Client, subscription: { readonly filter: string }]>('client', 'subscription'),
     /** A session with a connection here has one subscription more (`removed` null), one less (`added` null), or one in place of another. */
@@ -104,8 +110,13 @@ export function createHooks(options: TapGuardOptions) {
     onDelivered: happened<[client: Client, message: Message]>('client', 'message'),
     /** The handshake of a QoS 1 or 2 delivery is over. */
     onAcked: happened<[client: Client, message: Message]>('client', 'message'),
-    /** A message did not reach a subscriber, and why. Every drop is counted too. */
-    onDrop: happened<[clientId: string, message: Message, reason: DropReason]>('clientId', 'message', 'reason'),
+    /** A message did not reach a subscriber, and why; with `refused`, the reason code of the refusal where there is one. Every drop is counted too. */
+    onDrop: happened<[clientId: string, message: Message, reason: DropReason, reasonCode: number | undefined]>(
+      'clientId',
+      'message',
+      'reason',
+      'reasonCode',
+    ),
     /** A will is due, before it goes the way of a publish. `false` withholds it. */
     onWill: decides<[publisher: Publisher, message: Message], false>(['publisher', 'message'], veto),
     /** The connection of a session has ended; the session is parked or ends with it. */

@@ -119,9 +119,9 @@ class TapGuard {
 
   observe(): Fn {
     const fn = this.#fn
-    return (a, b, c) => {
+    return (a, b, c, d) => {
       try {
-        const result = fn(a, b, c)
+        const result = fn(a, b, c, d)
         if (isThenable(result)) result.then(undefined, error => this.#fail(error))
       } catch (error) {
         this.#fail(error)

@@ -5,6 +5,7 @@ import { clusterManifest } from './cluster/manifest.ts'
 import { delayManifest } from './delay/manifest.ts'
 import { diskQueueManifest } from './disk/disk-queue-manifest.ts'
 import { diskManifest } from './disk/manifest.ts'
+import { dropLogManifest } from './drop-log/manifest.ts'
 import type { ListedPlugin } from './kit/listed-plugin.ts'
 import { limitsManifest, limitsNothing } from './limits/manifest.ts'
 import { logManifest } from './log/manifest.ts'
@@ -27,6 +28,7 @@ import { websocketManifest } from './websocket/manifest.ts'
  */
 export const plugins: BuiltInPlugins = {
   log: { manifest: logManifest, load: async () => (await import('./log/log.ts')).log },
+  dropLog: { manifest: dropLogManifest, load: async () => (await import('./drop-log/drop-log.ts')).dropLog },
   limits: {
     manifest: limitsManifest,
     load: async options =>
@@ -66,6 +68,7 @@ export const plugins: BuiltInPlugins = {
 /** The built-in plugins by name. Each is named by its manifest, so that declarations of a config's type need not repeat all options. */
 export type BuiltInPlugins = {
   readonly log: ListedPlugin<typeof logManifest>
+  readonly dropLog: ListedPlugin<typeof dropLogManifest>
   readonly limits: ListedPlugin<typeof limitsManifest>
   readonly disk: ListedPlugin<typeof diskManifest>
   readonly redis: ListedPlugin<typeof redisManifest>

@@ -3,13 +3,13 @@ import type { limitsManifest } from '../plugins/limits/manifest.ts'
 import type { Preset } from './shell/catalogue.ts'
 
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
-const test: Preset = () => ['log', 'limits', 'memory', 'retain', 'shareTopic', 'socket']
+const test: Preset = () => ['log', 'dropLog', 'limits', 'memory', 'retain', 'shareTopic', 'socket']
 
 /** Durable on one machine, with no server beside it. The default where no config names a preset. */
-const standalone: Preset = () => ['log', 'limits', 'disk', 'retain', 'shareTopic', 'socket']
+const standalone: Preset = () => ['log', 'dropLog', 'limits', 'disk', 'retain', 'shareTopic', 'socket']
 
 /** For developing, with Redis on this machine: everything readable, everything on. */
-const dev: Preset = () => ['log', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
+const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
 
 /** High enough that no honest client of an ordinary fleet meets them. */
 const prodLimits = {
@@ -30,6 +30,7 @@ const prod: Preset = {
   settings: { requireAuthentication: true, mqtt: { subscriptionsMax: 1000, topicLengthMax: 1024 } },
   plugins: () => [
     ['log', { format: 'json' }],
+    'dropLog',
     ['limits', prodLimits],
     'redis',
     'cluster',

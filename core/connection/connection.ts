@@ -8,7 +8,7 @@ import type { ManyFilters } from '../protocol/many-filters.ts'
 import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
 import { withoutSecrets } from '../protocol/without-secrets.ts'
 import type { Rights } from '../publisher.ts'
-import { connackCode, connackReturnCode, ReasonCode } from '../reason.ts'
+import { connackCode, connackReturnCode, disconnectCode, ReasonCode } from '../reason.ts'
 import { type Admission, type Refusal, textOf } from '../refusals.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { StoredWill } from '../sessions/session-store.ts'
@@ -23,7 +23,6 @@ import { InboundQueue } from './inbound-queue.ts'
 import type { Meter } from './meter.ts'
 import { Outbox } from './outbox.ts'
 import { PausedPublishers } from './paused-publishers.ts'
-import type { RefusalLog } from './refusal-log.ts'
 import { Sender } from './sender.ts'
 import type { Transport } from './transport.ts'
 import { UsedIdentifiers } from './used-identifiers.ts'
@@ -80,8 +79,6 @@ export class Connection implements Client {
   onGone: (() => void) | null
   /** Packets go to onPacketReceived and onPacketSent. */
   traced: boolean
-  /** Says in the log what it may not publish. */
-  refusals: RefusalLog | null
   /** Inbound topic aliases. */
   aliases: (string | undefined)[] | null
   /** QoS 1 and 2 messages in flight that the client accepts. */
@@ -128,7 +125,6 @@ export class Connection implements Client {
     this.onConnectBegan = false
     this.onGone = null
     this.traced = false
-    this.refusals = null
     this.aliases = null
     this.inflightMax = mqtt.inflightMax
     this.usedInbound = null
@@ -333,7 +329,9 @@ export class Connection implements Client {
   /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
   refuse(refusal: Refusal): void {
     if (this.#state === 'closed') return
-    const { reasonCode, reasonString, serverReference } = refusal
+    const { reasonString, serverReference } = refusal
+    // What hooks and the log are told is what the client is told.
+    const reasonCode = this.version === 5 ? connackCode(refusal.reasonCode) : refusal.reasonCode
     this.#connack(false, reasonCode, serverReference === undefined ? textOf(refusal) : { ...textOf(refusal), serverReference })
     this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
   }
@@ -491,8 +489,9 @@ export class Connection implements Client {
     if (this.#state === 'closed') return
     const { host } = this
     const wasConnected = this.#state === 'connected'
-    if (reason.by === 'server' && wasConnected && this.version === 5) {
-      this.sender.disconnect(reason.code, reason.message)
+    if (reason.by === 'server' && wasConnected) {
+      reason = { code: disconnectCode(reason.code), message: reason.message, by: reason.by }
+      if (this.version === 5) this.sender.disconnect(reason.code, reason.message)
     }
     this.#state = 'closed'
     host.wheel.cancel(this.timer)

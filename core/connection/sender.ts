@@ -5,7 +5,7 @@ import { PacketType } from '../protocol/constants.ts'
 import { encodePacket } from '../protocol/encoder.ts'
 import type { Packet, Properties } from '../protocol/packets.ts'
 import type { PublishFrame } from '../protocol/publish-frame.ts'
-import { disconnectCode, ReasonCode } from '../reason.ts'
+import { ReasonCode } from '../reason.ts'
 import type { DeliveryTerms } from '../routing/delivery-terms.ts'
 import type { Connection } from './connection.ts'
 
@@ -101,10 +101,10 @@ export class Sender {
     this.packet({ type: PacketType.Auth, reasonCode, properties })
   }
 
-  /** DISCONNECT, which only MQTT 5 has from a server. */
+  /** DISCONNECT, which only MQTT 5 has from a server; with a code that it may carry. */
   disconnect(reasonCode: number, reasonString: string): void {
     const properties = this.problemInformation ? { reasonString } : undefined
-    this.packet({ type: PacketType.Disconnect, reasonCode: disconnectCode(reasonCode), properties })
+    this.packet({ type: PacketType.Disconnect, reasonCode, properties })
   }
 
   /**

@@ -32,7 +32,7 @@ export interface HandlerHost {
   readonly dispatcher: Dispatcher
   /** Kept beside the hooks, so that the hot path asks a field. */
   readonly matchUsed: boolean
-  drop(clientId: string, message: Message, reason: DropReason): void
+  drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void
   report(error: unknown): void
   /** Sends a will the way of a publish. */
   publishWill(clientId: string, will: StoredWill): void

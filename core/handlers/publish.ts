@@ -1,7 +1,6 @@
 import type { Connection } from '../connection/connection.ts'
 import type { PublishHandling } from '../connection/connection-host.ts'
 import type { PendingPublish } from '../connection/pending-publish.ts'
-import { RefusalLog } from '../connection/refusal-log.ts'
 import { MqttError } from '../errors.ts'
 import { Message } from '../messages/message.ts'
 import { changeFault, consequenceOf, publishFault } from '../messages/publish-fault.ts'
@@ -109,9 +108,7 @@ function messageOf({ clientId }: Connection, publish: InboundPublish, topic: str
 const noPayload = Buffer.alloc(0)
 
 function refuse(host: HandlerHost, client: Connection, message: Message, packetId: number, qos: 0 | 1 | 2, refusal: Refusal): void {
-  host.drop(client.clientId, message, 'refused')
-  client.refusals ??= new RefusalLog(host, client.clientId)
-  client.refusals.refused(message.topic, refusal.reasonCode)
+  host.drop(client.clientId, message, 'refused', publishAckCode(refusal.reasonCode))
   const denied = consequenceOf(refusal)
   if (denied === 'close' || (denied === 'refuse' && client.version !== 5 && host.settings.mqtt.deniedPublish === 'close')) {
     if (qos === 2) client.acks.abandon(packetId)

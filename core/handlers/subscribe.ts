@@ -59,7 +59,12 @@ export function handleSubscribe(host: HandlerHost, client: Connection, packet: S
   return keep(subscribing)
 }
 
-function attemptOf({ version, bridge }: Connection, request: SubscriptionRequest, identifier: number, existed: boolean): SubscriptionAttempt {
+function attemptOf(
+  { version, bridge }: Connection,
+  request: SubscriptionRequest,
+  identifier: number,
+  existed: boolean,
+): SubscriptionAttempt {
   const { filter, qos, retainHandling } = request
   // A bridge has no other way to ask for them, and a group is nobody's own [MQTT-3.8.3-4].
   const noLocal = request.noLocal || (bridge && !filter.startsWith('$share/'))
@@ -195,7 +200,7 @@ function register(host: HandlerHost, { session }: Connection, granted: readonly 
   }
 }
 
-function answer({ host, client, packetId, reasonCodes, properties, changes }: Subscribing): void {
+function answer({ host, client, packetId, attempts, reasonCodes, properties, changes }: Subscribing): void {
   // Its rights may have been taken away while the store was asked.
   const { authority } = host
   if (authority.changes !== changes && client.session!.client === client) authority.recheck(client.session!)
@@ -207,6 +212,13 @@ function answer({ host, client, packetId, reasonCodes, properties, changes }: Su
     reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
     properties: client.sender.problemInformation ? properties : undefined, // [MQTT-3.1.2-29]
   })
+  if (!reasonCodes.some(code => code >= 0x80)) return
+  const { onSubscribeRefused } = host.hooks
+  for (const [i, code] of reasonCodes.entries()) {
+    if (code < 0x80) continue
+    host.counters.subscriptionsRefused += 1
+    if (onSubscribeRefused.isUsed()) onSubscribeRefused.call(client, attempts[i]!, code)
+  }
 }
 
 function tell(host: HandlerHost, client: Connection, granted: readonly SubscriptionAttempt[]): void {

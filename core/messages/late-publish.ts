@@ -1,7 +1,7 @@
 import type { DropReason } from '../counter-names.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Publisher } from '../publisher.ts'
-import type { PublishVerdict } from '../refusals.ts'
+import { type PublishVerdict, toRefusal } from '../refusals.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
 import { loweredQoS } from '../routing/lowered-qos.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
@@ -16,7 +16,7 @@ export interface LatePublishHost {
   /** Kept beside the hooks, so that the hot path asks a field. */
   readonly matchUsed: boolean
   sessionOf(clientId: string): KnownSession | undefined
-  drop(clientId: string, message: Message, reason: DropReason): void
+  drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void
   report(error: Error): void
 }
 
@@ -26,8 +26,9 @@ export function publishFor(
   publisher: Publisher,
   message: Message,
 ): Promise<'published' | 'refused'> {
-  if (publishFault(host, publisher, message) !== undefined) {
-    host.drop(message.clientId, message, 'refused')
+  const fault = publishFault(host, publisher, message)
+  if (fault !== undefined) {
+    host.drop(message.clientId, message, 'refused', fault.reasonCode)
     return Promise.resolve('refused')
   }
   return new Promise((resolve, reject) => {
@@ -46,7 +47,8 @@ export function publishLate(host: LatePublishHost, publisher: Publisher, message
     const answer = (verdict as PublishVerdict | undefined) ?? changeFault(host, topic, properties, message)
     message.qos = loweredQoS(qos, message.qos)
     if (answer !== undefined) {
-      if (answer !== 'kept') host.drop(clientId, message, 'refused')
+      if (answer === 'drop') host.drop(clientId, message, 'refused')
+      else if (answer !== 'kept') host.drop(clientId, message, 'refused', toRefusal(answer).reasonCode)
       settled?.()
       return
     }

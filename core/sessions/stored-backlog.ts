@@ -282,4 +282,3 @@ export class StoredBacklog {
     return !this.#checking || this.#host.mayReceive(this.#session, message, group)
   }
 }
-

@@ -28,8 +28,9 @@ export class Wills {
     const message = new Message({ topic, payload, qos, retain, properties, origin: 'will', clientId, receivedAt: host.clock.now() })
     const { hooks } = host
     const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
-    if (publishFault(host, publisher, message) !== undefined) {
-      host.drop(clientId, message, 'refused')
+    const fault = publishFault(host, publisher, message)
+    if (fault !== undefined) {
+      host.drop(clientId, message, 'refused', fault.reasonCode)
       return
     }
     if (hooks.onWill.isUsed() && hooks.onWill.call(publisher, message) === false) {

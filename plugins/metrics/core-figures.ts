@@ -41,6 +41,7 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
     counter('connections_opened_total', 'Connections that were opened, admitted or not.', () => counters.connections),
     counter('connections_refused_total', 'Connections that were not let in before CONNECT.', () => counters.connectionsRefused),
     counter('protocol_errors_total', 'Connections closed for breaking the protocol.', () => counters.protocolErrors),
+    counter('subscriptions_refused_total', 'Filters of SUBSCRIBE packets that were refused.', () => counters.subscriptionsRefused),
     counter('plugin_errors_total', 'Taps of plugins that failed.', () => counters.tapErrors),
     byKey('received_messages_total', 'PUBLISH packets received, by QoS.', 'qos', () => counters.receivedByQoS),
     byKey('sent_messages_total', 'PUBLISH packets sent, by QoS.', 'qos', () => counters.sentByQoS),

@@ -8,7 +8,19 @@ const namesOf = async (config: Config) => (await resolveConfig(catalogue, { obje
 
 test('preset prod has all that several brokers on one Redis need', async () => {
   const names = await namesOf({ preset: 'prod', allowAnonymous: true })
-  expect(names).toEqual(['log', 'limits', 'redis', 'cluster', 'retain', 'shareTopic', 'sysTopic', 'metrics', 'socket', 'websocket'])
+  expect(names).toEqual([
+    'log',
+    'dropLog',
+    'limits',
+    'redis',
+    'cluster',
+    'retain',
+    'shareTopic',
+    'sysTopic',
+    'metrics',
+    'socket',
+    'websocket',
+  ])
 })
 
 test('where another owner takes the place of redis, preset prod goes without the cluster, unless that is asked for', async () => {

@@ -15,7 +15,7 @@ export function noteCalls(hooks: Hooks, ...names: HookName[]): Call[] {
   const calls: Call[] = []
   for (const hook of names.length > 0 ? names : (Object.keys(hooks) as HookName[])) {
     ;(hooks[hook] as unknown as Tappable).tap({ name: 'test', stage: Stage.Guard - 1 }, (...args) => {
-      // Guarded taps are called with three arguments, however many the hook has.
+      // Guarded taps are called with four arguments, however many the hook has.
       while (args.at(-1) === undefined) args.pop()
       calls.push({ hook, args })
       return undefined

@@ -67,7 +67,8 @@ describe('onWill', () => {
       client.drop()
       await settled()
       expect(await watcher.payloads()).toEqual([])
-      expect(calls).toEqual([{ hook: 'onDrop', args: ['a', expect.objectContaining({ topic: 'will' }), 'refused'] }])
+      const code = refuse === 'drop' || hook === 'onWill' ? [] : [refuse || ReasonCode.NotAuthorized]
+      expect(calls).toEqual([{ hook: 'onDrop', args: ['a', expect.objectContaining({ topic: 'will' }), 'refused', ...code] }])
     })
   }
 

@@ -140,7 +140,7 @@ describe('onPublish', () => {
       expect(calls).toEqual([
         passes
           ? { hook: 'onRoute', args: expect.anything() }
-          : { hook: 'onDrop', args: ['a', expect.objectContaining({ topic: 't' }), 'refused'] },
+          : { hook: 'onDrop', args: ['a', expect.objectContaining({ topic: 't' }), 'refused', ...(reasonCode === 0 ? [] : [reasonCode])] },
       ])
     })
 

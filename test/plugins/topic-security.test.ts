@@ -322,17 +322,19 @@ describe('a denied publish', () => {
     },
   )
 
-  test('is one line in the log a second, however often it is tried', async () => {
+  test('is one line in the log in ten seconds, however often it is tried', async () => {
     const { lines, plugin } = keptLog()
     const { connect, advance } = await startBroker({ topicSecurity: {}, log: false, plugins: [plugin] })
     const device = await connect({ version: 5 })
     for (let i = 0; i < 100; i++) await device.publish(`a/${i}`, '', { qos: 1 })
-    await advance(1000)
+    await advance(10_000)
     await device.publish('b', '', { qos: 1 })
+    await advance(10_000)
     const said = lines.filter(({ message }) => message === 'publish refused')
     expect(said.map(({ fields }) => fields)).toMatchObject([
       { topic: 'a/0', count: 1 },
-      { topic: 'b', count: 100 },
+      { topic: 'a/1', count: 99 },
+      { topic: 'b', count: 1 },
     ])
   })
 })
