@@ -85,6 +85,11 @@ export class Database {
     return this.#root.getRange(Number.isFinite(limit) ? { start, end, limit } : { start, end })
   }
 
+  /** The keys of these rows alone. */
+  keys(start: Buffer, end: Buffer, limit: number): Iterable<Buffer> {
+    return this.#root.getKeys({ start, end, limit })
+  }
+
   /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
   async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void> {
     const root = this.#root

@@ -2,12 +2,15 @@ import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { retainedKey, singleKey } from './keys.ts'
+import { DecodedMessages } from './decoded-messages.ts'
+import { isWholeTopic, retainedKey, singleKey } from './keys.ts'
 import { decodeValue, encodeValue } from './records.ts'
 import { RetainedWalk } from './retained-walk.ts'
 import type { StoreParts } from './store-parts.ts'
 
 const sizeKey = singleKey(2)
+// What readers that ask for the same at the same time are apart by, and more.
+const decodedMax = 4_194_304
 
 interface PendingChange {
   readonly present: boolean
@@ -24,6 +27,7 @@ export class DiskRetained implements RetainedStore {
   // Topics whose messages the disk still shows as they were before.
   readonly #pending = new Map<string, PendingChange>()
   #batch = 0
+  readonly #decoded = new DecodedMessages(decodedMax)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -55,6 +59,7 @@ export class DiskRetained implements RetainedStore {
     if (isRemoval && !present) return commit.kept()
     if (isRemoval) this.#remove(topic, key)
     else {
+      this.#decoded.delete(topic)
       commit.put(key, encodeMessage(message))
       this.#changed(topic, true)
       if (!present) this.#size += 1
@@ -76,13 +81,29 @@ export class DiskRetained implements RetainedStore {
     const { rows, done } = walk.next(limit)
     const now = this.#clock.now()
     const messages: Message[] = []
-    for (const { key, value } of rows) {
-      const message = decodeMessage(value)
+    for (const key of rows) {
+      const message = this.#read(key)
+      if (message === null) continue
       if (message.expiresAt > now) messages.push(message)
       // Nobody need know when it is gone from the disk; and it may have been set again meanwhile.
       else if (this.#pending.get(message.topic) === undefined) this.#remove(message.topic, key)
     }
     return { messages, done }
+  }
+
+  #read(key: Buffer): Message | null {
+    // The key of a very long topic does not hold all of it.
+    const topic = isWholeTopic(key) ? key.toString('utf8', 1).replaceAll('\0', '/') : null
+    const known = topic === null ? undefined : this.#decoded.get(topic)
+    if (known !== undefined) return known
+    const { database, commit } = this.#parts
+    const value = database.get(key)
+    if (value === undefined) return null
+    const message = decodeMessage(value)
+    const pending = this.#pending.get(message.topic)
+    // What the disk still shows as it was before is not to be found here afterwards.
+    if (topic !== null && (pending === undefined || pending.batch <= commit.committed)) this.#decoded.set(message)
+    return message
   }
 
   #has(topic: string, key: Buffer): boolean {
@@ -91,6 +112,7 @@ export class DiskRetained implements RetainedStore {
   }
 
   #remove(topic: string, key: Buffer): void {
+    this.#decoded.delete(topic)
     this.#parts.commit.remove(key)
     this.#changed(topic, false)
     this.#size -= 1

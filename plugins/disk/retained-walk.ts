@@ -1,5 +1,5 @@
 import { decodeMessage } from '../../core/messages/stored-message.ts'
-import type { Database, Row } from './database.ts'
+import type { Database } from './database.ts'
 import { isCut, isWholeTopic, Kind, retainedStart } from './keys.ts'
 
 // Rows looked at for each that is asked for, so that no page takes for ever.
@@ -8,7 +8,7 @@ const visitsPerRow = 8
 const readAhead = 50
 
 /**
- * Walks the retained messages that match a filter, in the order of their keys. What cannot match is leapt over, not read: from each topic
+ * Walks the keys of the retained messages that match a filter, in their order. What cannot match is leapt over, not read: from each topic
  * that does not match follows the next key that could.
  */
 export class RetainedWalk {
@@ -28,21 +28,21 @@ export class RetainedWalk {
     this.#end = fixed === 0 ? Buffer.from([Kind.Retained + 1]) : Buffer.concat([start, isCut(start) ? Buffer.alloc(33, 255) : one])
   }
 
-  next(limit: number): { readonly rows: Row[]; readonly done: boolean } {
-    const rows: Row[] = []
+  next(limit: number): { readonly rows: Buffer[]; readonly done: boolean } {
+    const rows: Buffer[] = []
     let visits = limit * visitsPerRow
     while (this.#at !== null && rows.length < limit && visits > 0) {
       let read = 0
       const ahead = Math.min(readAhead, limit - rows.length, visits)
       let leap: Buffer | null = null
-      for (const row of this.#database.range(this.#at, this.#end, ahead)) {
+      for (const key of this.#database.keys(this.#at, this.#end, ahead)) {
         read += 1
         visits -= 1
-        const whole = isWholeTopic(row.key)
-        const topic = whole ? row.key.toString('utf8', 1).split('\0') : decodeMessage(row.value).topic.split('/')
+        const whole = isWholeTopic(key)
+        const topic = whole ? key.toString('utf8', 1).split('\0') : decodeMessage(this.#database.get(key)!).topic.split('/')
         const next = this.#judge(topic)
-        if (next === true) rows.push(row)
-        this.#at = Buffer.concat([row.key, zero])
+        if (next === true) rows.push(key)
+        this.#at = Buffer.concat([key, zero])
         // Very long topics stand in no order among themselves, so none is leapt over from there.
         if (next === true || !whole || next.compare(this.#at) <= 0) continue
         leap = next
@@ -54,7 +54,7 @@ export class RetainedWalk {
     return { rows, done: this.#at === null }
   }
 
-  #finish(rows: Row[]): { readonly rows: Row[]; readonly done: boolean } {
+  #finish(rows: Buffer[]): { readonly rows: Buffer[]; readonly done: boolean } {
     this.#at = null
     return { rows, done: true }
   }

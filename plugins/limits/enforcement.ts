@@ -4,6 +4,7 @@ import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
+import '../kit/services/memory-pressure.ts'
 import { checkLimits } from './check-options.ts'
 import { ClientRates } from './client-rates.ts'
 import { ConnectionLimits } from './connection-limits.ts'
@@ -59,6 +60,7 @@ export class Enforcement implements RunningPlugin<Options> {
       const max = typeof memory.max === 'number' ? memory.max : memoryMax()
       const watch = new MemoryWatch(memory, broker, this.#log, () => memoryUse(max, broker.clients.size))
       this.#memory = watch
+      context.services.provide('memoryPressure', watch, 'limits')
       this.#memoryTimer = { ms: memory.interval, look: () => watch.look() }
     }
     this.#connections = new ConnectionLimits(options, broker, this.#log, this.#memory)

@@ -2,6 +2,7 @@ import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { PublishVerdict } from '../../core/refusals.ts'
+import type { MemoryPressure } from '../kit/services/memory-pressure.ts'
 import type { LimitLog } from './limit-log.ts'
 import { collectGarbage, type MemoryUse } from './memory-use.ts'
 
@@ -37,7 +38,7 @@ const collectDuringMs = 60_000
 const name = 'limits.memory'
 
 /** Sheds load in stages as the memory fills. It only ever looks at its interval; between, others ask which stage it is. */
-export class MemoryWatch {
+export class MemoryWatch implements MemoryPressure {
   /** New clients are not let in. */
   refuses: boolean
   /** Publishers are slowed, at least: `publish` is to be asked. */

@@ -3,11 +3,13 @@ import { definePlugin } from '../../core/plugin.ts'
 import type { Subscriber } from '../../core/routing/subscription.ts'
 import { retainManifest } from './manifest.ts'
 import { Replay } from './replay.ts'
+import { Replays } from './replays.ts'
 
 /** Keeps the last message with the retain flag of each topic and sends it to new subscriptions. */
 export const retain = definePlugin(retainManifest, ({ hooks, services, broker }, { pageSize }) => {
   broker.capabilities.retain = true
   const replays = new WeakMap<Subscriber, Replay>()
+  const all = new Replays(broker, () => services.find('memoryPressure'))
 
   hooks.onRoute.tap({ name: 'retain', stage: Stage.Record }, (message, { targets }, receipt) => {
     if (!message.retain) return
@@ -24,6 +26,7 @@ export const retain = definePlugin(retainManifest, ({ hooks, services, broker },
   })
 
   hooks.onConnected.tap('retain', client => replays.get(client.session!)?.resume(client))
+  hooks.onSessionClosed.tap('retain', session => replays.get(session)?.park())
 
   hooks.onSubscribed.tap('retain', (client, subscription) => {
     // Not for shared subscriptions [MQTT-4.8.2], and by Retain Handling [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11].
@@ -31,7 +34,7 @@ export const retain = definePlugin(retainManifest, ({ hooks, services, broker },
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && subscription.existed)) return
     const session = client.session!
     let replay = replays.get(session)
-    if (replay === undefined) replays.set(session, (replay = new Replay(broker, services.get('retained'), client, pageSize)))
+    if (replay === undefined) replays.set(session, (replay = new Replay(broker, all, services.get('retained'), client, pageSize)))
     replay.add(subscription)
   })
 })

@@ -52,6 +52,10 @@ export class FaultBroker {
     return new FaultBroker(child, port, ended, lines)
   }
 
+  get pid(): number {
+    return this.#child.pid!
+  }
+
   /** It hangs: connections stay, nothing is answered. */
   freeze(): void {
     this.#child.kill('SIGSTOP')

@@ -4,12 +4,15 @@ import { parseArgs } from 'node:util'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
+import { retainedStorm } from './retained-storm.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
   --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
   --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), connections or failover
   --away MS         how long one is frozen or cut off (default 10000)
+  --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
+  --heap MIB        the broker's heap then, with limits.memory.max=auto (default: as Node has it)
   --rounds N        rounds of kill -9 (default 50)
   --seed N          when it is killed; printed, so that a run can be repeated
   --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
@@ -23,6 +26,8 @@ const { values } = parseArgs({
     cluster: { type: 'string' },
     away: { type: 'string', default: '10000' },
     points: { type: 'boolean', default: false },
+    storm: { type: 'boolean', default: false },
+    heap: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
@@ -36,6 +41,7 @@ else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
   if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
+  else if (values.storm) await storm(program)
   else if (values.points) await points(program, create)
   else await rounds(program, create)
 }
@@ -73,6 +79,29 @@ async function overNodes(program: string, what: ClusterFault): Promise<void> {
   const seconds = ((performance.now() - began) / 1000).toFixed(0)
   console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
   if (wrong.length > 0) process.exitCode = 1
+}
+
+async function storm(program: string): Promise<void> {
+  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  const heapMiB = values.heap === undefined ? undefined : Number(values.heap)
+  console.log(`retained storm: ${values.rounds} rounds, --seed ${seed}${heapMiB === undefined ? '' : `, a heap of ${heapMiB} MiB`}`)
+  let wrong = 0
+  await retainedStorm(program, {
+    rounds: Number(values.rounds),
+    random: randomFrom(seed),
+    heapMiB,
+    onRound(round) {
+      const { clients, filters, pingMedianMs, pingMaxMs, grownMiB } = round
+      const pings = `${pingMedianMs.toFixed(1)} ms in the median, ${pingMaxMs.toFixed(0)} ms at worst`
+      console.log(
+        `${clients} clients, ${filters} filter${filters === 'one' ? '' : 's'}: a ping ${pings}; the process grew by ${grownMiB.toFixed(0)} MiB`,
+      )
+      for (const line of round.wrong) console.log(line)
+      wrong += round.wrong.length
+    },
+  })
+  console.log(`${wrong} wrong`)
+  if (wrong > 0) process.exitCode = 1
 }
 
 async function points(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {

@@ -20,8 +20,8 @@ async function databaseWith(topics: readonly string[]) {
   await database.commit(topics.map(retainedKey), values, values.length * 300)
   let reads = 0
   const counting = {
-    *range(start: Buffer, end: Buffer, limit: number) {
-      for (const row of database.range(start, end, limit)) {
+    *keys(start: Buffer, end: Buffer, limit: number) {
+      for (const row of database.keys(start, end, limit)) {
         reads += 1
         yield row
       }
@@ -36,7 +36,7 @@ function walk(database: Database, filter: string, limit = 7): string[] {
   for (;;) {
     const { rows, done } = cursor.next(limit)
     expect(rows.length).toBeLessThanOrEqual(limit)
-    found.push(...rows.map(({ key }) => key.toString('utf8', 1).replaceAll('\0', '/')))
+    found.push(...rows.map(key => key.toString('utf8', 1).replaceAll('\0', '/')))
     if (done) return found
   }
 }

@@ -191,6 +191,12 @@ export class TestClient {
     return this.heard.slice(from, this.#read - 1).filter(packet => !this.#taken.has(packet))
   }
 
+  /** Forgets what was looked at: for one that reads very much. */
+  forget(): void {
+    for (const packet of this.heard.splice(0, this.#read)) this.#taken.delete(packet)
+    this.#read = 0
+  }
+
   /** The payloads of the PUBLISH packets that came and were not looked at. */
   async payloads(): Promise<string[]> {
     return (await this.rest()).flatMap(packet => (packet.type === PacketType.Publish ? [packet.payload.toString()] : []))
