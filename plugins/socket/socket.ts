@@ -1,5 +1,6 @@
 import type { Server } from 'node:net'
 import { definePlugin } from '../../core/plugin.ts'
+import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
@@ -16,6 +17,7 @@ export const socket = definePlugin(
     const { broker, log } = context
     const tls = new ListenerTls(context, tlsOption)
     const seats = new CountedSeats(maxConnections)
+    const lines = new ClientLines(context.clock, log)
     let servers: readonly Server[] = []
     return {
       start: () => tls.start(),
@@ -24,7 +26,7 @@ export const socket = definePlugin(
         const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
         const protocol = certificates === null ? 'tcp' : 'tls'
         const handles = await usesHandles(protocol, sharedRead, log)
-        const listener: SocketListener = { broker, seats, allowAnonymous: allowAnonymous ?? undefined, handles }
+        const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowAnonymous ?? undefined, handles }
         const create = () => (certificates === null ? createTcpServer(listener) : createTlsServer(listener, certificates))
         const opened = await openListener(broker, place, protocol, create)
         servers = opened.servers
@@ -33,6 +35,7 @@ export const socket = definePlugin(
       reread: () => tls.reread(),
       async stop() {
         tls.stop()
+        lines.flush()
         await Promise.all(servers.map(closeServer))
       },
     }

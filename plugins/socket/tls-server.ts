@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
+import { certificateRefused, handshakeFailed } from '../kit/listening/handshake-lines.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { SecureTransport } from './secure-transport.ts'
 import type { SocketListener } from './socket-listener.ts'
@@ -12,7 +13,7 @@ const handshakeMsMax = 2 ** 31 - 1
 
 /** A server for TLS, which is yet to listen: TCP in front, and behind it one that only shakes hands. */
 export function createTlsServer(listener: SocketListener, contexts: ServerCertificates): Server {
-  const { broker } = listener
+  const { broker, lines } = listener
   // By address and port, which no two connections of one listener share: of a socket that is secure Node does not say which it was before.
   const pending = new Map<string, SecureTransport>()
   const options = {
@@ -24,7 +25,9 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
   contexts.serve(handshakes)
   handshakes.on('tlsClientError', (error, socket) => {
     broker.counters.handshakesFailed += 1
-    taken(socket)?.failed(error)
+    const transport = taken(socket)
+    lines.say(handshakeFailed, transport?.remoteAddress ?? '', error.message)
+    transport?.failed(error)
     socket.destroy()
   })
 
@@ -58,7 +61,7 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
     const { certificate, refused } = contexts.judge(socket)
     if (refused !== undefined) {
       broker.counters.handshakesFailed += 1
-      broker.log.info({ address: transport.remoteAddress }, `client refused: ${refused}`)
+      lines.say(certificateRefused, transport.remoteAddress, refused)
       transport.failed(new Error(refused))
       socket.destroy()
       return

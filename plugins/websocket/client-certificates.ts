@@ -2,23 +2,28 @@ import type { Server } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Broker } from '../../core/broker.ts'
 import type { PeerCertificate } from '../../core/connection/transport.ts'
+import type { ClientLines } from '../kit/client-lines.ts'
+import { certificateRefused, handshakeFailed } from '../kit/listening/handshake-lines.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 
 /** Judges the certificates of those who come by HTTPS, once for each connection, before any request is read. */
 export class ClientCertificates {
   readonly #broker: Broker
+  readonly #lines: ClientLines
   readonly #contexts: ServerCertificates
   readonly #known = new WeakMap<TLSSocket, PeerCertificate>()
 
-  constructor(broker: Broker, contexts: ServerCertificates) {
+  constructor(broker: Broker, contexts: ServerCertificates, lines: ClientLines) {
     this.#broker = broker
+    this.#lines = lines
     this.#contexts = contexts
   }
 
   watch(server: Server): void {
     server.on('secureConnection', (socket: TLSSocket) => this.#judge(socket))
-    server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
+    server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
       this.#broker.counters.handshakesFailed += 1
+      this.#lines.say(handshakeFailed, socket.remoteAddress ?? '', error.message)
       socket.destroy()
     })
   }
@@ -33,7 +38,7 @@ export class ClientCertificates {
     if (certificate !== undefined) this.#known.set(socket, certificate)
     if (refused === undefined) return
     this.#broker.counters.handshakesFailed += 1
-    this.#broker.log.info({ address: socket.remoteAddress }, `client refused: ${refused}`)
+    this.#lines.say(certificateRefused, socket.remoteAddress ?? '', refused)
     socket.destroy()
   }
 }

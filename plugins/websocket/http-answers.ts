@@ -7,7 +7,8 @@ export interface Asked {
   readonly broker: Broker
   readonly routes: HttpRoutes
   readonly path: string
-  readonly mqttPath: string
+  /** Where MQTT is; the first is the one that is said. */
+  readonly mqttPaths: readonly string[]
 }
 
 /** Answers a request that is no upgrade: by whoever serves the path, else by saying what is here. */
@@ -22,10 +23,11 @@ export function answer(request: IncomingMessage, response: ServerResponse, asked
   }
 }
 
-function explain(request: IncomingMessage, response: ServerResponse, { path, mqttPath }: Asked): void {
-  if (path === mqttPath) {
+function explain(request: IncomingMessage, response: ServerResponse, { path, mqttPaths }: Asked): void {
+  const mqttPath = mqttPaths[0]!
+  if (path !== '/' && mqttPaths.includes(path)) {
     response.setHeader('Upgrade', 'websocket')
-    say(response, 426, `This is MQTT over WebSocket: connect with an MQTT client, to ws${secure(request)}://${hostOf(request)}${mqttPath}`)
+    say(response, 426, `This is MQTT over WebSocket: connect with an MQTT client, to ws${secure(request)}://${hostOf(request)}${path}`)
   } else if (path === '/') {
     say(response, 200, `mqttx-broker, an MQTT broker. MQTT over WebSocket is at ws${secure(request)}://${hostOf(request)}${mqttPath}`)
   } else {

@@ -2,17 +2,32 @@ import { defineManifest } from '../kit/define-manifest.ts'
 import { handshakeCounter } from '../kit/listening/handshake-counter.ts'
 import { listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
 
+declare module '../../core/counter-names.js' {
+  interface PluginCounts {
+    /** Requests for a WebSocket that were refused. */
+    upgradesRefused: number
+  }
+}
+
+const pathOption = { type: 'string', pattern: '^/[^?#\\s]*$' } as const
+
 export const websocketManifest = defineManifest({
   name: 'websocket',
-  counters: handshakeCounter,
+  counters: {
+    ...handshakeCounter,
+    upgradesRefused: {
+      figure: 'websocket_upgrades_refused_total',
+      help: 'Requests for a WebSocket that were refused: path, sub-protocol, origin, version.',
+    },
+  },
   provides: ['http'],
   listener: true,
   needs: listenerNeeds,
   options: {
     /** The port. 0 picks a free one. */
     port: { type: 'integer', default: 8083, minimum: 0, maximum: 65535 },
-    /** The path that clients ask for. */
-    path: { type: 'string', default: '/mqtt', pattern: '^/[^?#\\s]*$' },
+    /** The path at which clients ask for MQTT, or several; a plain request is answered there by whoever serves the path all the same. `/` is what a client asks for whose address has no path. */
+    path: { oneOf: [pathOption, { type: 'list', minItems: 1, items: pathOption }], default: ['/mqtt', '/'] },
     /** The address to bind to, in place of the root's `host`. */
     host: { type: 'string', default: null, minLength: 1 },
     /** TLS (`wss`) at this listener: `true` by the section `ssl`, `false` not at all, or an object with options as in `ssl`, for this one alone. Where nothing is said there is TLS if there is `ssl`. */

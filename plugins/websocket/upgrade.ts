@@ -18,25 +18,33 @@ export function protocolOf({ headers }: IncomingMessage): string | undefined {
   return protocols.find(name => asked.includes(name))
 }
 
-/** Why a request must not become a WebSocket: the whole answer, `null` where it may. */
+/** Why a request does not become a WebSocket, and the answer that says so. */
+export interface UpgradeRefusal {
+  /** What is wrong and the cure, for the client and the log. */
+  readonly text: string
+  /** The whole answer. */
+  readonly answer: string
+}
+
+/** Why a request must not become a WebSocket; `null` where it may. */
 export function whyRefused(
   request: IncomingMessage,
-  options: { readonly path: string; readonly origins: readonly string[] | null },
-): string | null {
+  { paths, origins }: { readonly paths: readonly string[]; readonly origins: readonly string[] | null },
+): UpgradeRefusal | null {
   const { headers, method } = request
-  if (pathOf(request) !== options.path) return response('404 Not Found', `MQTT is at ${options.path} here`)
+  if (!paths.includes(pathOf(request))) return refusal('404 Not Found', `MQTT is at ${paths.join(', ')} here`)
   const key = headers['sec-websocket-key'] ?? ''
   const isUpgrade = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && /^[+/0-9a-z]{22}==$/i.test(key)
-  if (!isUpgrade) return response('400 Bad Request', 'this is no request for a WebSocket (RFC 6455)')
+  if (!isUpgrade) return refusal('400 Bad Request', 'this is no request for a WebSocket (RFC 6455)')
   if (headers['sec-websocket-version'] !== '13') {
-    return response('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
+    return refusal('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
   }
   const { origin } = headers
-  if (options.origins !== null && origin !== undefined && !options.origins.includes(origin)) {
-    return response('403 Forbidden', 'pages of this origin may not connect: websocket.origins')
+  if (origins !== null && origin !== undefined && !origins.includes(origin)) {
+    return refusal('403 Forbidden', 'pages of this origin may not connect: websocket.origins')
   }
   if (protocolOf(request) === undefined) {
-    return response('400 Bad Request', `ask for one of the sub-protocols ${protocols.join(', ')} (Sec-WebSocket-Protocol)`)
+    return refusal('400 Bad Request', `ask for one of the sub-protocols ${protocols.join(', ')} (Sec-WebSocket-Protocol)`)
   }
   return null
 }
@@ -48,9 +56,9 @@ export function acceptance(request: IncomingMessage): string {
   return `HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\nSec-WebSocket-Protocol: ${protocolOf(request)}\r\n\r\n`
 }
 
-function response(status: string, text: string, more: readonly string[] = []): string {
+function refusal(status: string, text: string, more: readonly string[] = []): UpgradeRefusal {
   const body = `${text}\n`
   const length = `Content-Length: ${Buffer.byteLength(body)}`
   const headers = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', length, ...more]
-  return `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}`
+  return { text, answer: `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}` }
 }

@@ -6,6 +6,7 @@ import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
 import type { Seats } from '../../core/connection/transport.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
+import type { ClientEvent, ClientLines } from '../kit/client-lines.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
@@ -23,6 +24,8 @@ export interface WebSocketListener {
   readonly routes: HttpRoutes
   readonly options: OptionsOf<typeof websocketManifest.options>
   readonly seats: Seats
+  /** Says what is refused. */
+  readonly lines: ClientLines
   /** Connections go by Node's own handles; not where `ws` compresses. */
   readonly handles: boolean
 }
@@ -38,6 +41,7 @@ const checkMsMax = 30_000
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
 export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
   const { broker, options, seats } = listener
+  const paths = [options.path].flat()
   const { heartbeat, mqtt } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.
   const limits: ServerOptions = {
@@ -46,7 +50,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     connectionsCheckingInterval: Math.min(checkMsMax, Math.ceil(heartbeat / 2)),
     maxHeaderSize: headerBytesMax,
   }
-  const certificates = contexts === null ? null : new ClientCertificates(broker, contexts)
+  const certificates = contexts === null ? null : new ClientCertificates(broker, contexts, listener.lines)
   const server =
     contexts === null
       ? createServer(limits)
@@ -63,9 +67,11 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
 
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
-    const refused = whyRefused(request, options)
+    const refused = whyRefused(request, { paths, origins: options.origins })
     if (refused !== null) {
-      socket.end(refused, () => socket.destroy())
+      broker.counters.upgradesRefused += 1
+      listener.lines.say(refusalOf(refused.text), socket.remoteAddress ?? '', pathOf(request))
+      socket.end(refused.answer, () => socket.destroy())
       return
     }
     const peerCertificate = certificates?.of(socket as TLSSocket)
@@ -84,9 +90,21 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     )
   })
   server.on('request', (request, response) => {
-    answer(request, response, { broker, routes: listener.routes, path: pathOf(request), mqttPath: options.path })
+    answer(request, response, { broker, routes: listener.routes, path: pathOf(request), mqttPaths: paths })
   })
   return server
+}
+
+// There are as many as whyRefused has answers, for each listener's options.
+const refusals = new Map<string, ClientEvent>()
+
+function refusalOf(text: string): ClientEvent {
+  let event = refusals.get(text)
+  if (event === undefined) {
+    event = { level: 'info', text: `request for a WebSocket refused: ${text}`, who: 'address', about: 'path' }
+    refusals.set(text, event)
+  }
+  return event
 }
 
 interface Upgrade {

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import { definePlugin } from '../../core/plugin.ts'
+import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
@@ -16,6 +17,7 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
   if (routes === undefined) services.provide('http', (routes = new HttpRoutes()), 'websocket')
   const tls = new ListenerTls(context, options.tls)
   const seats = new CountedSeats(options.maxConnections)
+  const lines = new ClientLines(context.clock, log)
   let servers: readonly Server[] = []
   return {
     start: () => tls.start(),
@@ -24,7 +26,7 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
       const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
       const isPlain = certificates === null
       const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
-      const listener = { broker, routes, options, seats, handles }
+      const listener = { broker, routes, options, seats, lines, handles }
       const opened = await openListener(broker, place, isPlain ? 'ws' : 'wss', () => createWebSocketServer(listener, certificates))
       servers = opened.servers as readonly Server[]
       return [opened.line]
@@ -32,6 +34,7 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
     reread: () => tls.reread(),
     async stop() {
       tls.stop()
+      lines.flush()
       await Promise.all(servers.map(closeServer))
       for (const server of servers) server.closeAllConnections()
     },

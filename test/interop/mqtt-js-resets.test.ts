@@ -64,20 +64,23 @@ test.each([
   ['PUBREC', [Pubrec], 4],
   ['PUBCOMP', [Pubcomp], 3],
   ['PUBREC or PUBCOMP', [Pubrec, Pubcomp], 5],
-])('npm’s mqtt, whose connection breaks off in the place of a %s: no publish fails, and each is delivered once', async (_name, types, every) => {
-  const broker = await startOnSocket()
-  const reader = await connect(broker, { protocolVersion: 5 })
-  await reader.client.subscribeAsync('a', { qos: 2 })
-  const proxy = await resettingProxy(broker.port, types, every)
-  const session = { clientId: 'writer', clean: false, properties: { sessionExpiryInterval: 3600 } }
-  const writer = await connect(proxy, { protocolVersion: 5, reconnectPeriod: 1, ...session })
-  const texts = Array.from({ length: 60 }, (_, i) => `${i}`)
-  const failed: unknown[] = []
-  for (let from = 0; from < texts.length; from += 5) {
-    const batch = texts.slice(from, from + 5).map(text => writer.client.publishAsync('a', text, { qos: 2 }))
-    for (const outcome of await Promise.allSettled(batch)) if (outcome.status === 'rejected') failed.push(String(outcome.reason))
-  }
-  expect(failed).toEqual([])
-  expect(proxy.resets).toBeGreaterThan(5)
-  expect((await reader.inbox.texts(60)).sort()).toEqual(texts.map(text => `a ${text}`).sort())
-})
+])(
+  'npm’s mqtt, whose connection breaks off in the place of a %s: no publish fails, and each is delivered once',
+  async (_name, types, every) => {
+    const broker = await startOnSocket()
+    const reader = await connect(broker, { protocolVersion: 5 })
+    await reader.client.subscribeAsync('a', { qos: 2 })
+    const proxy = await resettingProxy(broker.port, types, every)
+    const session = { clientId: 'writer', clean: false, properties: { sessionExpiryInterval: 3600 } }
+    const writer = await connect(proxy, { protocolVersion: 5, reconnectPeriod: 1, ...session })
+    const texts = Array.from({ length: 60 }, (_, i) => `${i}`)
+    const failed: unknown[] = []
+    for (let from = 0; from < texts.length; from += 5) {
+      const batch = texts.slice(from, from + 5).map(text => writer.client.publishAsync('a', text, { qos: 2 }))
+      for (const outcome of await Promise.allSettled(batch)) if (outcome.status === 'rejected') failed.push(String(outcome.reason))
+    }
+    expect(failed).toEqual([])
+    expect(proxy.resets).toBeGreaterThan(5)
+    expect((await reader.inbox.texts(60)).sort()).toEqual(texts.map(text => `a ${text}`).sort())
+  },
+)

@@ -5,12 +5,14 @@ import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import * as ws from 'ws'
 import WebSocket, { createWebSocketStream } from 'ws'
+import type { Transport } from '../../core/connection/transport.ts'
 import { FrameReader } from '../../plugins/websocket/frame-reader.ts'
 import { FrameTransport } from '../../plugins/websocket/frame-transport.ts'
 import { type Config, definePlugin } from '../../presets/index.ts'
 import { startOnSocket } from '../interop/mosquitto.ts'
 import { connect as connectMqttJs } from '../interop/mqtt-js.ts'
 import { TestClient } from '../support/client.ts'
+import { keptLog } from '../support/log.ts'
 
 async function startWs(config: Config = {}) {
   return startOnSocket({ socket: false, websocket: { port: 0 }, ...config })
@@ -57,11 +59,13 @@ async function closeCode(socket: WebSocket): Promise<number> {
 
 async function bytes(socket: WebSocket, count: number): Promise<string> {
   let all = Buffer.alloc(0)
-  while (all.length < count) {
-    const [data, isBinary] = await once(socket, 'message')
-    expect(isBinary).toBe(true)
-    all = Buffer.concat([all, data])
-  }
+  await new Promise<void>(resolve => {
+    socket.on('message', (data: Buffer, isBinary) => {
+      expect(isBinary).toBe(true)
+      all = Buffer.concat([all, data])
+      if (all.length >= count) resolve()
+    })
+  })
   return all.toString('hex')
 }
 
@@ -186,7 +190,10 @@ test('with compression on, what is not compressed leaves in one write a turn, to
 test('packets of any size in buffers cut anywhere: each becomes one message, and no byte is lost', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.oneof({ weight: 8, arbitrary: fc.nat(300) }, fc.nat(5000), fc.integer({ min: 60_000, max: 90_000 })), { minLength: 1, maxLength: 40 }),
+      fc.array(fc.oneof({ weight: 8, arbitrary: fc.nat(300) }, fc.nat(5000), fc.integer({ min: 60_000, max: 90_000 })), {
+        minLength: 1,
+        maxLength: 40,
+      }),
       fc.array(fc.nat(40), { maxLength: 6 }),
       async (sizes, cuts) => {
         const packets = sizes.map((size, i) => publishAtQoS1(i + 1, size))
@@ -228,9 +235,18 @@ function publishAtQoS1(packetId: number, size: number): Buffer {
 }
 
 /** Keeps what the inner transport of a WebSocket was given, a write each. */
-class RecordingTransport {
+class RecordingTransport implements Transport {
+  readonly protocol = 'test'
+  readonly listener = 'test'
+  readonly remoteAddress = ''
+  readonly remotePort = 0
   readonly writes: Buffer[] = []
   readonly bufferedBytes = 0
+
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
 
   write(bytes: Buffer): boolean {
     this.writes.push(Buffer.from(bytes))
@@ -378,6 +394,46 @@ test('another path, another version of WebSocket, and no key are refused with wh
   expect(await refusal(webSocket(broker, 'mqtt', {}, '/mqtt'))).toEqual({ status: 404, text: 'MQTT is at /broker here\n' })
   expect((await refusal(webSocket(broker, 'mqtt', { protocolVersion: 8 }, '/broker'))).status).toBe(426)
   await once(webSocket(broker, 'mqtt', {}, '/broker?token=1'), 'open')
+})
+
+test('an address without a path is served, as MQTT.js has it, and so is each path of a list', async () => {
+  const broker = await startWs()
+  const { client } = await connectMqttJs(broker, { protocol: 'ws', port: broker.port, host: '127.0.0.1' })
+  expect(client.connected).toBe(true)
+  const other = await startWs({ websocket: { port: 0, path: ['/one', '/two/three'] } })
+  for (const path of ['/one', '/two/three']) await once(webSocket(other, 'mqtt', {}, path), 'open')
+  const { status, text } = await refusal(webSocket(other, 'mqtt', {}, '/'))
+  expect({ status, text }).toEqual({ status: 404, text: 'MQTT is at /one, /two/three here\n' })
+})
+
+test('a page at / and MQTT at / do not get into each other’s way', async () => {
+  const page = definePlugin({
+    name: 'page',
+    requires: ['http'],
+    apply({ services }) {
+      services.get('http').handle('/', (_request, response) => void response.end('a page'))
+    },
+  })
+  const broker = await startWs({ plugins: [page()] })
+  expect(await (await fetch(`http://127.0.0.1:${broker.port}/`)).text()).toBe('a page')
+  await once(webSocket(broker, 'mqtt', {}, '/'), 'open')
+})
+
+test('a refused request is a line with address, path and cure, however often it comes, and a counter', async () => {
+  const { lines, plugin } = keptLog()
+  const broker = await startWs({ log: false, plugins: [plugin] })
+  for (let i = 0; i < 5; i++) await refusal(webSocket(broker, 'mqtt', {}, '/mqtt2?token=secret'))
+  await refusal(webSocket(broker, 'chat'))
+  await refusal(webSocket(broker, 'mqtt', { protocolVersion: 8 }))
+  expect(broker.broker.counters.upgradesRefused).toBe(7)
+  const said = lines.filter(({ message }) => message.startsWith('request for a WebSocket refused'))
+  expect(said.map(({ level, fields: { path, count }, message }) => `${level} ${path} ${count} ${message.split(': ')[1]}`)).toEqual([
+    'info /mqtt2 1 MQTT is at /mqtt, / here',
+    'info /mqtt 1 ask for one of the sub-protocols mqtt, mqttv3.1 (Sec-WebSocket-Protocol)',
+    'info /mqtt 1 version 13 of WebSocket is spoken here',
+  ])
+  expect(said[0]!.fields.address).toMatch(/127\.0\.0\.1$/)
+  expect(JSON.stringify(lines)).not.toContain('secret')
 })
 
 test('compression is off by default, and on by option: what is compressed is bounded by what it becomes', async () => {
