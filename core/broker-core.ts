@@ -55,6 +55,7 @@ import { Wills } from './sessions/wills.ts'
 import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel } from './time/timer-wheel.ts'
+import { WallWatch } from './time/wall-watch.ts'
 
 // The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
 const tickMs = 250
@@ -99,6 +100,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly #members: RemoteMembers
   readonly #wills: Wills
   readonly #troubles: StoreTroubles
+  readonly #wallWatch: WallWatch
   readonly #errorLines: LineThrottle
   readonly #connections: Connections
   readonly #tracedIds: Set<string>
@@ -149,6 +151,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.#members = new RemoteMembers(this)
     this.#wills = new Wills(this)
     this.#troubles = new StoreTroubles(this)
+    this.#wallWatch = new WallWatch(this)
     this.#errorLines = throttledErrors(clock, this.log)
     this.#tracedIds = new Set()
     this.#tracesAll = false
@@ -160,6 +163,8 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     const { storeTiming } = this.dispatcher
     const help = 'From handing a message to the store until it is kept, where that is not at once; one of 16 is timed.'
     this.figures.add(storeTiming.figure('store_seconds', help))
+    const steps = () => [{ value: this.#wallWatch.steps }]
+    this.figures.add({ name: 'clock_steps_total', type: 'counter', help: "How often the machine's clock was set.", read: steps })
   }
 
   get settings(): Settings {
@@ -272,6 +277,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   #tick(): void {
     this.now = this.clock.now()
+    this.#wallWatch.look()
     this.wheel.advance(this.now)
     for (const session of this.slowedSessions) session.stalled(this.now)
     for (const acknowledger of this.withholding) acknowledger.watch(this.now)

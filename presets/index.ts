@@ -87,6 +87,7 @@ export { identifierBytes, queuedBytes, roomFor } from '../core/sessions/queue-po
 export * from '../core/sessions/session-store.ts'
 export { TapError } from '../core/taps.ts'
 export { type Clock, SystemClock, type Timer } from '../core/time/clock.ts'
+export { type Moment, passedBetween } from '../core/time/moment.ts'
 export { Timing } from '../core/timing.ts'
 export { RetainedTree } from '../plugins/kit/retained-tree.ts'
 export {

@@ -322,7 +322,9 @@ export class Connection implements Client {
     this.#admissionEnds = null
     if (expiresAt !== undefined) {
       const { clock } = this.host
-      this.#admissionEnds = clock.after(expiresAt - clock.now(), () => this.close(ReasonCode.NotAuthorized, 'the admission has expired'))
+      this.#admissionEnds = clock.after(expiresAt - clock.moment().wall, () =>
+        this.close(ReasonCode.NotAuthorized, 'the admission has expired'),
+      )
     }
   }
 

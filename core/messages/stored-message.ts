@@ -30,9 +30,10 @@ export class StoredFormatError extends Error {
 
 /**
  * A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. `before`: bytes left free in front,
- * for what a store puts there, so that a body is copied once. `brief`: it is copied again soon, so it may share a buffer with others.
+ * for what a store puts there, so that a body is copied once. `brief`: it is copied again soon, so it may share a buffer with others. `clockShift`:
+ * milliseconds by which the time of the store, or of all nodes, is ahead of the broker's clock.
  */
-export function encodeMessage(message: Message, before = 0, brief = false): Buffer {
+export function encodeMessage(message: Message, before = 0, brief = false, clockShift = 0): Buffer {
   const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
   const clientIdBytes = Buffer.byteLength(clientId)
   const topicBytes = Buffer.byteLength(topic)
@@ -45,7 +46,7 @@ export function encodeMessage(message: Message, before = 0, brief = false): Buff
   const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
   bytes[before] = messageFormat
   bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
-  let at = bytes.writeDoubleBE(receivedAt, before + 2)
+  let at = bytes.writeDoubleBE(receivedAt + clockShift, before + 2)
   at = bytes.writeUInt16BE(clientIdBytes, at)
   at += bytes.utf8Write(clientId, at)
   at = bytes.writeUInt16BE(topicBytes, at)
@@ -56,13 +57,16 @@ export function encodeMessage(message: Message, before = 0, brief = false): Buff
   return bytes
 }
 
-/** Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. `as`: an origin of the reader's own. */
-export function decodeMessage(bytes: Buffer, as?: Origin): Message {
+/**
+ * Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. `as`: an origin of the reader's own.
+ * `clockShift`: as there.
+ */
+export function decodeMessage(bytes: Buffer, as?: Origin, clockShift = 0): Message {
   const reader = open(bytes, 'a stored message')
   const flags = reader.byte()
   const origin = as ?? origins[flags >>> 3]
   if (origin === undefined || (flags & 3) === 3) throw new StoredFormatError('not a stored message')
-  const receivedAt = bytes.readDoubleBE(reader.at)
+  const receivedAt = bytes.readDoubleBE(reader.at) - clockShift
   reader.at += 8
   const clientId = reader.text()
   const topic = reader.text()

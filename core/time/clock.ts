@@ -1,3 +1,7 @@
+import { readFileSync } from 'node:fs'
+import { uptime } from 'node:os'
+import type { Moment } from './moment.ts'
+
 /** A timer that can be called off; calling off one that has fired does nothing. */
 export interface Timer {
   /** The timer does not fire any more. Harmless when it has fired. */
@@ -6,8 +10,13 @@ export interface Timer {
 
 /** The one source of time in core and plugins, so that tests can move it. Milliseconds throughout. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch; never goes back. */
+  /**
+   * Milliseconds since the Unix epoch, as the wall clock said when the process began; goes on with the time that passes, never back, and does not
+   * follow a wall clock that is set meanwhile. What is waited for is counted by it.
+   */
   now(): number
+  /** This moment on the machine's own clocks: what to keep where the time that passes has to be told over a restart, and the time of day. */
+  moment(): Moment
   /** Calls once, after at least `ms`; any length, also beyond what Node's timers can count. */
   after(ms: number, callback: () => void): Timer
   /** Calls again and again. */
@@ -40,10 +49,25 @@ class LongTimer implements Timer {
   }
 }
 
+// Linux names each start of the machine.
+const boot = bootId()
+
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  } catch {
+    return ''
+  }
+}
+
 /** Real time. It does not jump when the machine's clock is set, so keep-alive survives a correction by NTP. */
 export class SystemClock implements Clock {
   now(): number {
     return performance.timeOrigin + performance.now()
+  }
+
+  moment(): Moment {
+    return { wall: Date.now(), boot, uptime: uptime() * 1000 }
   }
 
   after(ms: number, callback: () => void): Timer {

@@ -18,24 +18,24 @@ export function delayedBytes({ message }: DelayedMessage): number {
   return queuedBytes(message)
 }
 
-/** As a queue on disk keeps it. */
-export function encodeDelayed({ message, publisher: { username, rights }, dueAt }: DelayedMessage): Buffer {
+/** As a queue on disk keeps it, whose time is `clockShift` ahead of the broker's clock. */
+export function encodeDelayed({ message, publisher: { username, rights }, dueAt }: DelayedMessage, clockShift: number): Buffer {
   const owner = Buffer.from(JSON.stringify({ username, rights }))
   const before = 13 + owner.length
-  const row = encodeMessage(message, before, true)
+  const row = encodeMessage(message, before, true, clockShift)
   row[0] = format
-  row.writeDoubleBE(dueAt, 1)
+  row.writeDoubleBE(dueAt + clockShift, 1)
   row.writeUInt32BE(owner.length, 9)
   row.set(owner, 13)
   return row
 }
 
 /** Reads what `encodeDelayed` wrote; throws `StoredFormatError` where a newer version did. */
-export function decodeDelayed(row: Buffer): DelayedMessage {
+export function decodeDelayed(row: Buffer, clockShift: number): DelayedMessage {
   if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of delay')
   const end = 13 + row.readUInt32BE(9)
   const owner = JSON.parse(row.toString('utf8', 13, end)) as { username: string | null; rights: Rights | null }
   // The row may lie in a page of others, which it must not keep alive.
-  const message = decodeMessage(Buffer.from(row.subarray(end)))
-  return { message, publisher: { clientId: message.clientId, ...owner }, dueAt: row.readDoubleBE(1) }
+  const message = decodeMessage(Buffer.from(row.subarray(end)), undefined, clockShift)
+  return { message, publisher: { clientId: message.clientId, ...owner }, dueAt: row.readDoubleBE(1) - clockShift }
 }

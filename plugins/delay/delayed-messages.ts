@@ -71,7 +71,7 @@ export class DelayedMessages {
       this.#add({ delayed, position: 0, rowBytes: 0, refused: false })
       return
     }
-    const row = encodeDelayed(delayed)
+    const row = encodeDelayed(delayed, this.#shift)
     const entry = { delayed, position: this.#queue.append(row), rowBytes: row.length, refused: false }
     this.#add(entry)
     const kept = this.#queue.kept()
@@ -95,7 +95,7 @@ export class DelayedMessages {
       for (const { position, row } of rows) {
         after = position
         try {
-          this.#add({ delayed: decodeDelayed(row), position, rowBytes: row.length, refused: false })
+          this.#add({ delayed: decodeDelayed(row, this.#shift), position, rowBytes: row.length, refused: false })
         } catch (error) {
           // It stays where it is: the version that wrote it can read it.
           this.#broker.report(error)
@@ -105,13 +105,18 @@ export class DelayedMessages {
   }
 
   #add(entry: DelayedEntry): void {
-    this.#due.add(entry, entry.delayed.dueAt)
+    this.#due.add(entry, entry.delayed.dueAt + this.#shift)
     this.waiting += 1
     this.bytes += delayedBytes(entry.delayed)
   }
 
+  // By the time of the queue, which goes on while the machine sleeps.
+  get #shift(): number {
+    return this.#queue?.clockShift ?? 0
+  }
+
   #look(): void {
-    const now = this.#broker.clock.now()
+    const now = this.#broker.clock.now() + this.#shift
     for (let next = this.#due.shiftDue(now); next !== undefined; next = this.#due.shiftDue(now)) this.#publish(next)
   }
 
@@ -129,7 +134,7 @@ export class DelayedMessages {
       error => {
         // The store could not keep it for somebody, who may get it twice now, but gets it.
         this.#broker.report(error)
-        this.#due.add(entry, this.#broker.clock.now() + retryMs)
+        this.#due.add(entry, this.#broker.clock.now() + this.#shift + retryMs)
       },
     )
   }

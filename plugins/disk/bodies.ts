@@ -1,6 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { Database } from './database.ts'
+import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey } from './keys.ts'
 import { countBytes, countBytesOf, encodeCount, readCount, writeCount } from './records.ts'
@@ -28,12 +29,14 @@ export const bodyHeadBytes = countBytes
 export class Bodies {
   readonly #database: Database
   readonly #commit: GroupCommit
+  readonly #time: FolderTime
   readonly #cached = new Map<number, Body>()
   #dirty: number[] = []
 
-  constructor(database: Database, commit: GroupCommit) {
+  constructor(database: Database, commit: GroupCommit, time: FolderTime) {
     this.#database = database
     this.#commit = commit
+    this.#time = time
     commit.beforeBatch(() => this.#writeCounts())
   }
 
@@ -47,7 +50,7 @@ export class Bodies {
   /** The message; `undefined` where the store has lost it. */
   read(position: number): Message | undefined {
     const body = this.#database.get(numberKey(Kind.Body, position))
-    return body === undefined ? undefined : decodeMessage(body.subarray(countBytesOf(body, what)))
+    return body === undefined ? undefined : decodeMessage(body.subarray(countBytesOf(body, what)), undefined, this.#time.shift)
   }
 
   /** One that referred to it has gone. */

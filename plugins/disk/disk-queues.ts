@@ -1,10 +1,12 @@
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
+import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import type { DurableQueue, QueuedRow, Queues } from '../kit/services/queues.ts'
 import type { Database } from './database.ts'
 import type { diskQueueManifest } from './disk-queue-manifest.ts'
 import { Folder } from './folder.ts'
+import type { FolderTime } from './folder-time.ts'
 import { formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { readNumber, writeNumber } from './keys.ts'
@@ -27,14 +29,16 @@ const rowOverhead = 24
 export class DiskQueues implements Queues {
   readonly #options: OptionsOf<typeof diskQueueManifest.options>
   readonly #log: Log
+  readonly #clock: Clock
   #folder: Folder | null
   readonly #queues: Map<string, DiskQueue>
   readonly #numbers: Map<string, number>
   #lastNumber: number
 
-  constructor(options: OptionsOf<typeof diskQueueManifest.options>, log: Log) {
+  constructor(options: OptionsOf<typeof diskQueueManifest.options>, log: Log, clock: Clock = new SystemClock()) {
     this.#options = options
     this.#log = log
+    this.#clock = clock
     this.#folder = null
     this.#queues = new Map()
     this.#numbers = new Map()
@@ -42,7 +46,7 @@ export class DiskQueues implements Queues {
   }
 
   async start(): Promise<void> {
-    const folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log)
+    const folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log, this.#clock)
     await folder.read(() => {
       for (const { key, value } of folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
         const number = readCount(value, 'the number of a queue')
@@ -64,7 +68,7 @@ export class DiskQueues implements Queues {
     const known = this.#queues.get(name)
     if (known !== undefined) return known
     if (this.#folder === null) throw new Error('the service queue opens queues from start on')
-    const { database, commit } = this.#folder
+    const { database, commit, time } = this.#folder
     let number = this.#numbers.get(name)
     if (number === undefined) {
       number = this.#lastNumber + 1
@@ -72,7 +76,7 @@ export class DiskQueues implements Queues {
       this.#numbers.set(name, number)
       commit.put(Buffer.concat([Buffer.from([Kind.Name]), Buffer.from(name)]), encodeCount(number))
     }
-    const queue = new DiskQueue(database, commit, number, bytesMax)
+    const queue = new DiskQueue(database, commit, time, number, bytesMax)
     this.#queues.set(name, queue)
     return queue
   }
@@ -86,6 +90,7 @@ export class DiskQueues implements Queues {
 class DiskQueue implements DurableQueue {
   readonly #database: Database
   readonly #commit: GroupCommit
+  readonly #time: FolderTime
   readonly #number: number
   readonly #bytesMax: number
   // Of each segment, how many rows were not taken out yet.
@@ -99,9 +104,10 @@ class DiskQueue implements DurableQueue {
   length: number
   bytes: number
 
-  constructor(database: Database, commit: GroupCommit, number: number, bytesMax: number) {
+  constructor(database: Database, commit: GroupCommit, time: FolderTime, number: number, bytesMax: number) {
     this.#database = database
     this.#commit = commit
+    this.#time = time
     this.#number = number
     this.#bytesMax = bytesMax
     this.#left = new Map()
@@ -123,6 +129,10 @@ class DiskQueue implements DurableQueue {
       this.bytes += value.length - head + rows * (rowOverhead - rowHead)
     }
     commit.beforeBatch(() => this.#close())
+  }
+
+  get clockShift(): number {
+    return this.#time.shift
   }
 
   fits(bytes: number): boolean {

@@ -27,7 +27,9 @@ export class DiskRetained implements RetainedStore {
   // Topics whose messages the disk still shows as they were before.
   readonly #pending = new Map<string, PendingChange>()
   #batch = 0
-  readonly #decoded = new DecodedMessages(decodedMax)
+  #decoded = new DecodedMessages(decodedMax)
+  // What they were decoded with.
+  #shift = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -60,7 +62,7 @@ export class DiskRetained implements RetainedStore {
     if (isRemoval) this.#remove(topic, key)
     else {
       this.#decoded.delete(topic)
-      commit.put(key, encodeMessage(message))
+      commit.put(key, encodeMessage(message, 0, false, this.#parts.time.shift))
       this.#changed(topic, true)
       if (!present) this.#size += 1
     }
@@ -80,6 +82,10 @@ export class DiskRetained implements RetainedStore {
   #page(walk: RetainedWalk, limit: number): RetainedPage {
     const { rows, done } = walk.next(limit)
     const now = this.#clock.now()
+    const { shift } = this.#parts.time
+    // The machine slept: what was decoded before would seem to have as long to live as then.
+    if (shift !== this.#shift) this.#decoded = new DecodedMessages(decodedMax)
+    this.#shift = shift
     const messages: Message[] = []
     for (const key of rows) {
       const message = this.#read(key)
@@ -99,7 +105,7 @@ export class DiskRetained implements RetainedStore {
     const { database, commit } = this.#parts
     const value = database.get(key)
     if (value === undefined) return null
-    const message = decodeMessage(value)
+    const message = decodeMessage(value, undefined, this.#shift)
     const pending = this.#pending.get(message.topic)
     // What the disk still shows as it was before is not to be found here afterwards.
     if (topic !== null && (pending === undefined || pending.batch <= commit.committed)) this.#decoded.set(message)

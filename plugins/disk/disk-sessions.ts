@@ -64,7 +64,7 @@ export class DiskSessions implements SessionStore {
     this.#unfinished = unfinishedEndings(parts.database)
     if (this.#lifeSigns.broken) {
       parts.log.warn(
-        { sessions: this.#table.size, lastSeen: new Date(this.#table.lastSeen).toISOString() },
+        { sessions: this.#table.size, lastSeen: new Date(this.#table.lastSeen - parts.time.shift).toISOString() },
         'the broker was not stopped in order the last time; everything is as its last synced batch left it',
       )
     }
@@ -82,7 +82,7 @@ export class DiskSessions implements SessionStore {
   claim(request: ClaimRequest): Claim | Promise<Claim> {
     const { clientId, user, userOnly } = request
     const known = this.#table.get(clientId)
-    const isOver = known !== undefined && known.expiresAt <= this.#clock.now()
+    const isOver = known !== undefined && known.expiresAt <= this.#parts.time.now()
     if (userOnly && known !== undefined && !isOver && known.user !== undefined && known.user !== user)
       return Promise.reject(new SessionOwnedError(clientId, known.user))
     return this.#cleanWills.withClaim(clientId, this.#claim(request, known, isOver))
@@ -166,12 +166,12 @@ export class DiskSessions implements SessionStore {
   }
 
   #enqueue(message: Message, bytes: number, accepting: readonly StoredSession[], targets: readonly AppendTarget[]): void {
-    const { commit, bodies, numbers } = this.#parts
+    const { commit, bodies, numbers, time } = this.#parts
     const position = numbers.next()
     const dropsOldest = this.#limits.whenFull === 'dropOldest'
     // Stored once: in the entry itself where it is the only one, else among the bodies.
-    const value = accepting.length === 1 ? encodeMessage(message, entryHeadBytes(targets[0]!)) : null
-    if (value === null) bodies.put(position, encodeMessage(message, bodyHeadBytes), accepting.length)
+    const value = accepting.length === 1 ? encodeMessage(message, entryHeadBytes(targets[0]!), false, time.shift) : null
+    if (value === null) bodies.put(position, encodeMessage(message, bodyHeadBytes, false, time.shift), accepting.length)
     for (let i = 0; i < accepting.length; i++) {
       const session = accepting[i]!
       const target = targets[i]!
@@ -278,7 +278,7 @@ export class DiskSessions implements SessionStore {
       session.willDelayMs = -1
       this.#parts.commit.remove(numberKey(Kind.Will, session.number))
     }
-    this.#table.disconnect(session, this.#clock.now())
+    this.#table.disconnect(session, this.#parts.time.now())
     this.#write(session)
     return this.#kept(session)
   }
@@ -293,7 +293,8 @@ export class DiskSessions implements SessionStore {
     return this.#parts.commit.refusalOfClaim
   }
 
-  expire(now: number, limit: number): readonly Due[] | Promise<readonly Due[]> {
+  expire(at: number, limit: number): readonly Due[] | Promise<readonly Due[]> {
+    const now = at + this.#parts.time.shift
     if (this.#parts.commit.refusalOfClaim !== null) return []
     const found: Promise<DueAnswer>[] = []
     while (found.length < limit && this.#unfinished.length > 0) {

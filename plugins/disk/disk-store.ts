@@ -12,6 +12,7 @@ import { QueueTotals } from './queue-totals.ts'
 /** Both services on one folder. */
 export class DiskStore {
   readonly #options: OptionsOf<typeof diskManifest.options>
+  readonly #clock: Clock
   readonly #log: Log
   #folder: Folder | null
   readonly sessions: DiskSessions
@@ -19,6 +20,7 @@ export class DiskStore {
 
   constructor(options: OptionsOf<typeof diskManifest.options>, clock: Clock, log: Log) {
     this.#options = options
+    this.#clock = clock
     this.#log = log
     this.#folder = null
     this.sessions = new DiskSessions(clock)
@@ -27,15 +29,15 @@ export class DiskStore {
 
   /** Opens the folder, for this broker alone, and takes up what is in it. */
   async open(): Promise<void> {
-    const folder = await Folder.open({ ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log)
+    const folder = await Folder.open({ ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log, this.#clock)
     await folder.read(() => this.#attach(folder))
     this.#folder = folder
   }
 
-  #attach({ database, commit }: Folder): void {
+  #attach({ database, commit, time }: Folder): void {
     const numbers = new Numbers(database, commit)
     const totals = new QueueTotals(database, commit)
-    const parts = { database, commit, numbers, totals, bodies: new Bodies(database, commit), log: this.#log }
+    const parts = { database, commit, numbers, totals, bodies: new Bodies(database, commit, time), time, log: this.#log }
     this.sessions.attach(parts)
     this.retained.attach(parts)
   }

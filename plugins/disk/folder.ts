@@ -1,8 +1,10 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoredFormatError } from '../../core/messages/stored-message.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import { Database } from './database.ts'
 import { FolderLock } from './folder-lock.ts'
+import { FolderTime } from './folder-time.ts'
 import { format } from './format.ts'
 import { GroupCommit, type GroupCommitEvents } from './group-commit.ts'
 import { singleKey } from './keys.ts'
@@ -25,16 +27,18 @@ export class Folder {
   readonly #options: FolderOptions
   readonly database: Database
   readonly commit: GroupCommit
+  readonly time: FolderTime
 
-  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit) {
+  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit, time: FolderTime) {
     this.#lock = lock
     this.#options = options
     this.database = database
     this.commit = commit
+    this.time = time
   }
 
   /** Opens it, made where there is none; what stands in the way is an `OperatorError` with its cure. */
-  static async open(options: FolderOptions, log: Log): Promise<Folder> {
+  static async open(options: FolderOptions, log: Log, clock: Clock): Promise<Folder> {
     const { plugin, path } = options
     let lock: FolderLock | undefined
     let database: Database | undefined
@@ -45,7 +49,13 @@ export class Folder {
       database = await Database.open(path)
       const commit = new GroupCommit(database, options, commitEvents(log, plugin, path))
       checkFormat(database, commit, options, log)
-      return new Folder(lock, options, database, commit)
+      const time = new FolderTime(database, commit, clock)
+      if (time.unknown) {
+        log.warn(
+          `${plugin}: the wall clock does not tell how long the broker was away (no real-time clock?), so nothing in ${path} expires for that time`,
+        )
+      }
+      return new Folder(lock, options, database, commit, time)
     } catch (error) {
       await database?.close().catch(() => {})
       await lock?.release().catch(() => {})
@@ -70,6 +80,7 @@ export class Folder {
 
   /** Writes what is left and gives the folder back. */
   async close(): Promise<void> {
+    this.time.stop()
     try {
       await this.commit.close()
     } finally {

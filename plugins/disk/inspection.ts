@@ -36,7 +36,13 @@ export async function listSessions(parts: StoreParts, table: SessionTable, after
     const { messages, bytes } = await sizeOfQueue(parts, session)
     if (table.get(session.clientId) !== session) continue
     const { clientId, user, node, connected, expiresAt } = session
-    const summary = { clientId, node: connected ? node : null, expiresAt, subscriptions, queued: { messages, bytes } }
+    const summary = {
+      clientId,
+      node: connected ? node : null,
+      expiresAt: expiresAt - parts.time.shift,
+      subscriptions,
+      queued: { messages, bytes },
+    }
     sessions.push(user === undefined ? summary : { ...summary, user })
   }
   return { sessions, next: page.length < limit ? null : String(readNumber(page.at(-1)!.key, 1)) }

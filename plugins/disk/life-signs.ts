@@ -66,6 +66,6 @@ export class LifeSigns {
 
   #write(): void {
     this.#written = this.#clock.now()
-    this.#parts.commit.put(numberKey(Kind.Life, this.run), encodeValue(this.#written))
+    this.#parts.commit.put(numberKey(Kind.Life, this.run), encodeValue(this.#written + this.#parts.time.shift))
   }
 }

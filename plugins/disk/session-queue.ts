@@ -229,7 +229,9 @@ export class SessionQueue {
   }
 
   #message(head: EntryHead, value: Buffer, position: number): Message | undefined {
-    return head.messageAt === -1 ? this.#parts.bodies.read(position) : decodeMessage(value.subarray(head.messageAt))
+    return head.messageAt === -1
+      ? this.#parts.bodies.read(position)
+      : decodeMessage(value.subarray(head.messageAt), undefined, this.#parts.time.shift)
   }
 
   // The state of an entry that was read in a page, or is on disk all the same.

@@ -1,6 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Bodies } from './bodies.ts'
 import type { Database } from './database.ts'
+import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Numbers } from './numbers.ts'
 import type { QueueTotals } from './queue-totals.ts'
@@ -12,5 +13,7 @@ export interface StoreParts {
   readonly numbers: Numbers
   readonly bodies: Bodies
   readonly totals: QueueTotals
+  /** When something comes due is kept by this time, and so are the times of messages. */
+  readonly time: FolderTime
   readonly log: Log
 }

@@ -125,7 +125,7 @@ export class BridgeLane {
 
   /** On disk first, so that it outlives everything; a copy in memory saves reading it again. */
   #keepOnDisk(queue: DurableQueue, parcel: Parcel, receipt: Receipt | null): void {
-    const row = encodeParcel(parcel)
+    const row = encodeParcel(parcel, queue.clockShift ?? 0)
     const position = this.#append(row, parcel, receipt)
     if (position === 0) return
     if (receipt !== null) {
@@ -164,7 +164,7 @@ export class BridgeLane {
     if (receipt !== null || this.#queue === null) {
       return this.#refuse(parcel, receipt, full('memory', 'memoryMessages, messageBridge.memoryBytes'))
     }
-    if (this.#append(encodeParcel(parcel), parcel, null) === 0) return
+    if (this.#append(encodeParcel(parcel, this.#queue.clockShift ?? 0), parcel, null) === 0) return
     this.#queue.kept().catch(error => this.#events.failed(error as Error))
     this.#backlog.spilled = true
     this.#start()
@@ -342,7 +342,7 @@ export class BridgeLane {
       }
       try {
         if (this.#queue === null) throw new StoreAwayError('the broker stops, and there is no queue on disk (plugin diskQueue)')
-        this.#queue.prepend(encodeParcel(parcel))
+        this.#queue.prepend(encodeParcel(parcel, this.#queue.clockShift ?? 0))
       } catch (error) {
         this.#drop(parcel, (error as Error).message)
       }

@@ -173,7 +173,7 @@ export class LaneBacklog {
 
   #decode(row: Buffer): Parcel | null {
     try {
-      return decodeParcel(row)
+      return decodeParcel(row, this.#queue?.clockShift ?? 0)
     } catch (error) {
       this.#events.unreadable(error as Error)
       return null

@@ -21,12 +21,12 @@ export function parcelBytes({ message, topic, key }: Parcel): number {
   return queuedBytes(message) + topic.length + key.length
 }
 
-/** A parcel as a queue on disk keeps it, which copies it. */
-export function encodeParcel({ message, topic, key, json, headers }: Parcel): Buffer {
+/** A parcel as a queue on disk keeps it, which copies it, and whose time is `clockShift` ahead of the broker's clock. */
+export function encodeParcel({ message, topic, key, json, headers }: Parcel, clockShift: number): Buffer {
   const topicBytes = Buffer.byteLength(topic)
   const keyBytes = Buffer.byteLength(key)
   const before = 6 + topicBytes + keyBytes
-  const row = encodeMessage(message, before, true)
+  const row = encodeMessage(message, before, true, clockShift)
   row[0] = format
   row[1] = (json ? 1 : 0) | (headers ? 2 : 0)
   row.writeUInt16BE(topicBytes, 2)
@@ -37,14 +37,15 @@ export function encodeParcel({ message, topic, key, json, headers }: Parcel): Bu
 }
 
 /** Reads what `encodeParcel` wrote; throws `StoredFormatError` where a newer version did. Nobody may change `row` afterwards. */
-export function decodeParcel(row: Buffer): Parcel {
+export function decodeParcel(row: Buffer, clockShift: number): Parcel {
   if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of the bridge')
   const flags = row[1]!
   const topicEnd = 4 + row.readUInt16BE(2)
   const keyEnd = topicEnd + 2 + row.readUInt16BE(topicEnd)
   const topic = row.toString('utf8', 4, topicEnd)
   const key = row.toString('utf8', topicEnd + 2, keyEnd)
-  return { message: decodeMessage(row.subarray(keyEnd)), topic, key, json: (flags & 1) !== 0, headers: (flags & 2) !== 0 }
+  const message = decodeMessage(row.subarray(keyEnd), undefined, clockShift)
+  return { message, topic, key, json: (flags & 1) !== 0, headers: (flags & 2) !== 0 }
 }
 
 /** What the system gets. */

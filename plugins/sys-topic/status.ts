@@ -18,7 +18,7 @@ export function statusOf(broker: Broker, startedAt: number): Status {
   const now = clock.now()
   return {
     activeConnectCount: counters.connected,
-    timestamp: localTime(now),
+    timestamp: localTime(clock.moment().wall),
     version,
     maxActiveConnectCount: counters.connectedMax,
     receivedMsg: counters.publishReceived,

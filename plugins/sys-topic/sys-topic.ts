@@ -55,10 +55,10 @@ export const sysTopic = definePlugin(sysTopicManifest, ({ hooks, broker, clock }
   })
 
   hooks.onConnected.tap({ name: 'sysTopic', stage: Stage.Observe }, client => {
-    publish(`${node}/clients/${asTopicLevel(client.clientId)}/connected`, localTime(clock.now()))
+    publish(`${node}/clients/${asTopicLevel(client.clientId)}/connected`, localTime(clock.moment().wall))
   })
   hooks.onDisconnect.tap({ name: 'sysTopic', stage: Stage.Observe }, client => {
-    if (client.session !== null) publish(`${node}/clients/${asTopicLevel(client.clientId)}/disconnected`, localTime(clock.now()))
+    if (client.session !== null) publish(`${node}/clients/${asTopicLevel(client.clientId)}/disconnected`, localTime(clock.moment().wall))
   })
 
   let timer: { cancel(): void } | undefined

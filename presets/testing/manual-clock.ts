@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Moment } from '../../core/time/moment.ts'
 
 interface ScheduledCall extends Timer {
   at: number
@@ -9,6 +10,7 @@ interface ScheduledCall extends Timer {
 /** Time for tests: it stands still until `advance` moves it, and then fires what is due, in order. */
 export class ManualClock implements Clock {
   #now: number
+  #stepped = 0
   #entries: ScheduledCall[] = []
 
   /** `now`: where time starts, milliseconds since the Unix epoch. */
@@ -18,6 +20,16 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now
+  }
+
+  /** All manual clocks are of one machine, which started with the Unix epoch: what has passed between two of them is what their times differ by. */
+  moment(): Moment {
+    return { wall: this.#now + this.#stepped, boot: 'manual', uptime: this.#now }
+  }
+
+  /** Sets the machine's wall clock, as an operator or NTP does: `ms` ahead, or back where it is negative. No time passes. */
+  step(ms: number): void {
+    this.#stepped += ms
   }
 
   after(ms: number, callback: () => void): Timer {

@@ -14,6 +14,11 @@ export interface DurableQueue {
   readonly bytes: number
   /** The position of the row that was appended last; 0 where there never was one. */
   readonly last: number
+  /**
+   * Milliseconds to add to a time of the broker's clock before a row keeps it, and to take off one that was read: the queue's own time goes on over
+   * restarts with what has really passed, whatever the wall clock said. Absent: 0.
+   */
+  readonly clockShift?: number
   /** Whether a row of so many bytes would still find room. */
   fits(bytes: number): boolean
   /** Whether it would if the queue were empty. */
