@@ -408,6 +408,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.#wills.publish(clientId, will)
   }
 
+  willKept(clientId: string): Promise<void> | undefined {
+    return this.#wills.kept(clientId)
+  }
+
   redistribute(from: string, left: Iterable<QueuedDelivery>): void {
     this.dispatcher.redistribute(from, left)
   }
@@ -442,9 +446,9 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     if (session?.client === client) session.announced = true
   }
 
-  connectedElsewhere(clientId: string): void {
+  connectedElsewhere(clientId: string, withoutWill?: boolean): void {
     const session = this.roster.get(clientId)
-    if (session?.client != null && session.announced) this.roster.lose(session)
+    if (session?.client != null && session.announced) this.roster.lose(session, withoutWill)
   }
 
   reloadSessions(): Promise<void> {

@@ -156,8 +156,11 @@ export interface Broker {
    * announces is the later one.
    */
   connectionKnown(client: Client): void
-  /** Another node has a client of this id now: the connection here ends, if `connectionKnown` was called for it. */
-  connectedElsewhere(clientId: string): void
+  /**
+   * Another node has a client of this id now: the connection here ends, if `connectionKnown` was called for it. `withoutWill` (default false): the will of a
+   * session that ends with its connection is dropped, and counted (`refused`), because the client has been answered elsewhere and may have published since.
+   */
+  connectedElsewhere(clientId: string, withoutWill?: boolean): void
   /** Reads all stored sessions anew, because what other nodes have done to them may have been missed. */
   reloadSessions(): Promise<void>
   /**
@@ -169,6 +172,8 @@ export interface Broker {
   forgetSession(session: Session): void
   /** Sends a will that another node has left behind, the way of a publish. */
   publishWill(clientId: string, will: StoredWill): void
+  /** Resolves when everybody who has to keep the will of this client that was sent last has it, or it was refused; `undefined`: none is on its way. */
+  willKept(clientId: string): Promise<void> | undefined
 }
 
 export type { ServerMessage }

@@ -71,8 +71,10 @@ export function createHooks(options: TapGuardOptions) {
     onAttempted: happened<[client: Client, refusal: Readonly<Refusal> | null]>('client', 'refusal'),
     /** The client is admitted, CONNACK is not yet sent: anyone may still refuse, nobody can admit. Load here what is needed later. */
     onConnect: decidesLater<[client: Client, connect: Readonly<ConnectPacket>], ConnectRefusal>(connect, refusal),
-    /** A client has got its session and is about to get CONNACK: who connects nodes tells them here. */
+    /** A client has got its session and is about to get CONNACK, which `onAnswer` may keep back: who connects nodes tells them here. */
     onSessionOpened: happened<[session: Session]>('session'),
+    /** CONNACK, SUBACK or UNSUBACK is about to leave, and waits for the promises that taps give: until what it says holds at all nodes, say. */
+    onAnswer: happenedLater<[client: Client, answer: 'connack' | 'suback' | 'unsuback']>('client', 'answer'),
     /** CONNACK is written. */
     onConnected: happened<[client: Client, sessionPresent: boolean]>('client', 'sessionPresent'),
     /** May this publisher publish to, or subscribe to, this topic? Hot and synchronous; the first opinion wins. */

@@ -338,9 +338,16 @@ export class Connection implements Client {
     this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
   }
 
+  /** It has its session, and its CONNACK is kept back: nothing may leave before that [MQTT-3.2.0-1]. */
+  opened(session: KnownSession): void {
+    this.session = session
+    this.outbox.hold()
+  }
+
   /** CONNACK: from here on it is a client like any other. */
   connected(session: KnownSession, sessionPresent: boolean, properties: Properties | undefined): void {
     this.session = session
+    this.outbox.release()
     this.#state = 'connected'
     if (sessionPresent) {
       this.usedInbound = new UsedIdentifiers()

@@ -82,7 +82,7 @@ export class Connections {
     const { session } = connection
     if (wasConnected) counters.connected -= 1
     this.#logEnd(connection, reason)
-    if (session !== null && session.client === connection) this.#host.leave(session, connection, publishWill)
+    if (session !== null && session.client === connection) this.#host.leave(session, connection, publishWill && wasConnected)
     if (connection.onConnectBegan) {
       const told = hooks.onDisconnect.promise(connection, reason).finally(() => this.#disconnecting.delete(told))
       this.#disconnecting.add(told)

@@ -25,7 +25,9 @@ export class Outbox {
   #used: number
   #bytes: number
   #dirty: boolean
-  /** The operating system did not take all of the last write; until `drained` nothing more is handed to it. */
+  // Nothing may leave yet, whatever the operating system takes.
+  #held: boolean
+  /** The operating system did not take all of the last write, or nothing may leave yet; until `drained`, or `release`, nothing more is handed to it. */
   blocked: boolean
 
   constructor(transport: Transport, flusher: Flusher) {
@@ -37,7 +39,21 @@ export class Outbox {
     this.#used = 0
     this.#bytes = 0
     this.#dirty = false
+    this.#held = false
     this.blocked = false
+  }
+
+  /** Lets nothing leave until `release`. */
+  hold(): void {
+    this.#held = true
+    this.blocked = true
+  }
+
+  /** What waits may leave. */
+  release(): void {
+    if (!this.#held) return
+    this.#held = false
+    this.blocked = this.#transport.bufferedBytes > 0
   }
 
   /** Bytes that wait, here and in the transport. */
@@ -113,6 +129,7 @@ export class Outbox {
 
   /** The transport has written all it had. */
   drained(): void {
+    if (this.#held) return
     this.blocked = false
     this.flush()
   }

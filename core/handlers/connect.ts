@@ -133,6 +133,12 @@ async function establish(host: HandlerHost, client: Connection, packet: ConnectP
   host.hooks.onSessionOpened.call(session)
   // Its owner has been lost with it, and nobody else knows of it any more.
   if (claim.orphanedWill != null) host.publishWill(client.clientId, claim.orphanedWill)
+  if (host.hooks.onAnswer.isUsed()) {
+    client.opened(session)
+    await host.hooks.onAnswer.promise(client, 'connack')
+    // It has gone meanwhile, and left its session.
+    if (client.closed) return
+  }
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(host, client, packet, expiryMs, authData) : undefined)
   if (authority.changes !== changes && session.client === client) authority.recheck(session)
 }

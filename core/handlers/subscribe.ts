@@ -176,15 +176,26 @@ function store(host: HandlerHost, client: Connection, stored: readonly Subscript
 function grant(subscribing: Subscribing): void | Promise<void> {
   const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
   if (granted.length > filtersPerTurn) return grantMany(subscribing, granted)
-  register(subscribing.host, subscribing.client, granted)
+  const { host, client } = subscribing
+  register(host, client, granted)
+  if (granted.length > 0 && host.hooks.onAnswer.isUsed()) return grantLater(subscribing, granted)
   answer(subscribing)
-  tell(subscribing.host, subscribing.client, granted)
+  tell(host, client, granted)
+}
+
+/** The same where somebody may keep SUBACK back. */
+async function grantLater(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
+  const { host, client } = subscribing
+  await host.hooks.onAnswer.promise(client, 'suback')
+  answer(subscribing)
+  tell(host, client, granted)
 }
 
 async function grantMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
   const { host, client } = subscribing
   const { turns } = host
   await inTurns(turns, granted, filtersPerTurn, slice => register(host, client, slice))
+  if (host.hooks.onAnswer.isUsed()) await host.hooks.onAnswer.promise(client, 'suback')
   answer(subscribing)
   if (host.hooks.onSubscribed.isUsed()) await inTurns(turns, granted, filtersPerTurn, slice => tell(host, client, slice))
 }

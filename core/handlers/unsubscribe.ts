@@ -52,6 +52,7 @@ async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
   await inTurns(turns, leaving, filtersPerTurn, slice => {
     for (const filter of slice) roster.unsubscribe(client.session!, filter)
   })
+  if (hooks.onAnswer.isUsed()) await hooks.onAnswer.promise(client, 'unsuback')
   answer(unsubscribing)
   if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(host, client, slice))
 }
@@ -77,11 +78,16 @@ function failed(host: HandlerHost, client: Connection, error: unknown): void {
   client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
 }
 
-function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void {
+function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void | Promise<void> {
   const { host, client } = unsubscribing
+  const { onAnswer } = host.hooks
+  const said = (): void => {
+    answer(unsubscribing)
+    tell(host, client, filters)
+  }
   for (const filter of filters) host.roster.unsubscribe(client.session!, filter)
-  answer(unsubscribing)
-  tell(host, client, filters)
+  if (filters.length > 0 && onAnswer.isUsed()) return onAnswer.promise(client, 'unsuback').then(said)
+  said()
 }
 
 function answer({ client, packet, reasonCodes }: Unsubscribing): void {

@@ -23,6 +23,11 @@ export interface RetainedStore {
   set(message: Message): void | Promise<void>
   /** Begins a walk over the messages whose topics match a topic filter. */
   match(filter: string): RetainedCursor
+  /**
+   * For a store that several brokers share: resolves when all that this broker has set so far is kept, with `true` where other brokers are told of it and hear that
+   * before whatever is announced from then on. It never rejects. `undefined`, or no such method: all is kept, and nothing has been told since the last call.
+   */
+  settle?(): Promise<boolean> | undefined
   /** How many messages are retained. */
   readonly size: number
 }

@@ -148,8 +148,9 @@ export class KnownSession implements Session {
     if (client === null) {
       // The node that has its client was sent the message by the filter.
       if (this.node === null) this.#host.drop(this.clientId, message, 'offline')
-    } else if (client.outbox.blocked && client.slow(message)) {
-      this.#host.drop(this.clientId, message, 'slowReader')
+    } else if (client.outbox.blocked && (client.state === 'connecting' || client.slow(message))) {
+      // Before its CONNACK a client is sent nothing.
+      this.#host.drop(this.clientId, message, client.state === 'connecting' ? 'offline' : 'slowReader')
     } else {
       client.sender.publish(message, terms, 0, false)
     }

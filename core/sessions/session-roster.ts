@@ -82,12 +82,15 @@ export class SessionRoster {
     this.#sessions.get(clientId)?.client?.close(ReasonCode.SessionTakenOver, 'another connection uses this client id')
   }
 
-  /** Another node has this client now: the connection here ends. */
-  lose(session: KnownSession): void {
+  /** Another node has this client now: the connection here ends. `withoutWill`: what it has published there since must not be followed by the will. */
+  lose(session: KnownSession, withoutWill = false): void {
     const { client } = session
     if (client === null) return
+    // To one that waits for its CONNACK this is the answer.
+    if (client.state !== 'connected') return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
+    if (withoutWill && client.will !== null && !session.durable) this.#host.drop(client.clientId, client.will.message, 'refused')
     // Whoever claims a stored session has taken its will with it.
-    if (session.durable) client.will = null
+    if (withoutWill || session.durable) client.will = null
     client.close(ReasonCode.SessionTakenOver, 'another connection, at another broker, uses this client id')
   }
 

@@ -13,6 +13,8 @@ export interface WillsHost extends LatePublishHost, PublishFaultHost {
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
 export class Wills {
   readonly #host: WillsHost
+  /** Those that not everybody who has to keep them has said to have, by client id: the last one of each. */
+  readonly #unkept = new Map<string, Promise<void>>()
 
   constructor(host: WillsHost) {
     this.#host = host
@@ -37,6 +39,19 @@ export class Wills {
       host.drop(clientId, message, 'refused')
       return
     }
-    publishLate(host, publisher, message)
+    const kept = new Promise<void>(resolve => {
+      publishLate(host, publisher, message, error => {
+        // Nobody will send it again.
+        if (error !== undefined) host.drop(clientId, message, 'storeFailed')
+        resolve()
+      })
+    })
+    this.#unkept.set(clientId, kept)
+    void kept.then(() => this.#unkept.get(clientId) === kept && this.#unkept.delete(clientId))
+  }
+
+  /** Resolves when the will of a client that was sent last is kept; undefined: it is. */
+  kept(clientId: string): Promise<void> | undefined {
+    return this.#unkept.get(clientId)
   }
 }

@@ -3,15 +3,26 @@ import type { Node } from '../kit/services/bus.ts'
 
 /**
  * The version of what nodes say to one another through whatever bus there is: frames of messages, announcements, rows of routes and wills. A node
- * says in each sign of life which it speaks, and speaks its own and the one before. Version 0.1.0 of the package said none.
+ * says in each sign of life which it speaks, and speaks its own and the one before. Version 0.1.0 of the package said none. Version 2 added confirmations.
  */
-export const clusterVersion = 1
-/** The oldest version that this node speaks: `clusterVersion` less 1, once there is such a one. */
+export const clusterVersion = 2
+/** The oldest version that this node speaks: `clusterVersion` less 1. */
 export const oldestClusterVersion = 1
 
+/** The version that frames of messages have had unchanged since. */
+export const messageVersion = 1
+/** The version that frames with which nodes confirm have had unchanged since: who speaks an older one is never sent any. */
+export const confirmVersion = 2
+
+/** The version that a node speaks; 0: it says none. */
+export function spokenBy({ facts }: Node): number {
+  return Number(facts.clusterVersion ?? 0)
+}
+
 /** Why this node cannot speak with another; null: it can. */
-export function refusalOf({ name, facts }: Node): string | null {
-  const spoken = Number(facts.clusterVersion ?? 0)
+export function refusalOf(node: Node): string | null {
+  const { name } = node
+  const spoken = spokenBy(node)
   if (spoken >= oldestClusterVersion && spoken <= clusterVersion + 1) return null
   const said =
     spoken === 0 ? 'says no version of what nodes say to one another' : `speaks version ${spoken} of what nodes say to one another`

@@ -7,20 +7,21 @@ import type { Member, ShareGroup } from '../../core/routing/share-group.ts'
 import { offerFigures } from './figures.ts'
 import { clusterManifest } from './manifest.ts'
 import { ClusterNode } from './node.ts'
-import { Wants } from './route-rows.ts'
 
 const checkEveryMs = 5000
 
 /** Makes one broker of all that share a Redis: routes between them, one owner for each session, and what a dead one leaves. */
 export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker, clock, log }, options) => {
-  const { heartbeat, expiry, onRedisLoss, preferLocal } = options
+  const { heartbeat, expiry, confirmTimeout, onRedisLoss, preferLocal } = options
   const { brokerId } = broker.settings
   if (Buffer.byteLength(String(brokerId)) > 100) {
     throw new OperatorError('ERR_CONFIG', 'brokerId: in a cluster it has at most 100 bytes; give this node a shorter one')
   }
   if (expiry < heartbeat * 3) throw new OperatorError('ERR_CONFIG', 'cluster.expiry: at least three times cluster.heartbeat')
+  if (confirmTimeout >= broker.settings.mqtt.verdictTimeout)
+    throw new OperatorError('ERR_CONFIG', 'cluster.confirmTimeout: shorter than mqtt.verdictTimeout, which is the time that a plugin has')
   const bus = services.get('bus')
-  const node = new ClusterNode(broker, bus)
+  const node = new ClusterNode(broker, bus, confirmTimeout)
 
   hooks.onSessionOpened.tap('cluster', session => node.opened(session))
   hooks.onRoutesChanged.tap('cluster', (session, added, removed) => node.routesChanged(session, added, removed))
@@ -28,16 +29,11 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
   hooks.onSessionClosed.tap('cluster', session => node.closed(session))
   hooks.onOperated.tap('cluster', act => node.operated(act))
 
-  hooks.onRoute.tap({ name: 'cluster', stage: Stage.Record }, (message, _route, receipt) => {
-    if (message.origin === 'peer' || message.topic.startsWith('$SYS/')) return
-    const { targets } = node.peers.router.route(message.topic)
-    for (const { subscriber, identifiers } of targets) {
-      let wants = 0
-      for (const one of identifiers!) wants |= one
-      if (message.qos > 0 && (wants & Wants.Kept) !== 0) node.outgoing.post(subscriber.clientId, message, null, receipt)
-      else if ((wants & (message.qos > 0 ? Wants.Lowered : Wants.Qos0)) !== 0) node.outgoing.tell(subscriber.clientId, message, null)
-    }
+  hooks.onRoute.tap({ name: 'cluster', stage: Stage.Record }, (message, route, receipt) => {
+    if (message.origin !== 'peer' && !message.topic.startsWith('$SYS/')) node.routed(message, route, receipt)
   })
+  hooks.onWill.tap({ name: 'cluster', stage: Stage.Observe }, ({ clientId }) => node.takeOvers.willSent(clientId))
+  hooks.onAnswer.tapPromise('cluster', async (client, answer) => void (await node.answering(client, answer)))
 
   if (preferLocal) {
     // Before shareTopic's own tap, which then picks among these.
@@ -65,7 +61,7 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
   return {
     async start() {
       await bus.open(node.events, { heartbeatMs: heartbeat, expiryMs: expiry, facts: () => node.facts() })
-      offerFigures(broker.figures, bus, node.outgoing, () => node.received)
+      offerFigures(broker.figures, bus, node)
       if (bus.nodes().length === 0) return
       const key = options.innerCacheConsistancyKey ?? options.innerCacheConsistencyKey
       const enableInnerCache = services.get('sessions').looksUpSubscribers !== true
@@ -78,10 +74,13 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
       }
     },
     // All stored sessions are known by now; what has happened to them since comes.
-    listen: async () => void (await bus.run()),
+    async listen() {
+      await bus.run()
+      await node.comes()
+    },
     stop() {
       for (const timer of timers) timer.cancel()
-      node.outgoing.flush()
+      node.stop()
     },
   }
 })

@@ -1,7 +1,7 @@
 import type { Figure, Figures, Sample } from '../../core/figures.ts'
 import type { Bus } from '../kit/services/bus.ts'
 import { asTopicLevel } from '../kit/topics.ts'
-import type { Outgoing } from './outgoing.ts'
+import type { ClusterNode } from './node.ts'
 
 // What each node says of itself at its signs of life, and how it is shown: by node, and summed.
 const facts = [
@@ -20,7 +20,8 @@ const facts = [
 ] as const
 
 /** Offers what is known of all nodes, each apart and, for `$SYS`, summed: as fresh as their last signs of life. */
-export function offerFigures(figures: Figures, bus: Bus, outgoing: Outgoing, received: () => number): void {
+export function offerFigures(figures: Figures, bus: Bus, node: ClusterNode): void {
+  const { outgoing, confirmations } = node
   const add = (name: string, type: Figure['type'], help: string, read: () => Sample[]) =>
     figures.add({ name: `cluster_${name}`, type, help, read })
   add('nodes', 'gauge', 'Nodes that are alive.', () => [{ value: bus.nodes().length, sys: 'cluster/nodes' }])
@@ -28,9 +29,18 @@ export function offerFigures(figures: Figures, bus: Bus, outgoing: Outgoing, rec
     { value: outgoing.posted, labels: { way: 'kept' } },
     { value: outgoing.told, labels: { way: 'qos0' } },
   ])
-  add('arrived_total', 'counter', 'Messages that other nodes have sent to this one.', () => [{ value: received() }])
+  add('arrived_total', 'counter', 'Messages that other nodes have sent to this one.', () => [{ value: node.received }])
   figures.add(
     outgoing.timing.figure('cluster_bus_seconds', 'From handing messages for another node to the bus until they cannot be lost any more.'),
+  )
+  add('absent_nodes', 'gauge', 'Nodes that answers do not wait for, because they have not confirmed in time or are not there yet.', () => [
+    { value: confirmations.absent },
+  ])
+  add('left_out_total', 'counter', 'How often a node was left out of the waiting because it did not confirm in time.', () => [
+    { value: confirmations.leftOut },
+  ])
+  figures.add(
+    confirmations.timing.figure('cluster_confirm_seconds', 'From when an answer could leave until all living nodes act on what it says.'),
   )
   for (const [fact, name, type, help, topic] of facts) {
     const of = (value: number | string | undefined): number => Number(value ?? 0)

@@ -1,5 +1,5 @@
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
-import { ClusterVersionError, clusterVersion, oldestClusterVersion } from './cluster-version.ts'
+import { ClusterVersionError, confirmVersion, messageVersion } from './cluster-version.ts'
 
 /** One message on its way to one node. */
 export interface Forwarded {
@@ -28,8 +28,7 @@ export function pack(messages: readonly Forwarded[]): Buffer {
 
 /** Reads what `pack` wrote at the node `from`. Bodies stay where they are. Throws a `ClusterVersionError` for a version that this node does not speak. */
 export function* unpack(from: string, frame: Buffer): Iterable<Forwarded> {
-  const version = frame[0]!
-  if (version < oldestClusterVersion || version > clusterVersion) throw new ClusterVersionError(from, version)
+  if (frame[0] !== messageVersion) throw new ClusterVersionError(from, frame[0]!)
   let at = 1
   while (at < frame.length) {
     const plain = frame[at] === 1
@@ -47,4 +46,26 @@ export function* unpack(from: string, frame: Buffer): Iterable<Forwarded> {
   }
 }
 
-const frameHead = Buffer.from([clusterVersion])
+const frameHead = Buffer.from([messageVersion])
+
+/** What a node tells another of what it has acted on. */
+export type ConfirmFrame =
+  /** Everything up to this number, of that run of the node that is told. It counts when the marks of the node that says it have been heard up to `mark`. */
+  | readonly ['c', number: number, run: string, mark: number]
+  /** The node that says it knows that the other one is back, of this number and run. */
+  | readonly ['b', number: number, run: string]
+  /** Asks to be told when this frame has been read, behind what was sent before it the same way. */
+  | readonly ['f', fence: number]
+  /** That has been read. */
+  | readonly ['F', fence: number]
+
+export function packConfirm(frame: ConfirmFrame): Buffer {
+  return Buffer.from(`${confirmHead}${JSON.stringify(frame)}`)
+}
+
+/** Reads what `packConfirm` wrote; null: the frame holds messages. */
+export function unpackConfirm(frame: Buffer): ConfirmFrame | null {
+  return frame[0] === confirmVersion ? (JSON.parse(frame.toString('utf8', 1)) as ConfirmFrame) : null
+}
+
+const confirmHead = String.fromCharCode(confirmVersion)

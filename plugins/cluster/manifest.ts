@@ -12,6 +12,11 @@ export const clusterManifest = defineManifest({
     /** A node that has given no sign of life for so long counts as dead: its clean sessions are gone and its durable ones run out or go on elsewhere. At least three heartbeats. */
     expiry: { type: 'duration', default: '5s', minimum: 300 },
     /**
+     * How long CONNACK, SUBACK and UNSUBACK wait at most until all living nodes have confirmed that they act on them. A node that has not confirmed in
+     * this time is left out of the waiting until it has. Shorter than `mqtt.verdictTimeout`.
+     */
+    confirmTimeout: { type: 'duration', default: '1s', minimum: 10 },
+    /**
      * What a node does that is cut off from Redis: `serve-clean` serves sessions that end with their connection among its own clients, and keeps
      * back the acknowledgement of what others must have; `refuse` closes all connections and lets nobody in.
      */

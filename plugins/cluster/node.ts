@@ -8,12 +8,20 @@ import type { OperatorAct } from '../../core/operator-act.ts'
 import type { Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
+import type { Route } from '../../core/routing/target.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
+import { ActedOn, type MarkRecord } from './acted-on.ts'
 import { clusterVersion, refusalOf } from './cluster-version.ts'
-import { unpack } from './frames.ts'
+import { Confirmations, type LeftOutRecord, type NumberRecord } from './confirmations.ts'
+import { Fence } from './fence.ts'
+import { type ConfirmFrame, packConfirm, unpack, unpackConfirm } from './frames.ts'
+import { LateMessages } from './late-messages.ts'
 import { Outgoing } from './outgoing.ts'
 import { OwnRoutes } from './own-routes.ts'
 import { Peers } from './peers.ts'
+import { Wants } from './route-rows.ts'
+import { Step, type TickRecord } from './step.ts'
+import { TakeOvers } from './take-overs.ts'
 
 /** What nodes announce to one another. */
 type NodeRecord =
@@ -27,6 +35,10 @@ type NodeRecord =
   | readonly ['R', whom: Whom, rights: Rights | null]
   /** A client is to be disconnected. */
   | readonly ['K', clientId: string]
+  | NumberRecord
+  | MarkRecord
+  | TickRecord
+  | LeftOutRecord
 
 /** The node that each broker of this process is, for tests that look inside. */
 export const clusterNodes = new WeakMap<Broker, ClusterNode>()
@@ -38,7 +50,19 @@ export class ClusterNode {
   readonly own: OwnRoutes
   readonly peers: Peers
   readonly outgoing: Outgoing
+  readonly confirmations: Confirmations
+  readonly step: Step
+  readonly takeOvers: TakeOvers
+  readonly #actedOn: ActedOn
+  readonly #fence: Fence
+  readonly #late: LateMessages
   readonly events: BusEvents
+  // How often this node has been away, and the last time after which the others have been told that it is there.
+  #awaySince = 0
+  #backSince = 0
+  // What is announced at the end of this turn; numbers stand behind everything else.
+  #records: NodeRecord[] = []
+  #numbers: NumberRecord[] = []
   // Sessions whose subscriptions are among the routes that the others know.
   readonly #counted = new Set<Session>()
   // Clients whose wills lie in the table, because their sessions are not stored.
@@ -49,14 +73,37 @@ export class ClusterNode {
   received = 0
   readonly #startedAt: number
 
-  constructor(broker: Broker, bus: Bus) {
+  /** `confirmTimeoutMs`: how long an answer waits for other nodes at most. */
+  constructor(broker: Broker, bus: Bus, confirmTimeoutMs: number) {
     this.#broker = broker
     this.#bus = bus
+    const { clock, log, services } = broker
+    const timeoutMs = confirmTimeoutMs
+    const announce = (record: NodeRecord): void => this.#say(record)
     this.#startedAt = broker.clock.now()
     clusterNodes.set(broker, this)
     this.own = new OwnRoutes(bus, error => broker.report(error))
     this.peers = new Peers(broker, bus)
-    this.outgoing = new Outgoing(broker, bus)
+    const outgoing = new Outgoing(broker, bus)
+    this.outgoing = outgoing
+    const confirmations = new Confirmations({ bus, clock, log, timeoutMs, announce })
+    this.confirmations = confirmations
+    const living = (): readonly string[] => confirmations.living
+    const fence = new Fence({ bus, clock, outgoing, timeoutMs: timeoutMs / 4, living })
+    this.#fence = fence
+    const actedOn = new ActedOn({ bus, announce, retained: () => services.find('retained') })
+    this.#actedOn = actedOn
+    const step = new Step({
+      clock,
+      timeoutMs,
+      announce,
+      isConnected: () => bus.connected,
+      hasOthers: () => confirmations.hasOthers,
+      comeBack: () => this.#comeBack(),
+    })
+    this.step = step
+    this.takeOvers = new TakeOvers({ broker, step, actedOn, fence, timeoutMs, hasOthers: () => living().length > 0 })
+    this.#late = new LateMessages({ broker, step, forward: (message, receipt) => this.forwardAll(message, receipt) })
     this.events = {
       announced: (from, record) => this.#announced(from, record as NodeRecord),
       received: (from, frame) => this.#received(from, frame),
@@ -64,16 +111,19 @@ export class ClusterNode {
         broker.log.info({ node: node.name }, 'a node has joined the cluster')
         const refusal = refusalOf(node)
         if (refusal !== null) broker.log.error({ node: node.name }, refusal)
+        this.confirmations.joined(node)
         this.peers.joined(node)
       },
       left: node => {
         broker.log.info({ node: node.name }, 'a node has left the cluster')
+        this.confirmations.left(node.name)
+        this.#fence.left(node.name)
         this.peers.left(node)
       },
       inherited: node => this.#inherited(node),
       expelled: () => this.#expelled(),
       missed: () => this.#missed(),
-      interrupted: () => {},
+      interrupted: () => this.#away(),
     }
   }
 
@@ -94,6 +144,77 @@ export class ClusterNode {
 
   // ---- what happens here
 
+  /** A message of this node's clients is on its way: the other nodes have it that want it. */
+  routed(message: Message, route: Route<Session>, receipt: Receipt): void {
+    if (this.step.isBehind) this.#late.add(message, route, receipt)
+    else this.forwardAll(message, receipt)
+  }
+
+  forwardAll(message: Message, receipt: Receipt): void {
+    const { targets } = this.peers.router.route(message.topic)
+    for (const { subscriber, identifiers } of targets) {
+      let wants = 0
+      for (const one of identifiers!) wants |= one
+      if (message.qos > 0 && (wants & Wants.Kept) !== 0) this.outgoing.post(subscriber.clientId, message, null, receipt)
+      else if ((wants & (message.qos > 0 ? Wants.Lowered : Wants.Qos0)) !== 0) this.outgoing.tell(subscriber.clientId, message, null)
+    }
+  }
+
+  /** What an answer to a client waits for; undefined: nothing. */
+  answering(client: Client, answer: 'connack' | 'suback' | 'unsuback'): Promise<unknown> | undefined {
+    const everywhere = this.confirmations.everywhere()
+    if (answer !== 'connack') return everywhere
+    const { clientId } = client
+    const will = this.takeOvers.before(clientId)
+    if (this.confirmations.absent === 0) return will === undefined ? everywhere : Promise.all([everywhere, will])
+    return Promise.all([everywhere, will]).then(() => this.#takeWills(clientId))
+  }
+
+  // The client publishes again: what it had left at a node that does not answer must not be sent after that.
+  #takeWills(clientId: string): void {
+    for (const node of this.#bus.nodes()) {
+      if (!this.confirmations.isAbsent(node.name)) continue
+      this.#bus.takeRow(node, 'wills', clientId).then(
+        taken =>
+          taken && this.#broker.log.debug({ clientId, node: node.name }, 'the will at a node that does not answer is not sent any more'),
+        error => this.#broker.report(error),
+      )
+    }
+  }
+
+  /** This node comes: resolves when it may serve. */
+  comes(): Promise<void> {
+    this.#awaySince += 1
+    return this.step.regain()
+  }
+
+  /** The others may not wait for this node any more, nor it know what they have announced. */
+  #away(): void {
+    this.#awaySince += 1
+    this.step.lost()
+  }
+
+  async #comeBack(): Promise<boolean> {
+    const awaySince = this.#awaySince
+    if (this.#backSince !== awaySince) {
+      const back = this.confirmations.everywhere(true)
+      await back
+      if ((back !== undefined && !this.confirmations.heardBack) || awaySince !== this.#awaySince) return false
+      this.#backSince = awaySince
+    }
+    await this.peers.whenRead()
+    return true
+  }
+
+  stop(): void {
+    this.step.stop()
+    this.takeOvers.stop()
+    this.confirmations.stop()
+    this.#fence.stop()
+    this.#flush()
+    this.outgoing.flush()
+  }
+
   /** The member of a shared group that was picked here is connected at another node: brings it the message. */
   forward(message: Message, { clientId, group, node }: ForwardedMember, receipt: Receipt | null): void {
     const picked = { group, clientId }
@@ -109,7 +230,7 @@ export class ClusterNode {
     const client = session.client!
     this.#connection += 1
     this.#connections.set(this.#connection, client)
-    this.#announce(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0])
+    this.#say(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0])
     this.#counted.add(session)
     for (const subscription of session.subscriptions.values()) this.own.add(session, subscription)
     if (client.will !== null && !session.durable) this.#keepWill(session.clientId, encodeWill(client.will))
@@ -134,6 +255,22 @@ export class ClusterNode {
     this.#bus.setRow('wills', clientId, will).catch(error => this.#broker.report(error))
   }
 
+  /** Announces it at the end of this turn, behind the routes that have changed in it. */
+  #say(record: NodeRecord): void {
+    if (this.#records.length === 0 && this.#numbers.length === 0) setImmediate(() => this.#flush())
+    if (record[0] === 'n') this.#numbers.push(record)
+    else this.#records.push(record)
+  }
+
+  #flush(): void {
+    this.confirmations.turned()
+    const records = [...this.#records, ...this.#numbers]
+    this.#records = []
+    this.#numbers = []
+    this.own.flush()
+    for (const record of records) this.#announce(record)
+  }
+
   #announce(record: NodeRecord): void {
     this.#bus.announce(record).catch(error => this.#broker.report(error))
   }
@@ -150,7 +287,18 @@ export class ClusterNode {
         if (!isOwn) this.peers.checked(from, record[1], record[2])
         return
       case 'o':
-        return isOwn ? this.#heard(record[2]) : this.#connectedElsewhere(record[1], record[3])
+        return isOwn ? this.#heard(record[2]) : this.takeOvers.elsewhere(from, record[1], record[3])
+      case 'n':
+        return this.#numbered(from, isOwn, record)
+      case 'm':
+        if (!isOwn) this.confirmations.marked(from, record[1])
+        return
+      case 'l':
+        if (!isOwn && record[1] === this.#bus.node) this.#leftOut(from)
+        return
+      case 't':
+        if (isOwn) this.step.heard(record[1])
+        return
       case 'R':
         if (!isOwn) this.#broker.applyRights(record[1], record[2])
         return
@@ -166,13 +314,17 @@ export class ClusterNode {
     if (client !== undefined) this.#broker.connectionKnown(client)
   }
 
-  #connectedElsewhere(clientId: string, epoch: number): void {
-    // Between two that are stored their epochs decide, and the store has told.
-    if (epoch === 0) this.#broker.connectedElsewhere(clientId)
+  #numbered(from: string, isOwn: boolean, [, number, run, isBack]: NumberRecord): void {
+    this.confirmations.numbered(from, number, run, isBack === 1)
+    if (isOwn) return
+    if (isBack === 1) this.#bus.tell(from, packConfirm(['b', number, run]))
+    else this.peers.inOrder(from, () => this.#actedOn.upTo(from, number, run))
   }
 
   #received(from: string, frame: Buffer): void {
     try {
+      const confirm = unpackConfirm(frame)
+      if (confirm !== null) return this.#told(from, confirm)
       for (const { body, plain, picks } of unpack(from, frame)) {
         this.received += 1
         this.#broker.receive(decodeMessage(body, 'peer'), plain, picks)
@@ -180,6 +332,24 @@ export class ClusterNode {
     } catch (error) {
       // What another node sends must not end this one: a frame that cannot be read is left out, and said.
       this.#broker.report(error)
+    }
+  }
+
+  #leftOut(by: string): void {
+    this.#away()
+    this.takeOvers.leftOut(by)
+  }
+
+  #told(from: string, frame: ConfirmFrame): void {
+    switch (frame[0]) {
+      case 'c':
+        return this.confirmations.confirmed(from, frame[1], frame[2], frame[3])
+      case 'b':
+        return this.confirmations.knowsBack(from, frame[1], frame[2])
+      case 'f':
+        return this.#fence.asked(from, frame[1])
+      case 'F':
+        return this.#fence.answered(from, frame[1])
     }
   }
 
@@ -200,6 +370,7 @@ export class ClusterNode {
   async #missed(): Promise<void> {
     this.peers.reload()
     this.own.resend()
+    this.#away()
     for (const { session, will } of this.#broker.clients) {
       if (session !== null && !session.durable && will !== null) this.#keepWill(session.clientId, encodeWill(will))
     }

@@ -32,6 +32,7 @@ export class Peers {
   readonly #peers = new Map<string, Peer>()
   /** Which nodes want a message; a target's `identifiers` are the `Wants` of each filter that matches. */
   readonly router = new Router<Peer>()
+  #onRead: (() => void)[] = []
   /** Tables that had to be read again because they were not as their owner said. */
   repaired = 0
 
@@ -63,14 +64,14 @@ export class Peers {
 
   /** A node announces changes of its rows. */
   changed(from: string, rows: readonly string[]): void {
-    this.#inOrder(from, peer => {
+    this.inOrder(from, peer => {
       for (let i = 0; i < rows.length; i += 2) this.#set(peer, rows[i]!, rows[i + 1]!)
     })
   }
 
   /** A node says how its table ought to look here. */
   checked(from: string, count: number, hash: number): void {
-    this.#inOrder(from, peer => {
+    this.inOrder(from, peer => {
       if (peer.rows.size === count && peer.hash === hash) return
       this.repaired += 1
       this.#broker.log.warn(
@@ -86,7 +87,14 @@ export class Peers {
     for (const peer of this.#peers.values()) this.#read(peer)
   }
 
-  #inOrder(from: string, run: (peer: Peer) => void): void {
+  /** Resolves when no table is being read; undefined: none is. */
+  whenRead(): Promise<void> | undefined {
+    if (![...this.#peers.values()].some(({ waiting }) => waiting !== null)) return undefined
+    return new Promise(resolve => this.#onRead.push(resolve))
+  }
+
+  /** Runs it behind what has been heard of a node; not at all, where that is not there. */
+  inOrder(from: string, run: (peer: Peer) => void): void {
     const peer = this.#peers.get(from)
     if (peer === undefined) return
     if (peer.waiting === null) run(peer)
@@ -101,8 +109,9 @@ export class Peers {
       error => {
         this.#broker.log.debug({ err: error as Error, node: peer.node.name }, 'its routes could not be read')
         this.#broker.clock.after(1000, () => {
-          this.#goOn(peer)
-          if (this.#peers.get(peer.node.name) === peer) this.#read(peer)
+          const again = this.#peers.get(peer.node.name) === peer
+          this.#goOn(peer, again)
+          if (again) this.#read(peer)
         })
       },
     )
@@ -116,14 +125,17 @@ export class Peers {
     for (const [key, value] of found) this.#set(peer, key, value)
   }
 
-  #goOn(peer: Peer): void {
+  #goOn(peer: Peer, readsAgain = false): void {
     const waiting = peer.waiting ?? []
     peer.waiting = null
-    if (this.#peers.get(peer.node.name) !== peer) return
-    while (waiting.length > 0 && peer.waiting === null)
-      waiting.shift()!()
-      // One of them began another reading: the rest comes behind that.
-    ;(peer.waiting as (() => void)[] | null)?.unshift(...waiting)
+    if (this.#peers.get(peer.node.name) === peer) {
+      while (waiting.length > 0 && peer.waiting === null)
+        waiting.shift()!()
+        // One of them began another reading: the rest comes behind that.
+      ;(peer.waiting as (() => void)[] | null)?.unshift(...waiting)
+    }
+    if (readsAgain || this.#onRead.length === 0 || [...this.#peers.values()].some(one => one.waiting !== null)) return
+    for (const resolve of this.#onRead.splice(0)) resolve()
   }
 
   #set(peer: Peer, key: string, value: string): void {

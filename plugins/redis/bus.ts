@@ -188,7 +188,7 @@ export class RedisBus implements Bus {
         for (const entry of entries) this.#guard(() => this.#logged(entry))
       },
       missed: () => void this.#missed(),
-      resumed: () => {},
+      resumed: () => this.#events!.interrupted(),
     })
     this.#reader.start(this.#start)
     this.#channel.listen()

@@ -22,6 +22,15 @@ export class RedisRetained implements RetainedStore {
   #loading: Promise<void> | null = null
   #isLoaded = false
   #waiting: (() => void)[] = []
+  /** Topics that other nodes may not know of yet. */
+  readonly #first = new Set<string>()
+  /** How many messages of a topic are on their way to Redis. */
+  readonly #onItsWay = new Map<string, number>()
+  readonly #unkept = new Set<Promise<void>>()
+  /** Topics that were set while a page was being read, for each page. */
+  readonly #reads = new Set<Set<string>>()
+  // Other nodes have been told of a topic since somebody asked.
+  #told = false
   /** Told of each topic that has its first retained message, or its last, as it is kept: the other nodes have to know. */
   onTopic: ((topic: string, isThere: boolean) => Promise<void>) | null = null
 
@@ -63,27 +72,72 @@ export class RedisRetained implements RetainedStore {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  async set(message: Message): Promise<void> {
+  set(message: Message): Promise<void> {
+    const kept = this.#set(message)
+    const done = (): void => void this.#unkept.delete(kept)
+    this.#unkept.add(kept)
+    kept.then(done, done)
+    return kept
+  }
+
+  settle(): Promise<boolean> | undefined {
+    if (this.#unkept.size === 0 && !this.#told) return undefined
+    return Promise.allSettled(this.#unkept).then(() => {
+      const told = this.#told
+      this.#told = false
+      return told
+    })
+  }
+
+  #tell(topic: string, isThere: boolean): Promise<void> | undefined {
+    if (this.onTopic === null) return undefined
+    this.#told = true
+    return this.onTopic(topic, isThere)
+  }
+
+  async #set(message: Message): Promise<void> {
     const { topic } = message
     const key = this.#writes.writers.keys.retained(topic)
     if (message.payloadLength === 0) {
       await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
       const known = this.#topics.get(topic) !== undefined
       this.#topics.delete(topic)
-      if (known) await this.onTopic?.(topic, false)
+      if (known) await this.#tell(topic, false)
       return
     }
     const life = message.expiresAt - this.#clock.now()
     const expiry = Number.isFinite(life) ? ['PX', Math.ceil(Math.max(1, life)) + graceMs] : []
-    await this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
-    const known = this.#topics.get(topic) !== undefined
+    const isFirst = this.#topics.get(topic) === undefined || this.#first.has(topic)
+    if (isFirst) this.#first.add(topic)
+    this.#onItsWay.set(topic, (this.#onItsWay.get(topic) ?? 0) + 1)
+    // Whoever subscribes from now on reads it, behind this write; who has subscribed gets the message itself.
     this.#topics.set(topic, true)
-    if (!known) await this.onTopic?.(topic, true)
+    // One that Redis has forgotten meanwhile is known here, and perhaps not at the other nodes any more.
+    const known = isFirst || this.onTopic === null ? null : this.#writes.command('exists', key, [], { refusable: true })
+    try {
+      const set = this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
+      const [wasThere] = await Promise.all([known, set])
+      this.#isThere(topic)
+      if (isFirst || wasThere === 0) await this.#tell(topic, true)
+    } catch (error) {
+      if (this.#first.has(topic)) this.#topics.delete(topic)
+      throw error
+    } finally {
+      this.#first.delete(topic)
+      const left = this.#onItsWay.get(topic)! - 1
+      if (left === 0) this.#onItsWay.delete(topic)
+      else this.#onItsWay.set(topic, left)
+    }
+  }
+
+  #isThere(topic: string): void {
+    this.#topics.set(topic, true)
+    for (const set of this.#reads) set.add(topic)
   }
 
   /** Another node has done that. */
   noted(topic: string, isThere: boolean): void {
-    if (isThere) this.#topics.set(topic, true)
+    if (isThere) this.#isThere(topic)
     else this.#topics.delete(topic)
   }
 
@@ -108,20 +162,25 @@ export class RedisRetained implements RetainedStore {
   async #read(topics: readonly string[]): Promise<Message[]> {
     const { writers } = this.#writes
     const { keys } = writers
-    const replies = await writers.readEach(
-      topics,
-      topic => keys.retained(topic),
-      topic => ['get', keys.retained(topic)],
-      // It stays among the topics: what lies there is somebody else's, and may go again.
-      { instead: refused },
-    )
+    const setMeanwhile = new Set<string>()
+    this.#reads.add(setMeanwhile)
+    const replies = await writers
+      .readEach(
+        topics,
+        topic => keys.retained(topic),
+        topic => ['get', keys.retained(topic)],
+        // It stays among the topics: what lies there is somebody else's, and may go again.
+        { instead: refused },
+      )
+      .finally(() => this.#reads.delete(setMeanwhile))
     const now = this.#clock.now()
     const messages: Message[] = []
     for (const [i, topic] of topics.entries()) {
       if (replies[i] === refused) continue
       const message = this.#decode(replies[i], topic)
       if (message !== null && message.expiresAt > now) messages.push(message)
-      else this.#topics.delete(topic)
+      // What has expired by this clock is known until Redis has forgotten it, too: or nobody would be told when it is set again.
+      else if (replies[i] === null && !setMeanwhile.has(topic) && !this.#onItsWay.has(topic)) this.#topics.delete(topic)
     }
     return messages
   }

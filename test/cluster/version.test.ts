@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
-import { clusterVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
+import { clusterVersion, messageVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
 import { pack, unpack } from '../../plugins/cluster/frames.ts'
 import { messageOf } from '../core/messages.ts'
 
@@ -13,7 +13,7 @@ test('a frame carries its version, and its messages come out as they went in', (
     { body, plain: true, picks: [] },
     { body, plain: false, picks },
   ])
-  expect(frame[0]).toBe(clusterVersion)
+  expect(frame[0]).toBe(messageVersion)
   expect([...unpack('n2', frame)]).toEqual([
     { body, plain: true, picks: [] },
     { body, plain: false, picks },
@@ -23,7 +23,7 @@ test('a frame carries its version, and its messages come out as they went in', (
 test('a frame of another version is refused, and the error names the node', () => {
   const frame = pack([{ body, plain: true, picks: [] }])
   frame[0] = clusterVersion + 1
-  expect(() => [...unpack('n2', frame)]).toThrow(/^node n2 sent a frame of version 2, and this node reads 1 to 1; upgrade/)
+  expect(() => [...unpack('n2', frame)]).toThrow(/^node n2 sent a frame of version 3, and this node reads 1 to 2; upgrade/)
 })
 
 test('a node of the same version or the next is spoken with, any other is named', () => {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
@@ -10,6 +11,8 @@ const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, a
   --store NAME      disk, redis or memory (default disk)
   --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
   --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), connections or failover
+  --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
+  --nodes N         brokers, with --answers (default 2)
   --away MS         how long one is frozen or cut off (default 10000)
   --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
   --heap MIB        the broker's heap then, with limits.memory.max=auto (default: as Node has it)
@@ -24,6 +27,8 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     what: { type: 'string', default: 'broker' },
     cluster: { type: 'string' },
+    answers: { type: 'string' },
+    nodes: { type: 'string', default: '2' },
     away: { type: 'string', default: '10000' },
     points: { type: 'boolean', default: false },
     storm: { type: 'boolean', default: false },
@@ -40,7 +45,8 @@ else {
   if (create === undefined) throw new Error(`--store: ${values.store} is not known; it is one of ${Object.keys(stores).join(', ')}`)
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
-  if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
+  if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
+  else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
   else if (values.points) await points(program, create)
   else await rounds(program, create)
@@ -102,6 +108,24 @@ async function storm(program: string): Promise<void> {
   })
   console.log(`${wrong} wrong`)
   if (wrong > 0) process.exitCode = 1
+}
+
+async function answers(program: string, trouble: AnswerTrouble): Promise<void> {
+  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  if (!answerTroubles.includes(trouble)) throw new Error(`--answers: ${trouble} is not known; it is one of ${answerTroubles.join(', ')}`)
+  const began = performance.now()
+  console.log(`${values.nodes} brokers on one Redis: ${values.rounds} rounds of what answers promise, trouble: ${trouble}, --seed ${seed}`)
+  const { answers, wrong, slowestMs } = await answerRounds(program, {
+    nodes: Number(values.nodes),
+    rounds: Number(values.rounds),
+    random: randomFrom(seed),
+    trouble,
+    timed: true,
+  })
+  for (const line of wrong) console.log(line)
+  const seconds = ((performance.now() - began) / 1000).toFixed(0)
+  console.log(`${answers} answers, the slowest after ${slowestMs.toFixed(0)} ms, ${wrong.length} wrong, ${seconds} s`)
+  if (wrong.length > 0) process.exitCode = 1
 }
 
 async function points(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {

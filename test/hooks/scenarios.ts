@@ -102,6 +102,12 @@ export const scenarios: readonly Scenario[] = [
     harmed: [ReasonCode.ImplementationSpecificError],
   },
   {
+    hook: 'onAnswer',
+    kind: 'observeAsync',
+    provoke: async ({ connect }) => goesOn(await connect({ clientId: 'victim' })),
+    ...observes,
+  },
+  {
     hook: 'onSubscribed',
     kind: 'observe',
     async provoke({ connect }) {

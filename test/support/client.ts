@@ -73,9 +73,14 @@ export class TestClient {
     })
   }
 
+  /** Sends CONNECT and waits for nothing. */
+  sendConnect(options: ConnectOptions = {}): void {
+    this.send(connectPacket({ ...options, version: options.version ?? this.version }))
+  }
+
   /** Sends CONNECT and returns the CONNACK, whatever it says. */
   async connect(options: ConnectOptions = {}): Promise<ConnackPacket> {
-    this.send(connectPacket({ ...options, version: options.version ?? this.version }))
+    this.sendConnect(options)
     return this.next(PacketType.Connack)
   }
 

@@ -52,6 +52,13 @@ export class TestNode {
   /** A client that has its CONNACK. */
   async connect(options: ConnectOptions = {}): Promise<TestClient> {
     const version = options.version ?? 5
+    const client = this.open(version)
+    await client.connect({ ...options, version })
+    return client
+  }
+
+  /** A connection on which nothing has been said yet. */
+  open(version: 4 | 5 | 3): TestClient {
     const [ours, theirs] = duplexPair()
     for (const [closing, other] of [
       [ours, theirs],
@@ -65,9 +72,7 @@ export class TestNode {
     const events = this.running.accept(transport)
     if (events === null) theirs.on('error', () => {})
     else transport.listen(events)
-    const client = new TestClient(ours, version)
-    await client.connect({ ...options, version })
-    return client
+    return new TestClient(ours, version)
   }
 }
 

@@ -4,6 +4,7 @@ import { LoadProcess } from '../load/load-process.ts'
 import * as packets from '../load/packets.ts'
 import type { LoadResult, Workload } from '../load/workload.ts'
 import { median, writeBelow } from '../report.ts'
+import { answers } from './answers.ts'
 import { BenchCluster } from './nodes.ts'
 import { owners } from './owners.ts'
 
@@ -34,7 +35,7 @@ interface Cost {
 }
 
 export interface ClusterOptions {
-  /** `across`, `growth`, `retained`, `owners`; default all. */
+  /** `across`, `growth`, `retained`, `answers`, `owners`; default all. */
   readonly only?: readonly string[] | undefined
   readonly rounds: number
   readonly write: boolean
@@ -53,6 +54,7 @@ export async function runCluster({ only, rounds, write }: ClusterOptions): Promi
       `**Growth: publishers and their subscribers on one node, more nodes and filters elsewhere**\n\n${costTable(await repeated(rounds, growth))}`,
     )
   if (wanted('retained')) say(`**Retained messages and routes**\n\n${await retained(rounds)}`)
+  if (wanted('answers')) say(`**What answers wait for**\n\n${await answers(rounds)}`)
   if (wanted('owners')) say(`**Sessions that go from node to node**\n\n${await owners(rounds)}`)
   if (write) writeBelow('scaling.md', 'cluster --write', brokerKinds.slice(0, 1), rounds, parts.join('\n\n'))
 }

@@ -28,6 +28,10 @@ export function subscribe(filters: readonly string[], qos: number): Buffer {
   return packet(0x82, Buffer.from([0, 1]), ...filters.map(filter => Buffer.concat([text(filter), Buffer.from([qos])])))
 }
 
+export function unsubscribe(filters: readonly string[]): Buffer {
+  return packet(0xa2, Buffer.from([0, 1]), ...filters.map(text))
+}
+
 /** A PUBLISH whose packet identifier and payload are written into it at each use. */
 export function publish(topic: string, payload: Buffer, qos: number, retain = false): Buffer {
   return packet(0x30 | (qos << 1) | (retain ? 1 : 0), text(topic), Buffer.alloc(qos > 0 ? 2 : 0), payload)

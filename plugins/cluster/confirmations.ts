@@ -1,0 +1,278 @@
+import { randomBytes } from 'node:crypto'
+import type { Log } from '../../core/log.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { Timing } from '../../core/timing.ts'
+import { LineThrottle } from '../kit/line-throttle.ts'
+import type { Bus, Node } from '../kit/services/bus.ts'
+import { confirmVersion, spokenBy } from './cluster-version.ts'
+
+/**
+ * A node has announced everything up to this number, and the others are to confirm that they act on it. `run` names the run of the node. `isBack`: it has come,
+ * or was away, and is waited for from here on; the others say at once that they know that.
+ */
+export type NumberRecord = readonly ['n', number: number, run: string, isBack: 0 | 1]
+/** A node did not confirm in time: answers have left without it. */
+export type LeftOutRecord = readonly ['l', node: string]
+
+interface Peer {
+  readonly name: string
+  /** It speaks a version in which nodes confirm. */
+  readonly confirms: boolean
+  /** Answers wait for it. */
+  living: boolean
+  /** What it has acted on of this node's. */
+  confirmed: number
+  /** The last number with which this node came back that it knows of. */
+  knowsBack: number
+  /** The number that had been announced when it was left out. */
+  leftOutAt: number
+  /** Its last mark that has been heard. */
+  mark: number
+  /** Confirmations that count when its mark has been heard. */
+  readonly early: { readonly number: number; readonly mark: number }[]
+}
+
+interface Wait {
+  /** 0: it is announced at the end of this turn. */
+  number: number
+  readonly isBack: boolean
+  readonly done: Promise<void>
+  readonly resolve: () => void
+  readonly timer: Timer
+}
+
+// Confirmations of one node that wait for its mark.
+const earlyMax = 100
+// A node that is left out again and again has a line in so much time.
+const lineEveryMs = 10_000
+
+export interface ConfirmationTerms {
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly log: Log
+  /** Milliseconds that anybody waits at most. */
+  readonly timeoutMs: number
+  /** Announces a record with all that is announced in this turn, behind it. */
+  announce(record: NumberRecord | LeftOutRecord): void
+}
+
+/**
+ * Waits until all living nodes act on what this one has announced. What is announced in one turn has one number, and nodes confirm up to a number. A node that
+ * has not confirmed in time is left out until it has; one that speaks an older version is never waited for.
+ */
+export class Confirmations {
+  readonly #terms: ConfirmationTerms
+  /** Names this run of the node. */
+  readonly run = randomBytes(6).toString('base64url')
+  readonly #peers = new Map<string, Peer>()
+  #number = 0
+  #heardOwn = 0
+  #back = 0
+  /** In the order of their numbers. */
+  #waits: Wait[] = []
+  #asked: Wait | null = null
+  // What is announced in this turn has a number.
+  #isNumbered = false
+  readonly #lines: LineThrottle
+  /** How often a node has been left out. */
+  leftOut = 0
+  /** From asking until all living nodes have confirmed. */
+  readonly timing = new Timing()
+
+  constructor(terms: ConfirmationTerms) {
+    this.#terms = terms
+    this.#lines = new LineThrottle(terms.clock, { everyMs: lineEveryMs })
+  }
+
+  /** Nodes that are there and not waited for, though they could confirm. */
+  get absent(): number {
+    let absent = 0
+    for (const { confirms, living } of this.#peers.values()) if (confirms && !living) absent += 1
+    return absent
+  }
+
+  /** The names of the nodes that are waited for. */
+  get living(): string[] {
+    return [...this.#peers.values()].flatMap(({ name, living }) => (living ? [name] : []))
+  }
+
+  /** There are other nodes. */
+  get hasOthers(): boolean {
+    return this.#peers.size > 0
+  }
+
+  /** The node could confirm, and is not waited for. */
+  isAbsent(name: string): boolean {
+    const peer = this.#peers.get(name)
+    return peer?.confirms === true && !peer.living
+  }
+
+  joined(node: Node): void {
+    const confirms = spokenBy(node) >= confirmVersion
+    this.#peers.set(node.name, { name: node.name, confirms, living: false, confirmed: 0, knowsBack: 0, leftOutAt: 0, mark: 0, early: [] })
+  }
+
+  left(name: string): void {
+    this.#peers.delete(name)
+    this.#settle()
+  }
+
+  /**
+   * Resolves when all living nodes act on what has been announced so far, or the time is over; undefined: nobody has to be waited for. `isBack`: when all that
+   * could confirm wait for this node from now on, and this node has heard what was announced before.
+   */
+  everywhere(isBack = false): Promise<void> | undefined {
+    if (!this.#terms.bus.connected) return undefined
+    if (!this.#awaits(isBack)) {
+      // Who was left out is waited for again when it confirms.
+      if (this.absent > 0 && !this.#isNumbered) this.#say(false)
+      return undefined
+    }
+    if (this.#asked === null || this.#asked.isBack !== isBack) this.#asked = this.#ask(isBack)
+    return this.#asked.done
+  }
+
+  #awaits(isBack: boolean): boolean {
+    for (const { living, confirms } of this.#peers.values()) if (living || (isBack && confirms)) return true
+    return false
+  }
+
+  #ask(isBack: boolean): Wait {
+    const { clock, timeoutMs } = this.#terms
+    let resolve!: () => void
+    const done = new Promise<void>(settled => {
+      resolve = settled
+    })
+    this.timing.follow(done)
+    const wait: Wait = { number: 0, isBack, done, resolve, timer: clock.after(timeoutMs, () => this.#late(wait)) }
+    wait.number = this.#say(isBack)
+    if (isBack) this.#back = wait.number
+    this.#waits.push(wait)
+    return wait
+  }
+
+  #say(isBack: boolean): number {
+    this.#number += 1
+    this.#isNumbered = true
+    this.#terms.announce(['n', this.#number, this.run, isBack ? 1 : 0])
+    return this.#number
+  }
+
+  /** The end of a turn: what is asked for from now on has another number. */
+  turned(): void {
+    this.#asked = null
+    this.#isNumbered = false
+  }
+
+  /** A number has been heard. */
+  numbered(from: string, number: number, run: string, isBack: boolean): void {
+    if (from === this.#terms.bus.node) {
+      if (run === this.run) this.#heardOwn = number
+    } else if (isBack) {
+      const peer = this.#peers.get(from)
+      if (peer !== undefined) peer.living = true
+    }
+    this.#settle()
+  }
+
+  /** A mark of another node has been heard. */
+  marked(from: string, mark: number): void {
+    const peer = this.#peers.get(from)
+    if (peer === undefined) return
+    peer.mark = mark
+    while (peer.early.length > 0 && peer.early[0]!.mark <= mark) this.#confirm(peer, peer.early.shift()!.number)
+    this.#settle()
+  }
+
+  /** Another node says what it acts on. */
+  confirmed(from: string, number: number, run: string, mark: number): void {
+    const peer = this.#peers.get(from)
+    if (peer === undefined || run !== this.run) return
+    if (peer.mark >= mark) {
+      this.#confirm(peer, number)
+    } else {
+      peer.early.push({ number, mark })
+      // The last one says what all before it say.
+      if (peer.early.length > earlyMax) peer.early.shift()
+    }
+    this.#settle()
+  }
+
+  /** Another node says that it waits for this one from now on. */
+  knowsBack(from: string, number: number, run: string): void {
+    const peer = this.#peers.get(from)
+    if (peer === undefined || run !== this.run) return
+    if (number > peer.knowsBack) peer.knowsBack = number
+    peer.living = true
+    this.#settle()
+  }
+
+  /** This node has heard its own number, with which it came back last, and so all that stands before it. */
+  get heardBack(): boolean {
+    return this.#heardOwn >= this.#back
+  }
+
+  #confirm(peer: Peer, number: number): void {
+    if (number > peer.confirmed) peer.confirmed = number
+    if (!peer.living && peer.confirmed >= peer.leftOutAt) peer.living = true
+  }
+
+  #settle(): void {
+    while (this.#waits.length > 0 && this.#isEverywhere(this.#waits[0]!)) {
+      const { resolve, timer } = this.#waits.shift()!
+      timer.cancel()
+      resolve()
+    }
+  }
+
+  #isEverywhere(wait: Wait): boolean {
+    let awaits = false
+    for (const peer of this.#peers.values()) {
+      if (!this.#counts(peer, wait)) continue
+      if ((wait.isBack ? peer.knowsBack : peer.confirmed) < wait.number) return false
+      awaits = true
+    }
+    return !awaits || this.#heardOwn >= wait.number
+  }
+
+  #counts({ living, confirms, leftOutAt }: Peer, { isBack, number }: Wait): boolean {
+    return living || (isBack && confirms && leftOutAt < number)
+  }
+
+  // The time is over: whoever has not confirmed is left out.
+  #late(wait: Wait): void {
+    const { bus, announce } = this.#terms
+    // Where this node itself does not hear what is announced, nothing can be said of the others.
+    if (bus.connected && this.#heardOwn >= wait.number) {
+      for (const peer of this.#peers.values()) {
+        if (!this.#counts(peer, wait) || (wait.isBack ? peer.knowsBack : peer.confirmed) >= wait.number) continue
+        peer.living = false
+        peer.leftOutAt = this.#number
+        announce(['l', peer.name])
+        this.#leftOut(peer)
+      }
+    }
+    this.#waits = this.#waits.filter(one => one !== wait)
+    wait.resolve()
+    this.#settle()
+  }
+
+  #leftOut({ name }: Peer): void {
+    const { log, timeoutMs } = this.#terms
+    this.leftOut += 1
+    const count = this.#lines.pass(name)
+    if (count > 0)
+      log.warn(
+        { node: name, count },
+        `a node has not confirmed what this one announced within ${timeoutMs} ms (cluster.confirmTimeout): answers to clients do not wait for it until it does`,
+      )
+  }
+
+  /** Nobody waits any longer. */
+  stop(): void {
+    for (const { resolve, timer } of this.#waits.splice(0)) {
+      timer.cancel()
+      resolve()
+    }
+  }
+}
