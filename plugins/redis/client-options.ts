@@ -24,6 +24,8 @@ export function createClient(options: Options, use: 'commands' | 'blocking' = 'c
     // What was in doubt when a connection broke is ours to judge, and so is what waits for the next one.
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    // Whoever listens subscribes each time; what ioredis does by itself rejects, where the connection breaks at once, and nobody hears that.
+    autoResubscribe: false,
     maxRetriesPerRequest: null,
     // An answer that is waited for on purpose is watched over by whoever waits.
     ...(use === 'commands' ? { commandTimeout: options.commandTimeout } : {}),
@@ -35,7 +37,15 @@ export function createClient(options: Options, use: 'commands' | 'blocking' = 'c
     maxLoadingRetryTime: reconnectMsMax,
   }
   if (options.nodes.length > 0) {
-    const { host: _host, port: _port, retryStrategy: _retry, enableOfflineQueue: _queue, lazyConnect: _lazy, ...redis } = common
+    const {
+      host: _host,
+      port: _port,
+      retryStrategy: _retry,
+      enableOfflineQueue: _queue,
+      lazyConnect: _lazy,
+      autoResubscribe: _again,
+      ...redis
+    } = common
     return new Cluster(options.nodes.map(addressOf), {
       redisOptions: redis,
       enableOfflineQueue: false,

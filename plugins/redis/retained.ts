@@ -10,6 +10,8 @@ import type { Writes } from './writes.ts'
 const scanCount = 1000
 // What Redis itself forgets may stay a little longer than its time: the broker decides by its own clock.
 const graceMs = 60_000
+// Brokers' clocks may differ by so much.
+const clocksMs = 5000
 
 const refused = Symbol('refused')
 
@@ -112,13 +114,13 @@ export class RedisRetained implements RetainedStore {
     this.#onItsWay.set(topic, (this.#onItsWay.get(topic) ?? 0) + 1)
     // Whoever subscribes from now on reads it, behind this write; who has subscribed gets the message itself.
     this.#topics.set(topic, true)
-    // One that Redis has forgotten meanwhile is known here, and perhaps not at the other nodes any more.
-    const known = isFirst || this.onTopic === null ? null : this.#writes.command('exists', key, [], { refusable: true })
+    // One that has expired meanwhile may be known here, and at the other nodes no more.
+    const lives = isFirst || this.onTopic === null ? null : this.#writes.command('pttl', key, [], { refusable: true })
     try {
       const set = this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
-      const [wasThere] = await Promise.all([known, set])
+      const [left] = await Promise.all([lives, set])
       this.#isThere(topic)
-      if (isFirst || wasThere === 0) await this.#tell(topic, true)
+      if (isFirst || hasExpired(left)) await this.#tell(topic, true)
     } catch (error) {
       if (this.#first.has(topic)) this.#topics.delete(topic)
       throw error
@@ -179,8 +181,7 @@ export class RedisRetained implements RetainedStore {
       if (replies[i] === refused) continue
       const message = this.#decode(replies[i], topic)
       if (message !== null && message.expiresAt > now) messages.push(message)
-      // What has expired by this clock is known until Redis has forgotten it, too: or nobody would be told when it is set again.
-      else if (replies[i] === null && !setMeanwhile.has(topic) && !this.#onItsWay.has(topic)) this.#topics.delete(topic)
+      else if (!setMeanwhile.has(topic) && !this.#onItsWay.has(topic)) this.#topics.delete(topic)
     }
     return messages
   }
@@ -194,4 +195,9 @@ export class RedisRetained implements RetainedStore {
       return null
     }
   }
+}
+
+/** By what PTTL says: it is not there (-2), or was about to go by its time, as some broker's clock may have it. A message without expiry has -1. */
+function hasExpired(left: unknown): boolean {
+  return left === -2 || (typeof left === 'number' && left >= 0 && left <= graceMs + clocksMs)
 }
