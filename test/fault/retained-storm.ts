@@ -14,6 +14,8 @@ export interface StormRound {
   readonly filters: 'one' | 'different'
   readonly pingMedianMs: number
   readonly pingMaxMs: number
+  /** The same before the storm, as long: what the machine itself takes. */
+  readonly calmMaxMs: number
   /** What the process took more than before, at most. */
   readonly grownMiB: number
   readonly wrong: readonly string[]
@@ -34,6 +36,8 @@ const clientsMax = 400
 const stormMs = 4000
 const pingEveryMs = 20
 const lastTopic = 'last'
+// Values only rise, from round to round, too.
+let versions = 0
 // What is promised.
 const medianMax = 100
 const worstMax = 300
@@ -75,6 +79,7 @@ async function storm(
   const writer = await opened(broker.port)
   await pinger.connect({ clientId: 'pinger' })
   await writer.connect({ clientId: 'writer' })
+  const calm = await pings(pinger, broker, stormMs)
   const before = rssMiB(broker.pid)
   let most = before
   const silent = await Promise.all(Array.from({ length: clients }, (_, i) => silentClient(broker.port, i, filters === 'one' ? 0 : i)))
@@ -88,18 +93,14 @@ async function storm(
   const ends = performance.now() + stormMs
   const times: number[] = []
   const written = new Map<string, number>()
-  let version = 1 + Math.floor(random() * 1e9)
   while (performance.now() < ends) {
-    const began = performance.now()
-    pinger.send({ type: PacketType.Pingreq })
-    await Promise.race([pinger.next(PacketType.Pingresp), broker.ended])
-    times.push(performance.now() - began)
+    times.push(await ping(pinger, broker))
     most = Math.max(most, rssMiB(broker.pid))
     // New values while replays go on, some of topics that were sent already, some of others.
     const topic = topicOf(Math.floor(random() * messages))
-    version += 1
-    written.set(topic, version)
-    await writer.publish(topic, payloadOf(version), { qos: 1, retain: true })
+    versions += 1
+    written.set(topic, versions)
+    await writer.publish(topic, payloadOf(versions), { qos: 1, retain: true })
     await new Promise(resolve => setTimeout(resolve, pingEveryMs))
   }
   for (const socket of silent) socket.destroy()
@@ -119,7 +120,7 @@ async function storm(
   if (pingMedianMs >= medianMax) wrong.push(`a ping took ${pingMedianMs.toFixed(0)} ms in the median`)
   if (pingMaxMs >= worstMax) wrong.push(`a ping took ${pingMaxMs.toFixed(0)} ms`)
   if (grownMiB >= grownMax) wrong.push(`the process grew by ${grownMiB.toFixed(0)} MiB`)
-  return { clients, filters, pingMedianMs, pingMaxMs, grownMiB, wrong }
+  return { clients, filters, pingMedianMs, pingMaxMs, calmMaxMs: Math.max(...calm), grownMiB, wrong }
 }
 
 /** Reads until it has every topic, and what was published last; a value must not be followed by one that is older. */
@@ -139,6 +140,23 @@ function note(values: Map<string, number>, wrong: string[], topic: string, paylo
   const known = values.get(topic)
   if (known !== undefined && value < known) wrong.push(`${topic}: ${value} came behind ${known}`)
   values.set(topic, value)
+}
+
+async function pings(pinger: TestClient, broker: FaultBroker, forMs: number): Promise<number[]> {
+  const times: number[] = []
+  for (const ends = performance.now() + forMs; performance.now() < ends; ) {
+    times.push(await ping(pinger, broker))
+    await new Promise(resolve => setTimeout(resolve, pingEveryMs))
+  }
+  return times
+}
+
+/** Milliseconds until a ping was answered. */
+async function ping(pinger: TestClient, broker: FaultBroker): Promise<number> {
+  const began = performance.now()
+  pinger.send({ type: PacketType.Pingreq })
+  await Promise.race([pinger.next(PacketType.Pingresp), broker.ended])
+  return performance.now() - began
 }
 
 async function fill(port: number): Promise<void> {

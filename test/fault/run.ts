@@ -97,8 +97,8 @@ async function storm(program: string): Promise<void> {
     random: randomFrom(seed),
     heapMiB,
     onRound(round) {
-      const { clients, filters, pingMedianMs, pingMaxMs, grownMiB } = round
-      const pings = `${pingMedianMs.toFixed(1)} ms in the median, ${pingMaxMs.toFixed(0)} ms at worst`
+      const { clients, filters, pingMedianMs, pingMaxMs, calmMaxMs, grownMiB } = round
+      const pings = `${pingMedianMs.toFixed(1)} ms in the median, ${pingMaxMs.toFixed(0)} ms at worst (${calmMaxMs.toFixed(0)} before the storm)`
       console.log(
         `${clients} clients, ${filters} filter${filters === 'one' ? '' : 's'}: a ping ${pings}; the process grew by ${grownMiB.toFixed(0)} MiB`,
       )
