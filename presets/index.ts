@@ -97,7 +97,12 @@ export {
   type BridgeSender,
   type BridgeTarget,
   type BridgeTargets,
+  type ParkedMessage,
+  type ParkedMessages,
   RecordsRefusedError,
+  type RecordsRefusedOptions,
+  TargetAwayError,
+  type TargetAwayOptions,
 } from '../plugins/kit/services/bridge-target.ts'
 export type { Bus, BusEvents, BusTerms, Node } from '../plugins/kit/services/bus.ts'
 export type { HttpHandler, HttpRoutes } from '../plugins/kit/services/http-routes.ts'

@@ -1,10 +1,11 @@
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import { type BridgeRecord, type BridgeReport, type BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
+import type { BridgeReport, BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
 import { type BacklogOptions, LaneBacklog, type WaitingRecord } from './lane-backlog.ts'
-import { encodeParcel, type Parcel, parcelBytes, recordOf } from './parcel.ts'
+import { type DeliveryLane, LaneDelivery } from './lane-delivery.ts'
+import { encodeParcel, type Parcel, parcelBytes } from './parcel.ts'
 
 export interface LaneOptions extends BacklogOptions {
   readonly linger: number
@@ -13,15 +14,18 @@ export interface LaneOptions extends BacklogOptions {
 
 /** What a lane tells of. */
 export interface LaneEvents {
-  /** A message that does not get there. */
-  dropped(parcel: Parcel, reason: 'bridgeFull' | 'bridgeRefused', why: string): void
+  /** A message finds no room. */
+  full(parcel: Parcel, why: string): void
+  /** Keeps a message that the system will never take, though it was acknowledged; false where there is no place for it. Called in the turn in which it leaves the lane. */
+  parks(parcel: Parcel, error: RecordsRefusedError): boolean
+  /** The system will never take a message, and nobody keeps it. */
+  refused(parcel: Parcel, error: RecordsRefusedError): void
   /** After each batch, however it went. */
   reported(report: Omit<BridgeReport, 'target'>): void
   /** Something is wrong that no message is to blame for. */
   failed(error: Error): void
 }
 
-const retryMin = 100
 const needed = 'newer ones needed its room (messageBridge.whenFull)'
 
 const full = (place: string, options: string): Error =>
@@ -45,6 +49,8 @@ export class BridgeLane {
   #abandoned: boolean
   #closed: boolean
   #wake: (() => void) | null
+  // It waits for more messages, not for the system.
+  #lingers: boolean
   // Publishers that wait for one commit of the queue.
   #kept: Promise<void> | null
   #keptReceipts: Receipt[]
@@ -75,6 +81,7 @@ export class BridgeLane {
     this.#abandoned = false
     this.#closed = false
     this.#wake = null
+    this.#lingers = false
     this.#kept = null
     this.#keptReceipts = []
     this.#idle = null
@@ -106,6 +113,16 @@ export class BridgeLane {
     const waits = parcel.message.qos > 0 && mode !== 'none'
     if (mode === 'local' && this.#queue !== null) this.#keepOnDisk(this.#queue, parcel, waits ? receipt : null)
     else this.#keepInMemory(parcel, mode === 'kafka' && waits ? receipt : null)
+  }
+
+  /** Takes in again what was parked, behind all that waits; false where there is no room for it. */
+  takeBack(row: Buffer): boolean {
+    const queue = this.#queue
+    if (queue === null || this.#stopping || !queue.fits(row.length)) return false
+    queue.append(row)
+    this.#backlog.spilled = true
+    this.#start()
+    return true
   }
 
   /** Sends what it can for so long; what is left in memory goes to the disk, or is dropped. */
@@ -172,7 +189,7 @@ export class BridgeLane {
 
   #push(parcel: Parcel, receipt: Receipt | null, position: number, rowBytes: number): void {
     this.#backlog.push(parcel, receipt, position, rowBytes)
-    if (this.#backlog.batchIsFull) this.#wake?.()
+    if (this.#lingers && this.#backlog.batchIsFull) this.#wake?.()
   }
 
   // The position, or 0 where it was not taken.
@@ -199,7 +216,7 @@ export class BridgeLane {
 
   #drop(parcel: Parcel, why: string): void {
     this.full += 1
-    this.#events.dropped(parcel, 'bridgeFull', why)
+    this.#events.full(parcel, why)
   }
 
   #unreadable(error: Error): void {
@@ -214,6 +231,7 @@ export class BridgeLane {
   }
 
   async #run(): Promise<void> {
+    const delivery = new LaneDelivery(this.#clock, this.#sender, this.#delivers(), this.#options.retryMax)
     const backlog = this.#backlog
     for (;;) {
       if (this.#abandoned) break
@@ -222,17 +240,44 @@ export class BridgeLane {
         if (backlog.spilled) continue
         break
       }
-      if (!backlog.batchIsFull && !this.#stopping) await this.#pause(this.#options.linger)
+      if (!backlog.batchIsFull && !this.#stopping) {
+        this.#lingers = true
+        await this.#pause(this.#options.linger)
+        this.#lingers = false
+      }
       if (this.#abandoned) break
       const batch = backlog.nextBatch()
       this.#flight = batch
       // What waited may have been dropped for newer ones meanwhile.
-      if (batch.length > 0) await this.#deliver(batch)
+      if (batch.length === 0) continue
+      this.oldest = batch[0]!.parcel.message.receivedAt
+      await delivery.deliver(batch)
     }
     this.#running = false
     this.oldest = 0
     this.#idle?.()
     this.#idle = null
+  }
+
+  #delivers(): DeliveryLane {
+    const abandoned = () => this.#abandoned
+    const closed = () => this.#closed
+    return {
+      get abandoned() {
+        return abandoned()
+      },
+      get closed() {
+        return closed()
+      },
+      pause: ms => this.#pause(ms),
+      next: () => this.#next(),
+      taken: batch => this.#taken(batch),
+      refused: (batch, error) => this.#refused(batch, error),
+      failed: (batch, error) => {
+        this.repeated += 1
+        this.#report(batch, 0, 0, error)
+      },
+    }
   }
 
   /** Waits, until somebody has a reason to go on. */
@@ -263,57 +308,35 @@ export class BridgeLane {
     return true
   }
 
-  /** Does not end before every record of the batch has got there, or was refused. */
-  async #deliver(batch: WaitingRecord[]): Promise<void> {
-    this.oldest = batch[0]!.parcel.message.receivedAt
-    let wait = retryMin
-    // The same records at each attempt: a system that leaves out repeats knows them by what they were sent with.
-    let records = batch.map(({ parcel }) => recordOf(parcel))
-    while (!this.#abandoned) {
-      try {
-        await this.#sender.send(records)
-        // It took longer than the broker waits: what became of these is settled, and they are sent again at the next start.
-        if (this.#closed) return
-        this.sent += batch.length
-        for (const record of batch) {
-          this.#backlog.end(record)
-          record.receipt?.release()
-        }
-        this.#report(batch, batch.length, 0, null)
-        return
-      } catch (error) {
-        if (this.#closed) return
-        if (!(error instanceof RecordsRefusedError)) {
-          if (this.#abandoned) return
-          this.repeated += 1
-          this.#report(batch, 0, 0, error as Error)
-          await this.#pause(wait)
-          wait = Math.min(wait * 2, this.#options.retryMax)
-          continue
-        }
-        if (error.indexes.length === 0 && batch.length > 1) {
-          // One of them is to blame; what is not of its half gets through.
-          const half = batch.length >> 1
-          await this.#deliver(batch.slice(0, half))
-          await this.#deliver(batch.slice(half))
-          return
-        }
-        const indexes = new Set(error.indexes.length === 0 ? [0] : error.indexes)
-        const refused = batch.filter((_record, index) => indexes.has(index))
-        batch = batch.filter((_record, index) => !indexes.has(index))
-        records = records.filter((_record: BridgeRecord, index) => !indexes.has(index))
-        for (const record of refused) this.#refused(record, error)
-        this.#report(refused, 0, refused.length, null)
-        if (batch.length === 0) return
-      }
-    }
+  /** More to send along with the batch that is on its way. */
+  #next(): WaitingRecord | undefined {
+    if (this.#backlog.isEmpty && this.#backlog.spilled) this.#backlog.readPage()
+    const [one] = this.#backlog.nextBatch(1)
+    if (one !== undefined) this.#flight = [...this.#flight, one]
+    return one
   }
 
-  #refused(record: WaitingRecord, error: RecordsRefusedError): void {
-    this.#backlog.end(record)
-    this.refused += 1
-    this.#events.dropped(record.parcel, 'bridgeRefused', error.message)
-    record.receipt?.release(new MessageRefusedError(error.message))
+  #taken(batch: readonly WaitingRecord[]): void {
+    this.sent += batch.length
+    for (const record of batch) {
+      this.#backlog.end(record)
+      record.receipt?.release()
+    }
+    this.#report(batch, batch.length, 0, null)
+  }
+
+  #refused(batch: readonly WaitingRecord[], error: RecordsRefusedError): void {
+    for (const record of batch) {
+      const { parcel, receipt } = record
+      // Whoever still waits is told; what was acknowledged is not dropped.
+      if (receipt !== null || parcel.message.qos === 0 || !this.#events.parks(parcel, error)) {
+        this.refused += 1
+        this.#events.refused(parcel, error)
+      }
+      this.#backlog.end(record)
+      receipt?.release(new MessageRefusedError(error.message))
+    }
+    this.#report(batch, 0, batch.length, null)
   }
 
   #report(batch: readonly WaitingRecord[], sent: number, refused: number, error: Error | null): void {

@@ -11,6 +11,8 @@ export interface BridgeRoute {
 
 // Names that are remembered; beyond it they are forgotten, as a client that makes up topic names would have it.
 const rememberedMax = 10_000
+// A name is stored behind its length, of two bytes.
+const nameMax = 16_000
 
 /** Finds where messages of a topic name go; each topic name is looked up once. */
 export class BridgeRoutes {
@@ -39,7 +41,14 @@ export class BridgeRoutes {
   /** The name there for a rule and a message; empty where none can be made. */
   name({ to, target }: Rule, topic: string, clientId: string): string {
     const wanted = to.fill(topic, clientId)
-    const name = this.#targets.get(target)!.legalName(wanted) ?? ''
+    let name: string
+    try {
+      name = this.#targets.get(target)!.legalName(wanted) ?? ''
+    } catch {
+      // A name that its system's own plugin cannot make is none.
+      return ''
+    }
+    if (name.length > nameMax) return ''
     if (name !== '' && !to.fixed) this.#noteSource(target, name, wanted)
     return name
   }

@@ -4,13 +4,14 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
-import type { BridgeReport, BridgeTarget, BridgeTargets } from '../kit/services/bridge-target.ts'
+import { type BridgeReport, type BridgeTarget, type BridgeTargets, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 import { BridgeLane } from './bridge-lane.ts'
 import { BridgeRoutes } from './bridge-routes.ts'
 import { OutageLog } from './outage-log.ts'
 import type { Parcel } from './parcel.ts'
+import { ParkedOnDisk } from './parked-messages.ts'
 import { type AckMode, type BridgeOptions, checkNames, type Rule } from './rules.ts'
 
 /** What is known of one target's lanes together. */
@@ -22,9 +23,18 @@ export interface BridgeFigures {
   readonly repeated: number
   readonly droppedFull: number
   readonly droppedRefused: number
+  /** Refused though they were acknowledged, and kept; and their bytes. */
+  readonly parked: number
+  readonly parkedBytes: number
   /** Milliseconds since the oldest message that waits was received; 0 where none does. */
   readonly lagMs: number
 }
+
+// Reasons that are counted each by itself, as a plugin may make up many.
+const reasonsMax = 100
+// A key is stored behind its length, of two bytes.
+const keyMax = 16_000
+const cureOfParked = 'see to what they were refused for, then set messageBridge.parked to resend, or to drop'
 
 /** Rules on one side, lanes on the other. */
 export class Bridge implements BridgeTargets {
@@ -36,6 +46,10 @@ export class Bridge implements BridgeTargets {
   readonly #lanes: Map<string, BridgeLane>
   #lanesOf: ReadonlyMap<Rule, readonly BridgeLane[]>
   readonly #logs: Map<string, OutageLog>
+  readonly #parked: Map<string, ParkedOnDisk>
+  // By target, how many messages were refused for which reason.
+  readonly #refused: Map<string, Map<string, number>>
+  #parks: BridgeOptions['parked']
   #queues: Queues | undefined
   #routes: BridgeRoutes | null
 
@@ -47,6 +61,9 @@ export class Bridge implements BridgeTargets {
     this.#lanes = new Map()
     this.#lanesOf = new Map()
     this.#logs = new Map()
+    this.#parked = new Map()
+    this.#refused = new Map()
+    this.#parks = options.parked
     this.#routes = null
   }
 
@@ -71,14 +88,49 @@ export class Bridge implements BridgeTargets {
     this.follow(rules)
     for (const name of queues?.names() ?? []) {
       const [kind, target, ack, number] = name.split(' ')
+      if (kind === 'parked') this.parked(target!)
       if (kind !== 'bridge' || this.#lanes.has(`${target} ${ack} ${number}`)) continue
       if (this.#targets.has(target!)) this.#lane(target!, ack as AckMode, Number(number))
       else this.#leftOver(name, target!)
     }
+    this.parks(this.#parks)
   }
 
-  /** Goes by these rules from now on; what waits by others goes on. Throws where they are wrong, and then it goes by those that it had. */
-  follow(rules: readonly Rule[]): void {
+  parked(target: string): ParkedOnDisk | null {
+    let parked = this.#parked.get(target)
+    if (parked !== undefined) return parked
+    if (this.#queues === undefined || !this.#targets.has(target)) return null
+    const queue = this.#queues.open(`parked ${target}`, this.#options.parkedBytes)
+    parked = new ParkedOnDisk(queue, this.#broker.clock, (lane, row) => {
+      const [, ack, number] = lane.split(' ')
+      return this.#lane(target, ack as AckMode, Number(number)).takeBack(row)
+    })
+    this.#parked.set(target, parked)
+    return parked
+  }
+
+  /** What becomes of messages that are refused though they were acknowledged, from now on, and of those that are parked already. */
+  parks(how: BridgeOptions['parked']): void {
+    this.#parks = how
+    for (const [target, parked] of this.#parked) {
+      const { length } = parked
+      if (length === 0) continue
+      const { log } = this.#broker
+      if (how === 'keep') {
+        log.warn({ target, parked: length }, `messageBridge: ${length} messages that ${target} refused are parked; ${cureOfParked}`)
+        continue
+      }
+      const what = how === 'resend' ? 'are sent once more' : 'are dropped'
+      const done = how === 'resend' ? parked.resend() : parked.drop()
+      done.then(
+        count => log.warn({ target, count }, `messageBridge: ${count} messages that ${target} refused ${what} (messageBridge.parked)`),
+        error => this.#broker.report(error as Error),
+      )
+    }
+  }
+
+  /** Refuses rules that nobody could go by. All targets are there. `hasQueue`: somebody keeps queues on disk. */
+  check(rules: readonly Rule[], hasQueue: boolean): void {
     const unknown = rules.filter(({ target }) => !this.#targets.has(target))
     if (unknown.length > 0) {
       const names = [...this.#targets.keys()].join(', ')
@@ -89,9 +141,14 @@ export class Bridge implements BridgeTargets {
     }
     checkNames(rules, this.#targets)
     const local = rules.find(({ ack }) => ack === 'local')
-    if (local !== undefined && this.#queues === undefined) {
+    if (local !== undefined && !hasQueue) {
       throw new OperatorError('ERR_CONFIG', `${local.at}: ack local needs a queue on disk; add the section diskQueue, or set ack: kafka`)
     }
+  }
+
+  /** Goes by these rules from now on; what waits by others goes on. Throws where they are wrong, and then it goes by those that it had. */
+  follow(rules: readonly Rule[]): void {
+    this.check(rules, this.#queues !== undefined)
     this.#lanesOf = new Map(
       rules.map(rule => [rule, Array.from({ length: this.#options.lanes }, (_, number) => this.#lane(rule.target, rule.ack, number))]),
     )
@@ -107,21 +164,36 @@ export class Bridge implements BridgeTargets {
       const name = fixed ?? this.#routes!.name(rule, topic, clientId)
       const key = rule.key.fill(topic, clientId) || topic
       const parcel: Parcel = { message, topic: name, key, json, headers }
-      if (name === '') this.#nameless(rule, parcel, receipt)
+      if (name === '') this.#refuse(rule, parcel, receipt, `${rule.at}.to comes to no name that ${rule.target} takes; choose another`)
+      else if (key.length > keyMax)
+        this.#refuse(rule, parcel, receipt, `${rule.at}.key comes to more than ${keyMax} characters; shorten it`)
       else lanes[lanes.length === 1 ? 0 : fnv1a(key) % lanes.length]!.offer(parcel, receipt)
     }
   }
 
-  #nameless({ at, target, ack }: Rule, parcel: Parcel, receipt: Receipt): void {
-    const why = `${at}.to comes to no name that ${target} takes; choose another`
-    this.#dropped(target, parcel, 'bridgeRefused', why)
-    if (ack !== 'kafka' || parcel.message.qos === 0) return
+  // Nobody has an acknowledgement for it yet, so nothing has to be parked.
+  #refuse({ target, ack }: Rule, parcel: Parcel, receipt: Receipt, why: string): void {
+    this.#dropped(target, parcel, new RecordsRefusedError([0], why, { reason: 'NAME' }))
+    if (ack === 'none' || parcel.message.qos === 0) return
     receipt.hold()
     receipt.release(new MessageRefusedError(why))
   }
 
   figures(target: string): BridgeFigures {
-    const figures = { sent: 0, waiting: 0, waitingBytes: 0, repeated: 0, droppedFull: 0, droppedRefused: 0, lagMs: 0 }
+    const parked = this.#parked.get(target)
+    const figures = {
+      sent: 0,
+      waiting: 0,
+      waitingBytes: 0,
+      repeated: 0,
+      droppedFull: 0,
+      droppedRefused: 0,
+      parked: 0,
+      parkedBytes: 0,
+      lagMs: 0,
+    }
+    figures.parked = parked?.length ?? 0
+    figures.parkedBytes = parked?.bytes ?? 0
     const now = this.#broker.clock.now()
     for (const [name, lane] of this.#lanes) {
       if (!name.startsWith(`${target} `)) continue
@@ -152,7 +224,12 @@ export class Bridge implements BridgeTargets {
     const system = this.#targets.get(target)!
     const log = this.#logOf(system)
     const lane = new BridgeLane({ ...this.#options, mode }, this.#broker.clock, system.createSender(), queue, {
-      dropped: (parcel, reason, why) => this.#dropped(target, parcel, reason, why),
+      full: (parcel, why) => {
+        this.#broker.drop(`bridge:${target}`, parcel.message, 'bridgeFull')
+        log.dropped(parcel, 'bridgeFull', why)
+      },
+      parks: (parcel, error) => this.#park(target, name, parcel, error),
+      refused: (parcel, error) => this.#dropped(target, parcel, error),
       reported: report => {
         log.reported(name, report)
         this.onBridged.call({ target, ...report })
@@ -172,9 +249,35 @@ export class Bridge implements BridgeTargets {
     return log
   }
 
-  #dropped(target: string, { message }: Parcel, reason: 'bridgeFull' | 'bridgeRefused', why: string): void {
-    this.#broker.drop(`bridge:${target}`, message, reason)
-    this.#logOf(this.#targets.get(target)!).dropped(reason, why)
+  #park(target: string, lane: string, parcel: Parcel, error: RecordsRefusedError): boolean {
+    if (this.#parks === 'drop') return false
+    const parked = this.parked(target)
+    if (parked === null) return false
+    if (!parked.park(lane, parcel, `${error.reason}: ${error.message}`)) {
+      this.#logOf(this.#targets.get(target)!).parkedFull()
+      return false
+    }
+    this.#count(target, error.reason)
+    this.#logOf(this.#targets.get(target)!).parked(parcel, error)
+    return true
+  }
+
+  #dropped(target: string, parcel: Parcel, error: RecordsRefusedError): void {
+    this.#count(target, error.reason)
+    this.#broker.drop(`bridge:${target}`, parcel.message, 'bridgeRefused')
+    this.#logOf(this.#targets.get(target)!).dropped(parcel, error.reason, error.message)
+  }
+
+  #count(target: string, reason: string): void {
+    let reasons = this.#refused.get(target)
+    if (reasons === undefined) this.#refused.set(target, (reasons = new Map()))
+    const own = reasons.has(reason) || reasons.size < reasonsMax ? reason : 'OTHER'
+    reasons.set(own, (reasons.get(own) ?? 0) + 1)
+  }
+
+  /** How many messages a target refused for which reason, since the start. */
+  refusals(target: string): ReadonlyMap<string, number> {
+    return this.#refused.get(target) ?? new Map()
   }
 
   #leftOver(name: string, target: string): void {

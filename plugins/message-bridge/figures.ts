@@ -40,4 +40,21 @@ export function offerFigures(figures: Figures, bridge: Bridge): void {
     'messages/dropped/refused',
     ({ droppedRefused }) => droppedRefused,
   )
+  figures.add({
+    name: 'bridge_refused_messages_total',
+    type: 'counter',
+    help: 'Messages that the system will never take, by its reason.',
+    read: (): Sample[] =>
+      [...bridge.targets].flatMap(({ name: target }) =>
+        [...bridge.refusals(target)].map(([reason, value]) => ({ value, labels: { target, reason } })),
+      ),
+  })
+  offer(
+    'parked_messages',
+    'gauge',
+    'Messages that the system refused though they were acknowledged, kept on disk.',
+    'messages/parked',
+    ({ parked }) => parked,
+  )
+  offer('parked_bytes', 'gauge', 'Bytes of these.', 'bytes/parked', ({ parkedBytes }) => parkedBytes)
 }

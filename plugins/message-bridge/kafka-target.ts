@@ -4,12 +4,15 @@ import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { type BridgeRecord, type BridgeSender, type BridgeTarget, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import { createKafka, retry } from './kafka-client.ts'
-import { explain, needsNewProducer, refusalOf, rootOf } from './kafka-errors.ts'
+import { encodingFault } from './kafka-encoding.ts'
+import { explain, judged, type KafkaError, reasonOf, rootOf, typeOf, verdictOf } from './kafka-errors.ts'
 import { createKeyPartitioner } from './kafka-partitioner.ts'
 import { KafkaTopics } from './kafka-topics.ts'
 import type { BridgeOptions } from './rules.ts'
 
 const nameMax = 249
+// No batch of usual messages is as large (messageBridge.batchBytes).
+const largeBytes = 4 * 1024 * 1024
 const acksCodes = { all: -1, leader: 1, none: 0 } as const
 const compressionCodes = { none: 0, gzip: 1, snappy: 2, lz4: 3, zstd: 4 } as const
 
@@ -87,6 +90,8 @@ class KafkaSender implements BridgeSender {
   readonly #options: BridgeOptions
   #producer: Producer | null
   #prepared: Prepared | null
+  // Sent, and Kafka has not said that it has them: until then the producer's numbers stand for these.
+  #unsettled: readonly BridgeRecord[] | null
 
   constructor(kafka: () => Promise<Kafka>, topics: KafkaTopics, options: BridgeOptions) {
     this.#kafka = kafka
@@ -94,13 +99,16 @@ class KafkaSender implements BridgeSender {
     this.#options = options
     this.#producer = null
     this.#prepared = null
+    this.#unsettled = null
   }
 
   async send(records: readonly BridgeRecord[]): Promise<void> {
     try {
+      if (this.#unsettled !== null && this.#unsettled !== records) await this.#drop()
       const { topicMessages } = await this.#prepare(records)
       const producer = this.#producer ?? (await this.#connect())
       const { acks, compression, requestTimeout } = this.#options
+      this.#unsettled = records
       await producer.sendBatch({
         topicMessages,
         acks: acksCodes[acks],
@@ -108,8 +116,9 @@ class KafkaSender implements BridgeSender {
         timeout: requestTimeout,
       })
       this.#prepared = null
+      this.#unsettled = null
     } catch (error) {
-      throw await this.#judge(error)
+      throw await this.#judge(error, records)
     }
   }
 
@@ -122,11 +131,10 @@ class KafkaSender implements BridgeSender {
     this.#prepared = null
     const names = new Set<string>()
     for (const { topic } of records) names.add(topic)
-    const missing = await this.#topics.missingOf(names)
-    if (missing.size > 0) {
-      const indexes = records.flatMap(({ topic }, index) => (missing.has(topic) ? [index] : []))
-      const names = [...missing].slice(0, 5).join(', ')
-      throw new RecordsRefusedError(indexes, `Kafka has no topic ${names}; create it, or set messageBridge.createTopics: true`)
+    const [refused] = await this.#topics.refusedOf(names)
+    if (refused !== undefined) {
+      const [name, { reason, why }] = refused
+      throw new RecordsRefusedError(indexesOf(records, name), why, { reason })
     }
     const byTopic = new Map<string, KafkaMessage[]>()
     const inTurn = this.#options.partitioner === 'roundRobin'
@@ -159,26 +167,68 @@ class KafkaSender implements BridgeSender {
     return producer
   }
 
-  async #judge(error: unknown): Promise<Error> {
-    if (error instanceof RecordsRefusedError || error instanceof OperatorError) return error
+  async #judge(error: unknown, records: readonly BridgeRecord[]): Promise<Error> {
+    if (error instanceof RecordsRefusedError) return error
     const root = rootOf(error)
-    const refusal = refusalOf(root)
-    if (refusal !== undefined) {
-      // What was numbered but not taken leaves a hole that Kafka does not forgive.
-      await this.#drop()
-      return new RecordsRefusedError([], refusal, { cause: root })
+    const verdict = verdictOf(root)
+    const topics = this.#prepared?.topicMessages ?? []
+    const [only] = topics
+    if (root instanceof TypeError || root instanceof RangeError) {
+      const fault = this.#unencodable(topics, records)
+      if (fault !== null) {
+        await this.#drop()
+        return fault
+      }
     }
-    if (needsNewProducer(root)) await this.#drop()
-    if (root.type === 'UNKNOWN_TOPIC_OR_PARTITION') {
+    if (verdict === 'topic' && topics.length === 1) {
+      await this.#drop()
+      const reason = typeOf(root)!
+      this.#topics.refuse(only!.topic, { reason, why: reasonOf(root) })
+      return new RecordsRefusedError(indexesOf(records, only!.topic), reasonOf(root), { cause: root, reason })
+    }
+    // What was numbered but not taken leaves a hole that Kafka does not forgive.
+    if (verdict === 'record' || verdict === 'topic' || verdict === 'renew') await this.#drop()
+    if (typeOf(root) === 'UNKNOWN_TOPIC_OR_PARTITION') {
       this.#topics.forget()
       this.#prepared = null
+      // It would ask for the topic for ever, and get no answer about the others.
+      await this.#drop()
     }
-    return new Error(explain(root), { cause: root })
+    // Kafka closes the connection on what is larger than its socket.request.max.bytes, without a word.
+    if (isClosed(root) && bytesOf(records) > largeBytes)
+      return new Error(`${explain(root)}; or it is too large for Kafka's socket.request.max.bytes`)
+    return judged(root)
+  }
+
+  /** Those of which kafkajs can make no record, where there are any. */
+  #unencodable(topics: readonly TopicMessages[], records: readonly BridgeRecord[]): RecordsRefusedError | null {
+    for (const { topic, messages } of topics) {
+      const indexes = indexesOf(records, topic)
+      const faults = messages.map(encodingFault)
+      const first = faults.find(fault => fault !== null)
+      if (first === undefined || first === null) continue
+      const refused = indexes.filter((_index, at) => faults[at] !== null)
+      return new RecordsRefusedError(refused, `kafkajs can make no record of it: ${first.message}`, { cause: first, reason: 'ENCODING' })
+    }
+    return null
   }
 
   async #drop(): Promise<void> {
     const producer = this.#producer
     this.#producer = null
+    this.#unsettled = null
     await producer?.disconnect().catch(() => {})
   }
+}
+
+function indexesOf(records: readonly BridgeRecord[], name: string): number[] {
+  return records.flatMap(({ topic }, index) => (topic === name ? [index] : []))
+}
+
+function bytesOf(records: readonly BridgeRecord[]): number {
+  return records.reduce((sum, { value }) => sum + value.length, 0)
+}
+
+function isClosed({ name, code }: KafkaError): boolean {
+  return name === 'KafkaJSConnectionClosedError' || code === 'ECONNRESET' || code === 'EPIPE'
 }

@@ -181,16 +181,16 @@ export class LaneBacklog {
   }
 
   /** The oldest in memory, as many as make a batch: they are on their way now. */
-  nextBatch(): WaitingRecord[] {
+  nextBatch(messagesMax = this.#batchMessages): WaitingRecord[] {
     const batch: WaitingRecord[] = []
     let bytes = 0
-    while (batch.length < this.#batchMessages && this.#memory.length > 0) {
+    while (batch.length < messagesMax && this.#memory.length > 0) {
       const size = this.#memory.first!.bytes
       if (batch.length > 0 && bytes + size > this.#batchBytes) break
       bytes += size
       batch.push(this.#memory.shift()!)
     }
-    this.#inflight = batch.length
+    this.#inflight += batch.length
     return batch
   }
 

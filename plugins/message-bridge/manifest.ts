@@ -83,7 +83,7 @@ export const messageBridgeManifest = defineManifest({
     compression: { type: 'string', enum: ['none', 'gzip', 'snappy', 'lz4', 'zstd'], default: 'none' },
     /** How a partition is found: by the key, as Kafka's own Java client does, so that messages of one key keep their order; or in turn, and the order is lost. */
     partitioner: { type: 'string', enum: ['key', 'roundRobin'], default: 'key' },
-    /** Makes a topic that is not there, with the partitions and replicas that Kafka's own settings say. Otherwise messages for it are dropped, counted and logged. */
+    /** Makes a topic that is not there, with the partitions and replicas that Kafka's own settings say. Otherwise messages for it are refused, counted and logged. */
     createTopics: { type: 'boolean', default: false },
     /** How many lanes send side by side for each kind of `ack`. Messages of one key take one lane. */
     lanes: { type: 'integer', minimum: 1, maximum: 16, default: 1 },
@@ -99,6 +99,10 @@ export const messageBridgeManifest = defineManifest({
     memoryBytes: { type: 'bytes', minimum: 1024, default: '64MiB' },
     /** Bytes that wait on disk, for each lane, where there is a queue on disk. */
     queueBytes: { type: 'bytes', minimum: 1024, default: '1GiB' },
+    /** What becomes of a message that Kafka will never take though its publisher has its acknowledgement (`ack` `local` and `none`, where there is a queue on disk): it is kept there; it is kept, and all that are kept are sent once more now and at each start; or those that are kept are dropped, and so are others from now on. */
+    parked: { type: 'string', enum: ['keep', 'resend', 'drop'], default: 'keep', live: true },
+    /** Bytes of such messages that are kept for each system. Beyond, they are dropped, counted and said. */
+    parkedBytes: { type: 'bytes', minimum: 1024, default: '64MiB' },
     /** What happens to a message when everything is full: it is refused (a QoS 1 or 2 publisher is told 0x97; before MQTT 5 it is disconnected so that it sends again; QoS 0 is dropped), or the oldest that waits is dropped for it, but never one that a publisher still waits for. */
     whenFull: { type: 'string', enum: ['refuse', 'dropOldest'], default: 'refuse' },
     /** The time that Kafka has for one answer. */

@@ -49,10 +49,11 @@ export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, servi
       for (const target of bridge.targets) if (target.probe !== undefined) lines.push(await target.probe())
       return lines
     },
-    async reload({ topics }) {
+    async reload({ topics, parked }) {
       const changed = rulesOf(topics)
       await addKafka(changed)
       bridge.follow(changed)
+      bridge.parks(parked)
     },
     stop: () => bridge.stop(),
   }

@@ -1,10 +1,13 @@
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
-import type { BridgeReport, BridgeTarget } from '../kit/services/bridge-target.ts'
+import type { BridgeReport, BridgeTarget, RecordsRefusedError } from '../kit/services/bridge-target.ts'
+import type { Parcel } from './parcel.ts'
 
 const dropsEveryMs = 10_000
 const stillAwayEveryMs = 60_000
+const parkedFull =
+  'no more messages that were refused can be parked (messageBridge.parkedBytes), so they are dropped; set messageBridge.parked to resend, or to drop'
 
 /** Says what an operator has to know of a target: that it is away and why, that it is back, and what was dropped. One line for each, not one for each message. */
 export class OutageLog {
@@ -31,7 +34,8 @@ export class OutageLog {
       everyMs: dropsEveryMs,
       kindsMax: 20,
       others: 'for other reasons',
-      more: (count, why) => log.warn({ target: target.name, count }, `messageBridge: ${count} more messages were dropped: ${why}`),
+      more: (count, why) =>
+        log.warn({ target: target.name, count }, `messageBridge: ${count} more messages were refused or dropped: ${why}`),
     })
   }
 
@@ -60,9 +64,28 @@ export class OutageLog {
   }
 
   /** The first of a kind at once, the others counted. */
-  dropped(reason: string, why: string): void {
-    if (this.#dropLines.pass(why) === 0) return
-    this.#log.warn({ target: this.#target.name, reason }, `messageBridge: a message for ${this.#target.name} is dropped: ${why}`)
+  dropped(parcel: Parcel, reason: string, why: string): void {
+    this.#say(parcel, reason, 'is dropped', why)
+  }
+
+  /** Refused though it was acknowledged, and kept. */
+  parked(parcel: Parcel, { reason, message }: RecordsRefusedError): void {
+    this.#say(parcel, reason, 'is parked', message)
+  }
+
+  /** No room for more of those. */
+  parkedFull(): void {
+    if (this.#dropLines.pass(parkedFull) === 0) return
+    this.#log.error({ target: this.#target.name }, `messageBridge: ${parkedFull}`)
+  }
+
+  #say({ topic, message }: Parcel, reason: string, what: string, why: string): void {
+    if (this.#dropLines.pass(`${reason} ${topic}: ${why}`) === 0) return
+    const { name } = this.#target
+    this.#log.warn(
+      { target: name, reason, clientId: message.clientId, topic: message.topic, to: topic },
+      `messageBridge: a message for ${name} ${what}: ${reason}, topic ${topic}: ${why}`,
+    )
   }
 
   stop(): void {

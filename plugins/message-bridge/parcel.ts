@@ -53,16 +53,20 @@ export function recordOf({ message, topic, key, json, headers }: Parcel): Bridge
   const { payload, receivedAt } = message
   const value = json ? envelope(message) : payload
   // The clock counts in parts of a millisecond.
-  return { topic, key, value, headers: headers ? headersOf(message) : {}, timestamp: Math.trunc(receivedAt) }
+  return { topic, key, value, headers: headers ? headersOf(message) : emptyHeaders(), timestamp: Math.trunc(receivedAt) }
+}
+
+// Clients choose names: in an object of the usual kind `constructor` and `__proto__` would be there before anybody sets them.
+function emptyHeaders(): Record<string, BridgeHeader> {
+  return Object.create(null) as Record<string, BridgeHeader>
 }
 
 function headersOf({ topic, clientId, qos, retain, properties }: Message): Record<string, BridgeHeader> {
-  const headers: Record<string, BridgeHeader> = {
-    'mqtt.topic': topic,
-    'mqtt.clientId': clientId,
-    'mqtt.qos': String(qos),
-    'mqtt.retain': String(retain),
-  }
+  const headers = emptyHeaders()
+  headers['mqtt.topic'] = topic
+  headers['mqtt.clientId'] = clientId
+  headers['mqtt.qos'] = String(qos)
+  headers['mqtt.retain'] = String(retain)
   if (properties === undefined) return headers
   const { contentType, responseTopic, correlationData, payloadFormat, messageExpiry, userProperties } = properties
   if (contentType !== undefined) headers['mqtt.contentType'] = contentType
@@ -72,9 +76,11 @@ function headersOf({ topic, clientId, qos, retain, properties }: Message): Recor
   if (messageExpiry !== undefined) headers['mqtt.messageExpiry'] = String(messageExpiry)
   for (const [name, value] of userProperties ?? []) {
     // A client must not be able to pass its own for the broker's.
-    const own = name.startsWith('mqtt.') || name === '__proto__' ? `mqtt.user.${name}` : name
+    const own = name.startsWith('mqtt.') ? `mqtt.user.${name}` : name
     const before = headers[own] as string | string[] | undefined
-    headers[own] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+    if (before === undefined) headers[own] = value
+    else if (Array.isArray(before)) before.push(value)
+    else headers[own] = [before, value]
   }
   return headers
 }

@@ -10,11 +10,16 @@ function listTarget(): {
   readonly taken: BridgeRecord[]
   away: boolean
   stuck: boolean
+  /** What it throws of a batch in which there is such a payload. */
+  readonly throws: Map<string, Error>
+  attempts: number
 } {
   const system = {
     taken: [] as BridgeRecord[],
     away: false,
     stuck: false,
+    throws: new Map<string, Error>(),
+    attempts: 0,
     plugin: definePlugin({
       name: 'listBridge',
       requires: ['bridge'],
@@ -25,8 +30,13 @@ function listTarget(): {
           legalName: text => text,
           createSender: () => ({
             async send(records) {
+              system.attempts += 1
               if (system.stuck) await new Promise(() => {})
               if (system.away) throw new Error('it is away')
+              for (const { value } of records) {
+                const error = system.throws.get(String(value))
+                if (error !== undefined) throw error
+              }
               const bad = records.findIndex(({ value }) => String(value) === 'bad')
               if (bad !== -1) throw new RecordsRefusedError(records.length > 4 ? [] : [bad], 'bad is not taken')
               system.taken.push(...records)
@@ -52,6 +62,104 @@ test('a target of a plugin gets what the rules name it for, in order, around wha
   expect(values(list.taken)).toEqual(['1', '2', '3', '4', '5', '6'])
   expect(results.map(({ status }) => status === 'fulfilled')).toEqual(sent.map(text => text !== 'bad'))
   expect(drops.map(({ clientId, reason }) => `${clientId} ${reason}`)).toEqual(['bridge:list bridgeRefused', 'bridge:list bridgeRefused'])
+})
+
+test.each([
+  ['an encoder throws', new TypeError('value.map is not a function')],
+  ['nobody has thought of', new Error('SOMETHING_NEW')],
+])('an error that %s, again and again for one message while others get through, refuses that one', async (_what, error) => {
+  const list = listTarget()
+  list.throws.set('poison', error)
+  const { connect, drops, lines } = await bridgingBroker(
+    { topics: [{ filter: 'a', target: 'list', ack: 'kafka' }] },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect()
+  const sent = [...Array.from({ length: 20 }, (_, index) => String(index)), 'poison', 'x', 'poison', 'y']
+  const results = await Promise.allSettled(sent.map(text => client.publishAsync('a', text, { qos: 1 })))
+  expect(results.map(result => (result.status === 'rejected' ? result.reason.code : 0))).toEqual(
+    sent.map(text => (text === 'poison' ? 0x83 : 0)),
+  )
+  expect(values(list.taken)).toEqual(sent.filter(text => text !== 'poison'))
+  expect(drops.map(({ payload }) => payload)).toEqual(['poison', 'poison'])
+  expect(lines.find(({ message }) => message.includes('is dropped'))?.message).toContain(`and others do not: ${error.message}`)
+})
+
+test('a message that fails alone waits, until another behind it gets through and tells that the system is there', async () => {
+  const list = listTarget()
+  list.throws.set('poison', new Error('SOMETHING_NEW'))
+  const { connect, drops } = await bridgingBroker({ topics: [{ filter: 'a', target: 'list', ack: 'kafka' }] }, { plugins: [list.plugin] })
+  const client = await connect()
+  const poison = client.publishAsync('a', 'poison', { qos: 1 }).catch(error => error.code)
+  await eventually(() => list.attempts > 10)
+  expect(drops).toEqual([])
+  await client.publishAsync('a', 'good', { qos: 1 })
+  expect(await poison).toBe(0x83)
+  expect(values(list.taken)).toEqual(['good'])
+})
+
+test('a system that takes nothing at all, for whatever reason, costs no message, and they stay in order', async () => {
+  const list = listTarget()
+  list.away = true
+  const { connect, drops } = await bridgingBroker(
+    { batchMessages: 50, retryMax: '100ms', topics: [{ filter: 'a', target: 'list', ack: 'kafka' }] },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect()
+  const sent = Array.from({ length: 100 }, (_, index) => String(index))
+  const all = Promise.all(sent.map(text => client.publishAsync('a', text, { qos: 1 })))
+  // Long enough for each to have been tried alone.
+  await eventually(() => list.attempts > 60)
+  list.away = false
+  await all
+  expect(values(list.taken)).toEqual(sent)
+  expect(drops).toEqual([])
+})
+
+test('what was acknowledged and is refused then is parked, as much as there is room for; it can be seen, sent once more, and dropped', async () => {
+  const list = listTarget()
+  const { connect, drops, lines, running } = await bridgingBroker(
+    { parkedBytes: 1024, topics: [{ filter: 'a', target: 'list' }] },
+    { plugins: [list.plugin], diskQueue: { path: await folderWith() } },
+  )
+  const client = await connect({ clientId: 'meter' })
+  const parked = running.broker.services.get('bridge').parked('list')!
+  for (const text of ['1', 'bad', '2', 'bad', '3']) await client.publishAsync('a', text, { qos: 1 })
+  await eventually(() => parked.length === 2 && list.taken.length === 3)
+  expect(drops).toEqual([])
+  await eventually(() => parked.page(0, 10).length === 2)
+  expect(parked.page(0, 1)).toMatchObject([{ clientId: 'meter', mqttTopic: 'a', topic: 'a', why: 'REFUSED: bad is not taken' }])
+  expect(lines.filter(({ message }) => message.includes('is parked')).length).toBe(1)
+  // What is refused once more is parked once more.
+  expect(await parked.resend()).toBe(2)
+  await eventually(() => parked.length === 2)
+  // QoS 0 has no acknowledgement, so it is dropped at once.
+  await client.publishAsync('a', 'bad', { qos: 0 })
+  await eventually(() => drops.length === 1)
+  while (drops.length === 1) await client.publishAsync('a', 'bad', { qos: 1 })
+  expect(parked.bytes).toBeLessThanOrEqual(1024)
+  expect(lines.some(({ message }) => message.includes('parkedBytes'))).toBe(true)
+  await running.reload('messageBridge', { topics: [{ filter: 'a', target: 'list' }], parked: 'drop' })
+  await eventually(() => parked.length === 0)
+  await eventually(() => parked.page(0, 10).length === 0)
+})
+
+test('a name or a key that cannot be kept refuses that message alone', async () => {
+  const list = listTarget()
+  const { connect, drops } = await bridgingBroker(
+    {
+      topics: [
+        { filter: 'long/#', target: 'list', ack: 'local', key: '{topic}{topic}' },
+        { filter: '#', target: 'list', ack: 'local' },
+      ],
+    },
+    { plugins: [list.plugin], diskQueue: { path: await folderWith() } },
+  )
+  const client = await connect()
+  await expect(client.publishAsync(`long/${'x'.repeat(40_000)}`, 'too long', { qos: 1 })).rejects.toMatchObject({ code: 0x83 })
+  await client.publishAsync('a', 'good', { qos: 1 })
+  await eventually(() => list.taken.some(({ value }) => String(value) === 'good'))
+  expect(drops.every(({ reason }) => reason === 'bridgeRefused')).toBe(true)
 })
 
 test('a target that nobody brings, and a name that can never be one, end the start with their cure', async () => {

@@ -69,6 +69,47 @@ test('a message arrives byte for byte, with key, time and headers', async () => 
   })
 })
 
+test('user properties that are called like members of every object arrive by their own names, also twice', async () => {
+  const topic = newTopic()
+  await reader.createTopics({ [topic]: 1 })
+  const { connect } = await bridgingBroker({ brokers, topics: [{ filter: 'x', to: topic }] })
+  const client = await connect()
+  const names = ['constructor', 'toString', 'valueOf', 'hasOwnProperty', '__proto__', 'prototype', '']
+  for (const name of names) {
+    // MQTT.js keeps them in an object, so `__proto__` has to be put there with care.
+    const userProperties = Object.create(null) as Record<string, string[]>
+    userProperties[name] = ['a', 'b']
+    await client.publishAsync('x', name, { qos: 1, properties: { userProperties } })
+  }
+  const messages = await reader.read(topic, names.length)
+  const found = messages.map(({ value, headers }) => {
+    const own = Object.getOwnPropertyDescriptor(headers, String(value))?.value
+    // kafkajs, reading, takes what every object has for an earlier header.
+    return [String(value), [own].flat().filter(Buffer.isBuffer).map(String)]
+  })
+  expect(found).toEqual(names.map(name => [name, ['a', 'b']]))
+})
+
+test('two names that Kafka does not tell apart: the second is refused alone, and all others go on', async () => {
+  const name = newTopic()
+  const { connect, drops, lines, running } = await bridgingBroker({ brokers, createTopics: true, topics: ['k/+'] })
+  const client = await connect()
+  await client.publishAsync(`k/${name}.y`, 'first', { qos: 1 })
+  const [collides, good] = await Promise.allSettled([
+    client.publishAsync(`k/${name}_y`, 'collides', { qos: 1 }),
+    client.publishAsync(`k/${name}.y`, 'second', { qos: 1 }),
+  ])
+  expect(collides).toMatchObject({ status: 'rejected', reason: { code: 0x83 } })
+  expect(good.status).toBe('fulfilled')
+  expect((await reader.read(`k.${name}.y`, 2)).map(({ value }) => String(value))).toEqual(['first', 'second'])
+  expect(drops).toEqual([{ clientId: 'bridge:kafka', reason: 'bridgeRefused', payload: 'collides' }])
+  const said = lines.find(({ message }) => message.includes('INVALID_TOPIC_EXCEPTION'))
+  expect(said?.message).toContain(`k.${name}_y`)
+  expect(lines.some(({ message }) => message.includes('takes no messages'))).toBe(false)
+  const reasons = [...running.broker.figures].find(figure => figure.name === 'bridge_refused_messages_total')!.read()
+  expect(reasons).toEqual([{ value: 1, labels: { target: 'kafka', reason: 'INVALID_TOPIC_EXCEPTION' } }])
+})
+
 test('a plain filter goes to the topic of the same name with dots, as raw payload, keyed by client id', async () => {
   const name = newTopic()
   await reader.createTopics({ [name]: 1 })

@@ -2,10 +2,10 @@ import { PacketType } from '../../core/protocol/constants.ts'
 import type { Question } from '../support/auth-server.ts'
 import { type Attack, end, guest, publishCodes, times } from './target.ts'
 
-const polluting = ['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty']
+const polluting = ['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty']
 
-/** Attacks on what belongs to others: their topics, their sessions, their passwords, the service that is asked about them. */
-export function attacksOnOthers(questions: readonly Question[]): readonly Attack[] {
+/** Attacks on what belongs to others: their topics, their sessions, their passwords, the service that is asked about them. `bridged`: the headers of messages that Kafka has. */
+export function attacksOnOthers(questions: readonly Question[], bridged: () => Promise<readonly string[]>): readonly Attack[] {
   const asked = () => questions.map(({ text }) => JSON.parse(text) as Record<string, unknown>)
   return [
     {
@@ -85,8 +85,8 @@ export function attacksOnOthers(questions: readonly Question[]): readonly Attack
       },
     },
     {
-      name: 'names that mean something to JavaScript: as client id, user name, topic, filter, group, user property',
-      happens: { connect: 0, subscribe: 0, publish: 0, heard: polluting.length, polluted: 'nothing' },
+      name: 'names that mean something to JavaScript: as client id, user name, topic, filter, group, user property, bridged',
+      happens: { connect: 0, subscribe: 0, publish: 0, heard: polluting.length, polluted: 'nothing', bridged: [...polluting].sort() },
       async run(target) {
         const results = await times(polluting.length, async i => {
           const name = polluting[i]!
@@ -107,7 +107,14 @@ export function attacksOnOthers(questions: readonly Question[]): readonly Attack
         const ordinary = await guest(target)
         const polluted = (await ordinary.subscribe('private/x'))[0] === 0x87 ? 'nothing' : 'rights'
         const sum = (key: 'connect' | 'subscribe' | 'publish' | 'heard') => results.reduce((total, one) => total + one[key], 0)
-        return { connect: sum('connect'), subscribe: sum('subscribe'), publish: sum('publish'), heard: sum('heard'), polluted }
+        return {
+          connect: sum('connect'),
+          subscribe: sum('subscribe'),
+          publish: sum('publish'),
+          heard: sum('heard'),
+          polluted,
+          bridged: await bridged(),
+        }
       },
     },
     {

@@ -7,11 +7,13 @@ import { hashPassword } from '../../plugins/auth-file/password-hash.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { type AuthServer, serveAuth } from '../support/auth-server.ts'
 import type { TestClient } from '../support/client.ts'
+import { KafkaServer } from '../support/kafka.ts'
+import { KafkaReader } from '../support/kafka-reader.ts'
 import { attacksOnOthers } from './attacks-on-others.ts'
 import { attacksOnProtocol } from './attacks-on-protocol.ts'
 import { Target } from './target.ts'
 
-// Goal: whatever a client sends, it harms itself only. Method: one broker in a process of its own, with a real authentication service,
+// Goal: whatever a client sends, it harms itself only. Method: one broker in a process of its own, with a real authentication service and a real Kafka,
 // lives through every attack of two tables. After each, what happened is as the table says; the process is there and has grown by no
 // more than it may; and a bystander, who has been publishing and subscribing all the time, has been served. At the end it has said
 // nothing on standard error, logged no error, and stops with 0.
@@ -21,13 +23,22 @@ const slack = Number(process.versions.node.split('.')[0]) > 20 ? 1.5 : 1
 
 const built = beforeAllBuilt()
 const questions: AuthServer['questions'] = []
-const attacks = [...attacksOnProtocol, ...attacksOnOthers(questions)]
+const attacks = [...attacksOnProtocol, ...attacksOnOthers(questions, bridged)]
 
 let target: Target
 let bystander: TestClient
 let folder = ''
 let service: AuthServer
 let before = 0
+let kafka: KafkaServer
+let reader: KafkaReader
+
+/** The names of user properties that Kafka has got. */
+async function bridged(): Promise<string[]> {
+  const messages = await reader.read('names')
+  const names = messages.flatMap(({ headers }) => Object.keys(headers).filter(name => !name.startsWith('mqtt.')))
+  return [...new Set(names)].sort()
+}
 
 beforeAll(async () => {
   service = await serveAuth((response, question) => {
@@ -36,6 +47,9 @@ beforeAll(async () => {
     response.writeHead(200)
     response.end(username === 'watcher' ? '{"authorizedSub":["#","$SYS/#"]}' : '')
   })
+  kafka = await KafkaServer.start()
+  reader = new KafkaReader(kafka.address)
+  await reader.createTopics({ names: 1 })
   folder = await mkdtemp(join(tmpdir(), 'mqttx-hostile-'))
   writeFileSync(join(folder, 'users'), `admin:${await hashPassword('correct horse')}\n`)
   const config = {
@@ -43,6 +57,8 @@ beforeAll(async () => {
     log: { format: 'json' },
     socket: { port: 0 },
     sysTopic: {},
+    // Kafka's own acknowledgement: a publish is answered when Kafka has it.
+    messageBridge: { brokers: [kafka.address], topics: [{ filter: 'home/+/+', to: 'names', ack: 'kafka' }] },
     authFile: { path: 'users', unknownUsers: 'pass' },
     authHttp: { url: service.url },
     topicSecurity: {
@@ -58,11 +74,12 @@ beforeAll(async () => {
   bystander = (await target.connect({ clientId: 'bystander' })).client
   await bystander.subscribe('guest/bystander', 1)
   before = target.memory.now
-})
+}, 300_000)
 
 afterAll(async () => {
   target?.kill()
   await service?.close()
+  await kafka?.stop()
   await rm(folder, { recursive: true, force: true })
 })
 

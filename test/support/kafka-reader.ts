@@ -1,4 +1,5 @@
 import kafkajs, { type KafkaMessage } from 'kafkajs'
+import { eventually } from './eventually.ts'
 
 export interface ReadMessage {
   readonly partition: number
@@ -27,9 +28,24 @@ export class KafkaReader {
     const admin = this.#kafka.admin()
     await admin.connect()
     await admin.createTopics({
-      waitForLeaders: true,
-      topics: Object.entries(topics).map(([topic, numPartitions]) => ({ topic, numPartitions, configEntries })),
+      waitForLeaders: false,
+      topics: Object.entries(topics).map(([topic, numPartitions]) => ({ topic, numPartitions, replicationFactor: 1, configEntries })),
     })
+    // A node may take a moment to learn of them; kafkajs takes that for an error.
+    await eventually(() =>
+      admin.fetchTopicMetadata({ topics: Object.keys(topics) }).then(
+        () => true,
+        () => false,
+      ),
+    )
+    await admin.disconnect()
+  }
+
+  /** Does something as an administrator. */
+  async administer(act: (admin: kafkajs.Admin) => Promise<unknown>): Promise<void> {
+    const admin = this.#kafka.admin()
+    await admin.connect()
+    await act(admin)
     await admin.disconnect()
   }
 

@@ -48,8 +48,8 @@ export class KafkaServer extends ServerProcess {
     this.#classPath = classPath
   }
 
-  /** `user`: who may log in on three more listeners: see `loginAddress`, `plainAddress` and `tokenAddress`. The last two speak TLS, as `ca` has issued it. */
-  static async start({ user, ca }: { user?: KafkaUser; ca?: TestCa } = {}): Promise<KafkaServer> {
+  /** `user`: who may log in on three more listeners: see `loginAddress`, `plainAddress` and `tokenAddress`. The last two speak TLS, as `ca` has issued it. `more`: settings besides. */
+  static async start({ user, ca, more = [] }: { user?: KafkaUser; ca?: TestCa; more?: readonly string[] } = {}): Promise<KafkaServer> {
     const classPath = kafkaClassPath()
     const ports: number[] = []
     for (let i = 0; i < 5; i++) ports.push(await freePort())
@@ -71,7 +71,7 @@ export class KafkaServer extends ServerProcess {
       const isToken = `oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka"`
       listeners.push({ name: 'TOKEN', port: token, mechanism: 'OAUTHBEARER', module: isToken, tls })
     }
-    writeFileSync(server.#settings, settings(port, controller, folder, listenerSettings(port, controller, listeners)))
+    writeFileSync(server.#settings, settings(port, controller, folder, [...listenerSettings(port, controller, listeners), ...more]))
     const scram = user === undefined ? [] : ['--add-scram', `SCRAM-SHA-256=[name=${user.name},password=${user.password}]`]
     const format = ['kafka.tools.StorageTool', 'format', '-t', 'MkU3OEVBNTcwNTJENDM2Qg', '-c', server.#settings, ...scram]
     const { status, stderr, stdout } = spawnSync('java', ['-Xmx64m', '-cp', classPath, ...format], { encoding: 'utf8' })

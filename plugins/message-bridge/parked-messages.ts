@@ -1,0 +1,131 @@
+import { StoredFormatError } from '../../core/messages/stored-message.ts'
+import type { Clock } from '../../core/time/clock.ts'
+import type { ParkedMessage, ParkedMessages } from '../kit/services/bridge-target.ts'
+import type { DurableQueue } from '../kit/services/queues.ts'
+import { decodeParcel, encodeParcel, type Parcel } from './parcel.ts'
+
+const format = 1
+// Rows, and bytes of them, that are worked on in one turn.
+const pageRows = 200
+const pageBytes = 1024 * 1024
+const whyMax = 1000
+
+/** Of one target: messages that it refused though they had been acknowledged, each with its lane and why, in a queue on disk. */
+export class ParkedOnDisk implements ParkedMessages {
+  readonly #queue: DurableQueue
+  readonly #clock: Clock
+  readonly #takeBack: (lane: string, row: Buffer) => boolean
+  // Rows up to here are gone, though the disk may still show some of them.
+  #from: number
+  #last: Promise<unknown>
+  /** How many were parked since the start. */
+  parked: number
+  /** How many found no room since the start. */
+  full: number
+
+  /** `takeBack`: puts what `encodeParcel` made into a lane; false where it has no room. */
+  constructor(queue: DurableQueue, clock: Clock, takeBack: (lane: string, row: Buffer) => boolean) {
+    this.#queue = queue
+    this.#clock = clock
+    this.#takeBack = takeBack
+    this.#from = 0
+    this.#last = Promise.resolve()
+    this.parked = 0
+    this.full = 0
+  }
+
+  get length(): number {
+    return this.#queue.length
+  }
+
+  get bytes(): number {
+    return this.#queue.bytes
+  }
+
+  /** Keeps a message; false where there is no room for it, or the disk takes none. */
+  park(lane: string, parcel: Parcel, why: string): boolean {
+    try {
+      this.#queue.append(encodeRow(lane, this.#clock.now(), why, encodeParcel(parcel)))
+    } catch {
+      this.full += 1
+      return false
+    }
+    this.parked += 1
+    return true
+  }
+
+  page(after: number, limit: number): ParkedMessage[] {
+    return this.#queue.page(Math.max(after, this.#from), limit, pageBytes).map(({ position, row }) => {
+      const { at, why, parcel } = decodeRow(row)
+      const { topic, message } = decodeParcel(Buffer.from(parcel))
+      const { topic: mqttTopic, clientId, payload } = message
+      return { position, at, why, topic, mqttTopic, clientId, payload }
+    })
+  }
+
+  resend(): Promise<number> {
+    return this.#each(({ lane, parcel }) => this.#takeBack(lane, Buffer.from(parcel)))
+  }
+
+  drop(): Promise<number> {
+    return this.#each(() => true)
+  }
+
+  // One at a time.
+  #each(done: (row: ParkedRow) => boolean): Promise<number> {
+    const counted = this.#last.then(() => this.#through(done))
+    this.#last = counted.catch(() => {})
+    return counted
+  }
+
+  // What is parked again meanwhile stands behind the last, and is left alone.
+  async #through(done: (row: ParkedRow) => boolean): Promise<number> {
+    const queue = this.#queue
+    const { last } = queue
+    let count = 0
+    await queue.kept()
+    for (;;) {
+      const rows = queue.page(this.#from, pageRows, pageBytes)
+      for (const { position, row } of rows) {
+        if (position > last) return count
+        if (!done(decodeRow(row))) return count
+        queue.remove(position, row.length)
+        count += 1
+        this.#from = position
+      }
+      if (rows.length === 0) return count
+      // One page a turn; what it did is on the disk before the next.
+      await queue.kept()
+    }
+  }
+}
+
+interface ParkedRow {
+  readonly lane: string
+  readonly at: number
+  readonly why: string
+  readonly parcel: Buffer
+}
+
+function encodeRow(lane: string, at: number, why: string, parcel: Buffer): Buffer {
+  const laneBytes = Buffer.from(lane)
+  const whyBytes = Buffer.from(why.slice(0, whyMax))
+  const head = Buffer.alloc(13)
+  head[0] = format
+  head.writeDoubleBE(at, 1)
+  head.writeUInt16BE(laneBytes.length, 9)
+  head.writeUInt16BE(whyBytes.length, 11)
+  return Buffer.concat([head, laneBytes, whyBytes, parcel])
+}
+
+function decodeRow(row: Buffer): ParkedRow {
+  if (row[0] !== format) throw new StoredFormatError('a newer version has parked this message of the bridge')
+  const whyFrom = 13 + row.readUInt16BE(9)
+  const parcelFrom = whyFrom + row.readUInt16BE(11)
+  return {
+    at: row.readDoubleBE(1),
+    lane: row.toString('utf8', 13, whyFrom),
+    why: row.toString('utf8', whyFrom, parcelFrom),
+    parcel: row.subarray(parcelFrom),
+  }
+}
