@@ -10,6 +10,7 @@ import { ConfigTree } from './config-tree.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { rootOptionsOf, settingsOf, withoutTheirPlugin } from './root-options.ts'
+import { isServiceLink, passedOver } from './service-links.ts'
 
 /** Where a config comes from; later ones win, key by key. */
 export interface ConfigSources {
@@ -51,7 +52,8 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
     has: service => catalogue.services?.includes(service) === true,
     providersOf: service => providersOf(catalogue, service),
   })
-  const { plugins, warnings, provenance } = choice
+  const { plugins, provenance } = choice
+  const warnings = [...layers.flatMap(layer => layer.warnings ?? []), ...choice.warnings]
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
   return { preset: chosen.name, testMode, settings, root, rootSchema, plugins, provenance, warnings, configFile, folder }
@@ -75,6 +77,7 @@ interface ChosenPreset {
 
 interface Layer {
   readonly problems: Problem[]
+  readonly warnings?: readonly string[]
   readonly preset?: unknown
   into(tree: ConfigTree): void
 }
@@ -82,7 +85,8 @@ interface Layer {
 function readSources(catalogue: Catalogue, sources: ConfigSources): Layer[] {
   const layers: Layer[] = []
   if (sources.file !== undefined) layers.push(dataLayer(sources.file.values, basename(sources.file.path)))
-  if (sources.env !== undefined) layers.push(textLayer(environmentAssignments(sources.env), one => readEnvironment(catalogue, one)))
+  if (sources.env !== undefined)
+    layers.push(textLayer(environmentAssignments(sources.env), one => readEnvironment(catalogue, one), isServiceLink))
   layers.push(textLayer(sources.assignments ?? [], one => readSet(catalogue, one)))
   if (sources.object !== undefined) layers.push(dataLayer(sources.object, 'createBroker'))
   return layers
@@ -96,17 +100,26 @@ function dataLayer(values: unknown, who: string): Layer {
   return { problems: [], preset: values.preset, into: tree => tree.merge(values, who) }
 }
 
-function textLayer(assignments: readonly Assignment[], read: (one: Assignment) => ReadAssignment): Layer {
+/** `passes`: of what no option has, whether it is somebody else's and says nothing to the broker. */
+function textLayer(
+  assignments: readonly Assignment[],
+  read: (one: Assignment) => ReadAssignment,
+  passes: (who: string, text: string) => boolean = () => false,
+): Layer {
   const problems: Problem[] = []
+  const passed: string[] = []
   const values: { keys: readonly string[]; value: unknown; who: string }[] = []
   for (const assignment of assignments) {
     const result = read(assignment)
-    if ('problem' in result) problems.push(result.problem)
-    else values.push({ ...result, who: assignment.who })
+    if ('problem' in result) {
+      if (passes(assignment.who, assignment.text)) passed.push(assignment.who)
+      else problems.push(result.problem)
+    } else values.push({ ...result, who: assignment.who })
   }
   const preset = values.findLast(({ keys }) => keys[0] === 'preset')?.value
   return {
     problems,
+    warnings: passed.length === 0 ? [] : [passedOver(passed)],
     preset,
     into(tree) {
       for (const { keys, value, who } of values) tree.set(keys, value, who)

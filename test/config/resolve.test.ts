@@ -34,6 +34,39 @@ test('lays a section over the options of the preset, key by key', async () => {
   expect(await options({ preset: 'dev', sysTopic: { qos: 1 } }, 'sysTopic')).toEqual({ interval: 5000, qos: 1 })
 })
 
+// As Kubernetes puts them into a pod beside the service mqttx, and beside mqttx-metrics.
+const serviceLinks = {
+  MQTTX_PORT: 'tcp://10.0.0.1:1883',
+  MQTTX_SERVICE_HOST: '10.0.0.1',
+  MQTTX_SERVICE_PORT: '1883',
+  MQTTX_SERVICE_PORT_MQTT: '1883',
+  MQTTX_PORT_1883_TCP: 'tcp://10.0.0.1:1883',
+  MQTTX_PORT_1883_TCP_PROTO: 'tcp',
+  MQTTX_PORT_1883_TCP_PORT: '1883',
+  MQTTX_PORT_1883_TCP_ADDR: '10.0.0.1',
+  MQTTX_METRICS_SERVICE_HOST: 'fd00::1',
+  MQTTX_METRICS_PORT: 'udp://[fd00::1]:9464',
+  MQTTX_METRICS_PORT_9464_UDP: 'udp://[fd00::1]:9464',
+}
+
+test('passes over what Kubernetes says of a service called mqttx, in one line with the cure; options are still read', async () => {
+  const config = await resolve({ env: { ...serviceLinks, MQTTX_SOCKET__PORT: '2883' } })
+  expect(config.plugins.find(({ name }) => name === 'socket')?.options).toMatchObject({ port: 2883 })
+  expect(config.warnings).toEqual([
+    expect.stringMatching(/^MQTTX_METRICS_PORT, .* and 8 more in the environment: .*enableServiceLinks: false/),
+  ])
+})
+
+test.each([
+  ['MQTTX_SOKET__PORT', 'tcp://10.0.0.1:1883'],
+  ['MQTTX_SOKET_PORT', '1883'],
+  ['MQTTX_SERVICE_PORT', 'abc'],
+  ['MQTTX_SERVICE_HOST', 'localhost'],
+  ['MQTTX_PORT_1883_TCP_PROTO', 'quic'],
+])('%s=%s is no such variable, but an error', async (name, text) => {
+  expect(await problems(resolve({ env: { ...serviceLinks, [name]: text } }))).toEqual([expect.stringContaining(`${name}: unknown`)])
+})
+
 test('gives a service to the owner that is named, in place of the preset’s', async () => {
   expect(await names({ redis: { url: 'redis://cache:6379' } })).toEqual(['log', 'redis', 'retain', 'socket'])
   const own = definePlugin({ name: 'mine', provides: ['sessions', 'retained'], apply() {} })
