@@ -32,6 +32,11 @@ export interface CheckedOptions {
 
 /** The half of a plugin that runs. Every part may be left out. */
 export interface RunningPlugin<Options = unknown> {
+  /**
+   * Looks whether what its options name can be used: files, certificates, what contradicts another option. `check` asks, and so does each start before
+   * the first `start`, so it opens and changes nothing. Throws or rejects with an `OperatorError` that names option and cure; what it read it may keep.
+   */
+  verify?(): void | Promise<void>
   /** Opens connections, loads what is needed. All plugins' `start` run one after another, in the order of the list. */
   start?(): void | Promise<void>
   /** Opens for clients, after every `start`. The strings say where, one log line each. */

@@ -62,6 +62,6 @@ export const authFile = definePlugin(
       return {}
     })
 
-    return { start: () => file.start(), stop: () => file.stop() }
+    return { verify: () => file.verify(), start: () => file.start(), stop: () => file.stop() }
   },
 )

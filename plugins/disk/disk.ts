@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
 import { DiskStore } from './disk-store.ts'
+import { Folder } from './folder.ts'
 import { diskManifest } from './manifest.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
@@ -10,6 +11,7 @@ export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }
   services.provide('sessions', store.sessions, 'disk')
   services.provide('retained', store.retained, 'disk')
   return {
+    verify: () => Folder.verify({ plugin: 'disk', path }),
     async start() {
       await store.open()
       log.info(`sessions, queues and retained messages are kept in ${path}`)

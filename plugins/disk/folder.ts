@@ -8,6 +8,7 @@ import { FolderTime } from './folder-time.ts'
 import { format } from './format.ts'
 import { GroupCommit, type GroupCommitEvents } from './group-commit.ts'
 import { singleKey } from './keys.ts'
+import { verifyFolder } from './verify-folder.ts'
 
 const formatKey = singleKey(0)
 
@@ -35,6 +36,15 @@ export class Folder {
     this.database = database
     this.commit = commit
     this.time = time
+  }
+
+  /** Sees, without opening anything, whether a folder could be used; what stands in the way is an `OperatorError` with its cure. */
+  static verify({ plugin, path }: Pick<FolderOptions, 'plugin' | 'path'>): void {
+    try {
+      verifyFolder(path)
+    } catch (error) {
+      throw unusable(plugin, path, error)
+    }
   }
 
   /** Opens it, made where there is none; what stands in the way is an `OperatorError` with its cure. */

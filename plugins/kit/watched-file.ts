@@ -27,16 +27,24 @@ export class WatchedFile {
   readonly path: string
   readonly #options: WatchedFileOptions
   readonly #watch: FileWatch
+  #isRead: boolean
 
   constructor(options: WatchedFileOptions) {
     this.path = resolve(options.folder, options.path)
     this.#options = options
+    this.#isRead = false
     this.#watch = new FileWatch(options.clock, () => this.#read().catch(error => options.failed(error as Error)))
   }
 
-  /** Applies the file for the first time; what is wrong with it is the operator's to put right. */
-  async start(): Promise<void> {
+  /** Applies the file for the first time; what is wrong with it is the operator's to put right. A plugin's `verify` asks for it. */
+  async verify(): Promise<void> {
     await this.#read()
+    this.#isRead = true
+  }
+
+  /** Begins to watch the file, which is applied first where `verify` has not done so. */
+  async start(): Promise<void> {
+    if (!this.#isRead) await this.verify()
     this.#watch.start(this.#options.everyMs)
   }
 

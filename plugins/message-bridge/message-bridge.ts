@@ -28,9 +28,12 @@ export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, servi
     bridge.add(kafka)
   }
   return {
+    async verify() {
+      await addKafka(rules)
+      bridge.check(rules, services.has('queue'))
+    },
     async start() {
       if (rules.length === 0) log.warn('messageBridge: no topics are named, so nothing is bridged; set messageBridge.topics')
-      await addKafka(rules)
       bridge.start(services.find('queue'), rules)
       offerFigures(broker.figures, bridge)
     },
@@ -44,7 +47,6 @@ export const messageBridge = definePlugin(messageBridgeManifest, ({ hooks, servi
       }
     },
     async probe() {
-      await addKafka(rules)
       const lines: string[] = []
       for (const target of bridge.targets) if (target.probe !== undefined) lines.push(await target.probe())
       return lines

@@ -2,7 +2,7 @@ import type { Server } from 'node:net'
 import { definePlugin } from '../../core/plugin.ts'
 import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
-import { closeServer, openListener } from '../kit/listening/open-server.ts'
+import { closeServer, openListener, verifyListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { socketManifest } from './manifest.ts'
@@ -19,11 +19,15 @@ export const socket = definePlugin(
     const seats = new CountedSeats(maxConnections)
     const lines = new ClientLines(context.clock, log)
     let servers: readonly Server[] = []
+    const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
     return {
+      async verify() {
+        await tls.verify()
+        verifyListener(broker, place)
+      },
       start: () => tls.start(),
       async listen() {
         const { certificates } = tls
-        const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
         const protocol = certificates === null ? 'tcp' : 'tls'
         const handles = await usesHandles(protocol, sharedRead, log)
         const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowAnonymous ?? undefined, handles }

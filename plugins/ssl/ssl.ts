@@ -9,6 +9,7 @@ export const ssl = definePlugin(sslManifest, (context, options) => {
   const contexts = new TlsContexts(options, 'ssl', surroundings(context))
   context.services.provide('tls', serviceOf(context, contexts), 'ssl')
   return {
+    verify: () => contexts.verify(),
     start: () => contexts.start(),
     reread: () => contexts.reread(),
     stop: () => contexts.stop(),

@@ -51,6 +51,7 @@ export class TlsContexts implements OwnCertificates {
   #anchors: readonly X509Certificate[] | null = null
   readonly #watch: FileWatch
   #reading: Promise<void> | null = null
+  #isRead = false
 
   /** `at` is where the options stand: `ssl`, `socket[1].tls`. */
   constructor(options: TlsOptions, at: string, surroundings: TlsSurroundings) {
@@ -60,9 +61,15 @@ export class TlsContexts implements OwnCertificates {
     this.#watch = new FileWatch(surroundings.clock, () => this.reread())
   }
 
-  /** Reads and checks everything, and begins to watch the files; what is wrong is an `OperatorError`. */
-  async start(): Promise<void> {
+  /** Reads and checks everything; what is wrong is an `OperatorError`. */
+  async verify(): Promise<void> {
     await this.#read()
+    this.#isRead = true
+  }
+
+  /** Begins to watch the files, which are read first where `verify` has not done so. */
+  async start(): Promise<void> {
+    if (!this.#isRead) await this.verify()
     this.#warnOfExpiry()
     this.#watch.start(this.options.checkFilesEvery)
   }

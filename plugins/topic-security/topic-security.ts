@@ -47,6 +47,7 @@ export const topicSecurity = definePlugin(
     })
 
     return {
+      verify: () => file?.verify(),
       async start() {
         await file?.start()
         started = true

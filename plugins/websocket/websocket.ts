@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import { definePlugin } from '../../core/plugin.ts'
 import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
-import { closeServer, openListener } from '../kit/listening/open-server.ts'
+import { closeServer, openListener, verifyListener } from '../kit/listening/open-server.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { HttpRoutes } from '../kit/services/http-routes.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
@@ -19,11 +19,15 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
   const seats = new CountedSeats(options.maxConnections)
   const lines = new ClientLines(context.clock, log)
   let servers: readonly Server[] = []
+  const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
   return {
+    async verify() {
+      await tls.verify()
+      verifyListener(broker, place)
+    },
     start: () => tls.start(),
     async listen() {
       const { certificates } = tls
-      const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
       const isPlain = certificates === null
       const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
       const listener = { broker, routes, options, seats, lines, handles }

@@ -65,6 +65,7 @@ export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   const needed = new Set<string>()
   for (const one of wanted) resolve(one, choice, chosen, needed)
   checkSectionsThatAreOff(choice, wanted, chosen)
+  checkNames(wanted, choice.catalogue, chosen)
   addStandIns(choice.catalogue, needed, chosen)
   return chosen
 }
@@ -257,6 +258,22 @@ function addStandIns({ plugins }: Catalogue, needed: ReadonlySet<string>, chosen
       root: {},
       create: async () => createPlugin(await owner.standIn!(), {}),
     })
+  }
+}
+
+// By its name a plugin is told new options, and named in the log: two of one name could not be told apart. A listener may be there several times.
+function checkNames(wanted: readonly WantedPlugin[], catalogue: Catalogue, chosen: ChosenPlugins): void {
+  const seen = new Set<string>()
+  const twice = new Set<string>()
+  for (const { name, manifest } of wanted) {
+    if (seen.has(name) && manifest?.listener !== true) twice.add(name)
+    seen.add(name)
+  }
+  for (const name of twice) {
+    const cure = Object.hasOwn(catalogue.plugins, name)
+      ? `leave one out of plugins, give your own another name, or turn the built-in one off: ${name}: false`
+      : 'leave one out, or give one of them another name'
+    chosen.problems.push({ path: name, text: `two plugins have this name; ${cure}` })
   }
 }
 

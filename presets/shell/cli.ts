@@ -112,7 +112,7 @@ async function check(catalogue: Catalogue, command: RunCommand, env: Environment
     const config = await resolved(catalogue, command, env, io)
     const { configReport } = await import('./config-report.ts')
     for (const line of configReport(catalogue, config)) io.out(line)
-    return command.connect ? await connect(catalogue, config, io) : 0
+    return await examined(catalogue, config, command.connect, io)
   } catch (error) {
     if (!(error instanceof OperatorError) || command.verbose) throw error
     for (const problem of error.problems) io.error(`error: ${problem}`)
@@ -120,9 +120,9 @@ async function check(catalogue: Catalogue, command: RunCommand, env: Environment
   }
 }
 
-async function connect(catalogue: Catalogue, config: ResolvedConfig, io: CliIo): Promise<number> {
-  const { probeAll } = await import('./probe.ts')
-  const { lines, problems } = await probeAll(catalogue, config)
+async function examined(catalogue: Catalogue, config: ResolvedConfig, connect: boolean, io: CliIo): Promise<number> {
+  const { examine } = await import('./probe.ts')
+  const { lines, problems } = await examine(catalogue, config, connect)
   for (const line of lines) io.out(line)
   for (const problem of problems) io.error(`error: ${problem}`)
   return problems.length > 0 ? 1 : 0

@@ -5,7 +5,7 @@ import type { Assignment } from './assignments.ts'
 import type { CatalogueCommand } from './catalogue.ts'
 
 export const help = `Usage: mqttx-broker [start] [options]   run a broker
-       mqttx-broker check [options]     print the merged config and who set each value; list every problem
+       mqttx-broker check [options]     print the merged config and who set each value; list every problem, those of files too
        mqttx-broker check --connect     the same, and try Redis, Kafka and whatever else the plugins depend on
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
        mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/

@@ -28,6 +28,7 @@ interface Hosted {
 export class PluginHost {
   readonly #options: PluginHostOptions
   readonly #hosted: Hosted[] = []
+  #verified = false
   #phase: Phase = 'new'
 
   constructor(options: PluginHostOptions) {
@@ -46,16 +47,36 @@ export class PluginHost {
         throw new OperatorError('ERR_PLUGIN', `${plugin.name}: apply returned a promise; move what takes time to start()`)
       }
       if (running !== undefined && (typeof running !== 'object' || running === null)) {
-        throw new OperatorError('ERR_PLUGIN', `${plugin.name}: apply must return { start, listen, stop, reread, reload } or nothing`)
+        throw new OperatorError(
+          'ERR_PLUGIN',
+          `${plugin.name}: apply must return { verify, start, listen, stop, reread, reload } or nothing`,
+        )
       }
       this.#hosted.push({ plugin, running: running ?? {}, startBegan: false })
     }
     checkRequired(plugins, this.#options)
   }
 
-  /** Starts all in order. On a failure the rest does not start; call `stop` for what began. */
+  /** Has all plugins look at what their options name, in order. Rejects with all that is wrong at once. Nothing has started. */
+  async verify(): Promise<void> {
+    this.#verified = true
+    const errors: OperatorError[] = []
+    for (const { plugin, running } of this.#hosted) {
+      try {
+        await running.verify?.()
+      } catch (cause) {
+        errors.push(named(plugin, 'verify', cause))
+      }
+    }
+    const [first] = errors
+    if (first === undefined || errors.length === 1) throwIf(first)
+    else throw new OperatorError(first.code, [...new Set(errors.flatMap(({ problems }) => problems))], { cause: first })
+  }
+
+  /** Starts all in order, when all have verified what they will use. On a failure the rest does not start; call `stop` for what began. */
   async start(): Promise<void> {
     this.#enter('started', ['applied'])
+    if (!this.#verified) await this.verify()
     for (const hosted of this.#hosted) {
       if (this.#phase !== 'started') return
       hosted.startBegan = true
@@ -142,16 +163,31 @@ export class PluginHost {
   /** Hands checked and complete options to plugins by their places: to all of them, or where one refuses to none. */
   async reloadAll(changes: readonly { readonly index: number; readonly options: object; readonly before: object }[]): Promise<void> {
     const told: (typeof changes)[number][] = []
-    try {
-      for (const change of changes) {
-        told.unshift(change)
-        await this.#hosted[change.index]!.running.reload!(change.options)
+    for (const change of changes) {
+      told.unshift(change)
+      const { plugin, running } = this.#hosted[change.index]!
+      try {
+        await running.reload!(change.options)
+      } catch (cause) {
+        // The one that refused may have taken half of it.
+        const others = await this.#putBack(told)
+        throw refusedBy(plugin, cause, others)
       }
-    } catch (error) {
-      // The one that refused may have taken half of it.
-      for (const { index, before } of told) await this.#hosted[index]!.running.reload!(before)
-      throw error
     }
+  }
+
+  /** Hands plugins the options that they had; returns what is to be said of those that do not take them. */
+  async #putBack(changes: readonly { readonly index: number; readonly before: object }[]): Promise<string[]> {
+    const problems: string[] = []
+    for (const { index, before } of changes) {
+      const { plugin, running } = this.#hosted[index]!
+      try {
+        await running.reload!(before)
+      } catch (error) {
+        problems.push(`${plugin.name} does not take back the options that it had (${(error as Error).message}); start the broker anew`)
+      }
+    }
+    return problems
   }
 
   #applyOne(plugin: Plugin): unknown {
@@ -208,6 +244,17 @@ function named(plugin: Plugin, step: string, cause: unknown): OperatorError {
   if (cause instanceof OperatorError) return cause
   const text = cause instanceof Error ? cause.message : String(cause)
   return new OperatorError('ERR_PLUGIN', `${plugin.name}: ${step} failed: ${text}`, { cause })
+}
+
+// Whoever reads it has changed many options, and wants to know whose were refused.
+function refusedBy(plugin: Plugin, cause: unknown, others: readonly string[]): OperatorError {
+  const { code, problems } = named(plugin, 'reload', cause)
+  const own = problems.map(problem => (problem.includes(plugin.name) ? problem : `${plugin.name} refuses it: ${problem}`))
+  return new OperatorError(code, [...own, ...others], { cause })
+}
+
+function throwIf(error: Error | undefined): void {
+  if (error !== undefined) throw error
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

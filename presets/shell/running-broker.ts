@@ -9,16 +9,13 @@ import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
+import { checkGuard } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 export interface StartOptions {
   /** Default: real time. */
   readonly clock?: Clock
-}
-
-interface ListenerOptions {
-  readonly allowAnonymous?: boolean | null
 }
 
 /** A broker that serves clients, until `stop`. */
@@ -47,7 +44,8 @@ export class RunningBroker {
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)
-      running.#checkOpen(catalogue, config)
+      const open = checkGuard(catalogue, config, broker)
+      if (open !== null) broker.log.info(open)
       for (const line of await host.listen()) broker.log.info(line)
       if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
@@ -56,21 +54,6 @@ export class RunningBroker {
       throw error
     }
     return running
-  }
-
-  #checkOpen(catalogue: Catalogue, { settings, plugins }: ResolvedConfig): void {
-    const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.manifest.listener === true)
-    // Where each listener says for itself whom it lets in, nothing is left to say at the root.
-    const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
-    if (said || !this.#broker.unguarded()) return
-    const cure = 'add an authentication plugin, or say allowAnonymous: true'
-    if (settings.requireAuthentication) {
-      throw new OperatorError(
-        'ERR_UNGUARDED',
-        `allowAnonymous: anybody could connect, which this preset does not allow unless it is said; ${cure}`,
-      )
-    }
-    this.#broker.log.info(`anybody may connect, so listeners bind to loopback only; to open them, ${cure}`)
   }
 
   /** The port of the first listener. */
@@ -146,7 +129,5 @@ declare module '../../core/error-codes.js' {
   interface ErrorCodes {
     /** A program asked for the port of a broker that has none. */
     ERR_NO_LISTENER: true
-    /** `requireAuthentication` is set, and anybody could connect. */
-    ERR_UNGUARDED: true
   }
 }

@@ -31,6 +31,29 @@ test('applies, starts and listens in order, and stops in reverse', async () => {
   expect(log).toEqual(['a apply', 'b apply', 'c apply', 'a start', 'b start', 'c start', 'c stop', 'b stop', 'a stop'])
 })
 
+test('has all plugins verify what their options name before any starts, and says all that is wrong at once', async () => {
+  const log: string[] = []
+  const wrong = (text: string) => () => Promise.reject(new OperatorError('ERR_FILE', text))
+  const plugins = host()
+  plugins.apply([recorded(log, 'a', { verify: wrong('a.path: no') }), recorded(log, 'b', { verify: wrong('b.path: no') })])
+  const starting = plugins.start()
+  await expect(starting).rejects.toMatchObject({ code: 'ERR_FILE', problems: ['a.path: no', 'b.path: no'] })
+  await plugins.stop()
+  expect(log).toEqual(['a apply', 'b apply'])
+})
+
+test('a plugin that refuses new options is named, and so is one that does not take back those that it had', async () => {
+  const refusing = (text: string) => ({ reload: () => Promise.reject(new Error(text)) })
+  const plugins = host()
+  plugins.apply([recorded([], 'a', { reload: () => {} }), recorded([], 'b', refusing('out of range'))])
+  await plugins.start()
+  const changes = [0, 1].map(index => ({ index, options: {}, before: {} }))
+  await expect(plugins.reloadAll(changes)).rejects.toMatchObject({
+    code: 'ERR_PLUGIN',
+    problems: ['b: reload failed: out of range', 'b does not take back the options that it had (out of range); start the broker anew'],
+  })
+})
+
 test('stops after a failed start only what began to start', async () => {
   const log: string[] = []
   const plugins = host()

@@ -80,6 +80,22 @@ test('names both owners of one service, and the cure', async () => {
   ])
 })
 
+test('names two plugins of one name, and the cure; several listeners are none', async () => {
+  const mine = definePlugin({ name: 'mine', apply() {} })
+  const retain = definePlugin({ name: 'retain', requires: ['retained'], apply() {} })
+  expect(await problems(resolveObject({ plugins: [mine(), mine(), retain()] }))).toEqual([
+    'mine: two plugins have this name; leave one out, or give one of them another name',
+    'retain: two plugins have this name; leave one out of plugins, give your own another name, or turn the built-in one off: retain: false',
+  ])
+  expect(await names({ retain: false, plugins: [retain()], socket: [{}, { port: 2 }] })).toEqual([
+    'log',
+    'memory',
+    'socket',
+    'socket',
+    'retain',
+  ])
+})
+
 test('names the built-in plugins that provide a missing service', async () => {
   expect(await problems(resolveObject({ memory: false }))).toEqual(['retain requires service "retained"; add memory() or redis()'])
 })

@@ -20,16 +20,22 @@ export class ListenerTls {
     this.#own = null
   }
 
-  /** Reads the listener's own certificates; those of `ssl` are read by themselves. */
-  async start(): Promise<void> {
+  /** Reads and checks the listener's own certificates; those of `ssl` are read by themselves. Rejects with an `OperatorError` that names the cure. */
+  async verify(): Promise<void> {
     const { at, services } = this.#context
     if (this.#ownOptions !== null) {
-      this.#own = services.get('tls').own(this.#ownOptions, `${at}.tls`)
-      await this.#own.start()
+      this.#own ??= services.get('tls').own(this.#ownOptions, `${at}.tls`)
+      await this.#own.verify()
     } else if (this.#option === true && (services.find('tls')?.shared ?? null) === null) {
       const text = `${at}.tls: there is no certificate; add ssl: { cert, key }, or say them here: ${at}.tls: { cert, key }`
       throw new OperatorError('ERR_TLS_OPTIONS', text)
     }
+  }
+
+  /** Begins to watch the files of the listener's own certificates. */
+  async start(): Promise<void> {
+    if (this.#ownOptions !== null && this.#own === null) await this.verify()
+    await this.#own?.start()
   }
 
   /** The certificates to serve; `null`: this listener is plain. */

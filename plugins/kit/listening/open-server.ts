@@ -1,6 +1,7 @@
 import type { AddressInfo, Server } from 'node:net'
 import type { Broker } from '../../../core/broker.ts'
 import { OperatorError } from '../../../core/errors.ts'
+import { choice, forbidden, noSuchHost, verifyPlace } from './verify-place.ts'
 
 /** Where one listener is to be. */
 export interface Place {
@@ -53,6 +54,12 @@ export async function openListener(broker: Broker, place: Place, protocol: strin
   return { servers, port, line: `${protocol} listening on ${opened.join(' and ')}:${port}` }
 }
 
+/** Sees, without opening anything, whether a listener could be opened there; what hinders it is an `OperatorError` with its cure. */
+export function verifyListener(broker: Broker, { at, host, port, allowAnonymous }: Place): void {
+  const addresses = broker.addressesFor(host ?? broker.settings.host, allowAnonymous ?? undefined)
+  for (const address of addresses) verifyPlace(broker, address, port, at)
+}
+
 /** Takes no more connections; those that are open go on. */
 export function closeServer(server: Server): Promise<void> {
   return new Promise(resolve => {
@@ -83,21 +90,16 @@ export async function listenOn(broker: Broker, server: Server, host: string, por
 }
 
 function cannotListen(host: string, port: number, at: string, cause: NodeJS.ErrnoException): OperatorError {
-  const choose = at === 'socket' ? '--port' : at.endsWith(']') ? `${at}.port` : `--set ${at}.port=N`
   switch (cause.code) {
     case 'EADDRINUSE': {
-      const text = `${at}.port: ${port} is in use on ${host}; stop the program that has it, or choose another with ${choose}`
+      const text = `${at}.port: ${port} is in use on ${host}; stop the program that has it, or choose another with ${choice(at)}`
       return new OperatorError('ERR_PORT_IN_USE', text, { cause })
     }
-    case 'EACCES': {
-      const text = `${at}.port: ${port} needs more rights than this user has; choose one above 1023 with ${choose}`
-      return new OperatorError('ERR_PORT_FORBIDDEN', text, { cause })
-    }
+    case 'EACCES':
+      return forbidden(port, at, cause)
     case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND': {
-      const text = `host: ${host} is not an address of this machine; set host or ${at}.host to one that is`
-      return new OperatorError('ERR_HOST', text, { cause })
-    }
+    case 'ENOTFOUND':
+      return noSuchHost(host, at, cause)
     default:
       return new OperatorError('ERR_LISTEN', `${at}: cannot listen on ${host}:${port}: ${cause.message}`, { cause })
   }

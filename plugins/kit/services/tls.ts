@@ -23,9 +23,11 @@ export interface ServerCertificates {
   usernameOf(certificate: PeerCertificate): string | undefined
 }
 
-/** Certificates that one listener has for itself: the listener starts, rereads and stops them. */
+/** Certificates that one listener has for itself: the listener verifies, starts, rereads and stops them. */
 export interface OwnCertificates extends ServerCertificates {
-  /** Reads and checks all files, and begins to watch them. Rejects with an `OperatorError` that names the cure. */
+  /** Reads and checks all files. Rejects with an `OperatorError` that names the cure. */
+  verify(): Promise<void>
+  /** Begins to watch the files, which are read and checked first where `verify` has not done so. */
   start(): Promise<void>
   /** Reads the files again. What is wrong with them is logged, and what was read before stays. */
   reread(): Promise<void>
