@@ -4,6 +4,7 @@ import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Member, ShareGroup } from '../../core/routing/share-group.ts'
+import type {} from '../kit/services/outage.ts'
 import { offerFigures } from './figures.ts'
 import { clusterManifest } from './manifest.ts'
 import { ClusterNode } from './node.ts'
@@ -22,6 +23,7 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
     throw new OperatorError('ERR_CONFIG', 'cluster.confirmTimeout: shorter than mqtt.verdictTimeout, which is the time that a plugin has')
   const bus = services.get('bus')
   const node = new ClusterNode(broker, bus, confirmTimeout)
+  services.provide('outage', { servesClean: onRedisLoss === 'serve-clean' }, 'cluster')
 
   hooks.onSessionOpened.tap('cluster', session => node.opened(session))
   hooks.onRoutesChanged.tap('cluster', (session, added, removed) => node.routesChanged(session, added, removed))

@@ -8,6 +8,8 @@ export const metricsManifest = defineManifest({
     host: { type: 'string', minLength: 1, default: '127.0.0.1' },
     /** The port; 0 picks a free one. */
     port: { type: 'integer', minimum: 0, maximum: 65_535, default: 9464 },
+    /** When `/readyz` says 200: `store`, only while the session store answers; `serving`, also while it does not, where clients with clean sessions are served then. `serving` in a cluster that serves those (`cluster.onRedisLoss`), else `store`, where nothing is said. */
+    ready: { type: 'string', enum: ['store', 'serving'], default: null },
     /** The path of the metrics. */
     path: { type: 'string', pattern: '^/.+$', default: '/metrics' },
     /** Whether the metrics of Node's own (`process_…`, `nodejs_…`: memory, event loop, garbage collection) go along. */

@@ -2,12 +2,13 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { definePlugin } from '../../core/plugin.ts'
 import { closeServer, listenOn } from '../kit/listening/open-server.ts'
+import { verifyPlace } from '../kit/listening/verify-place.ts'
 import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
 
 /** Numbers for Prometheus, and health for orchestrators, over HTTP on a port of its own. */
-export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node }) => {
+export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node, ready }) => {
   const exposition = new Exposition(broker, node)
   let server: Server | undefined
   let isOpen = false
@@ -20,8 +21,9 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
       case '/livez':
         return plain(200, 'alive')
       case '/readyz': {
-        const why = isOpen ? readiness(broker) : 'the broker is starting or stopping'
-        return why === null ? plain(200, 'ready') : plain(503, why)
+        if (!isOpen) return plain(503, 'the broker is starting or stopping')
+        const found = readiness(broker, ready)
+        return plain(found.ready ? 200 : 503, found.text)
       }
       default:
         return plain(404, `there are ${path}, /livez and /readyz`)
@@ -29,6 +31,7 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
   }
 
   return {
+    verify: () => verifyPlace(broker, host, port, at),
     // Opens before the listeners do, so that a start that takes long can be watched.
     async start() {
       const opened = createServer((request, response) => {

@@ -130,6 +130,47 @@ test('what a plugin offers is there too, and in $SYS; names and labels are writt
   expect((await scrape())('mqttx_nest_eggs')).toBeUndefined()
 })
 
+test.each([
+  [{}, {}, 200, 'ready for clean sessions only; the store does not answer: '],
+  [{}, { ready: 'store' }, 503, 'the store does not answer: '],
+  [{ onRedisLoss: 'refuse' }, {}, 503, 'the store does not answer: '],
+  [{ onRedisLoss: 'refuse' }, { ready: 'serving' }, 503, 'the store does not answer: '],
+  [false, {}, 503, 'the store does not answer: '],
+  [false, { ready: 'serving' }, 200, 'ready for clean sessions only; the store does not answer: '],
+] as const)(
+  'Redis is away: cluster %j and metrics %j say %i, and what is said of clients is true',
+  async (cluster, metrics, status, text) => {
+    const redis = await RedisServer.start()
+    onTestFinished(() => redis.stop())
+    const port = await freePort()
+    const { url, running } = await measured({
+      preset: 'dev',
+      redis: { url: redis.url, commandTimeout: '300ms', connectTimeout: '300ms' },
+      allowAnonymous: true,
+      cluster: cluster === false ? false : { heartbeat: '100ms', expiry: '1s', ...cluster },
+      metrics: { port, ...metrics },
+    })
+    const at = url.replace(/:\d+$/, `:${port}`)
+    const ready = async () => {
+      const response = await fetch(`${at}/readyz`)
+      return { status: response.status, text: await response.text() }
+    }
+    expect(await ready()).toEqual({ status: 200, text: 'ready\n' })
+    await redis.kill()
+    await eventually(async () => (await ready()).text.includes('does not answer'))
+    const said = await ready()
+    expect(said.status).toBe(status)
+    expect(said.text.startsWith(text)).toBe(true)
+    expect((await fetch(`${at}/livez`)).status).toBe(200)
+    if (status !== 200) return
+    const client = await connect(running, { clean: true })
+    await client.subscribeAsync('a', { qos: 0 })
+    const heard = new Promise(resolve => client.once('message', (_topic, payload) => resolve(String(payload))))
+    client.publish('a', 'served')
+    expect(await heard).toBe('served')
+  },
+)
+
 test('health: alive always, ready only while the store answers', async () => {
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
