@@ -168,7 +168,10 @@ export class KafkaTopics {
 }
 
 function missing(topic: string): TopicRefusal {
-  return { reason: 'NO_TOPIC', why: `Kafka has no topic ${topic}, or its user may not see it; create it, give DESCRIBE and WRITE, or set messageBridge.createTopics: true` }
+  return {
+    reason: 'NO_TOPIC',
+    why: `Kafka has no topic ${topic}, or its user may not see it; create it, give DESCRIBE and WRITE, or set messageBridge.createTopics: true`,
+  }
 }
 
 function cureOf(error: KafkaError): string {
