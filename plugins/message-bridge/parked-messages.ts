@@ -45,7 +45,7 @@ export class ParkedOnDisk implements ParkedMessages {
   /** Keeps a message; false where there is no room for it, or the disk takes none. */
   park(lane: string, parcel: Parcel, why: string): boolean {
     try {
-      this.#queue.append(encodeRow(lane, this.#clock.now(), why, encodeParcel(parcel)))
+      this.#queue.append(encodeRow(lane, this.#clock.now(), why, encodeParcel(parcel, this.#queue.clockShift ?? 0)))
     } catch {
       this.full += 1
       return false
@@ -57,7 +57,7 @@ export class ParkedOnDisk implements ParkedMessages {
   page(after: number, limit: number): ParkedMessage[] {
     return this.#queue.page(Math.max(after, this.#from), limit, pageBytes).map(({ position, row }) => {
       const { at, why, parcel } = decodeRow(row)
-      const { topic, message } = decodeParcel(Buffer.from(parcel))
+      const { topic, message } = decodeParcel(Buffer.from(parcel), this.#queue.clockShift ?? 0)
       const { topic: mqttTopic, clientId, payload } = message
       return { position, at, why, topic, mqttTopic, clientId, payload }
     })
