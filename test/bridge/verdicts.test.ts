@@ -40,7 +40,7 @@ const denial = {
   operation: kafkajs.AclOperationTypes.WRITE,
   permissionType: kafkajs.AclPermissionTypes.DENY,
 }
-const right = { ...denial, permissionType: kafkajs.AclPermissionTypes.ALLOW }
+const right = { ...denial, operation: kafkajs.AclOperationTypes.ALL, permissionType: kafkajs.AclPermissionTypes.ALLOW }
 // Whoever may not see a topic is told that there is none.
 const sight = { ...right, operation: kafkajs.AclOperationTypes.DESCRIBE }
 
