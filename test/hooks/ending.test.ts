@@ -113,6 +113,21 @@ describe('onDisconnect', () => {
     })
   }
 
+  test.each([
+    ['a receipt that is held for too long', ReasonCode.ServerBusy, (advance: (ms: number) => Promise<void>) => advance(6000)],
+    ['a code that no DISCONNECT carries', ReasonCode.NotAuthorized, (_advance: unknown, close: () => void) => close()],
+  ] as const)('is told the reason code that the client is told: %s', async (_what, code, end) => {
+    const { connect, hooks, advance, broker } = await startBroker({ mqtt: { receiptTimeout: '5s' } })
+    hooks.onRoute.tap('forgetful', (_message, _route, receipt) => receipt.hold())
+    const client = await connect({ clientId: 'a', version: 5 })
+    const calls = noteCalls(hooks, 'onDisconnect')
+    client.sendPublish('t', 'x', { qos: 1 })
+    await settled()
+    await end(advance, () => broker.clientOf('a')!.close(ReasonCode.BadUserNameOrPassword, 'in one word'))
+    expect((await client.ended())?.reasonCode).toBe(code)
+    expect(calls[0]!.args[1]).toMatchObject({ code, by: 'server' })
+  })
+
   test('is called once for a client that is taken over, before the next one is connected', async () => {
     const { connect, hooks } = await startBroker()
     const first = await connect({ clientId: 'a', version: 5 })
