@@ -10,6 +10,8 @@ export const settingsSchema = defineOptions({
   host: { type: 'string', default: '0.0.0.0', minLength: 1 },
   /** Connections that the system keeps waiting until the broker accepts them: `listen`'s backlog. */
   soBacklog: { type: 'integer', default: 512, minimum: 1, maximum: 65535 },
+  /** The system asks a client that has been silent for so long whether it is still there (SO_KEEPALIVE), so that one whose host has vanished goes, whatever its keep-alive. `true`: 5 minutes; `false` or 0: never. */
+  tcpKeepAlive: { oneOf: [{ type: 'boolean' }, { type: 'duration', maximum: '32767s' }], default: '5m' },
   /** Puts any preset into the state of preset `test`: everything in memory, cluster off. */
   enableTestMode: { type: 'boolean', default: false },
   /** Lets in clients on whom no authentication plugin has an opinion. Not set and no such plugin: listeners bind to loopback only. */

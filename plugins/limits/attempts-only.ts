@@ -2,15 +2,17 @@ import { definePlugin } from '../../core/plugin.ts'
 import { AttemptGate } from './attempt-gate.ts'
 import { checkLimits } from './check-options.ts'
 import type { Enforcement } from './enforcement.ts'
+import { FileGuard } from './file-guard.ts'
 import { limitsManifest } from './manifest.ts'
 
 /**
- * Plugin `limits` where no limit is set: who guesses passwords is slowed, and nothing else is loaded, for the sake of start-up (a dozen files, some 4 % of
+ * Plugin `limits` where no limit is set: who guesses passwords is slowed, connections are refused before files run out, and nothing else is loaded, for the sake of start-up (a dozen files, some 4 % of
  * the start of preset `test`). A config that sets a limit while the broker runs brings the rest.
  */
 export const attemptsOnly = definePlugin(limitsManifest, (context, nothing) => {
   checkLimits(nothing)
   new AttemptGate(context)
+  const files = new FileGuard(context)
   let enforcement: Enforcement | undefined
   return {
     async reload(options) {
@@ -21,7 +23,12 @@ export const attemptsOnly = definePlugin(limitsManifest, (context, nothing) => {
         enforcement.start()
       }
       enforcement.reload(options)
+      files.compare(options.maxConnections)
     },
-    stop: () => enforcement?.stop(),
+    listen: () => files.start(null),
+    stop() {
+      files.stop()
+      enforcement?.stop()
+    },
   }
 })

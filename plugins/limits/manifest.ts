@@ -5,6 +5,7 @@ import { defineManifest } from '../kit/define-manifest.ts'
 export const limitsManifest = defineManifest({
   name: 'limits',
   limits: [
+    'openFiles',
     'connections',
     'connectionsPerAddress',
     'connectionsPerUser',

@@ -1,15 +1,23 @@
-import { destination, pino } from 'pino'
+import { isatty } from 'node:tty'
+import { pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
 import { logManifest } from './manifest.ts'
 import { packetLine } from './packet-line.ts'
 
-/** Log lines by pino, to standard output. */
+/** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
 export const log = definePlugin(logManifest, ({ hooks, services, broker }, { level, format }) => {
   // The service is there when plugins are wired, what it writes to when they have started; lines before that are lost.
-  let out: { write(line: string): unknown } | null = null
-  const logger = pino({ level, base: null }, { write: line => out?.write(line) })
+  let write: (line: string) => void = () => {}
+  const logger = pino({ level, base: null }, { write: line => write(line) })
   services.provide('log', logger, 'log')
+  broker.figures.add({
+    name: 'log_dropped_lines_total',
+    type: 'counter',
+    help: 'Lines of this process that were dropped, because standard output or standard error was not read in time.',
+    read: () => [{ value: lostLines() }],
+  })
   let tapped = false
   const trace = (on: boolean): void => {
     broker.trace(true, on)
@@ -26,21 +34,29 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
       trace(options.level === 'trace')
     },
     async start() {
-      if (format === 'json') {
-        out = destination({ fd: 1, sync: true })
-        return
+      const worded = format === 'json' ? (line: string) => line : await loadPretty()
+      const output = standardOutput()
+      write = line => {
+        output.write(worded(line))
       }
-      const pretty = await loadPretty()
-      const colorize = process.stdout.isTTY === true
-      out = pretty({ colorize, singleLine: true, sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname', destination: 1 })
+      output.lostLine = (lost, why) =>
+        worded(lineOf({ lost, ...(why === null ? {} : { why }) }, `${lost} lines lost: they were not read in time`))
     },
   }
 })
 
+/** One line as the log has it, without writing it. */
+function lineOf(fields: object, message: string): string {
+  let text = ''
+  pino({ base: null }, { write: line => (text = line) }).warn(fields, message)
+  return text
+}
+
 // Who logs JSON can do without it: npm install --omit=optional.
-async function loadPretty() {
+async function loadPretty(): Promise<(line: string) => string> {
   try {
-    return (await import('pino-pretty')).default
+    const { prettyFactory } = (await import('pino-pretty')).default
+    return prettyFactory({ colorize: isatty(1), singleLine: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
     throw new OperatorError(

@@ -1,5 +1,6 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
+import { type OpenFiles, openFiles } from '../kit/listening/open-files.ts'
 import { storeTrouble } from './health.ts'
 import type { TapTimes } from './tap-times.ts'
 
@@ -77,8 +78,26 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
       type: 'counter',
       read: () => [...tapTimes].map(({ plugin, hook, seconds }) => ({ value: seconds, labels: { plugin, hook } })),
     },
+    {
+      name: 'open_fds',
+      help: 'Files that this process has open, connections among them.',
+      type: 'gauge',
+      read: () => ofFiles(files => files.count()),
+    },
+    {
+      name: 'open_fds_max',
+      help: 'Files that the system lets this process open; some are kept from clients.',
+      type: 'gauge',
+      read: () => ofFiles(files => files.max),
+    },
     gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
   ]
+}
+
+// Nothing where the system does not say.
+function ofFiles(read: (files: OpenFiles) => number): Sample[] {
+  const files = openFiles()
+  return files.max === Number.POSITIVE_INFINITY ? [] : [{ value: read(files) }]
 }
 
 function connections(broker: Broker): Sample[] {

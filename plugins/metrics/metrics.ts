@@ -1,11 +1,15 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { definePlugin } from '../../core/plugin.ts'
+import { openFiles } from '../kit/listening/open-files.ts'
 import { closeServer, listenOn } from '../kit/listening/open-server.ts'
+import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { verifyPlace } from '../kit/listening/verify-place.ts'
 import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
+
+const connectionsMax = 100
 
 /** Numbers for Prometheus, and health for orchestrators, over HTTP on a port of its own. */
 export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node, ready }) => {
@@ -54,7 +58,9 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
       // Whoever holds connections open does not take the place of others for long.
       opened.headersTimeout = 5000
       opened.requestTimeout = 5000
-      opened.maxConnections = 100
+      const refused = new RefusedLines(broker, at)
+      opened.on('drop', () => refused.full(opened.maxConnections))
+      opened.maxConnections = Math.min(connectionsMax, Math.floor(openFiles().reserve / 2))
       await listenOn(broker, opened, host, port, at)
       server = opened
     },

@@ -3,6 +3,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener, verifyListener } from '../kit/listening/open-server.ts'
+import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { socketManifest } from './manifest.ts'
@@ -16,7 +17,7 @@ export const socket = definePlugin(
   (context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) => {
     const { broker, log } = context
     const tls = new ListenerTls(context, tlsOption)
-    const seats = new CountedSeats(maxConnections)
+    const seats = new CountedSeats(maxConnections, new RefusedLines(broker, context.at))
     const lines = new ClientLines(context.clock, log)
     let servers: readonly Server[] = []
     const place = { name: 'socket', at: context.at, host, port, allowAnonymous }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import { RawTransport } from '../kit/transports/raw-transport.ts'
 import { rawHandles, type StreamBinding, type TcpHandle } from '../kit/transports/stream-binding.ts'
 import { StreamTransport } from '../kit/transports/stream-transport.ts'
@@ -7,7 +8,7 @@ import type { SocketListener } from './socket-listener.ts'
 
 /** A server for plain TCP, which is yet to listen. */
 export function createTcpServer(listener: SocketListener): Server {
-  const server = createServer({ noDelay: true }, stream => accept(listener, stream))
+  const server = createServer({ noDelay: true, ...tcpKeepAliveOf(listener.broker) }, stream => accept(listener, stream))
   // A server has its handle once it listens.
   if (listener.handles) server.once('listening', () => acceptHandles(listener, server))
   return server
@@ -16,9 +17,11 @@ export function createTcpServer(listener: SocketListener): Server {
 function acceptHandles(listener: SocketListener, server: Server): void {
   const raw = rawHandles(server)
   if (raw === null) return
+  const { keepAlive, keepAliveInitialDelay } = tcpKeepAliveOf(listener.broker)
+  const keepAliveSeconds = keepAlive ? keepAliveInitialDelay / 1000 : 0
   raw.handle.onconnection = (failed, handle) => {
     if (handle === undefined) listener.broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
-    else acceptRaw(listener, handle, raw.binding)
+    else acceptRaw(listener, handle, raw.binding, keepAliveSeconds)
   }
 }
 
@@ -34,8 +37,14 @@ function accept({ broker, seats, allowAnonymous }: SocketListener, socket: Socke
   transport.listen(events)
 }
 
-function acceptRaw({ broker, seats, allowAnonymous }: SocketListener, handle: TcpHandle, binding: StreamBinding): void {
+function acceptRaw(
+  { broker, seats, allowAnonymous }: SocketListener,
+  handle: TcpHandle,
+  binding: StreamBinding,
+  keepAliveSeconds: number,
+): void {
   handle.setNoDelay(true)
+  if (keepAliveSeconds > 0) handle.setKeepAlive(true, keepAliveSeconds)
   const transport = new RawTransport(handle, binding, { protocol: 'tcp', listener: 'socket', seats, allowAnonymous })
   const events = broker.accept(transport)
   if (events !== null) transport.start(events)

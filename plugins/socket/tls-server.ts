@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
 import { certificateRefused, handshakeFailed } from '../kit/listening/handshake-lines.ts'
+import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { SecureTransport } from './secure-transport.ts'
 import type { SocketListener } from './socket-listener.ts'
@@ -71,7 +72,7 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
     transport.secured(socket)
   }
 
-  return createServer({ noDelay: true }, accepted)
+  return createServer({ noDelay: true, ...tcpKeepAliveOf(broker) }, accepted)
 }
 
 function keyOf({ remoteAddress, remotePort }: Socket): string {

@@ -20,6 +20,7 @@ export const websocketManifest = defineManifest({
       help: 'Requests for a WebSocket that were refused: path, sub-protocol, origin, version.',
     },
   },
+  limits: ['openFiles'],
   provides: ['http'],
   listener: true,
   needs: listenerNeeds,

@@ -7,6 +7,9 @@ import type { Broker } from '../../core/broker.ts'
 import type { Seats } from '../../core/connection/transport.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { ClientEvent, ClientLines } from '../kit/client-lines.ts'
+import { openFiles } from '../kit/listening/open-files.ts'
+import type { RefusedLines } from '../kit/listening/refused-lines.ts'
+import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
@@ -26,6 +29,7 @@ export interface WebSocketListener {
   readonly seats: Seats
   /** Says what is refused. */
   readonly lines: ClientLines
+  readonly refused: RefusedLines
   /** Connections go by Node's own handles; not where `ws` compresses. */
   readonly handles: boolean
 }
@@ -40,7 +44,7 @@ const checkMsMax = 30_000
 
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
 export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
-  const { broker, options, seats } = listener
+  const { broker, options, seats, refused } = listener
   const paths = [options.path].flat()
   const { heartbeat, mqtt } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.
@@ -49,6 +53,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     requestTimeout: heartbeat,
     connectionsCheckingInterval: Math.min(checkMsMax, Math.ceil(heartbeat / 2)),
     maxHeaderSize: headerBytesMax,
+    ...tcpKeepAliveOf(broker),
   }
   const certificates = contexts === null ? null : new ClientCertificates(broker, contexts, listener.lines)
   const server =
@@ -60,6 +65,16 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
   if (options.maxConnections !== null) server.maxConnections = options.maxConnections
   server.on('drop', () => {
     broker.counters.connectionsRefused += 1
+    refused.full(server.maxConnections)
+  })
+  // Until it asks for a WebSocket nobody but this server knows of a connection.
+  server.on('connection', (socket: Socket) => {
+    const files = openFiles()
+    if (files.hasRoom(files.reserve / 4)) return
+    broker.counters.connectionsRefused += 1
+    broker.counters.limited.openFiles += 1
+    refused.noFiles(socket.remoteAddress)
+    socket.destroy()
   })
 
   const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
@@ -67,11 +82,11 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
 
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => {})
-    const refused = whyRefused(request, { paths, origins: options.origins })
-    if (refused !== null) {
+    const why = whyRefused(request, { paths, origins: options.origins })
+    if (why !== null) {
       broker.counters.upgradesRefused += 1
-      listener.lines.say(refusalOf(refused.text), socket.remoteAddress ?? '', pathOf(request))
-      socket.end(refused.answer, () => socket.destroy())
+      listener.lines.say(refusalOf(why.text), socket.remoteAddress ?? '', pathOf(request))
+      socket.end(why.answer, () => socket.destroy())
       return
     }
     const peerCertificate = certificates?.of(socket as TLSSocket)

@@ -3,6 +3,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ClientLines } from '../kit/client-lines.ts'
 import { ListenerTls } from '../kit/listening/listener-tls.ts'
 import { closeServer, openListener, verifyListener } from '../kit/listening/open-server.ts'
+import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { HttpRoutes } from '../kit/services/http-routes.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
@@ -16,7 +17,8 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
   let routes = services.find('http')
   if (routes === undefined) services.provide('http', (routes = new HttpRoutes()), 'websocket')
   const tls = new ListenerTls(context, options.tls)
-  const seats = new CountedSeats(options.maxConnections)
+  const refused = new RefusedLines(broker, context.at)
+  const seats = new CountedSeats(options.maxConnections, refused)
   const lines = new ClientLines(context.clock, log)
   let servers: readonly Server[] = []
   const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
@@ -30,7 +32,7 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
       const { certificates } = tls
       const isPlain = certificates === null
       const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
-      const listener = { broker, routes, options, seats, lines, handles }
+      const listener = { broker, routes, options, seats, refused, lines, handles }
       const opened = await openListener(broker, place, isPlain ? 'ws' : 'wss', () => createWebSocketServer(listener, certificates))
       servers = opened.servers as readonly Server[]
       return [opened.line]

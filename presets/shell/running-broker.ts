@@ -16,6 +16,8 @@ import type { ResolvedConfig } from './resolved-config.ts'
 export interface StartOptions {
   /** Default: real time. */
   readonly clock?: Clock
+  /** Called with the log before plugins start, for whoever has something to say while they do. Default: nobody is told. */
+  wired?(log: Log): void
 }
 
 /** A broker that serves clients, until `stop`. */
@@ -35,12 +37,13 @@ export class RunningBroker {
   static async start(
     catalogue: Catalogue,
     config: ResolvedConfig,
-    { clock = new SystemClock() }: StartOptions = {},
+    { clock = new SystemClock(), wired }: StartOptions = {},
   ): Promise<RunningBroker> {
     const { broker, host, apply } = hostOf(catalogue, config, clock)
     const running = new RunningBroker(broker, host, config)
     try {
       await apply()
+      wired?.(broker.log)
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)

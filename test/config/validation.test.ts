@@ -94,6 +94,7 @@ test('has the defaults that are promised', () => {
     heartbeat: 60_000,
     host: '0.0.0.0',
     soBacklog: 512,
+    tcpKeepAlive: 300_000,
     enableTestMode: false,
     mqtt: {
       maximumPacketSize: 2_097_152,

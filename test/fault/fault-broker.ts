@@ -65,6 +65,25 @@ export class FaultBroker {
     this.#child.kill('SIGCONT')
   }
 
+  /** Nobody reads its lines any more; `gone`: and nobody ever will. */
+  loseReader(gone: boolean): void {
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
+      if (gone) stream.destroy()
+      else stream.pause()
+    }
+  }
+
+  /** Its lines are read again. */
+  readAgain(): void {
+    for (const stream of [this.#child.stdout!, this.#child.stderr!]) stream.resume()
+  }
+
+  /** It is asked to stop; resolves to how it ended. */
+  terminate(): Promise<string> {
+    this.#child.kill('SIGTERM')
+    return this.ended
+  }
+
   /** kill -9. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL')

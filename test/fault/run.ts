@@ -5,11 +5,12 @@ import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
+import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
-  --what NAME       what dies: broker, or of Redis: kill, freeze (default broker)
+  --what NAME       what dies: broker, or of Redis: kill, freeze; or log: who reads the broker's lines (default broker)
   --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), connections or failover
   --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
   --nodes N         brokers, with --answers (default 2)
@@ -58,9 +59,10 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   const began = performance.now()
   try {
     console.log(`${store.name}: ${values.rounds} rounds, ${values.what} dies, --seed ${seed}`)
-    const what = values.what as 'broker' | 'kill' | 'freeze'
-    const options = { rounds: Number(values.rounds), random: randomFrom(seed), what }
-    const { acknowledged, received, wrong } = await killRounds({ program, store }, options)
+    const what = values.what as 'broker' | 'kill' | 'freeze' | 'log'
+    const options = { rounds: Number(values.rounds), random: randomFrom(seed) }
+    const run = { program, store }
+    const { acknowledged, received, wrong } = await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what }))
     for (const line of wrong) console.log(line)
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)

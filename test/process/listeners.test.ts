@@ -83,6 +83,9 @@ test('preset prod starts once it is said that anybody may connect, and logs for 
     '--set',
     'allowAnonymous=true',
     '--set',
+    // So many as any machine allows.
+    'limits.maxConnections=100',
+    '--set',
     `redis.url=${server.url}`,
   )
   const port = await broker.ready()

@@ -1,4 +1,5 @@
 import type { Seats } from '../../../core/connection/transport.ts'
+import type { RefusedLines } from './refused-lines.ts'
 
 /** How many connections one listener has, and may have. */
 export class CountedSeats implements Seats {
@@ -6,14 +7,20 @@ export class CountedSeats implements Seats {
   readonly max: number
   /** How many places are taken. */
   taken = 0
+  readonly #refused: RefusedLines | null
 
-  constructor(max: number | null) {
+  /** `refused`: says which connections there was no place for. */
+  constructor(max: number | null, refused: RefusedLines | null = null) {
+    this.#refused = refused
     this.max = max ?? Number.POSITIVE_INFINITY
   }
 
   /** Takes one; `false` where there is none left. */
   take(): boolean {
-    if (this.taken >= this.max) return false
+    if (this.taken >= this.max) {
+      this.#refused?.full(this.max)
+      return false
+    }
     this.taken += 1
     return true
   }

@@ -21,6 +21,8 @@ export interface TcpHandle {
   shutdown(request: object): number
   /** Sends small packets at once; 0: done. */
   setNoDelay(on: boolean): number
+  /** Has the system ask a silent client, after so many seconds, whether it is still there; 0: done. */
+  setKeepAlive(on: boolean, seconds: number): number
   /** Writes the client's address and port into an object; 0: done. */
   getpeername(into: { address?: string; port?: number }): number
   /** Closes the connection, and calls back when it is closed. */
@@ -72,6 +74,7 @@ const methods = [
   'writev',
   'shutdown',
   'setNoDelay',
+  'setKeepAlive',
   'getpeername',
   'close',
 ] as const

@@ -1,0 +1,19 @@
+import { expect, test } from 'vitest'
+import { beforeAllBuilt } from '../config/built.ts'
+import { onDisk } from './fault-stores.ts'
+import { randomFrom } from './faults.ts'
+import { logRounds } from './log-rounds.ts'
+
+const built = beforeAllBuilt()
+
+test('three rounds in which nobody reads the log any more, in the midst of traffic 50 deep, lose nothing, and the broker ends when it is asked to', async () => {
+  const store = onDisk()
+  try {
+    const run = { program: built.path('presets/bin.js'), store }
+    const { acknowledged, wrong } = await logRounds(run, { rounds: 3, random: randomFrom(20_261_129) })
+    expect(wrong).toEqual([])
+    expect(acknowledged).toBeGreaterThanOrEqual(3 * 300 * 8)
+  } finally {
+    await store.stop()
+  }
+}, 300_000)
