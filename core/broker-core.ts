@@ -51,6 +51,7 @@ import {
 } from './sessions/session-store.ts'
 import { StoreTroubles } from './sessions/store-troubles.ts'
 import { StoredSessions } from './sessions/stored-sessions.ts'
+import { survivors } from './sessions/survivors.ts'
 import { Wills } from './sessions/wills.ts'
 import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
@@ -248,7 +249,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
       found: subscriber => stored.found(subscriber),
       changed: change => stored.changed(change),
       gone: session => stored.gone(session),
-      emptied: () => this.log.error('the session store came back empty: sessions, queues and wills that it had kept are lost'),
+      emptied: () => survivors(this.roster.all()),
     }
   }
 

@@ -1,3 +1,4 @@
+// Why it is long: one interface, a sentence for each member, and the shapes that it speaks of.
 import type { ErrorCode } from '../error-codes.ts'
 import type { Message } from '../messages/message.ts'
 import type { QoS } from '../protocol/constants.ts'
@@ -206,10 +207,49 @@ export interface SessionStoreEvents {
   /** A stored session has ended at another node, in the time of the owner with that epoch. */
   gone?(session: SessionKey): void
   /**
-   * The store was away, and what it had kept is gone: a mark that it wrote when it was opened, or when it found itself empty before, is not
-   * there. Called once each time it is found empty, when the store has written its mark anew and before it answers another verb.
+   * What the store had kept is gone: a mark that it wrote when it was opened, or when it found itself empty before, is not
+   * there. Called once each time it is found empty, when the store has written its mark anew and before it answers another verb. Returns what the broker knows of the
+   * sessions whose clients are connected to it; the store writes these again, before what waits for it, and says in the log how many they are. It may ignore them.
    */
-  emptied?(): void
+  emptied?(): Iterable<SurvivingSession> | void
+}
+
+/** A stored session whose client is connected, as the broker knows it: what a store that has come back empty writes again. */
+export interface SurvivingSession {
+  /** The session, and the epoch of its owner, which stays. */
+  readonly key: SessionKey
+  /** The user that owns the session; null for a client without a user name. */
+  readonly user: string | null
+  /** For how many milliseconds the session outlives its connection. */
+  readonly expiryMs: number
+  /** The will of the connection; null: it has none. */
+  readonly will: StoredWill | null
+  /** The subscriptions of the session. */
+  readonly subscriptions: readonly Subscription[]
+  /** Packet identifiers of QoS 2 messages received and not yet released. */
+  readonly receivedIds: readonly number[]
+  /** Messages that its client has not acknowledged, in the order in which they were sent. Those that waited in the store only are not among them. */
+  readonly inFlight: readonly SurvivingMessage[]
+}
+
+/** A message on its way to the client of a surviving session. */
+export interface SurvivingMessage {
+  /** The packet identifier under which it is sent. */
+  readonly packetId: number
+  /** The message; null: PUBREC has come, so it is needed no more. */
+  readonly message: Message | null
+  /** The QoS of this delivery. */
+  readonly qos: QoS
+  /** The RETAIN flag of this delivery. */
+  readonly retain: boolean
+  /** The identifiers of the subscriptions that it matched; null: none of them has one. */
+  readonly identifiers: readonly number[] | null
+  /** The shared group through which it came, as `name/filter`; null for none. */
+  readonly group: string | null
+  /** True: PUBREC has come. */
+  readonly released: boolean
+  /** True: it waits for the store to answer the `append` or the `send` that gave it its packet identifier. */
+  readonly asked: boolean
 }
 
 /** How much one session's queue may hold. */

@@ -256,6 +256,8 @@ export class RedisBus implements Bus {
 
   async #expelled(): Promise<void> {
     if (this.#stopped) return
+    // Where it is gone because the database was emptied, sessions are written again before anybody is sent away.
+    await this.#writers.recheck()
     this.#log.warn(`the other nodes took this one (${this.node}) for dead, because it gave no sign of life for too long; it joins again`)
     await this.#members!.join()
     this.#openInbox()

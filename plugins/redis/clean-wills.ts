@@ -24,6 +24,8 @@ export class CleanWills {
   /** Names this run of this node. */
   readonly run: string
   #isRegistered = false
+  // Those that this run keeps, so that they can be written again.
+  readonly #kept = new Map<string, StoredWill>()
   // Wills of runs that have ended, and the sets that name them.
   readonly #orphans = new Map<string, Orphan>()
   readonly #found = new Set<string>()
@@ -36,6 +38,18 @@ export class CleanWills {
   }
 
   async keep(clientId: string, node: string, will: StoredWill | null): Promise<void> {
+    if (will === null) this.#kept.delete(clientId)
+    else this.#kept.set(clientId, will)
+    await this.#keep(clientId, node, will)
+  }
+
+  /** What was kept is gone: the wills of this run are written again. */
+  emptied(): void {
+    this.#isRegistered = false
+    for (const [clientId, will] of this.#kept) this.#keep(clientId, this.#node, will).catch(() => {})
+  }
+
+  async #keep(clientId: string, node: string, will: StoredWill | null): Promise<void> {
     const { keys } = this.#writes.writers
     const { run } = this
     const bytes = will === null ? noBytes : encodeWill(will)

@@ -35,6 +35,11 @@ export class KnownSessions {
     }
   }
 
+  /** All of them. */
+  get all(): Iterable<string> {
+    return this.#numbers.keys()
+  }
+
   placeOf(clientId: string): SessionPlace | undefined {
     return this.#places.get(clientId)
   }

@@ -14,6 +14,8 @@ import { SubscriberLookup } from './subscriber-lookup.ts'
 
 const signOfLifeMs = 5000
 const lookupSweepMs = 1000
+// A database that was emptied is noticed by the next write, or so late.
+const lookAtMarkMs = 2000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
 export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log }, options, { enableInnerCache }) => {
@@ -50,7 +52,14 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     )
   }
   const check = new StoreCheck(writers, options)
-  check.onEmptied = () => sessions.emptied()
+  check.sample = () => sessions.sample()
+  check.onEmptied = isGone => {
+    const { restored, lost } = sessions.emptied(isGone)
+    const topics = retained.emptied(isGone)
+    log.error(
+      `redis came back empty: ${restored} sessions of connected clients are written again; ${lost} other sessions, ${topics} retained messages and all that was queued are lost`,
+    )
+  }
   writers.recheck = () => check.look()
   link.use({ admit: () => check.look(), ready: resume, interrupted: error => writers.interrupted(error) })
   broker.figures.add({
@@ -60,6 +69,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     read: () => Object.entries(writers.refusals.counts).map(([reason, value]) => ({ value, labels: { reason } })),
   })
   const timers = [
+    clock.every(lookAtMarkMs, () => link.ready && void check.look().catch(() => {})),
     clock.every(lookupSweepMs, () => lookup?.sweep()),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),

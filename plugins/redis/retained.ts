@@ -149,6 +149,21 @@ export class RedisRetained implements RetainedStore {
     await this.load()
   }
 
+  /** What was kept is gone, as far as `isGone` says so of a key; returns how many messages that were. */
+  emptied(isGone: (key: string) => boolean): number {
+    const { keys } = this.#writes.writers
+    const before = this.#topics.size
+    for (const filter of ['#', '$SYS/#']) {
+      const walk = this.#topics.iterate(filter)
+      for (;;) {
+        const { entries, done } = walk.next(1000)
+        for (const [topic] of entries) if (isGone(keys.retained(topic))) this.#topics.delete(topic)
+        if (done) break
+      }
+    }
+    return before - this.#topics.size
+  }
+
   match(filter: string): RetainedCursor {
     const iterator = this.#topics.iterate(filter)
     return {

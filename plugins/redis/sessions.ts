@@ -41,6 +41,7 @@ import { send } from './operations/send.ts'
 import { subscribe, subscription } from './operations/subscribe.ts'
 import { unsubscribe, unsubscribed } from './operations/unsubscribe.ts'
 import { QueueReader } from './queue-reader.ts'
+import { Restorer } from './restorer.ts'
 import { sessionField as field, identifierField } from './script/layout.ts'
 import type { OwnerScript } from './script/operation-script.ts'
 import { summariesOf } from './session-summaries.ts'
@@ -83,6 +84,7 @@ export class RedisSessions implements SessionStore {
   readonly #appender: Appender
   readonly #reader: QueueReader
   readonly #totals: Totals
+  readonly #restorer: Restorer
   readonly #cleanWills: CleanWills
   /** Which sessions are stored: a clean session whose client id is not among them needs nothing of Redis. */
   readonly stored: StoredSessions
@@ -116,6 +118,7 @@ export class RedisSessions implements SessionStore {
     })
     this.#reader = new QueueReader(writers, this.bodies)
     this.#totals = new Totals(this.writes)
+    this.#restorer = new Restorer(writers, this.#node)
     this.#cleanWills = new CleanWills(this.writes, this.#node)
     this.stored = new StoredSessions(this.writes, this.#totals, this.#cleanWills, clock, log, this.#node, {
       ownEpoch: clientId => this.#owned.get(clientId)?.epoch,
@@ -154,9 +157,54 @@ export class RedisSessions implements SessionStore {
     if (this.#opened) await this.stored.resume()
   }
 
-  /** What was kept is not there any more. */
-  emptied(): void {
-    this.#events.emptied?.()
+  /**
+   * What was kept is not there any more, as far as `isGone` says so of a key: the sessions of connected clients are written again, before everything that waits, and the others
+   * are known no longer. Returns how many they are.
+   */
+  emptied(isGone: (key: string) => boolean): { readonly restored: number; readonly lost: number } {
+    const { keys } = this.#writers
+    this.#totals.emptied()
+    this.#cleanWills.emptied()
+    const restored = new Set<string>()
+    for (const session of this.#events.emptied?.() ?? []) {
+      const { clientId, epoch } = session.key
+      const key = keys.session(clientId)
+      if (!isGone(key)) continue
+      restored.add(clientId)
+      let owned = this.#ownedBy(session.key)
+      if (owned === undefined) {
+        owned = { epoch, positions: new Map(), willDelayMs: session.will?.delayMs ?? Number.POSITIVE_INFINITY }
+        this.#owned.set(clientId, owned)
+      }
+      const { positions } = owned
+      this.stored.known.add(clientId, null)
+      this.#restorer.restore(
+        session,
+        packetId => (positions.get(packetId) ?? 0) > 0,
+        (packetId, position) => positions.set(packetId, position),
+      )
+      this.#totals.register(key).catch(() => {})
+      this.#index.add(clientId, session.subscriptions).catch(() => {})
+    }
+    let lost = 0
+    for (const clientId of [...this.stored.known.all]) {
+      // What other nodes have is theirs to write again.
+      if (restored.has(clientId) || this.stored.known.placeOf(clientId) !== undefined || !isGone(keys.session(clientId))) continue
+      this.stored.known.delete(clientId)
+      this.#owned.delete(clientId)
+      this.#events.gone?.({ clientId, epoch: Number.POSITIVE_INFINITY })
+      lost += 1
+    }
+    return { restored: restored.size, lost }
+  }
+
+  /** Some sessions that ought to be stored, and the epoch of each where it is known: those of clients that are connected here, or else any. */
+  *sample(): Iterable<{ readonly key: string; readonly epoch: number | null }> {
+    const { keys } = this.#writers
+    if (this.#owned.size > 0) for (const [clientId, { epoch }] of this.#owned) yield { key: keys.session(clientId), epoch }
+    else
+      for (const clientId of this.stored.known.all)
+        if (this.stored.known.placeOf(clientId) === undefined) yield { key: keys.session(clientId), epoch: null }
   }
 
   /** Another node appended to sessions that are connected here; `null`: it may have, to any of them. */

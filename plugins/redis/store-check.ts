@@ -5,10 +5,13 @@ import type { Keys } from './keys.ts'
 import { type Link, singleTag } from './link.ts'
 import type { Command } from './operation.ts'
 import type { RedisRefusals } from './refusals.ts'
-import { storedFormat } from './script/layout.ts'
+import { sessionField, storedFormat } from './script/layout.ts'
 import type { SlotWriters } from './slot-writers.ts'
 import { slotCount, tagOf } from './slots.ts'
 import { isRefusal } from './verdicts.ts'
+
+// So many sessions are looked for where a mark is gone.
+const sampleMax = 20
 
 /**
  * Looks at what Redis holds before anything is read from it or written to it, after each connection: in which format, and whether it is still what was kept there. Of
@@ -22,8 +25,10 @@ export class StoreCheck {
   // The marks that have been seen, by hash tag.
   readonly #marks = new Map<string, string>()
   #looking: Promise<void> | null = null
-  /** Called when a mark is not there any more, or is another: what was kept with it is gone. */
-  onEmptied: () => void = () => {}
+  /** Called when a mark is not there any more, or is another, and what was kept with it is gone, too: every key of which `isGone` says so. */
+  onEmptied: (isGone: (key: string) => boolean) => void = () => {}
+  /** Some sessions that ought to be there, the epoch of each where it is known. */
+  sample: () => Iterable<{ readonly key: string; readonly epoch: number | null }> = () => []
 
   constructor({ link, keys, refusals }: SlotWriters, options: Options) {
     this.#link = link
@@ -42,15 +47,33 @@ export class StoreCheck {
 
   async #look(): Promise<void> {
     await this.#checkFormat()
-    let emptied = false
+    const gone: string[] = []
     for (const tag of this.#tags()) {
       const mark = await this.#mark(tag)
       const before = this.#marks.get(tag)
-      if (before !== undefined && before !== mark) emptied = true
+      if (before !== undefined && before !== mark && (await this.#isEmptied(tag))) gone.push(tag)
       if (mark === null) this.#marks.delete(tag)
       else this.#marks.set(tag, mark)
     }
-    if (emptied) this.onEmptied()
+    if (gone.length === 0) return
+    const masters = new Set(gone.map(tag => this.#link.masterOf(this.#keys.mark(tag))))
+    this.onEmptied(key => masters.has(this.#link.masterOf(key)))
+  }
+
+  // A fail-over may have lost the mark alone, where it had been written just before: then most of the sessions are there.
+  async #isEmptied(tag: string): Promise<boolean> {
+    const master = this.#link.masterOf(this.#keys.mark(tag))
+    const some: { readonly key: string; readonly epoch: number | null }[] = []
+    for (const one of this.sample()) {
+      if (this.#link.masterOf(one.key) === master) some.push(one)
+      if (some.length === sampleMax) break
+    }
+    let there = 0
+    for (const { key, epoch } of some) {
+      const held = await this.#ask(key, ['hget', key, sessionField.epoch]).catch(nothingThere)
+      if (held !== null && (epoch === null || Number(String(held)) === epoch)) there += 1
+    }
+    return there * 2 <= some.length
   }
 
   async #checkFormat(): Promise<void> {
@@ -108,6 +131,11 @@ export class StoreCheck {
     if (reply instanceof Error) throw reply
     return reply
   }
+}
+
+function nothingThere(error: Error): null {
+  if (!isRefusal(error)) throw error
+  return null
 }
 
 /** A Redis that can be read and not be written to just now is no reason not to begin: whoever writes will say so. */

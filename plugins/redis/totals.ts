@@ -20,6 +20,11 @@ export class Totals {
     this.#writes = writes
   }
 
+  /** What was kept is gone. */
+  emptied(): void {
+    this.#registered.clear()
+  }
+
   /** There will be a session in the slot of this key: its count is among those that are read. */
   async register(sessionKey: string): Promise<void> {
     const { writers } = this.#writes

@@ -26,7 +26,8 @@ export class TestRedisStore {
     this.sessions = new RedisSessions(this.writers, clock, silentLog, 1)
     this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)
     const check = new StoreCheck(this.writers, this.options)
-    check.onEmptied = () => this.sessions.emptied()
+    check.sample = () => this.sessions.sample()
+    check.onEmptied = isGone => void this.sessions.emptied(isGone)
     this.writers.recheck = () => check.look()
     this.link.use({ admit: () => check.look(), ready: () => this.writers.resume(), interrupted: error => this.writers.interrupted(error) })
   }

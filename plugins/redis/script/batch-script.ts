@@ -14,6 +14,7 @@ import { park } from '../operations/park.ts'
 import { post } from '../operations/post.ts'
 import { release } from '../operations/release.ts'
 import { remove } from '../operations/remove.ts'
+import { restore } from '../operations/restore.ts'
 import { send } from '../operations/send.ts'
 import { settle } from '../operations/settle.ts'
 import { subscribe } from '../operations/subscribe.ts'
@@ -49,6 +50,7 @@ const all = [
   keepWill,
   takeWill,
   correct,
+  restore,
 ]
 
 /** The keys with names; behind them stand those that the operations name by number. */

@@ -33,6 +33,7 @@ export const Code = {
   KeepWill: 20,
   TakeWill: 21,
   Correct: 22,
+  Restore: 23,
 } as const
 
 export type Code = (typeof Code)[keyof typeof Code]
