@@ -24,7 +24,7 @@ export const clusterManifest = defineManifest({
     /** Prefers the members of a shared group that are connected to the node that a message came to. */
     preferLocal: { type: 'boolean', default: false },
     /** The key at which the nodes see whether all have the same `enableInnerCache`. */
-    innerCacheConsistencyKey: { type: 'string', default: 'mqttx:cache_consistency', minLength: 1 },
+    innerCacheConsistencyKey: { type: 'string', default: 'mqttx:cache_consistence', minLength: 1 },
     /** The Java mqttx's spelling of `innerCacheConsistencyKey`; counts where it is set. */
     innerCacheConsistancyKey: { type: 'string', minLength: 1 },
   },

@@ -19,6 +19,7 @@ export class BusChannel {
   readonly #node: string
   readonly #events: ChannelEvents
   #client: Redis | Cluster | null = null
+  #listensAsBefore = false
   #pending: [channel: string, frame: Buffer][] = []
   #pendingBytes = 0
   /** Frames that did not get away. */
@@ -38,7 +39,7 @@ export class BusChannel {
     client.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#events.told(frame))
     // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
     client.on('ready', () => {
-      client.subscribe(this.#channelOf(this.#node)).then(
+      client.subscribe(...this.#own()).then(
         () => this.#events.listening(),
         () => {},
       )
@@ -75,8 +76,23 @@ export class BusChannel {
     this.#pendingBytes += frame.length
   }
 
+  /** Nodes of version 0.2.0 are there: this one hears what they tell it, too, until it ends. */
+  listenAsBefore(): void {
+    if (this.#listensAsBefore) return
+    this.#listensAsBefore = true
+    if (this.#client?.status === 'ready') this.#client.subscribe(...this.#own()).catch(() => {})
+  }
+
+  #own(): string[] {
+    const { keys } = this.#writers
+    return [...new Set([keys.channelPrefix(false), ...(this.#listensAsBefore ? [keys.channelPrefix(true)] : [])])].map(
+      prefix => `${prefix}${this.#node}`,
+    )
+  }
+
   #channelOf(node: string): string {
-    return `${this.#writers.keys.channelPrefix}${node}`
+    const { keys, oldChannels } = this.#writers
+    return `${keys.channelPrefix(oldChannels && node !== this.#node)}${node}`
   }
 
   #flush(): void {

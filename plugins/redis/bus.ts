@@ -156,11 +156,19 @@ export class RedisBus implements Bus {
       throw new StoreAwayError(`this node could not join its cluster: ${(error as Error).message}`)
     }
     this.#joined = true
-    this.#writers.busVersion = members.version
+    this.#speak()
     this.#sessions.catchUp = () => this.#barrier.pass()
     this.#timer ??= this.#clock.every(this.#terms!.heartbeatMs, () => void this.#beat())
     this.#keeping ??= this.#clock.every(tableLifeMs / 24, () => this.#tables.keep(this.#members!))
     if (this.#running) this.#begin()
+  }
+
+  // As all nodes understand it.
+  #speak(): void {
+    const { version, haveOldChannels } = this.#members!
+    this.#writers.busVersion = version
+    this.#writers.oldChannels = haveOldChannels
+    if (haveOldChannels) this.#channel.listenAsBefore()
   }
 
   async run(): Promise<void> {
@@ -237,7 +245,7 @@ export class RedisBus implements Bus {
     try {
       if (!link.ready) throw new Error('away')
       if (!(await this.#members!.sign())) return void (await this.#expelled())
-      this.#writers.busVersion = this.#members!.version
+      this.#speak()
       // After a while without answers nobody knows who has been silent, and who was not heard.
       if (this.#clock.now() - began > this.#terms!.heartbeatMs) this.#members!.forgive()
       else await this.#members!.removeDead()
@@ -285,7 +293,7 @@ export class RedisBus implements Bus {
       }
       case 'j':
         this.#members!.joined(from, said)
-        this.#writers.busVersion = this.#members!.version
+        this.#speak()
         return this.#arrived(nodeOf(from, said))
       case 'x': {
         const { b, by } = JSON.parse(said) as { b: string; by: string }

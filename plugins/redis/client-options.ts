@@ -88,6 +88,11 @@ export function placeOf({ url, sentinels, sentinelName, nodes }: Options): { rea
   return { key: 'redis.url', text: url.replace(/\/\/.*@/, '//') }
 }
 
+/** The number of the database that the options name. */
+export function databaseOf(options: Options): number {
+  return options.nodes.length > 0 ? 0 : (serverOf(options).db ?? 0)
+}
+
 function serverOf(options: Options): ServerOptions {
   let url: URL
   try {

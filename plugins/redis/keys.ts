@@ -11,6 +11,8 @@ export interface KeyPrefixes {
   readonly bodyPrefix: string
   /** Stands before all of them. */
   readonly prefix?: string
+  /** The number of the database. */
+  readonly database?: number | undefined
   /** The nodes of a Redis Cluster; none: there is no such thing. */
   readonly nodes?: readonly string[]
 }
@@ -21,11 +23,13 @@ const shards = 16
 /** The names of all keys. What belongs to one session has its client id as hash tag, so it lies in one slot and one script may change it. */
 export class Keys {
   readonly #prefix: string
+  readonly #database: number
   readonly #isCluster: boolean
   readonly #prefixes: KeyPrefixes
 
   constructor(options: KeyPrefixes) {
-    const { prefix = '', nodes = [] } = options
+    const { prefix = '', nodes = [], database = 0 } = options
+    this.#database = database
     this.#prefix = prefix
     this.#isCluster = nodes.length > 0
     this.#prefixes = {
@@ -203,9 +207,9 @@ export class Keys {
     return `${this.#prefix}${this.#name(name)}`
   }
 
-  /** The channels that nodes are told things on, each under its name. */
-  get channelPrefix(): string {
-    return `${this.#prefixes.clusterSessionHashKey}:wire:`
+  /** The channels that nodes are told things on, each under its name. Channels know no databases; version 0.2.0 (`isOld`) knew no difference. */
+  channelPrefix(isOld: boolean): string {
+    return `${this.#prefixes.clusterSessionHashKey}:wire${isOld || this.#database === 0 ? '' : `/${this.#database}`}:`
   }
 
   /** A hash: the last batch that one process has written to the slot of `tag`, and its answer. */

@@ -4,6 +4,7 @@ import type { Log } from '../../core/log.ts'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
+import { persistenceOf } from './persistence.ts'
 import { slotOf } from './slots.ts'
 import { isRefusal } from './verdicts.ts'
 
@@ -206,6 +207,11 @@ export class Link {
     })
   }
 
+  /** The client, for whoever looks at what it may do. */
+  get client(): Redis | Cluster {
+    return this.#client
+  }
+
   /** Commands to one master; each reply is a value or an Error. */
   ask(master: Redis, commands: readonly Command[]): Promise<unknown[]> {
     return this.#run(master, commands)
@@ -277,7 +283,7 @@ export class Link {
     this.#onSettled()
     this.#events.ready()
     this.recovered(this)
-    this.#checkPolicy().catch(() => {})
+    this.#checkPersistence().catch(() => {})
   }
 
   #closed(): void {
@@ -292,18 +298,20 @@ export class Link {
     this.#events.interrupted(error)
   }
 
-  async #checkPolicy(): Promise<void> {
+  // Once a run: whoever runs Redis should know what it may lose.
+  async #checkPersistence(): Promise<void> {
     if (this.#warned) return
+    this.#warned = true
+    const said = new Set<string>()
     for (const master of this.masters()) {
-      const [reply] = await this.ask(master, [['info', 'memory']])
-      const policy = /maxmemory_policy:(\S+)/.exec(String(reply))?.[1]
-      const maxmemory = /maxmemory:(\d+)/.exec(String(reply))?.[1]
-      if (policy === undefined || policy === 'noeviction' || this.#warned) continue
-      this.#warned = true
-      const when = maxmemory === '0' ? 'as soon as it has a maxmemory' : 'when its memory is full'
-      this.#log.warn(
-        `redis has maxmemory-policy ${policy}, so it throws sessions and messages away ${when}; set maxmemory-policy noeviction`,
-      )
+      const { warnings, notes } = await persistenceOf((name, ...parts) => master.call(name, ...parts))
+      const where = this.isCluster ? `redis at ${master.options.host}:${master.options.port}` : 'redis'
+      if (!this.#options.acceptVolatile)
+        for (const warning of warnings) this.#log.warn(`${where}: ${warning}; redis.acceptVolatile: true if that is meant`)
+      for (const note of notes) {
+        if (!said.has(note)) this.#log.info(`redis: ${note}`)
+        said.add(note)
+      }
     }
   }
 }

@@ -59,6 +59,10 @@ export const redisManifest = defineManifest({
     pendingBytesMax: { type: 'bytes', default: '128MiB', minimum: 1024 },
     /** How often message bodies that nothing refers to any more are looked for: what a crash on Redis Cluster may leave. */
     sweepInterval: { type: 'duration', default: '1h', minimum: '1s' },
+    /** Stands before all prefixes below and before the names of channels, so that several brokers can share a database. */
+    prefix: { type: 'string', default: '', pattern: '^[^{}]*$' },
+    /** Says that Redis may lose what it has acknowledged, by a restart or by evicting keys: then nobody is warned of it. */
+    acceptVolatile: { type: 'boolean', default: false },
     /** Prefix of a session's key; the client id follows in braces. */
     clusterSessionHashKey: { type: 'string', default: 'mqttx.session.key', minLength: 1, pattern: '^[^{}]*$' },
     /** Prefix of the keys that hold the durable subscribers of one filter. */
@@ -80,6 +84,8 @@ declare module '../../core/error-codes.js' {
   interface ErrorCodes {
     /** Redis does not answer, at a start with `redis.startup: fail` or at `check --connect`. */
     ERR_REDIS_AWAY: true
+    /** The user of Redis lacks rights that the broker needs. */
+    ERR_REDIS_RIGHTS: true
     /** A newer version of the broker has written to this Redis. */
     ERR_REDIS_NEWER: true
     /** Another node speaks no version of the bus that this one speaks. */

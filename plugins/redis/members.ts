@@ -13,6 +13,8 @@ interface Sign {
   /** The newest and the oldest version of the bus that it speaks. */
   readonly v?: number
   readonly o?: number
+  /** 1: it listens to a channel whose name has the database. */
+  readonly d?: number
   readonly b: string
   readonly c: number
   readonly f: Node['facts']
@@ -24,6 +26,7 @@ interface MemberSign {
   /** Why this node cannot speak with it; null: it can. */
   readonly refusal: string | null
   readonly newest: number
+  readonly knowsDatabase: boolean
   at: number
 }
 
@@ -94,6 +97,12 @@ export class Members {
     return version
   }
 
+  /** One of them knows no channels but those that have no database in their names. */
+  get haveOldChannels(): boolean {
+    for (const { refusal, knowsDatabase } of this.#signs.values()) if (refusal === null && !knowsDatabase) return true
+    return false
+  }
+
   /** The first of the names: what one node does for all, that one does. */
   get isFirst(): boolean {
     return this.nodes.every(({ name }) => this.#node <= name)
@@ -161,7 +170,7 @@ export class Members {
   async #sign(joins: boolean): Promise<boolean> {
     const { members, log } = this.#writers.keys
     this.#count += 1
-    const sign: Sign = { v: busVersion, o: oldestBusVersion, b: this.boot, c: this.#count, f: this.#facts() }
+    const sign: Sign = { v: busVersion, o: oldestBusVersion, d: 1, b: this.boot, c: this.#count, f: this.#facts() }
     const text = JSON.stringify(sign)
     const args = { node: this.#node, boot: this.boot, sign: text, entry: joins ? text : '', version: this.version }
     const list = await this.#ask(signScript.whole({ members, log }, args))
@@ -192,7 +201,7 @@ export class Members {
     const spoken = versionsOf(text)
     const refusal = refusalOf(name, spoken)
     if (refusal !== null) this.onRefused(name, refusal)
-    return { text, node: nodeOf(name, text), refusal, newest: spoken?.newest ?? 0, at }
+    return { text, node: nodeOf(name, text), refusal, newest: spoken?.newest ?? 0, knowsDatabase: (JSON.parse(text) as Sign).d === 1, at }
   }
 
   /** Takes those off the list that have given no sign for too long. */

@@ -1,9 +1,13 @@
+import { Cluster } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import { createClient, type Options, placeOf } from './client-options.ts'
+import type { Keys } from './keys.ts'
 import { reasonOf } from './link.ts'
+import { persistenceOf } from './persistence.ts'
+import { missingRights, rightsError } from './rights.ts'
 
 /** Looks whether Redis is there and fit for what is to be kept in it; rejects with the cure. */
-export async function probeRedis(options: Options): Promise<string> {
+export async function probeRedis(options: Options, keys: Keys, isNode: boolean): Promise<string> {
   const { key, text } = placeOf(options)
   const client = createClient(options)
   let last: Error | null = null
@@ -17,16 +21,20 @@ export async function probeRedis(options: Options): Promise<string> {
       client.connect().catch(error => reject(last ?? error))
       setTimeout(() => reject(last ?? new Error('Command timed out')), options.connectTimeout + options.commandTimeout).unref()
     })
-    // Asked of any one node of a cluster: they are set up alike.
-    const info = String(await client.call('INFO'))
-    const field = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? ''
-    const policy = field('maxmemory_policy')
-    const warning =
-      policy === '' || policy === 'noeviction'
-        ? ''
-        : `; it evicts keys when it is full (maxmemory-policy ${policy}): set noeviction, or sessions get lost`
-    return `Redis at ${text} answers: version ${field('redis_version')}, append-only file ${field('aof_enabled') === '1' ? 'on' : 'off'}${warning}`
+    const missing = await missingRights(client, options, keys, isNode)
+    if (missing.length > 0) throw rightsError(options, missing)
+    const info = String(await client.call('INFO').catch(() => ''))
+    const field = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? 'unknown'
+    const found: string[] = []
+    for (const master of client instanceof Cluster ? client.nodes('master') : [client]) {
+      const { warnings, notes } = await persistenceOf((name, ...parts) => master.call(name, ...parts))
+      const where = client instanceof Cluster ? `${master.options.host}:${master.options.port}: ` : ''
+      found.push(...[...(options.acceptVolatile ? [] : warnings), ...notes].map(text => `${where}${text}`))
+    }
+    const aof = field('aof_enabled') === '1' ? 'on' : field('aof_enabled') === '0' ? 'off' : 'unknown'
+    return [`Redis at ${text} answers: version ${field('redis_version')}, append-only file ${aof}`, ...found].join('; ')
   } catch (error) {
+    if (error instanceof OperatorError) throw error
     throw new OperatorError('ERR_REDIS_AWAY', `${key}: Redis at ${text} is away: ${reasonOf(error as Error, options)}`, { cause: error })
   } finally {
     client.disconnect()

@@ -4,6 +4,9 @@ import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
 import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes, storedFormat } from './script/layout.ts'
 
+// So many identifiers, or more: their number stands behind, in four bytes.
+const countMax = 0xffff
+
 /** How a queue entry refers to a body that it does not hold itself. */
 export interface BodyReference {
   readonly id: string
@@ -36,7 +39,7 @@ export function encodeQueueEntry(
   const bytes = Buffer.allocUnsafe(
     entryTail.bytes +
       (inline ? body.length : entryReference.bytes) +
-      (identifiers === null ? 0 : 2 + identifiers.length * 4) +
+      (identifiers === null ? 0 : 2 + (identifiers.length >= countMax ? 4 : 0) + identifiers.length * 4) +
       (group === null ? 0 : 2 + groupBytes),
   )
   bytes.writeUInt32BE(size, entryTail.at.size)
@@ -54,7 +57,8 @@ export function encodeQueueEntry(
     at = bytes.writeUInt32BE(body.ordinal, at)
   }
   if (identifiers !== null) {
-    at = bytes.writeUInt16BE(identifiers.length, at)
+    at = bytes.writeUInt16BE(Math.min(identifiers.length, countMax), at)
+    if (identifiers.length >= countMax) at = bytes.writeUInt32BE(identifiers.length, at)
     for (const identifier of identifiers) at = bytes.writeUInt32BE(identifier, at)
   }
   if (group !== null) {
@@ -81,8 +85,12 @@ export function decodeQueueEntry(bytes: Buffer): StoredQueueEntry {
   }
   let identifiers: number[] | null = null
   if ((flags & flag.identifiers) !== 0) {
-    const count = bytes.readUInt16BE(at)
+    let count = bytes.readUInt16BE(at)
     at += 2
+    if (count === countMax) {
+      count = bytes.readUInt32BE(at)
+      at += 4
+    }
     identifiers = Array.from({ length: count }, (_, i) => bytes.readUInt32BE(at + i * 4))
     at += count * 4
   }

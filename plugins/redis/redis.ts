@@ -1,12 +1,14 @@
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { RedisBus } from './bus.ts'
+import { databaseOf } from './client-options.ts'
 import { Keys } from './keys.ts'
 import { Link } from './link.ts'
 import { redisManifest } from './manifest.ts'
 import { MessagesBeforeLoad } from './messages-before-load.ts'
 import { probeRedis } from './probe.ts'
 import { RedisRetained } from './retained.ts'
+import { missingRights, rightsError } from './rights.ts'
 import { RedisSessions } from './sessions.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { StoreCheck } from './store-check.ts'
@@ -27,7 +29,8 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     )
   }
   const link = new Link(options, log)
-  const writers = new SlotWriters(link, new Keys(options), clock, options, log)
+  const keys = new Keys({ ...options, database: databaseOf(options) })
+  const writers = new SlotWriters(link, keys, clock, options, log)
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
   sessions.looksUpSubscribers = !enableInnerCache
   const lookup = enableInnerCache ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
@@ -61,7 +64,17 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     )
   }
   writers.recheck = () => check.look()
-  link.use({ admit: () => check.look(), ready: resume, interrupted: error => writers.interrupted(error) })
+  // Once a run: later, what Redis refuses is refused, and said.
+  let hasRights = false
+  const admit = async (): Promise<void> => {
+    if (!hasRights) {
+      const missing = await missingRights(link.client, options, keys, hooks.onRoutesChanged.isUsed())
+      if (missing.length > 0) throw rightsError(options, missing)
+      hasRights = true
+    }
+    await check.look()
+  }
+  link.use({ admit, ready: resume, interrupted: error => writers.interrupted(error) })
   broker.figures.add({
     name: 'store_refused_total',
     type: 'counter',
@@ -75,7 +88,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]
   return {
-    probe: async () => [await probeRedis(options)],
+    probe: async () => [await probeRedis(options, keys, hooks.onRoutesChanged.isUsed())],
     async start() {
       await link.start()
       if (link.ready) await retained.load()

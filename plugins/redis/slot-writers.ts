@@ -25,6 +25,8 @@ export class SlotWriters implements SlotWriterContext {
   node: string | null = null
   /** The version of the bus that all nodes speak. */
   busVersion = busVersion
+  /** A node of version 0.2.0 is there, to which channels of every database have one name. */
+  oldChannels = false
   /** Told what a batch has to say to the other nodes. */
   onSaid: (kind: string, values: readonly unknown[]) => void = () => {}
   /** Looks, on a Redis Cluster, whether what was kept is still there before writes are sent again. */
@@ -102,7 +104,7 @@ export class SlotWriters implements SlotWriterContext {
       noting: node === null ? '' : isCluster ? 'rows' : 'here',
       node: node ?? '',
       log: node === null ? '' : keys.log,
-      channels: node === null ? '' : keys.channelPrefix,
+      channels: node === null ? '' : keys.channelPrefix(this.oldChannels),
       busVersion: this.busVersion,
     }
   }

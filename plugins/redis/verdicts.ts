@@ -47,7 +47,7 @@ const table: readonly Row[] = [
   [/^EMPTIED /, 'emptied'],
   // Verdicts.
   [/^WRONGTYPE /, 'refused', 'wrongType', look],
-  [/^NOPERM /, 'refused', 'noPermission', rights],
+  [/^NOPERM |user executing the script can't/, 'refused', 'noPermission', rights],
   [/^CROSSSLOT |should belong to the same slot/, 'refused', 'crossSlot', 'a bug; please report the line'],
   [/^ERR Protocol error|exceeds maximum allowed size|^ERR_STRING_TOO_LONG|Cannot create a string longer/i, 'refused', 'tooLarge', large],
   [/^STALE /, 'refused', 'other', 'a bug; please report the line'],

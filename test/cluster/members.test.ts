@@ -46,11 +46,11 @@ test('a node that goes in good order takes its routes and group members with it 
 
 test('all nodes have the same enableInnerCache, or the one that differs does not start and names the cure', async () => {
   const { redis } = await startOnRedis(1)
-  expect(await redis.call('GET', 'mqttx:cache_consistency')).toBe('true')
-  await redis.call('SET', 'mqttx:cache_consistency', 'false')
+  expect(await redis.call('GET', 'mqttx:cache_consistence')).toBe('true')
+  await redis.call('SET', 'mqttx:cache_consistence', 'false')
   await expect(TestNode.start('n2', { url: redis.url })).rejects.toMatchObject({
     code: 'ERR_CACHE_DIFFERS',
-    message: expect.stringContaining('DEL mqttx:cache_consistency'),
+    message: expect.stringContaining('DEL mqttx:cache_consistence'),
   })
 })
 

@@ -88,11 +88,11 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
     keys.table('n', 'run', 'routes'),
     keys.lastBatch('all', 'process'),
     // Of the plugin `cluster`.
-    'mqttx:cache_consistency',
+    'mqttx:cache_consistence',
   ]
   const found = names.map(name => descriptionOf(name)?.pattern ?? `no description of ${name}`)
   expect(found.sort()).toEqual(described.map(({ pattern }) => pattern).sort())
-  expect(page).toContain(`${keys.channelPrefix}NODE`)
+  expect(page).toContain(`${keys.channelPrefix(false)}NODE`)
   // What has no key of its own in the class is read by its own name.
   const members = Object.entries(Object.getOwnPropertyDescriptors(Keys.prototype)).map(([name]) => name)
   const helpers = [

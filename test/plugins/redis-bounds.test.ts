@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { messageOf, subscriptionOf } from '../contracts/suite/sessions-harness.ts'
@@ -94,3 +95,19 @@ test('sessions that Redis itself has cleared away, because no broker ran when th
   await third.sessions.append(messageOf('x'), [target('kept', 0)], null)
   expect(await first.sessions.totals()).toEqual({ sessions: 1, messages: 2, bytes: before.bytes })
 })
+
+test.each([65_534, 65_535, 65_536, 70_000])(
+  'a message that came by %i subscriptions is kept with all their identifiers, and counts for them',
+  async count => {
+    const server = await serverOf()
+    const { sessions } = await storeOn(server)
+    const claim = { clientId: 'reader', node: 1, user: null, userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
+    const { epoch } = await sessions.claim(claim)
+    const identifiers = Array.from({ length: count }, (_, i) => i + 1)
+    await sessions.append(messageOf('x'), [{ ...target('reader', epoch), identifiers }], null)
+    const [entry] = await sessions.page({ clientId: 'reader', epoch }, 0, 10)
+    expect(entry!.identifiers).toEqual(identifiers)
+    expect(String(entry!.message.payload)).toBe('x')
+    expect((await sessions.totals()).bytes).toBe(queuedBytes(messageOf('x'), identifiers))
+  },
+)
