@@ -232,25 +232,11 @@ export interface SurvivingSession {
   readonly inFlight: readonly SurvivingMessage[]
 }
 
-/** A message on its way to the client of a surviving session. */
-export interface SurvivingMessage {
-  /** The packet identifier under which it is sent. */
-  readonly packetId: number
-  /** The message; null: PUBREC has come, so it is needed no more. */
-  readonly message: Message | null
-  /** The QoS of this delivery. */
-  readonly qos: QoS
-  /** The RETAIN flag of this delivery. */
-  readonly retain: boolean
-  /** The identifiers of the subscriptions that it matched; null: none of them has one. */
-  readonly identifiers: readonly number[] | null
-  /** The shared group through which it came, as `name/filter`; null for none. */
-  readonly group: string | null
-  /** True: PUBREC has come. */
-  readonly released: boolean
-  /** True: it waits for the store to answer the `append` or the `send` that gave it its packet identifier. */
-  readonly asked: boolean
-}
+/**
+ * A message on its way to the client of a surviving session. `message` is null where PUBREC has come and it is needed no more; `asked`: it waits for the store to answer the
+ * `append` or the `send` that gave it its packet identifier.
+ */
+export type SurvivingMessage = Omit<QueueEntry, 'position' | 'message'> & { readonly message: Message | null; readonly asked: boolean }
 
 /** How much one session's queue may hold. */
 export interface QueueLimits {

@@ -1,32 +1,26 @@
-import type { Message } from '../messages/message.ts'
+import { DeliveryTerms } from '../routing/delivery-terms.ts'
 import type { KnownSession } from './known-session.ts'
 import type { SurvivingSession } from './session-store.ts'
 import { Handshake } from './window.ts'
 
+const noTerms = new DeliveryTerms(2, false, null, null)
+
 /** What is known here of the stored sessions whose clients are connected: enough to write them again to a store that has lost them. */
 export function* survivors(sessions: Iterable<KnownSession>): Iterable<SurvivingSession> {
-  for (const session of sessions) {
-    const { clientId, epoch, client, durable, expiryMs, username, temporary } = session
+  for (const { clientId, epoch, client, durable, expiryMs, username: user, subscriptions, temporary, received, window } of sessions) {
     if (client === null || !durable) continue
-    const receivedIds: number[] = []
-    for (const [packetId, answer] of session.received ?? []) if (answer !== 'pending') receivedIds.push(packetId)
     yield {
       key: { clientId, epoch },
-      user: username,
+      user,
       expiryMs,
       will: client.will,
-      subscriptions: [...session.subscriptions.values()].filter(({ filter }) => temporary?.has(filter) !== true),
-      receivedIds,
-      inFlight: (session.window?.entries() ?? []).map(({ packetId, message, terms, handshake }) => ({
-        packetId,
-        message: message as Message | null,
-        qos: terms?.qos ?? 2,
-        retain: terms?.retain ?? false,
-        identifiers: terms?.identifiers ?? null,
-        group: terms?.group ?? null,
-        released: handshake >= Handshake.Releasing,
-        asked: handshake === Handshake.Gated,
-      })),
+      subscriptions: [...subscriptions.values()].filter(({ filter }) => temporary?.has(filter) !== true),
+      receivedIds: [...(received ?? [])].flatMap(([packetId, answer]) => (answer === 'pending' ? [] : [packetId])),
+      inFlight: (window?.entries() ?? []).map(({ packetId, message, terms, handshake }) => {
+        const { qos, retain, identifiers, group } = terms ?? noTerms
+        const [released, asked] = [handshake >= Handshake.Releasing, handshake === Handshake.Gated]
+        return { packetId, message, qos, retain, identifiers, group, released, asked }
+      }),
     }
   }
 }

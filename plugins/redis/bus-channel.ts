@@ -3,6 +3,7 @@ import { createClient, type Options, renew } from './client-options.ts'
 import type { SlotWriters } from './slot-writers.ts'
 
 // What may be on its way to other nodes without being kept anywhere; more is lost, and counted.
+const subscribeAgainMs = 1000
 const pendingBytesMax = 32 * 1024 * 1024
 
 /** What a node is told by a channel. */
@@ -38,13 +39,18 @@ export class BusChannel {
     client.on('error', () => {})
     client.on('messageBuffer', (_channel: Buffer, frame: Buffer) => this.#events.told(frame))
     // The first time too: clients may have connected, and others written to their sessions, before anybody listened.
-    client.on('ready', () => {
-      client.subscribe(...this.#own()).then(
-        () => this.#events.listening(),
-        () => {},
-      )
-    })
+    client.on('ready', () => this.#subscribe(client))
     client.connect().catch(() => {})
+  }
+
+  // A refusal may be taken back, and the connection stay.
+  #subscribe(client: Redis | Cluster): void {
+    client.subscribe(...this.#own()).then(
+      () => this.#events.listening(),
+      () => {
+        setTimeout(() => client === this.#client && client.status === 'ready' && this.#subscribe(client), subscribeAgainMs).unref()
+      },
+    )
   }
 
   stop(): void {

@@ -63,9 +63,9 @@ test.each([1, 2] as const)(
 test('a client that comes again before its node hears of the others gets in when it does', async () => {
   const redis = await RedisServer.start()
   onTestFinished(() => redis.stop())
-  // The node can do everything but listen.
-  await redis.call('ACL', 'SETUSER', 'default', 'resetchannels')
   const node = await TestNode.start('n1', { url: redis.url })
+  // From here on the node can do everything but listen: Redis breaks the connection that does.
+  await redis.call('ACL', 'SETUSER', 'default', 'resetchannels')
   const first = await node.connect({ clientId: 'c', ...durable })
   first.drop()
   const again = node.connect({ clientId: 'c', ...durable })

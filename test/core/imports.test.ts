@@ -98,7 +98,8 @@ test('one circle of types, of a connection and its session, and no other', () =>
 })
 
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(8600)
+  // 50 more than the 8,600 of before: what sessions survive a store that came back empty is core's to know.
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(8650)
 })
 
 test('a file of more than 400 lines says in its head why', () => {
