@@ -183,3 +183,27 @@ test('what is published before the stored sessions are known waits for them', as
   again.on('message', (_topic, payload) => got.push(String(payload)))
   await expect.poll(() => got).toEqual(['early'])
 })
+
+test('what was under way when the connection broke is sent again at the next one, not when the time for an answer is over', async () => {
+  const server = await serverWith('--appendonly', 'yes', '--appendfsync', 'always')
+  const running = await brokerOn({ url: server.url, commandTimeout: '1h' })
+  const reader = await connect(running, durable('reader'))
+  await reader.subscribeAsync('kept', { qos: 1 })
+  await reader.endAsync()
+  const writer = await connect(running, { clientId: 'writer' })
+  for (let round = 0; round < 3; round++) {
+    const published = Array.from({ length: 20 }, (_, i) => writer.publishAsync('kept', `${round} ${i}`, { qos: 1 }))
+    await published[0]
+    // It hangs, so that what follows is on its way when it dies.
+    server.freeze()
+    const under = Array.from({ length: 20 }, (_, i) => writer.publishAsync('kept', `${round} ${20 + i}`, { qos: 1 }))
+    await new Promise(resolve => setImmediate(resolve))
+    await server.kill()
+    await server.start()
+    await Promise.all([...published, ...under])
+  }
+  const got: string[] = []
+  const again = await comesBack(running, { ...durable('reader') })
+  again.on('message', (_topic, payload) => got.push(String(payload)))
+  await expect.poll(() => got).toEqual([0, 1, 2].flatMap(round => Array.from({ length: 40 }, (_, i) => `${round} ${i}`)))
+})
