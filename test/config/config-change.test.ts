@@ -92,9 +92,9 @@ describe('what a config that was read again brings', () => {
   })
 
   test('plugins of one’s own are known by their names', async () => {
-    const own = (rate: number): Plugin => definePlugin({ name: 'own', options: doorOptions, apply() {} })({ rate })
-    const found = await changes({ plugins: [own(1), own(2)] }, { plugins: [own(1), own(3)] })
-    expect(found.taken).toEqual(['own.rate'])
+    const own = (name: string, rate: number): Plugin => definePlugin({ name, options: doorOptions, apply() {} })({ rate })
+    const found = await changes({ plugins: [own('one', 1), own('two', 2)] }, { plugins: [own('one', 1), own('two', 3)] })
+    expect(found.taken).toEqual(['two.rate'])
   })
 })
 
