@@ -1,3 +1,5 @@
+import { isReservedTopic, isTopicName } from '../../core/routing/topic.ts'
+
 type Part = { readonly text: string } | { readonly name: 'topic' | 'clientId' } | { readonly level: number }
 
 const placeholder = /\{([^{}]*)\}/g
@@ -47,6 +49,23 @@ export class TopicTemplate {
       }
     }
     return text
+  }
+
+  /**
+   * The topic name for a message with this topic name, from a client with this id; null where the client's words make none of it. A client id stands for
+   * one level, so one with `/`, `+` or `#` in it makes none, and neither does a `$` at the beginning that the rule has not.
+   */
+  topicName(topic: string, clientId: string): string | null {
+    if (this.byClient && /[+#/]/.test(clientId)) return null
+    const name = this.fill(topic, clientId)
+    if (!isTopicName(name) || isReservedTopic(name)) return null
+    return name.startsWith('$') && !this.#beginsAsTopic ? null : name
+  }
+
+  // What the name begins with stands in the rule, or began the topic name, which its publisher was allowed.
+  get #beginsAsTopic(): boolean {
+    const first = this.#parts[0]!
+    return 'text' in first || ('name' in first ? first.name === 'topic' : first.level === 0)
   }
 }
 

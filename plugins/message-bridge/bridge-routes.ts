@@ -38,8 +38,8 @@ export class BridgeRoutes {
     return this.#byTopic.of(topic)
   }
 
-  /** The name there for a rule and a message; empty where none can be made. */
-  name({ to, target }: Rule, topic: string, clientId: string): string {
+  /** The name there for a rule and a message; empty where none can be made, or where a client's words make one that begins with `_`. */
+  name({ to, target, internal }: Rule, topic: string, clientId: string): string {
     const wanted = to.fill(topic, clientId)
     let name: string
     try {
@@ -49,6 +49,7 @@ export class BridgeRoutes {
       return ''
     }
     if (name.length > nameMax) return ''
+    if (name.startsWith('_') && !internal) return ''
     if (name !== '' && !to.fixed) this.#noteSource(target, name, wanted)
     return name
   }

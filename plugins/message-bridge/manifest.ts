@@ -22,7 +22,7 @@ export const messageBridgeManifest = defineManifest({
             properties: {
               /** The messages: a topic filter. */
               filter: { type: 'string', required: true, minLength: 1 },
-              /** The topic there. `{topic}` stands for the topic name, `{topic[1]}` for its second level, `{clientId}` for the publisher; `/` becomes `.`, and what else Kafka does not allow `_`. */
+              /** The topic there. `{topic}` stands for the topic name, `{topic[1]}` for its second level, `{clientId}` for the publisher; `/` becomes `.`, and what else Kafka does not allow `_`. A message whose name would begin with `_`, as Kafka's own topics do, is refused unless the rule itself says so: a prefix such as `mqtt.{topic}` lets all through. */
               to: { type: 'string', minLength: 1, default: '{topic}' },
               /** The key, of the same parts: messages of one key keep their order. Where it comes to nothing, as that of the broker's own messages does, it is the topic name. */
               key: { type: 'string', minLength: 1, default: '{clientId}' },

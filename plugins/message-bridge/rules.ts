@@ -19,6 +19,8 @@ export interface Rule {
   readonly headers: boolean
   readonly ack: AckMode
   readonly target: string
+  /** The rule itself says that its names begin with `_`: in `to`, or in a filter whose first level stands at the beginning of the name. */
+  readonly internal: boolean
 }
 
 /** Reads the rules; every one that is wrong is said at once. `ack`: of those that do not say. */
@@ -44,10 +46,15 @@ export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[]
     const [to, key] = [template('to'), template('key')]
     if (to === null || key === null) return null
     const { filter, headers, target } = rule
-    return { at, filter, to, key, json: rule.value === 'json', headers, ack: rule.ack ?? ack, target }
+    return { at, filter, to, key, json: rule.value === 'json', headers, ack: rule.ack ?? ack, target, internal: isInternal(rule.to, filter) }
   })
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', problems)
   return rules as Rule[]
+}
+
+// `_schemas`, `__consumer_offsets`: what a system keeps there is its own, unless the operator has written the name.
+function isInternal(to: string, filter: string): boolean {
+  return to.startsWith('_') || (filter.startsWith('_') && /^\{topic(\[0\])?\}/.test(to))
 }
 
 const plainRule = { to: '{topic}', key: '{clientId}', value: 'raw', headers: true, target: 'kafka', ack: undefined } as const

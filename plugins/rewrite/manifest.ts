@@ -14,10 +14,12 @@ export const rewriteManifest = defineManifest({
         properties: {
           /** The messages: a topic filter. */
           filter: { type: 'string', required: true, minLength: 1 },
-          /** Their new topic name. `{topic}` stands for the old one, `{topic[1]}` for its second level, `{clientId}` for the publisher. */
+          /** Their new topic name. `{topic}` stands for the old one, `{topic[1]}` for its second level, `{clientId}` for the publisher: one level, so a message of a client whose id holds `/`, `+` or `#` is refused. */
           to: { type: 'string', required: true, minLength: 1 },
         },
       },
     },
+    /** Asks `onAuthorize` about the new topic name too, and refuses the message where its publisher may not publish there. Otherwise the rules may lead to topics that clients may not use. */
+    authorise: { type: 'boolean', default: false, live: true },
   },
 })

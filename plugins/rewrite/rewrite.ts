@@ -3,7 +3,7 @@ import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { isReservedTopic, isTopicName } from '../../core/routing/topic.ts'
+import { isReservedTopic } from '../../core/routing/topic.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
 import { ruleFilterFault } from '../kit/topics.ts'
@@ -17,6 +17,7 @@ interface Rule {
 /** Gives messages of clients, and their wills, other topic names. */
 export const rewrite = definePlugin(rewriteManifest, ({ hooks, broker }, options) => {
   let rules = new ByTopic(readRules(options.rules))
+  let { authorise } = options
   let rewritten = 0
   broker.figures.add({
     name: 'rewritten_messages_total',
@@ -26,22 +27,21 @@ export const rewrite = definePlugin(rewriteManifest, ({ hooks, broker }, options
   })
 
   // Behind those who judge what the client said, before those who work with what is delivered.
-  hooks.onPublish.tap({ name: 'rewrite', stage: Stage.Transform }, ({ clientId }, message) => {
+  hooks.onPublish.tap({ name: 'rewrite', stage: Stage.Transform }, (publisher, message) => {
     const [rule] = rules.of(message.topic)
     if (rule === undefined) return undefined
-    const topic = rule.to.fill(message.topic, clientId)
     // A client chooses its id, and with it parts of the name.
-    if (!isTopicName(topic) || isReservedTopic(topic)) {
-      return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'the topic name that it is rewritten to is none' }
-    }
+    const topic = rule.to.topicName(message.topic, publisher.clientId)
+    if (topic === null) return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'the topic name that it is rewritten to is none' }
     message.topic = topic
     rewritten += 1
-    return undefined
+    return authorise ? broker.publishFault(publisher, message) : undefined
   })
 
   return {
     reload(changed) {
       rules = new ByTopic(readRules(changed.rules))
+      authorise = changed.authorise
     },
   }
 })

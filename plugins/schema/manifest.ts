@@ -18,7 +18,7 @@ export const schemaManifest = defineManifest({
           schema: { type: 'any', required: true },
           /** What happens to a message that does not fit: it is refused (MQTT 5: 0x99; before, as `mqtt.deniedPublish` says), acknowledged and dropped, or sent to the quarantine topic instead. */
           onInvalid: { type: 'string', enum: ['refuse', 'drop', 'quarantine'], default: 'refuse' },
-          /** That topic. `{topic}` stands for the topic name, `{topic[1]}` for its second level, `{clientId}` for the publisher. */
+          /** That topic. `{topic}` stands for the topic name, `{topic[1]}` for its second level, `{clientId}` for the publisher: one level, so a message of a client whose id holds `/`, `+` or `#` is refused. */
           quarantine: { type: 'string', minLength: 1, default: 'quarantine/{topic}' },
         },
       },

@@ -2,7 +2,6 @@ import type { Figures } from '../../core/figures.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import { isReservedTopic, isTopicName } from '../../core/routing/topic.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { schemaManifest } from './manifest.ts'
 import { readRules } from './rules.ts'
@@ -38,8 +37,8 @@ export const schema = definePlugin(schemaManifest, ({ hooks, broker, log }, opti
       const reasonString = fault.slice(0, reasonMax)
       log.debug({ clientId, topic: message.topic, fault: reasonString }, 'a payload does not fit its schema')
       if (rule.onInvalid === 'drop') return 'drop'
-      const topic = rule.onInvalid === 'quarantine' ? rule.quarantine.fill(message.topic, clientId) : ''
-      if (!isTopicName(topic) || isReservedTopic(topic)) return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString }
+      const topic = rule.onInvalid === 'quarantine' ? rule.quarantine.topicName(message.topic, clientId) : null
+      if (topic === null) return { reasonCode: ReasonCode.PayloadFormatInvalid, reasonString }
       const before = message.properties?.userProperties ?? []
       message.properties = { ...message.properties, userProperties: [...before, ['schema-error', reasonString]] }
       message.topic = topic

@@ -360,3 +360,27 @@ test('a Kafka that is away at start is said at once, and the broker starts', asy
     /^messageBridge\.brokers: Kafka at 127\.0\.0\.1:1: .*correct messageBridge\.brokers; messages wait for it$/,
   )
 })
+
+test('a name that begins with _ by the words of a client is refused, unless the rule itself says so', async () => {
+  const list = listTarget()
+  const { connect, drops } = await bridgingBroker(
+    {
+      topics: [
+        { filter: '#', target: 'list', ack: 'kafka' },
+        { filter: '+/own', to: '{clientId}', target: 'list', ack: 'kafka' },
+        { filter: 'a', to: '_wanted.{topic}', target: 'list', ack: 'kafka' },
+        { filter: '_named/#', target: 'list', ack: 'kafka' },
+        { filter: '_schemas', to: 'mqtt.{topic}', target: 'list', ack: 'kafka' },
+      ],
+    },
+    { plugins: [list.plugin] },
+  )
+  const client = await connect({ clientId: '_client' })
+  const refused = async (topic: string) => (await Promise.allSettled([client.publishAsync(topic, topic, { qos: 1 })]))[0].status
+  for (const topic of ['_schemas', '__consumer_offsets', '_', 'x/own', '_named/x']) expect([topic, await refused(topic)]).toEqual([topic, 'rejected'])
+  expect(await refused('a')).toBe('fulfilled')
+  expect(list.taken.map(({ topic }) => topic).toSorted()).toEqual(['_named/x', '_wanted.a', 'a', 'mqtt._schemas', 'x/own'])
+  expect(drops.map(({ payload, reason }) => `${payload} ${reason}`)).toEqual(
+    ['_schemas', '__consumer_offsets', '_', 'x/own', '_named/x'].map(topic => `${topic} bridgeRefused`),
+  )
+})

@@ -47,11 +47,35 @@ test('rights are those for the name that the client gave', async () => {
 
 test('a client id that makes no topic name of it costs that message only, and never reaches $SYS', async () => {
   const broker = await startBroker({ rewrite: { rules: [{ filter: 'a', to: '{clientId}/a' }] } })
-  for (const clientId of ['x+', '$SYS']) {
+  for (const clientId of ['x+', '$SYS', 'b/c', '$other', 'b#']) {
     const client = await broker.connect({ version: 5, clientId })
     expect(await client.publish('a', '', { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.TopicNameInvalid })
     expect(await client.publish('b', '', { qos: 1 })).toMatchObject({ reasonCode: expect.toSatisfy(code => code < 0x80) })
   }
+})
+
+test('a part of the topic name that the client gave begins no name with $', async () => {
+  const broker = await startBroker({ rewrite: { rules: [{ filter: 'a/+', to: '{topic[1]}/a' }] } })
+  const client = await broker.connect({ version: 5 })
+  expect(await client.publish('a/$other', '', { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.TopicNameInvalid })
+})
+
+test('the result is judged too where authorise says so, and a denial has the consequence that the rights say', async () => {
+  const rules = [{ filter: 'in/#', to: 'out/{clientId}' }]
+  const broker = await startBroker({
+    topicSecurity: { rules: [{ allow: 'all', topics: ['in/#', 'out/may'] }], deniedPublish: 'drop' },
+    rewrite: { rules, authorise: true },
+  })
+  const reader = await broker.connect({ version: 5, clientId: 'may' })
+  await reader.subscribe('out/may', 1)
+  const stranger = await broker.connect({ version: 5, clientId: 'stranger' })
+  expect(await stranger.publish('in/x', 'denied', { qos: 1 })).toMatchObject({ reasonCode: expect.toSatisfy(code => code < 0x80) })
+  expect(broker.broker.counters.dropped.refused).toBe(1)
+  await reader.publish('in/x', 'mine', { qos: 1 })
+  expect((await reader.receive()).payload.toString()).toBe('mine')
+  await broker.running.reload('rewrite', { rules })
+  await stranger.publish('in/x', 'not judged', { qos: 1 })
+  expect(broker.broker.counters.dropped.refused).toBe(1)
 })
 
 test('rules change while it runs, wrong ones change nothing', async () => {
