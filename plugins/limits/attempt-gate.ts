@@ -1,3 +1,4 @@
+import { createHash, createHmac, randomBytes } from 'node:crypto'
 import type { Client } from '../../core/connection/client.ts'
 import type { PluginContext } from '../../core/context.ts'
 import type { Counters } from '../../core/counters.ts'
@@ -5,77 +6,78 @@ import { Stage } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
-import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import { networkOf } from '../kit/network.ts'
+import { AttemptLine, type AttemptPace, windowMs } from './attempt-line.ts'
 
-// The eleventh failure within a minute is the first that had to wait.
-const failuresMax = 10
-const windowMs = 60_000
-const paceMs = 1000
-/** Attempts of a slowed address that wait; more are turned away unasked. */
-const slowedMax = 30
-/** Attempts of any address that are looked at side by side: so many guesses may still be on their way when the tenth has failed. */
-const underwayMax = 50
-/** Attempts of an address that nothing is known against: a whole fleet may stand behind one. */
-const waitingMax = 2000
-/** Addresses of which failures are remembered: some 3 MB. */
+// The eleventh failure of a user within a minute is the first that had to wait.
+const ofUser: AttemptPace = { failuresMax: 10, paceMs: 1000, slowedMax: 30, waitingMax: 2000, underwayMax: 50 }
+// Whoever tries many names, a few passwords each, is slowed too; those whose users are slowed already do not count again.
+const ofAddress: AttemptPace = { failuresMax: 100, paceMs: 200, slowedMax: 150, waitingMax: 2000, underwayMax: 50 }
+/** Addresses, and users of addresses, of which failures are remembered: some 3 MB and 6 MB. */
 const addressesMax = 10_000
+const usersMax = 20_000
+/** Passwords that were right, each from its address: some 10 MB. */
+const provenMax = 100_000
+// A client may give itself a name of 65,535 bytes.
+const nameMax = 100
 
-interface WaitingAttempt {
-  readonly client: Client
-  resolve(asked: boolean): void
-}
-
-class Address {
-  underway = 0
-  /** When the last attempts failed, at most `failuresMax`, oldest first. */
-  readonly failures: number[] = []
-  waiting: WaitingAttempt[] = []
-  timer: Timer | null = null
-  warnedAt = Number.NEGATIVE_INFINITY
-
-  isSlowed(now: number): boolean {
-    return this.failures.length === failuresMax && now - this.failures[0]! < windowMs
-  }
-
-  isIdle(now: number): boolean {
-    return this.underway === 0 && this.waiting.length === 0 && !(now - (this.failures.at(-1) ?? Number.NEGATIVE_INFINITY) < windowMs)
-  }
-}
-
-const tooMany: Refusal = { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts from this address' }
+const tooMany: Refusal = { reasonCode: ReasonCode.ConnectionRateExceeded, reasonString: 'too many failed attempts' }
 const tap = { name: 'limits', stage: Stage.Guard }
 
+/** An attempt that is being looked at. */
+interface Attempt {
+  /** What stands for address, user and password together; null: there is no password that could be told again. */
+  readonly proof: string | null
+  /** Where it has entered, and has to leave. */
+  readonly lines: readonly AttemptLine[]
+}
+
 /**
- * Lets attempts to connect pass to authentication, and slows those of an address from which many have failed. Who guesses passwords fails often, so an address from which ten attempts have failed within a minute
- * has its next ones looked at one a second, before anybody is asked; right ones too, for that is not known yet.
+ * Lets attempts to connect pass to authentication, and slows those who guess. Guesses count for each user name and address: where ten have failed within a
+ * minute, the next ones of that name from there are looked at one a second, before anybody is asked. Where a hundred have failed from an address, all
+ * from there that are not proven take turns, five a second. Who comes with a password that was right before, from the same address, is asked at once:
+ * a wrong password behind a shared address keeps nobody else out.
  */
 export class AttemptGate {
   readonly #clock: Clock
   readonly #counters: Counters
   readonly #log: Log
-  readonly #addresses: Map<string, Address>
-
-  // Those that are being asked who they are; one that is asked again and again, by an exchange, is none of them.
-  readonly #asked: WeakSet<Client>
+  readonly #addresses = new Map<string, AttemptLine>()
+  readonly #users = new Map<string, AttemptLine>()
+  // Keyed hashes of what was right, those that were used longest ago first.
+  readonly #proven = new Set<string>()
+  readonly #secret = randomBytes(32)
+  readonly #attempts = new WeakMap<Client, Attempt>()
 
   constructor({ hooks, clock, log, broker }: PluginContext) {
     this.#clock = clock
     this.#counters = broker.counters
     this.#log = log
-    this.#addresses = new Map()
-    this.#asked = new WeakSet()
-    hooks.onAttempt.tapPromise(tap, async (client, { properties }) => {
-      const entering = this.#enter(client)
-      if (entering !== true && !(await entering)) return tooMany
+    hooks.onAttempt.tapPromise(tap, async (client, { password, properties }) => {
+      const exchange = properties?.authenticationMethod !== undefined
+      const proof = exchange ? null : this.#proofOf(client, password)
+      if (proof !== null && this.#proven.has(proof)) {
+        this.#attempts.set(client, { proof, lines: [] })
+        return undefined
+      }
+      const lines = await this.#enter(client)
+      if (lines === null) {
+        if (!client.closed) this.#counters.authTurnedAway += 1
+        return tooMany
+      }
       // An exchange waits for its client, who must not keep others out that long.
-      if (properties?.authenticationMethod !== undefined) this.#leave(client)
-      else this.#asked.add(client)
+      if (exchange) for (const line of lines) line.leave()
+      this.#attempts.set(client, { proof, lines: exchange ? [] : lines })
       return undefined
     })
     hooks.onAttempted.tap(tap, (client, refusal) => {
-      if (refusal !== null && isFailure(refusal)) this.#failed(client)
-      if (this.#asked.delete(client)) this.#leave(client)
+      const attempt = this.#attempts.get(client)
+      this.#attempts.delete(client)
+      const proof = attempt?.proof ?? null
+      if (refusal === null && proof !== null) this.#prove(proof)
+      else if (refusal !== null && isFailure(refusal)) this.#failed(client, proof)
+      for (const line of attempt?.lines ?? []) line.leave()
     })
   }
 
@@ -84,114 +86,112 @@ export class AttemptGate {
     return this.#addresses.size
   }
 
-  /** True when the client may be asked who it is, now or later; false: too many wait before it, or it has gone. Then `#leave`. */
-  #enter(client: Client): true | Promise<boolean> {
-    const name = networkOf(client.remoteAddress)
-    let address = this.#addresses.get(name)
-    if (address === undefined) {
-      address = new Address()
-      this.#makeRoom()
-      this.#addresses.set(name, address)
-    }
-    const slowed = address.isSlowed(this.#clock.now())
-    if (!slowed && address.waiting.length === 0 && address.underway < underwayMax) {
-      address.underway += 1
-      return true
-    }
-    if (slowed) this.#counters.authSlowed += 1
-    if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
-      // Those who did not wait for their turn leave room.
-      for (const { resolve } of address.waiting.filter(waiting => !isThere(waiting))) resolve(false)
-      address.waiting = address.waiting.filter(isThere)
-      if (address.waiting.length >= (slowed ? slowedMax : waitingMax)) {
-        this.#counters.authTurnedAway += 1
-        return Promise.resolve(false)
+  /** User names of addresses that something is known of. */
+  get users(): number {
+    return this.#users.size
+  }
+
+  /** Passwords that were right and are remembered, by their hashes. */
+  get proven(): number {
+    return this.#proven.size
+  }
+
+  /** The lines in which it has had its turn; null: too many wait before it, or it has gone. */
+  async #enter(client: Client): Promise<AttemptLine[] | null> {
+    const network = networkOf(client.remoteAddress)
+    const entered: AttemptLine[] = []
+    let slowed = false
+    for (const find of [() => this.#lineOfUser(network, client), () => this.#lineOfAddress(network)]) {
+      const line = find()
+      if (line.slowed && !slowed) this.#counters.authSlowed += 1
+      slowed ||= line.slowed
+      const entering = line.enter(client)
+      if (entering !== true && !(await entering)) {
+        for (const other of entered) other.leave()
+        return null
       }
+      entered.push(line)
     }
-    return new Promise(resolve => {
-      address.waiting.push({ client, resolve })
-      if (slowed) this.#pace(name, address)
-    })
+    return entered
   }
 
-  /** The answer of one that had entered is there. */
-  #leave(client: Client): void {
-    const name = networkOf(client.remoteAddress)
-    const address = this.#addresses.get(name)
-    if (address === undefined) return
-    address.underway -= 1
-    this.#letIn(name, address)
-    if (address.isIdle(this.#clock.now())) this.#addresses.delete(name)
-  }
-
-  /** It was the wrong answer. Called before `#leave`. */
-  #failed(client: Client): void {
+  #failed(client: Client, proof: string | null): void {
     this.#counters.authFailed += 1
-    const name = networkOf(client.remoteAddress)
+    const address = networkOf(client.remoteAddress)
     // Where nothing is known of the other end, nothing can be held against it.
-    if (name === '') return
-    let address = this.#addresses.get(name)
-    if (address === undefined) {
-      address = new Address()
-      this.#makeRoom()
-      this.#addresses.set(name, address)
-    }
+    if (address === '') return
+    // What was right is no longer.
+    if (proof !== null) this.#proven.delete(proof)
+    const user = this.#lineOfUser(address, client)
+    const all = this.#lineOfAddress(address)
+    if (!user.slowed) all.failed()
+    user.failed()
     const now = this.#clock.now()
-    address.failures.push(now)
-    if (address.failures.length > failuresMax) address.failures.shift()
-    if (!address.isSlowed(now)) return
-    for (const { resolve } of address.waiting.splice(slowedMax)) {
-      this.#counters.authTurnedAway += 1
-      resolve(false)
-    }
-    if (now - address.warnedAt < windowMs) return
-    address.warnedAt = now
-    this.#log.warn({ address: name }, `${failuresMax} attempts to connect from this address have failed within a minute; it is slowed`)
+    if (now - all.warnedAt < windowMs) return
+    if (all.slowed) this.#log.warn({ address }, `${ofAddress.failuresMax} attempts to connect from this address have failed within a minute; it is slowed`)
+    else if (user.slowed) {
+      const username = client.username?.slice(0, nameMax) ?? null
+      const what = `${ofUser.failuresMax} attempts to connect from this address under this user name have failed within a minute; they are slowed`
+      this.#log.warn({ address, username }, what)
+    } else return
+    all.warnedAt = now
   }
 
-  #letIn(name: string, address: Address): void {
-    if (address.isSlowed(this.#clock.now())) {
-      if (address.waiting.length > 0) this.#pace(name, address)
-      return
-    }
-    while (address.waiting.length > 0 && address.underway < underwayMax) this.#next(address)
-  }
-
-  // The first that is still there.
-  #next(address: Address): void {
-    for (let waiting = address.waiting.shift(); waiting !== undefined; waiting = address.waiting.shift()) {
-      if (!isThere(waiting)) {
-        waiting.resolve(false)
-        continue
-      }
-      address.underway += 1
-      waiting.resolve(true)
+  #prove(proof: string): void {
+    this.#proven.delete(proof)
+    this.#proven.add(proof)
+    if (this.#proven.size <= provenMax) return
+    for (const oldest of this.#proven) {
+      this.#proven.delete(oldest)
       return
     }
   }
 
-  #pace(name: string, address: Address): void {
-    address.timer ??= this.#clock.after(paceMs, () => {
-      address.timer = null
-      this.#next(address)
-      this.#letIn(name, address)
-      if (address.isIdle(this.#clock.now()) && this.#addresses.get(name) === address) this.#addresses.delete(name)
-    })
+  #lineOfAddress(network: string): AttemptLine {
+    return lineOf(this.#addresses, network, addressesMax, this.#clock, ofAddress)
   }
 
-  // The longest known go first; one at which something is under way is not forgotten, and connections bound how many those are.
-  #makeRoom(): void {
-    if (this.#addresses.size < addressesMax) return
-    let looked = 0
-    for (const [name, { underway, waiting }] of this.#addresses) {
-      if (underway === 0 && waiting.length === 0) this.#addresses.delete(name)
-      if (++looked >= 16) return
-    }
+  #lineOfUser(network: string, client: Client): AttemptLine {
+    return lineOf(this.#users, `${network} ${whoIs(client)}`, usersMax, this.#clock, ofUser)
+  }
+
+  // Only this process knows the key, so that what is remembered tells nobody a password.
+  #proofOf(client: Client, password: Buffer | undefined): string | null {
+    if (password === undefined && client.transport.peerCertificate?.verified !== true) return null
+    const who = `${networkOf(client.remoteAddress)} ${whoIs(client)}`
+    const hash = createHmac('sha256', this.#secret).update(`${who.length} ${who}`)
+    if (password !== undefined) hash.update(password)
+    return hash.digest('base64').slice(0, 16)
   }
 }
 
-function isThere({ client }: WaitingAttempt): boolean {
-  return !client.closed
+function lineOf(lines: Map<string, AttemptLine>, name: string, max: number, clock: Clock, pace: AttemptPace): AttemptLine {
+  let line = lines.get(name)
+  if (line !== undefined) return line
+  if (lines.size >= max) makeRoom(lines)
+  const made = new AttemptLine(clock, pace, () => {
+    if (lines.get(name) === made) lines.delete(name)
+  })
+  line = made
+  lines.set(name, line)
+  return line
+}
+
+// The longest known go first; one at which something is under way is not forgotten, and connections bound how many those are.
+function makeRoom(lines: Map<string, AttemptLine>): void {
+  let looked = 0
+  for (const [name, { busy }] of lines) {
+    if (!busy) lines.delete(name)
+    if (++looked >= 16) return
+  }
+}
+
+/** Who an attempt says that it is: the certificate that was checked, if there is one, and the user name. */
+function whoIs({ transport, username }: Client): string {
+  const { peerCertificate } = transport
+  const certificate = peerCertificate?.verified === true ? peerCertificate.fingerprint : ''
+  const name = username === null ? '-' : username.length <= nameMax ? `=${username}` : `#${createHash('sha256').update(username).digest('base64')}`
+  return `${certificate} ${name}`
 }
 
 // Not the trouble of those who are asked, which is no fault of the client.

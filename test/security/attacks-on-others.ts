@@ -231,6 +231,22 @@ export function attacksOnOthers(questions: readonly Question[], bridged: () => P
       },
     },
     {
+      name: 'one device with a wrong password behind an address that many share',
+      happens: { neighbour: 0, proven: 0 },
+      leaves: 100,
+      once: true,
+      async run(target) {
+        const from = '127.0.0.67'
+        const code = async (username: string, password: string) => (await target.connect({ username, password }, from)).connack.reasonCode
+        if ((await code('admin', 'correct horse')) !== 0) throw new Error('it was right')
+        for (let i = 0; i < 10; i++) await code('admin', 'wrong')
+        // Whoever waits is broken off at the end.
+        for (let i = 0; i < 40; i++) code('admin', 'wrong').catch(() => {})
+        const [neighbour, proven] = await Promise.all([code('guest', 'guest'), code('admin', 'correct horse')])
+        return { neighbour, proven }
+      },
+    },
+    {
       name: '2,000 clients that come and go at once',
       happens: '2000 came',
       leaves: 60,

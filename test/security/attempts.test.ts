@@ -10,18 +10,19 @@ import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import { connectPacket, TestClient } from '../support/client.ts'
 import { keptLog } from '../support/log.ts'
 
-// Goal: whoever guesses passwords gets ten guesses a minute at full speed and then one a second, and nobody at another address notices.
+// Goal: whoever guesses passwords of a user gets ten guesses a minute at full speed and then one a second; whoever tries many names a hundred, and then five
+// a second. Nobody at another address notices, nobody under another name, and nobody whose password was right there before.
 
 const { BadUserNameOrPassword, ConnectionRateExceeded, NotAuthorized, ServerUnavailable } = ReasonCode
 
 /** One client from that address, which has sent its CONNECT. */
-function attempt({ running }: TestBroker, address: string, password: string): TestClient {
+function attempt({ running }: TestBroker, address: string, password: string, username = 'u'): TestClient {
   const [ours, theirs] = duplexPair()
   ours.on('close', () => theirs.destroy())
   const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress: address })
   transport.listen(running.accept(transport)!)
   const client = new TestClient(ours, 5)
-  client.send(connectPacket({ version: 5, username: 'u', password }))
+  client.send(connectPacket({ version: 5, username, password }))
   return client
 }
 
@@ -35,10 +36,10 @@ async function start(config: Config = {}) {
     if (String(password) === 'blameless') return { reasonCode: NotAuthorized, blameless: true }
     return BadUserNameOrPassword
   })
-  const code = async (address: string, password: string) =>
-    ((await attempt(broker, address, password).next(2)) as { reasonCode: number }).reasonCode
-  const fail = async (address: string, times: number) => {
-    for (let i = 0; i < times; i++) expect(await code(address, `guess ${i}`)).toBe(BadUserNameOrPassword)
+  const code = async (address: string, password: string, username?: string) =>
+    ((await attempt(broker, address, password, username).next(2)) as { reasonCode: number }).reasonCode
+  const fail = async (address: string, times: number, username?: string) => {
+    for (let i = 0; i < times; i++) expect(await code(address, `guess ${i}`, username)).toBe(BadUserNameOrPassword)
   }
   return { ...broker, asked, code, fail }
 }
@@ -84,6 +85,57 @@ describe('failed attempts', () => {
     expect(await code('192.0.2.2', 'right')).toBe(0)
     expect(await code('2001:db8:0:1::1', 'right')).toBe(0)
     expect(await code('::ffff:192.0.2.3', 'right')).toBe(0)
+  })
+
+  test('under one name slow that name only: others behind the same address come in, though forty attempts of it wait', async () => {
+    const broker = await start()
+    await broker.fail('192.0.2.1', 10)
+    for (let i = 0; i < 40; i++) attempt(broker, '192.0.2.1', 'guess')
+    await settled()
+    expect(await broker.code('192.0.2.1', 'right', 'neighbour')).toBe(0)
+    expect(await broker.code('192.0.2.1', 'guess', 'another')).toBe(BadUserNameOrPassword)
+  })
+
+  test('do not slow whoever comes with the password that was right there before, even under the name that is guessed', async () => {
+    const broker = await startWithGate()
+    expect(await broker.code('192.0.2.1', 'right')).toBe(0)
+    await broker.fail('192.0.2.1', 10)
+    for (let i = 0; i < 40; i++) attempt(broker, '192.0.2.1', 'guess')
+    await settled()
+    const asked = broker.asked.length
+    expect(await broker.code('192.0.2.1', 'right')).toBe(0)
+    // From elsewhere it is as good as any other.
+    await broker.fail('192.0.2.2', 10)
+    attempt(broker, '192.0.2.2', 'right')
+    await settled()
+    expect(broker.asked.slice(asked)).toHaveLength(11)
+    expect(broker.gate.proven).toBe(1)
+  })
+
+  test('of many names, a few of each, slow the address: five a second are looked at, but for those who are proven', async () => {
+    const broker = await startWithGate()
+    expect(await broker.code('192.0.2.1', 'right', 'proven')).toBe(0)
+    for (let i = 0; i < 100; i++) await broker.fail('192.0.2.1', 1, `name ${i}`)
+    const asked = broker.asked.length
+    for (let i = 0; i < 10; i++) attempt(broker, '192.0.2.1', 'guess', `other ${i}`)
+    const late = attempt(broker, '192.0.2.1', 'right', 'late')
+    await settled()
+    expect(broker.asked).toHaveLength(asked)
+    expect(await broker.code('192.0.2.1', 'right', 'proven')).toBe(0)
+    expect(await broker.code('192.0.2.9', 'right', 'elsewhere')).toBe(0)
+    for (let i = 0; i < 11; i++) await broker.advance(200)
+    expect(await late.next(2)).toMatchObject({ reasonCode: 0 })
+    expect(broker.gate.users).toBeLessThanOrEqual(120)
+  })
+
+  test('of names without end, of 65,535 bytes each, and right passwords of as many users take a bounded memory', async () => {
+    const broker = await startWithGate()
+    const long = 'n'.repeat(65_000)
+    for (let i = 0; i < 50; i++) await broker.code(`10.1.0.${i}`, 'guess', `${long}${i}`)
+    expect(broker.gate.users).toBe(50)
+    for (let i = 0; i < 20_100; i++) await broker.code(`10.2.${i >> 8}.${i & 255}`, 'guess', `user ${i}`)
+    expect(broker.gate.users).toBeLessThanOrEqual(20_000)
+    expect(broker.gate.size).toBeLessThanOrEqual(10_000)
   })
 
   test('are forgotten after a minute', async () => {
