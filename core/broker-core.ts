@@ -12,6 +12,7 @@ import type { DropReason } from './counter-names.ts'
 import { Counters } from './counters.ts'
 import { throttledErrors } from './error-lines.ts'
 import { Figures } from './figures.ts'
+import { EntryCheck } from './handlers/entry-check.ts'
 import type { HandlerHost } from './handlers/host.ts'
 import { Handlers } from './handlers/index.ts'
 import { createHooks, type Hooks } from './hooks.ts'
@@ -24,7 +25,7 @@ import { publishFault } from './messages/publish-fault.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
-import type { Publisher, Rights, Whom } from './publisher.ts'
+import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
 import type { Refusal } from './refusals.ts'
 import { DeliveryTerms } from './routing/delivery-terms.ts'
@@ -90,6 +91,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly dispatcher: Dispatcher
   readonly roster: SessionRoster
   readonly authority: Authority
+  readonly entry: EntryCheck
   readonly slowedSessions: Set<KnownSession>
   readonly withholding: Set<Acknowledger>
   now: number
@@ -145,6 +147,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.dispatcher = new Dispatcher(this)
     this.roster = new SessionRoster(this)
     this.authority = new Authority(this)
+    this.entry = new EntryCheck(this)
     this.slowedSessions = new Set()
     this.withholding = new Set()
     this.#connections = new Connections(this, new Handlers(this))
@@ -358,6 +361,18 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.authority.setRights(whom, rights)
   }
 
+  applyRevoke(whom: Revoked, keepSession: boolean): number {
+    const found = [...this.connections].filter(
+      ({ state, username, clientId }) =>
+        state !== 'new' && state !== 'closed' && ('user' in whom ? username === whom.user : clientId === whom.clientId),
+    )
+    for (const client of found) {
+      if (!keepSession) client.leaveNothing()
+      client.close(ReasonCode.NotAuthorized, 'may no longer be connected')
+    }
+    return found.length
+  }
+
   recheckRights(): Promise<void> {
     return this.authority.recheckAll()
   }
@@ -370,7 +385,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.authority.mayStillPublish(message)
   }
 
-  revoke(session: KnownSession, filters: readonly string[]): void {
+  takeAway(session: KnownSession, filters: readonly string[]): void {
     this.roster.revoke(session, filters)
   }
 
@@ -445,6 +460,19 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   connectionKnown(client: Client): void {
     const { session } = client as Connection
     if (session?.client === client) session.announced = true
+  }
+
+  belongsToAnother(clientId: string, user: string | null): boolean {
+    const session = this.roster.get(clientId)
+    return session?.client != null && session.announced && session.owner !== user && this.entry.isByUser(session.client)
+  }
+
+  refuseOwned(client: Client): void {
+    const connection = client as Connection
+    const refusal = this.entry.owned(connection)
+    connection.leaveNothing()
+    if (connection.state === 'connected') connection.close(ReasonCode.NotAuthorized, refusal.reasonString!)
+    else connection.refuse(refusal)
   }
 
   connectedElsewhere(clientId: string, withoutWill?: boolean): void {

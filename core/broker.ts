@@ -9,7 +9,7 @@ import type { Message } from './messages/message.ts'
 import type { ServerMessage } from './messages/own-publish.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
-import type { Publisher, Rights, Whom } from './publisher.ts'
+import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
 import type { Refusal } from './refusals.ts'
 import type { PickedMember } from './routing/dispatcher.ts'
 import type { Subscription } from './routing/subscription.ts'
@@ -93,6 +93,8 @@ export interface Broker {
   applyRights(whom: Whom, rights: Rights | null): number
   /** Asks `onAuthorize` again about everything that sessions hold: for a plugin whose rules have changed. */
   recheckRights(): Promise<void>
+  /** What `revoke` of a plugin's context does to the connections of this node, and no more: for a plugin that connects nodes, when another node has called that. */
+  applyRevoke(whom: Revoked, keepSession: boolean): number
   /** Whether the publisher of a retained message may still publish to its topic, as far as this broker knows the publisher. */
   mayStillPublish(message: Message): boolean
   /** Disconnects a client (0x98), in a cluster wherever it is. Its session stays as long as it asked for. `true`: it was connected here. */
@@ -156,6 +158,13 @@ export interface Broker {
    * announces is the later one.
    */
   connectionKnown(client: Client): void
+  /**
+   * Whether the client of this id that is connected here is another user's and sessions go to their own user only (`mqtt.clientIdOwner`): one of this user
+   * that another node announces must not take its place, and is refused there, by `refuseOwned`.
+   */
+  belongsToAnother(clientId: string, user: string | null): boolean
+  /** The client id of this connection is that of another user's client, at another node: it is refused (0x85), or closed (0x87) where it has got its CONNACK, and leaves no session and no will. */
+  refuseOwned(client: Client): void
   /**
    * Another node has a client of this id now: the connection here ends, if `connectionKnown` was called for it. `withoutWill` (default false): the will of a
    * session that ends with its connection is dropped, and counted (`refused`), because the client has been answered elsewhere and may have published since.

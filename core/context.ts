@@ -2,6 +2,7 @@ import type { Broker } from './broker.ts'
 import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
 import type { OptionsSchema } from './options/options.ts'
+import type { Revoked } from './publisher.ts'
 import type { Services } from './services.ts'
 import type { Clock } from './time/clock.ts'
 
@@ -13,6 +14,12 @@ export interface PluginContext {
   readonly services: Services
   /** Who is connected, and `publish` in the broker's own name. */
   readonly broker: Broker
+  /**
+   * Takes a user or a client away, in a cluster at all nodes: connections are closed (0x87), wills are not sent, sessions end, those without a connection too.
+   * `keepSession` (default false): sessions and wills stay, for a user that is still there but has to authenticate anew. Returns how many connections of this
+   * node were closed.
+   */
+  revoke(whom: Revoked, options?: { readonly keepSession?: boolean }): number
   /** The log; lines before all plugins have started are lost. */
   readonly log: Log
   /** Where the plugin's options stand in the config, for what it says of them: `socket`, `socket[1]`. */

@@ -15,6 +15,12 @@ export interface LimitCounts {
   subscriptions: number
   /** `mqtt.receiveMaximum`. */
   receiveMaximum: number
+  /** `mqtt.clientIdOwner`: a client came with the client id of another user's session. */
+  clientIdOwner: number
+  /** `mqtt.clientIds`: a client came with an id that is none of its user's. */
+  clientIds: number
+  /** A client was granted rights that nobody checks. */
+  uncheckedRights: number
 }
 
 /** The name of a limit, as `counters.limited` has it. */

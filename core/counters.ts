@@ -46,6 +46,9 @@ export class Counters {
     topicLength: 0,
     subscriptions: 0,
     receiveMaximum: 0,
+    clientIdOwner: 0,
+    clientIds: 0,
+    uncheckedRights: 0,
   } as LimitCounts
   /** Connections closed for breaking the protocol. */
   protocolErrors = 0

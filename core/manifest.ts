@@ -26,6 +26,13 @@ export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R exten
   readonly listener?: boolean
   /** Preset `test` and `enableTestMode` turn the plugin off, with a warning if it was asked for. Default: false. */
   readonly offInTestMode?: boolean
+  /** The plugin's admissions say what clients may do (`Admission.rights`), so somebody has to hold clients to it: see `whereRightsAreGranted`. Default: false. */
+  readonly grantsRights?: boolean
+  /**
+   * The plugin holds clients to the rights that others grant: it comes on by itself, with these options, where a plugin grants rights and the config does
+   * not say that this one is off. Default: it does not.
+   */
+  readonly whereRightsAreGranted?: object
   /** Where only a preset lists the plugin, it is left out when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
   readonly goesWithItsServices?: boolean
 }

@@ -1,4 +1,4 @@
-import type { Rights, Whom } from './publisher.ts'
+import type { Revoked, Rights, Whom } from './publisher.ts'
 
 /** What an operator has done. */
 export type OperatorAct =
@@ -6,3 +6,5 @@ export type OperatorAct =
   | { readonly verb: 'kick'; readonly clientId: string }
   /** A client, or all clients of a user, have other rights. */
   | { readonly verb: 'setRights'; readonly whom: Whom; readonly rights: Rights | null }
+  /** A user, or a client, has been taken away: its connections are closed (0x87). */
+  | { readonly verb: 'revoke'; readonly whom: Revoked; readonly keepSession: boolean }

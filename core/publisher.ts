@@ -18,3 +18,6 @@ export interface Publisher {
 
 /** Whose rights change: a client id, or all clients of a user. */
 export type Whom = string | { readonly clientId: string } | { readonly username: string }
+
+/** Who is taken away by `revoke`: all clients of a user (null: those without a user name), or the one with a client id. */
+export type Revoked = { readonly user: string | null } | { readonly clientId: string }

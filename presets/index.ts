@@ -69,7 +69,7 @@ export { type AnyPluginFactory, definePlugin, type Plugin, type PluginFactory, t
 export { PacketType, type QoS } from '../core/protocol/constants.ts'
 export type { InboundPublish } from '../core/protocol/inbound-publish.ts'
 export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
-export type { Publisher, Rights, Whom } from '../core/publisher.ts'
+export type { Publisher, Revoked, Rights, Whom } from '../core/publisher.ts'
 export { ReasonCode, reasonName } from '../core/reason.ts'
 export type { Admission, AuthStep, ConnectRefusal, PublishRefusal, PublishVerdict, Refusal, SubscribeRefusal } from '../core/refusals.ts'
 export type { PickedMember } from '../core/routing/dispatcher.ts'

@@ -27,7 +27,7 @@ const prodLimits = {
 
 /** For production: sessions in Redis, logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {
-  settings: { requireAuthentication: true, mqtt: { subscriptionsMax: 1000, topicLengthMax: 1024 } },
+  settings: { requireAuthentication: true, mqtt: { clientIdOwner: 'user', subscriptionsMax: 1000, topicLengthMax: 1024 } },
   plugins: () => [
     ['log', { format: 'json' }],
     'dropLog',

@@ -16,7 +16,7 @@ export interface Client extends Publisher {
   readonly closed: boolean
   /** The client id; empty until CONNECT. */
   readonly clientId: string
-  /** The broker made the client id up, because the client gave none, and tells it so. */
+  /** The broker made the client id up, because the client gave none; it tells an MQTT 5 client so. */
   readonly assignedId: boolean
   /** The user name: what authentication said, else what CONNECT says; null for none. */
   readonly username: string | null

@@ -56,7 +56,7 @@ export class Connection implements Client {
 
   /** Empty until CONNECT. */
   clientId: string
-  /** The server made the client id up and must say so. */
+  /** The server made the client id up, and says so to MQTT 5 clients. */
   assignedId: boolean
   username: string | null
   rights: Rights | null
@@ -485,6 +485,12 @@ export class Connection implements Client {
     this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
     this.onGone?.()
     this.host.transportClosed(this)
+  }
+
+  /** Its session ends with the connection, and no will is sent. */
+  leaveNothing(): void {
+    this.will = null
+    if (this.session?.client === this) this.session.expiryMs = 0
   }
 
   /** Gives the last bytes a moment to leave. */

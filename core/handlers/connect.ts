@@ -5,7 +5,7 @@ import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { type Admission, type ConnectRefusal, type Refusal, toRefusal } from '../refusals.ts'
-import { type Claim, SessionLostError, StoreAwayError, type StoredWill, unkeptReason } from '../sessions/session-store.ts'
+import { type Claim, SessionLostError, SessionOwnedError, StoreAwayError, type StoredWill, unkeptReason } from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import type { HandlerHost } from './host.ts'
 
@@ -54,7 +54,7 @@ function identify(client: Connection, packet: ConnectPacket): Refusal | null {
   if (packet.version === 3) return refused
   if (packet.version === 4 && !packet.cleanStart) return refused // [MQTT-3.1.3-8] of 3.1.1
   client.clientId = `auto-${randomUUID()}`
-  client.assignedId = packet.version === 5 // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
+  client.assignedId = true // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
   return null
 }
 
@@ -106,18 +106,27 @@ async function establish(host: HandlerHost, client: Connection, packet: ConnectP
     settings.mqtt.sessionExpiryMax ?? Number.POSITIVE_INFINITY,
   )
   const will = willOf(client, host.now, packet)
-  host.roster.takeOver(client.clientId)
+  const holder = host.roster.get(client.clientId)
+  const strange = holder?.client != null && holder.owner !== client.username && host.entry.isByUser(client)
+  // One that came in while the store was away has not been asked whose its client id is: this one may be the owner.
+  if (strange && holder.epoch !== 0) return client.refuse(host.entry.owned(client))
+  if (!strange) host.roster.takeOver(client.clientId)
   let claim: Claim
   try {
     claim = await claimSession(host, client, packet.cleanStart, expiryMs, will)
   } catch (error) {
     if (error instanceof SessionLostError)
       return client.refuse({ reasonCode: ReasonCode.ServerUnavailable, reasonString: 'claimed elsewhere' })
+    if (error instanceof SessionOwnedError) return client.refuse(host.entry.owned(client))
     host.report(error)
     const reasonCode = unkeptReason(error)
     const isFull = reasonCode === ReasonCode.QuotaExceeded
     const what = isFull ? 'is full' : reasonCode === ReasonCode.ServerUnavailable ? 'is away' : 'refuses this session'
     return client.refuse({ reasonCode, reasonString: `the session store ${what}` })
+  }
+  if (strange) {
+    if (claim.epoch === 0) return client.refuse(host.entry.owned(client))
+    host.roster.takeOver(client.clientId)
   }
   if (claim.ended !== null) host.roster.ended(claim.ended, null)
   // What was subscribed to before is asked about again: by now the client may be another's, or its rights may have gone.
@@ -158,7 +167,7 @@ async function claimSession(
       clientId,
       node,
       user: client.username,
-      userOnly: false,
+      userOnly: host.entry.isByUser(client),
       cleanStart,
       expiryMs,
       will: expiryMs > 0 ? will : null,
@@ -181,6 +190,7 @@ function willOf(client: Connection, now: number, { will }: ConnectPacket): Store
     properties: Object.keys(rest).length > 0 ? rest : undefined,
     origin: 'will',
     clientId: client.clientId,
+    username: client.username,
     receivedAt: now,
   })
   // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].

@@ -12,6 +12,7 @@ import type { KnownSession } from '../sessions/known-session.ts'
 import type { SessionRoster } from '../sessions/session-roster.ts'
 import type { SessionStore, StoredWill } from '../sessions/session-store.ts'
 import type { Clock } from '../time/clock.ts'
+import type { EntryCheck } from './entry-check.ts'
 
 /** What the handlers of inbound packets use of the broker. */
 export interface HandlerHost {
@@ -29,6 +30,7 @@ export interface HandlerHost {
   readonly sessions: SessionStore
   readonly roster: SessionRoster
   readonly authority: Authority
+  readonly entry: EntryCheck
   readonly dispatcher: Dispatcher
   /** Kept beside the hooks, so that the hot path asks a field. */
   readonly matchUsed: boolean

@@ -100,9 +100,9 @@ export class PublishHandler implements PublishHandling {
   }
 }
 
-function messageOf({ clientId }: Connection, publish: InboundPublish, topic: string, receivedAt: number): Message {
+function messageOf({ clientId, username }: Connection, publish: InboundPublish, topic: string, receivedAt: number): Message {
   const { qos, retain, properties } = publish
-  return new Message({ topic, payload: noPayload, qos, retain, properties, origin: 'client', clientId, receivedAt }, publish)
+  return new Message({ topic, payload: noPayload, qos, retain, properties, origin: 'client', clientId, username, receivedAt }, publish)
 }
 
 const noPayload = Buffer.alloc(0)

@@ -24,6 +24,8 @@ export interface MessageFields {
   origin: Origin
   /** The publisher's client id; empty for the broker itself. */
   clientId: string
+  /** The publisher's user name; null: it had none. `undefined`: unknown, an older version stored the message, or there is no publisher. */
+  username?: string | null | undefined
   /** Milliseconds since the Unix epoch. */
   receivedAt: number
 }
@@ -41,6 +43,8 @@ export class Message {
   readonly origin: Origin
   /** The publisher's client id; empty for the broker itself. */
   readonly clientId: string
+  /** The publisher's user name; null: it had none. `undefined`: unknown, an older version stored the message, or there is no publisher. */
+  readonly username: string | null | undefined
   /** Milliseconds since the Unix epoch: message expiry counts from here. */
   readonly receivedAt: number
   #topic: string
@@ -68,6 +72,7 @@ export class Message {
     this.retain = fields.retain
     this.origin = fields.origin
     this.clientId = fields.clientId
+    this.username = fields.username
     this.receivedAt = fields.receivedAt
     this.#topic = fields.topic
     this.#properties = fields.properties

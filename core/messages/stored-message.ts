@@ -8,8 +8,14 @@ import { Writer } from '../protocol/writer.ts'
 import type { StoredWill } from '../sessions/session-store.ts'
 import { Message, type Origin } from './message.ts'
 
-/** The first byte of everything that is written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`. */
-export const messageFormat = 1
+/**
+ * The first byte of everything that is written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`. Format 2 has the
+ * user name of the publisher.
+ */
+export const messageFormat = 2
+// What the highest bits of the flags say of the user name: it is unknown, there is none, or it stands behind the client id. Format 1 has 0 there.
+const User = { unknown: 0, none: 1, named: 2 } as const
+const userShift = 5
 const origins: readonly Origin[] = ['client', 'will', 'server', 'peer']
 // Format, flags, when it was received, and the lengths of client id and topic name.
 const fixedBytes = 1 + 1 + 8 + 2 + 2
@@ -34,7 +40,9 @@ export class StoredFormatError extends Error {
  * milliseconds by which the time of the store, or of all nodes, is ahead of the broker's clock.
  */
 export function encodeMessage(message: Message, before = 0, brief = false, clockShift = 0): Buffer {
-  const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
+  const { topic, payload, qos, retain, properties, origin, clientId, username, receivedAt } = message
+  const user = username === undefined ? User.unknown : username === null ? User.none : User.named
+  const userBytes = typeof username === 'string' ? 4 + Buffer.byteLength(username) : 0
   const clientIdBytes = Buffer.byteLength(clientId)
   const topicBytes = Buffer.byteLength(topic)
   let fields: Writer | null = null
@@ -42,13 +50,17 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
     fields = new Writer()
     writeProperties(fields, properties)
   }
-  const size = fixedBytes + clientIdBytes + topicBytes + (fields?.length ?? 1) + payload.length
+  const size = fixedBytes + clientIdBytes + userBytes + topicBytes + (fields?.length ?? 1) + payload.length
   const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
   bytes[before] = messageFormat
-  bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3)
+  bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3) | (user << userShift)
   let at = bytes.writeDoubleBE(receivedAt + clockShift, before + 2)
   at = bytes.writeUInt16BE(clientIdBytes, at)
   at += bytes.utf8Write(clientId, at)
+  if (typeof username === 'string') {
+    at = bytes.writeUInt32BE(userBytes - 4, at)
+    at += bytes.utf8Write(username, at)
+  }
   at = bytes.writeUInt16BE(topicBytes, at)
   at += bytes.utf8Write(topic, at)
   if (fields === null) bytes[at++] = 0
@@ -64,11 +76,13 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
 export function decodeMessage(bytes: Buffer, as?: Origin, clockShift = 0): Message {
   const reader = open(bytes, 'a stored message')
   const flags = reader.byte()
-  const origin = as ?? origins[flags >>> 3]
-  if (origin === undefined || (flags & 3) === 3) throw new StoredFormatError('not a stored message')
+  const origin = as ?? origins[(flags >>> 3) & 3]!
+  const user = flags >>> userShift
+  if ((flags & 3) === 3 || user > (bytes[0] === 1 ? User.unknown : User.named)) throw new StoredFormatError('not a stored message')
   const receivedAt = bytes.readDoubleBE(reader.at) - clockShift
   reader.at += 8
   const clientId = reader.text()
+  const username = user === User.unknown ? undefined : user === User.none ? null : longText(reader, bytes)
   const topic = reader.text()
   const properties: Properties | undefined = readProperties(reader, Carrier.Publish)
   return new Message({
@@ -79,8 +93,18 @@ export function decodeMessage(bytes: Buffer, as?: Origin, clockShift = 0): Messa
     properties,
     origin,
     clientId,
+    username,
     receivedAt,
   })
+}
+
+// Whoever admits a client may give it a name of any length.
+function longText(reader: Reader, bytes: Buffer): string {
+  const start = reader.at + 4
+  const end = start + reader.fourBytes()
+  if (end > bytes.length) throw new StoredFormatError('a stored message ends in the middle of its user name')
+  reader.at = end
+  return bytes.toString('utf8', start, end)
 }
 
 /** A will as stores keep it: whom it speaks for and when, then its message. */
@@ -103,7 +127,7 @@ export function decodeWill(bytes: Buffer): StoredWill {
   return { message: decodeMessage(bytes.subarray(headerEnd)), delayMs, username, rights }
 }
 
-// No older format than 1 was ever written.
+// No older format than 1 was ever written. A will is the same in all of them, but for its message.
 function open(bytes: Buffer, what: string): Reader {
   const found = bytes[0] ?? 0
   if (found === 0) throw new StoredFormatError(`${what} says no format: it is something else, or damaged`)

@@ -16,7 +16,7 @@ export interface AuthorityHost {
   sessionOf(clientId: string): KnownSession | undefined
   allSessions(): Iterable<KnownSession>
   /** Takes subscriptions away. */
-  revoke(session: KnownSession, filters: readonly string[]): void
+  takeAway(session: KnownSession, filters: readonly string[]): void
 }
 
 /**
@@ -102,12 +102,16 @@ export class Authority {
     return isGranted(onAuthorize.call(session.client ?? session, 'subscribe', filter))
   }
 
-  /** Whether he who published a retained message may still publish to its topic, as far as this broker knows him. */
-  mayStillPublish({ clientId, topic }: Message): boolean {
+  /**
+   * Whether the publisher of a retained message may still publish to its topic, as far as this broker knows the publisher: whoever has the client id now
+   * and is another user is somebody else.
+   */
+  mayStillPublish({ clientId, username, topic }: Message): boolean {
     const { hooks } = this.#host
     if (!hooks.onAuthorize.isUsed()) return true
     const source = this.#host.sessionOf(clientId)
-    return source === undefined || !source.seen || isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', topic))
+    if (source === undefined || !source.seen || (username !== undefined && username !== source.username)) return true
+    return isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', topic))
   }
 
   #recheck(session: KnownSession): void | Promise<void> {
@@ -118,7 +122,7 @@ export class Authority {
   }
 
   #revoke(session: KnownSession, filters: readonly string[]): void {
-    this.#host.revoke(session, filters)
+    this.#host.takeAway(session, filters)
     session.recheck()
   }
 

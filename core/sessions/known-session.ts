@@ -50,6 +50,9 @@ export class KnownSession implements Session {
   /** All nodes, this one too, have heard of its connection: one that is announced later takes its place. */
   announced: boolean
   client: Connection | null
+  /** The user that the session belongs to. */
+  owner: string | null
+  /** The user name of its client, which may have authenticated as another user since. */
   username: string | null
   rights: Rights | null
   /** It has had a connection here: only then do the two above say anything. */
@@ -82,6 +85,7 @@ export class KnownSession implements Session {
     this.node = null
     this.announced = false
     this.client = null
+    this.owner = null
     this.username = null
     this.rights = null
     this.seen = false
@@ -117,6 +121,7 @@ export class KnownSession implements Session {
     this.client = client
     this.node = null
     this.announced = false
+    this.owner = client.username
     this.username = client.username
     this.rights = client.rights
     this.seen = true

@@ -1,10 +1,12 @@
+import type { Connection } from '../connection/connection.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Settings } from '../options/settings.ts'
+import { ReasonCode } from '../reason.ts'
 import type { Router } from '../routing/router.ts'
 import { matches, parseShare } from '../routing/topic.ts'
 import type { KnownSession } from './known-session.ts'
 import type { SessionRoster } from './session-roster.ts'
-import type { SessionChange, SessionKey, SessionStore, StoredSubscriber } from './session-store.ts'
+import { type SessionChange, type SessionKey, SessionOwnedError, type SessionStore, type StoredSubscriber } from './session-store.ts'
 
 /** What is used of the broker here. */
 export interface StoredSessionsHost {
@@ -13,6 +15,7 @@ export interface StoredSessionsHost {
   readonly router: Router<KnownSession>
   readonly roster: SessionRoster
   readonly sessions: SessionStore
+  readonly entry: { isByUser(client: Connection): boolean }
   report(error: unknown): void
 }
 
@@ -95,15 +98,17 @@ export class StoredSessions {
 
   /** Another node has done something to a stored session. */
   changed({ clientId, epoch, node, subscribed, unsubscribed }: SessionChange): void {
-    const { roster, sessions } = this.#host
+    const { roster, sessions, hooks, entry } = this.#host
     let session = roster.get(clientId)
     if (session?.client != null) {
       if (session.durable ? epoch <= session.epoch : node === undefined || node === null) return
       if (!session.durable && !session.announced) {
         // Its connection is the later one, and a clean one: nothing stays stored under its name.
-        this.#endStored(clientId)
+        this.#endStored(session.client)
         return
       }
+      // Whose the other one is, its node says: see `belongsToAnother`.
+      if (!session.durable && hooks.onSessionOpened.isUsed() && entry.isByUser(session.client)) return
       roster.lose(session)
       session = roster.get(clientId)
     }
@@ -116,12 +121,18 @@ export class StoredSessions {
     for (const subscription of subscribed ?? []) roster.subscribe(session, subscription)
   }
 
-  #endStored(clientId: string): void {
-    const { roster, sessions, settings } = this.#host
-    const request = { clientId, user: null, userOnly: false, node: settings.brokerId, cleanStart: true, expiryMs: 0, will: null }
+  #endStored(client: Connection): void {
+    const { roster, sessions, settings, entry } = this.#host
+    const { clientId, username: user } = client
+    const userOnly = entry.isByUser(client)
+    const request = { clientId, user, userOnly, node: settings.brokerId, cleanStart: true, expiryMs: 0, will: null }
     void Promise.resolve(sessions.claim(request)).then(
       ({ ended }) => ended !== null && roster.ended(ended, null),
-      error => this.#host.report(error),
+      error => {
+        // It came in while the store was away and could not say whose this client id is.
+        if (error instanceof SessionOwnedError) client.close(ReasonCode.NotAuthorized, 'this client id belongs to another user')
+        else this.#host.report(error)
+      },
     )
   }
 

@@ -27,7 +27,17 @@ export class Wills {
     const host = this.#host
     const { topic, payload, qos, retain, properties } = will
     // Its expiry counts from now, not from the CONNECT that brought it.
-    const message = new Message({ topic, payload, qos, retain, properties, origin: 'will', clientId, receivedAt: host.clock.now() })
+    const message = new Message({
+      topic,
+      payload,
+      qos,
+      retain,
+      properties,
+      origin: 'will',
+      clientId,
+      username,
+      receivedAt: host.clock.now(),
+    })
     const { hooks } = host
     const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
     const fault = publishFault(host, publisher, message)

@@ -6,7 +6,7 @@ import { Limiter } from '../kit/limiter.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { authFileManifest } from './manifest.ts'
 import { parsePasswordFile } from './password-file.ts'
-import { decoyHash, isPassword, type PasswordHash } from './password-hash.ts'
+import { decoyHash, isPassword, isSameHash, type PasswordHash } from './password-hash.ts'
 
 // The same words whatever was wrong, so that nobody learns which names there are.
 const refused: Refusal = { reasonCode: ReasonCode.BadUserNameOrPassword, reasonString: 'bad user name or password' }
@@ -15,8 +15,9 @@ const busy: Refusal = { reasonCode: ReasonCode.ServerBusy, reasonString: 'too ma
 /** Lets in whose user name and password stand in a file. */
 export const authFile = definePlugin(
   authFileManifest,
-  ({ hooks, broker, clock, log }, { path, unknownUsers, checkFileEvery, concurrent, waiting }) => {
+  ({ hooks, broker, clock, log, revoke }, { path, unknownUsers, checkFileEvery, closeChanged, concurrent, waiting }) => {
     let users = new Map<string, PasswordHash>()
+    let started = false
     // What was right before, so that a fleet that comes back pays for scrypt once: keyed with what this process alone knows.
     const secret = randomBytes(32)
     const proven = new Map<string, Buffer>()
@@ -33,7 +34,14 @@ export const authFile = definePlugin(
         const before = users
         users = parsePasswordFile(text, at)
         proven.clear()
-        if (before.size > 0) log.info({ path: at, users: users.size }, 'password file read again')
+        if (!started) return
+        let closed = 0
+        for (const [user, hash] of before) {
+          const now = users.get(user)
+          if (now === undefined) closed += revoke({ user })
+          else if (closeChanged && !isSameHash(now, hash)) closed += revoke({ user }, { keepSession: true })
+        }
+        log.info({ path: at, users: users.size, closed }, 'password file read again')
       },
       failed: error => log.error({ err: error }, `the password file has changed and is not taken up: ${error.message}`),
     })
@@ -62,6 +70,14 @@ export const authFile = definePlugin(
       return {}
     })
 
-    return { verify: () => file.verify(), start: () => file.start(), stop: () => file.stop() }
+    return {
+      verify: () => file.verify(),
+      async start() {
+        await file.start()
+        started = true
+      },
+      reread: () => file.reread(),
+      stop: () => file.stop(),
+    }
   },
 )

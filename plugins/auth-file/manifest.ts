@@ -8,8 +8,10 @@ export const authFileManifest = defineManifest({
     path: { type: 'string', required: true, minLength: 1 },
     /** What happens to a user name that the file does not hold: it is refused, or left to the authentication plugins that come after. */
     unknownUsers: { type: 'string', enum: ['refuse', 'pass'], default: 'refuse' },
-    /** How often the file is looked at, and taken up where it has changed. `null`: never. */
+    /** How often the file is looked at, and taken up where it has changed and two looks have seen the same. Connected clients whose user is gone, or whose password has changed, are closed (MQTT 5: 0x87). `null`: never. */
     checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
+    /** Closes connected clients, too, whose password alone has changed. Their sessions and wills stay. */
+    closeChanged: { type: 'boolean', default: true },
     /** Passwords that are checked side by side. Each takes some 0.25 s of one processor and 16 MiB, but only the first time that it is right. */
     concurrent: { type: 'integer', default: 2, minimum: 1, maximum: 64 },
     /** Clients that may wait for their password to be checked; more are told that the server is busy. */

@@ -26,7 +26,8 @@ export async function passwd(args: readonly string[], { folder, out }: CommandIo
   const known = users.has(user)
   if (deletes) {
     if (!known) throw new OperatorError('ERR_PASSWORD_FILE', `passwd: ${file} holds no user ${user}; nothing was changed`)
-    await write(path, withUser(before, user, null))
+    // An empty file would change nothing: that is what one looks like that is being written.
+    await write(path, withUser(before, user, null) || '# no users\n')
     out(`${user} taken out of ${file}`)
     return 0
   }

@@ -37,6 +37,11 @@ export function parseHash(text: string): PasswordHash | null {
   return ln < 10 || r < 1 || p < 1 || p > 32 || memoryOf(hash) > memoryMax ? null : hash
 }
 
+/** Whether two lines say the same of a user: the same salt and key. */
+export function isSameHash(a: PasswordHash, b: PasswordHash): boolean {
+  return a.key.equals(b.key) && a.salt.equals(b.salt)
+}
+
 /** A hash that no password has, as costly as a new one: what a user name is checked against that does not exist. */
 export function decoyHash(): PasswordHash {
   return { costLog, blockSize, parallel, salt: randomBytes(saltBytes), key: randomBytes(keyBytes) }

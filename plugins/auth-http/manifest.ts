@@ -3,6 +3,7 @@ import { defineManifest } from '../kit/define-manifest.ts'
 /** Asks an HTTP service who may connect, by the contract of the Java mqttx: POST `{clientId, username, password}`, 200 admits with `{authorizedSub, authorizedPub}`. */
 export const authHttpManifest = defineManifest({
   name: 'authHttp',
+  grantsRights: true,
   options: {
     /** Where the service is: `http://…` or `https://…`. */
     url: { type: 'string', required: true, pattern: '^https?://' },

@@ -5,7 +5,7 @@ import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { decodeMessage, decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
 import type { OperatorAct } from '../../core/operator-act.ts'
-import type { Rights, Whom } from '../../core/publisher.ts'
+import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Route } from '../../core/routing/target.ts'
@@ -30,11 +30,15 @@ type NodeRecord =
   /** Its routes ought to look so by now. */
   | readonly ['#', count: number, hash: number]
   /** A client has connected to it: an earlier connection of that id ends. Epoch 0: its session ends with the connection. */
-  | readonly ['o', clientId: string, connection: number, epoch: number]
+  | readonly ['o', clientId: string, connection: number, epoch: number, user?: string | null]
+  /** That connection, of another node, came with the client id of another user's client: it is refused there. */
+  | readonly ['D', node: string, clientId: string, connection: number]
   /** Somebody's rights have changed. */
   | readonly ['R', whom: Whom, rights: Rights | null]
   /** A client is to be disconnected. */
   | readonly ['K', clientId: string]
+  /** A user, or a client, has been taken away. */
+  | readonly ['V', whom: Revoked, keepSession: boolean]
   | NumberRecord
   | MarkRecord
   | TickRecord
@@ -68,6 +72,7 @@ export class ClusterNode {
   // Clients whose wills lie in the table, because their sessions are not stored.
   readonly #wills = new Set<string>()
   readonly #connections = new Map<number, Client>()
+  readonly #numberOf = new WeakMap<Client, number>()
   #connection = 0
   /** Messages that other nodes have sent to this one. */
   received = 0
@@ -223,14 +228,17 @@ export class ClusterNode {
   }
 
   operated(act: OperatorAct): void {
-    this.#announce(act.verb === 'kick' ? ['K', act.clientId] : ['R', act.whom, act.rights])
+    if (act.verb === 'kick') this.#announce(['K', act.clientId])
+    else if (act.verb === 'revoke') this.#announce(['V', act.whom, act.keepSession])
+    else this.#announce(['R', act.whom, act.rights])
   }
 
   opened(session: Session): void {
     const client = session.client!
     this.#connection += 1
     this.#connections.set(this.#connection, client)
-    this.#say(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0])
+    this.#numberOf.set(client, this.#connection)
+    this.#say(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0, client.username])
     this.#counted.add(session)
     for (const subscription of session.subscriptions.values()) this.own.add(session, subscription)
     if (client.will !== null && !session.durable) this.#keepWill(session.clientId, encodeWill(client.will))
@@ -287,7 +295,9 @@ export class ClusterNode {
         if (!isOwn) this.peers.checked(from, record[1], record[2])
         return
       case 'o':
-        return isOwn ? this.#heard(record[2]) : this.takeOvers.elsewhere(from, record[1], record[3])
+        return isOwn ? this.#heard(record[2]) : this.#connectedElsewhere(from, record)
+      case 'D':
+        return record[1] === this.#bus.node ? this.#refuse(record[2], record[3]) : undefined
       case 'n':
         return this.#numbered(from, isOwn, record)
       case 'm':
@@ -301,6 +311,9 @@ export class ClusterNode {
         return
       case 'R':
         if (!isOwn) this.#broker.applyRights(record[1], record[2])
+        return
+      case 'V':
+        if (!isOwn) this.#broker.applyRevoke(record[1], record[2])
         return
       case 'K':
         if (!isOwn) this.#broker.clientOf(record[1])?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
@@ -319,6 +332,18 @@ export class ClusterNode {
     if (isOwn) return
     if (isBack === 1) this.#bus.tell(from, packConfirm(['b', number, run]))
     else this.peers.inOrder(from, () => this.#actedOn.upTo(from, number, run))
+  }
+
+  #connectedElsewhere(from: string, [, clientId, connection, epoch, user]: NodeRecord & { readonly 0: 'o' }): void {
+    if (user !== undefined && this.#broker.belongsToAnother(clientId, user)) return this.#announce(['D', from, clientId, connection])
+    // Of one that is stored the store has told, but for a session here that is not.
+    const isClean = this.#broker.clientOf(clientId)?.session?.durable === false
+    this.takeOvers.elsewhere(from, clientId, isClean ? 0 : epoch)
+  }
+
+  #refuse(clientId: string, connection: number): void {
+    const client = this.#broker.clientOf(clientId)
+    if (client !== undefined && this.#numberOf.get(client) === connection) this.#broker.refuseOwned(client)
   }
 
   #received(from: string, frame: Buffer): void {

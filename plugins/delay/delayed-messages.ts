@@ -125,7 +125,9 @@ export class DelayedMessages {
     const { message, publisher } = entry.delayed
     const { topic, payload, qos, retain, properties, clientId } = message
     // Its expiry counts from now on, as that of a will does.
-    const fresh = new Message({ topic, payload, qos, retain, properties, origin: 'client', clientId, receivedAt: this.#broker.clock.now() })
+    const { username } = publisher
+    const receivedAt = this.#broker.clock.now()
+    const fresh = new Message({ topic, payload, qos, retain, properties, origin: 'client', clientId, username, receivedAt })
     this.#broker.publishFor(publisher, fresh).then(
       outcome => {
         if (outcome === 'published') this.published += 1

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { OperatorError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { FileWatch } from './file-watch.ts'
 import { readNamed } from './named-file.ts'
@@ -17,11 +18,14 @@ export interface WatchedFileOptions {
   readonly everyMs: number | null
   /** Puts into force what the file says, and throws where it is wrong. */
   apply(text: string, path: string): void
-  /** A changed file could not be applied, so that what it said before goes on. */
+  /** A changed file is empty, or could not be read or applied, so that what it said before goes on. Called once for each change. */
   failed(error: Error): void
 }
 
-/** A text file that an option names: applied at start, and again whenever it has changed. */
+/**
+ * A text file that an option names: applied at start, and again whenever it has changed and two looks in a row have seen the same. One that has become empty
+ * changes nothing: that is what a file looks like that is about to be written.
+ */
 export class WatchedFile {
   /** The absolute path of the file. */
   readonly path: string
@@ -33,12 +37,12 @@ export class WatchedFile {
     this.path = resolve(options.folder, options.path)
     this.#options = options
     this.#isRead = false
-    this.#watch = new FileWatch(options.clock, () => this.#read().catch(error => options.failed(error as Error)))
+    this.#watch = new FileWatch(options.clock, () => this.reread(), true)
   }
 
   /** Applies the file for the first time; what is wrong with it is the operator's to put right. A plugin's `verify` asks for it. */
   async verify(): Promise<void> {
-    await this.#read()
+    await this.#read(false)
     this.#isRead = true
   }
 
@@ -48,14 +52,27 @@ export class WatchedFile {
     this.#watch.start(this.#options.everyMs)
   }
 
+  /** Reads the file now, whether it looks changed or not, as SIGHUP asks; what is wrong goes to `failed`. */
+  async reread(): Promise<void> {
+    await this.#read(true).catch(error => this.#options.failed(error as Error))
+  }
+
+  /** Looks now whether the file has changed. */
+  look(): Promise<void> {
+    return this.#watch.look()
+  }
+
   /** Watches the file no more. */
   stop(): void {
     this.#watch.stop()
   }
 
-  async #read(): Promise<void> {
-    const file = await readNamed(this.#options.option, this.path, 'ERR_FILE', 'make it, or correct the path')
+  async #read(again: boolean): Promise<void> {
+    const { option, apply } = this.#options
+    const file = await readNamed(option, this.path, 'ERR_FILE', 'make it, or correct the path')
     this.#watch.saw([file])
-    this.#options.apply(file.bytes.toString('utf8'), this.path)
+    const text = file.bytes.toString('utf8')
+    if (again && text.trim() === '') throw new OperatorError('ERR_FILE', `${option}: ${this.path} is empty; write what is to count into it`)
+    apply(text, this.path)
   }
 }

@@ -128,7 +128,11 @@ export class AttemptGate {
     user.failed()
     const now = this.#clock.now()
     if (now - all.warnedAt < windowMs) return
-    if (all.slowed) this.#log.warn({ address }, `${ofAddress.failuresMax} attempts to connect from this address have failed within a minute; it is slowed`)
+    if (all.slowed)
+      this.#log.warn(
+        { address },
+        `${ofAddress.failuresMax} attempts to connect from this address have failed within a minute; it is slowed`,
+      )
     else if (user.slowed) {
       const username = client.username?.slice(0, nameMax) ?? null
       const what = `${ofUser.failuresMax} attempts to connect from this address under this user name have failed within a minute; they are slowed`
@@ -190,7 +194,8 @@ function makeRoom(lines: Map<string, AttemptLine>): void {
 function whoIs({ transport, username }: Client): string {
   const { peerCertificate } = transport
   const certificate = peerCertificate?.verified === true ? peerCertificate.fingerprint : ''
-  const name = username === null ? '-' : username.length <= nameMax ? `=${username}` : `#${createHash('sha256').update(username).digest('base64')}`
+  const name =
+    username === null ? '-' : username.length <= nameMax ? `=${username}` : `#${createHash('sha256').update(username).digest('base64')}`
   return `${certificate} ${name}`
 }
 

@@ -46,7 +46,17 @@ export function readRules(topics: BridgeOptions['topics'], ack: AckMode): Rule[]
     const [to, key] = [template('to'), template('key')]
     if (to === null || key === null) return null
     const { filter, headers, target } = rule
-    return { at, filter, to, key, json: rule.value === 'json', headers, ack: rule.ack ?? ack, target, internal: isInternal(rule.to, filter) }
+    return {
+      at,
+      filter,
+      to,
+      key,
+      json: rule.value === 'json',
+      headers,
+      ack: rule.ack ?? ack,
+      target,
+      internal: isInternal(rule.to, filter),
+    }
   })
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', problems)
   return rules as Rule[]

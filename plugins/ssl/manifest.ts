@@ -27,6 +27,8 @@ declare module '../../core/error-codes.js' {
     ERR_TLS_CIPHERS: true
     /** Client certificates are asked for, and no CA is named that could vouch for them. */
     ERR_TLS_CLIENT_AUTH: true
+    /** The file of revoked certificates is none, or only a part of one. */
+    ERR_TLS_CRL: true
     /** OpenSSL refuses a certificate, for a reason that it gives. */
     ERR_TLS: true
   }

@@ -22,7 +22,7 @@ export const sslForListeners = definePlugin({ ...sslManifest, options: {} }, con
 })
 
 function surroundings({ broker, clock, log }: PluginContext) {
-  return { folder: broker.folder, clock, log }
+  return { folder: broker.folder, clock, log, clients: broker.clients }
 }
 
 function serviceOf(context: PluginContext, shared: TlsContexts | null): TlsService {

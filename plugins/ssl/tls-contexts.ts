@@ -6,18 +6,22 @@ import {
   type TlsOptions as ServerOptions,
   type TLSSocket,
 } from 'node:tls'
+import type { Client } from '../../core/connection/client.ts'
 import type { PeerCertificate } from '../../core/connection/transport.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import { ReasonCode } from '../../core/reason.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { FileWatch } from '../kit/file-watch.ts'
 import type { TlsOptions } from '../kit/listening/tls-options.ts'
 import type { OwnCertificates, RenewableServer } from '../kit/services/tls.ts'
+import { WatchedFile } from '../kit/watched-file.ts'
 import { expiresSoon } from './check-certificate.ts'
 import { isIssuedBy, readCas } from './client-cas.ts'
 import { type Identity, nameOf, readIdentity } from './identity.ts'
 import { peerCertificateOf } from './peer-certificate.ts'
 import { readPem } from './pem-files.ts'
+import { type RevokedCertificates, readRevocationLists, revocationKeys } from './revocation-list.ts'
 
 /** What TLS contexts need of the broker. */
 export interface TlsSurroundings {
@@ -25,6 +29,8 @@ export interface TlsSurroundings {
   readonly folder: string
   readonly clock: Clock
   readonly log: Log
+  /** Who is connected, by whatever listener. */
+  readonly clients: Iterable<Client>
 }
 
 type ChosenContext = (error: Error | null, context?: SecureContext) => void
@@ -52,30 +58,51 @@ export class TlsContexts implements OwnCertificates {
   readonly #watch: FileWatch
   #reading: Promise<void> | null = null
   #isRead = false
+  readonly #revocations: WatchedFile | null
+  #revoked: RevokedCertificates = new Set()
+  // What the certificates of clients may be revoked by.
+  readonly #revocationKeys = new WeakMap<PeerCertificate, readonly string[]>()
 
   /** `at` is where the options stand: `ssl`, `socket[1].tls`. */
   constructor(options: TlsOptions, at: string, surroundings: TlsSurroundings) {
     this.options = options
     this.#at = at
     this.#surroundings = surroundings
-    this.#watch = new FileWatch(surroundings.clock, () => this.reread())
+    this.#watch = new FileWatch(surroundings.clock, () => this.#readAgain())
+    const { crl, checkFilesEvery } = options
+    const { folder, clock, log } = surroundings
+    this.#revocations =
+      crl === null
+        ? null
+        : new WatchedFile({
+            option: `${at}.crl`,
+            path: crl,
+            folder,
+            clock,
+            everyMs: checkFilesEvery,
+            apply: (text, path) => this.#revoke(readRevocationLists(text, `${at}.crl`, path)),
+            failed: error => log.error({ err: error }, `the revoked certificates have changed and are not taken up: ${error.message}`),
+          })
   }
 
   /** Reads and checks everything; what is wrong is an `OperatorError`. */
   async verify(): Promise<void> {
     await this.#read()
+    await this.#revocations?.verify()
     this.#isRead = true
   }
 
   /** Begins to watch the files, which are read first where `verify` has not done so. */
   async start(): Promise<void> {
     if (!this.#isRead) await this.verify()
+    await this.#revocations?.start()
     this.#warnOfExpiry()
     this.#watch.start(this.options.checkFilesEvery)
   }
 
   stop(): void {
     this.#watch.stop()
+    this.#revocations?.stop()
     this.#servers.clear()
   }
 
@@ -105,7 +132,26 @@ export class TlsContexts implements OwnCertificates {
     if (!socket.authorized) return { refused: `its certificate ${certificate.subject} is not accepted: ${socket.authorizationError}` }
     if (this.#anchors !== null && !isIssuedBy(shown, this.#anchors))
       return { refused: `its certificate ${certificate.subject} is not from ${this.#at}.ca` }
+    if (this.#revocations !== null) {
+      const keys = revocationKeys(shown)
+      if (keys.some(key => this.#revoked.has(key))) return { refused: `its certificate ${certificate.subject} has been revoked` }
+      this.#revocationKeys.set(certificate, keys)
+    }
     return { certificate }
+  }
+
+  /** These certificates are accepted no longer; whoever is connected by one of them is closed. Its session stays for its user. */
+  #revoke(revoked: RevokedCertificates): void {
+    this.#revoked = revoked
+    let closed = 0
+    for (const client of [...this.#surroundings.clients]) {
+      const { peerCertificate } = client.transport
+      const keys = peerCertificate === undefined ? undefined : this.#revocationKeys.get(peerCertificate)
+      if (keys?.some(key => revoked.has(key)) !== true) continue
+      closed += 1
+      client.close(ReasonCode.NotAuthorized, 'its certificate has been revoked')
+    }
+    this.#surroundings.log.info({ revoked: revoked.size, closed }, `${this.#at}.crl: revoked certificates read`)
   }
 
   /** The user name that a certificate stands for, where `usernameFrom` says so. */
@@ -121,6 +167,11 @@ export class TlsContexts implements OwnCertificates {
 
   /** Reads the files again, whether they look changed or not. */
   async reread(): Promise<void> {
+    await this.#readAgain()
+    await this.#revocations?.reread()
+  }
+
+  async #readAgain(): Promise<void> {
     this.#reading ??= this.#renew().finally(() => {
       this.#reading = null
     })
@@ -163,6 +214,8 @@ export class TlsContexts implements OwnCertificates {
     const { options } = this
     const at = this.#at
     const { folder } = this.#surroundings
+    if (options.crl !== null && options.clientAuth === false)
+      throw new OperatorError('ERR_TLS_CLIENT_AUTH', `${at}.crl: clients are not asked for a certificate; say ${at}.clientAuth: true`)
     const identity = await readIdentity(options, at, folder)
     const further = await Promise.all(
       options.certificates.map(async (one, index) => ({

@@ -13,18 +13,19 @@ class Verdicts {
   readonly rights: Rights | null
   readonly generation: number
   readonly clauses: readonly Clause[]
-  readonly filters: readonly string[]
+  /** Null: nothing was said of what it may publish to, and it need not be. */
+  readonly filters: readonly string[] | null
   // Whoever publishes mostly does so to one topic: comparing a reference costs less than looking it up.
   lastTopic: string
   lastVerdict: boolean
   readonly byTopic: Map<string, boolean>
 
-  constructor({ username, rights }: Publisher, generation: number, clauses: readonly Clause[]) {
+  constructor({ username, rights }: Publisher, generation: number, clauses: readonly Clause[], passes: boolean) {
     this.username = username
     this.rights = rights
     this.generation = generation
     this.clauses = clauses
-    this.filters = filtersOf(rights?.authorizedPub)
+    this.filters = passes && rights?.authorizedPub === undefined ? null : filtersOf(rights?.authorizedPub)
     this.lastTopic = ''
     this.lastVerdict = false
     this.byTopic = new Map()
@@ -34,14 +35,18 @@ class Verdicts {
 /** Says what a client may do: by the first rule that fits, else by its rights. */
 export class Judge {
   #rules: Rules
+  // Whoever has no list of rights may do everything that no rule denies.
+  #passes: boolean
   readonly #publishers: WeakMap<Publisher, Verdicts>
   // Those that remember more than the last topic: a client that idles must not keep what is to be forgotten.
   #holding: Verdicts[]
   #generation: number
   #bytes: number
 
-  constructor(rules: Rules) {
+  /** `withoutRights`: what a client may do of whom no rule and no list says anything. */
+  constructor(rules: Rules, withoutRights: 'deny' | 'pass' = 'deny') {
     this.#rules = rules
+    this.#passes = withoutRights === 'pass'
     this.#publishers = new WeakMap()
     this.#holding = []
     this.#generation = 0
@@ -53,6 +58,11 @@ export class Judge {
     this.#forget()
   }
 
+  set withoutRights(withoutRights: 'deny' | 'pass') {
+    this.#passes = withoutRights === 'pass'
+    this.#forget()
+  }
+
   mayPublish(publisher: Publisher, topic: string): boolean {
     let verdicts = this.#publishers.get(publisher)
     if (
@@ -61,7 +71,7 @@ export class Judge {
       verdicts.username !== publisher.username ||
       verdicts.generation !== this.#generation
     ) {
-      verdicts = new Verdicts(publisher, this.#generation, this.#rules.clausesFor(publisher, 'publish'))
+      verdicts = new Verdicts(publisher, this.#generation, this.#rules.clausesFor(publisher, 'publish'), this.#passes)
       this.#publishers.set(publisher, verdicts)
     }
     if (verdicts.lastTopic === topic) return verdicts.lastVerdict
@@ -87,7 +97,8 @@ export class Judge {
       // All of it has to be allowed, and any part of it may be denied.
       if (allows ? covers(said, asked) : overlaps(said, asked)) return allows
     }
-    const rights = publisher.rights?.authorizedSub ?? []
+    const rights = publisher.rights?.authorizedSub
+    if (rights === undefined) return this.#passes
     return rights.some(right => isTopicFilter(right) && covers(right, isShared(right) ? filter : plain))
   }
 
@@ -99,8 +110,9 @@ export class Judge {
   }
 }
 
-function judgePublish(clauses: readonly Clause[], filters: readonly string[], topic: string): boolean {
+function judgePublish(clauses: readonly Clause[], filters: readonly string[] | null, topic: string): boolean {
   for (const { allows, filter } of clauses) if (filter === null || matches(filter, topic)) return allows
+  if (filters === null) return true
   for (const filter of filters) if (matches(filter, topic)) return true
   return false
 }

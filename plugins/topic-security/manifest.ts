@@ -2,7 +2,7 @@ import { defineManifest } from '../kit/define-manifest.ts'
 
 /**
  * Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication
- * answer. What neither allows is denied. `enableTopicSubPubSecure: true` turns it on too.
+ * answer. What neither allows is denied. `enableTopicSubPubSecure: true` turns it on too, and it comes on by itself where an authentication plugin grants rights.
  */
 export const topicSecurityManifest = defineManifest({
   name: 'topicSecurity',
@@ -15,6 +15,7 @@ export const topicSecurityManifest = defineManifest({
       'topicSecurity is off, so nobody would check rights; leave topicSecurity: false out, or enableTopicSubPubSecure, and check them in a plugin of your own that taps onAuthorize',
   },
   turnedOnBy: 'enableTopicSubPubSecure',
+  whereRightsAreGranted: { withoutRights: 'pass' },
   options: {
     /** The rules, in order. Each says `allow` or `deny`. */
     rules: {
@@ -41,6 +42,8 @@ export const topicSecurityManifest = defineManifest({
     rulesFile: { type: 'string', default: null, minLength: 1 },
     /** How often that file is looked at, and taken up where it has changed: connected clients lose what they may no longer have. `null`: never. */
     checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
+    /** What a client may do where no rule fits and its authentication answer has no list (of topic filters to publish to, or to subscribe to): nothing, or everything. Where the plugin comes on by itself, because another one grants rights, it is `pass`: then the lists count that an answer names. */
+    withoutRights: { type: 'string', enum: ['deny', 'pass'], default: 'deny', live: true },
     /** What a denied publish leads to: a refusal (MQTT 5: 0x87; before, as `mqtt.deniedPublish` says), an acknowledgement and nothing else, or a closed connection. */
     deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse', live: true },
   },

@@ -10,12 +10,12 @@ import { parseRules } from './rules-file.ts'
 /** Lets clients publish and subscribe to what rules and rights allow, and to nothing else. */
 export const topicSecurity = definePlugin(
   topicSecurityManifest,
-  ({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, deniedPublish }) => {
+  ({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, withoutRights, deniedPublish }) => {
     let own: readonly RuleInput[] = rules
     let fromFile: readonly RuleInput[] = []
     const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules =>
       new Rules({ rules: own, at: 'topicSecurity.rules' }, { rules: list, at: `topicSecurity.rulesFile: ${path}` })
-    const judge = new Judge(rulesOf([]))
+    const judge = new Judge(rulesOf([]), withoutRights)
     let started = false
     const changed = (): void => {
       if (started) broker.recheckRights().catch(error => broker.report(error))
@@ -52,6 +52,7 @@ export const topicSecurity = definePlugin(
         await file?.start()
         started = true
       },
+      reread: () => file?.reread(),
       stop: () => file?.stop(),
       reload(options) {
         const before = own
@@ -62,6 +63,7 @@ export const topicSecurity = definePlugin(
           own = before
           throw error
         }
+        judge.withoutRights = options.withoutRights
         denial = denialOf(options.deniedPublish)
         changed()
       },

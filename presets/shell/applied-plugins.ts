@@ -7,6 +7,7 @@ import { type Catalogue, providersOf } from './catalogue.ts'
 import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
+import { revoke } from './revocation.ts'
 
 /** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
 export function hostOf(
@@ -23,6 +24,7 @@ export function hostOf(
       hooks: broker.hooks,
       services: broker.services,
       broker,
+      revoke: (whom, options) => revoke(broker, whom, options),
       log: broker.log,
       at: placeOf(resolved.get(plugin) ?? plugin),
       clock,

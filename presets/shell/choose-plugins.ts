@@ -32,6 +32,8 @@ export interface ChosenPlugins {
   readonly provenance: Map<string, string>
   readonly warnings: string[]
   readonly problems: Problem[]
+  /** The config says by name that nobody need check the rights which a plugin grants. */
+  rightsIgnored: boolean
 }
 
 /** A plugin that the preset, a section or the user's list asks for. */
@@ -53,11 +55,12 @@ interface WantedPlugin {
 /** Which plugins run, in which order, with which options: the preset's list, the sections laid over it, then the user's own. */
 export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   const { preset, tree, testMode } = choice
-  const chosen: ChosenPlugins = { plugins: [], provenance: new Map(tree.provenance), warnings: [], problems: [] }
+  const chosen: ChosenPlugins = { plugins: [], provenance: new Map(tree.provenance), warnings: [], problems: [], rightsIgnored: false }
   const entries = listed(preset.list, preset.name === 'custom' ? 'preset' : `preset ${preset.name}`, chosen.problems)
   let wanted = wantedOf(choice, entries, index => `preset ${preset.name}[${index}]`, false, chosen)
   wanted = insertNamed(wanted, choice)
   const own = await ownPlugins(choice, chosen)
+  wanted = withCheckOfRights(wanted, own, choice, chosen)
   // Who owns a service comes before those who may ask for it.
   const owners = own.filter(({ provides }) => provides.length > 0)
   wanted = withoutReplaced([...owners, ...wanted, ...own.filter(one => !owners.includes(one))])
@@ -134,6 +137,33 @@ function insert(all: WantedPlugin[], one: WantedPlugin, catalogue: Catalogue): v
   const names = Object.keys(catalogue.plugins)
   const next = all.findIndex(other => other.listed !== undefined && names.indexOf(other.name) > names.indexOf(one.name))
   all.splice(next === -1 ? all.length : next, 0, one)
+}
+
+/** Rights that somebody grants are checked, unless the config says by name that they are not. */
+function withCheckOfRights(wanted: WantedPlugin[], own: readonly WantedPlugin[], choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
+  const { catalogue, tree } = choice
+  const granting = [...wanted, ...own].filter(({ manifest }) => manifest?.grantsRights === true).map(({ name }) => name)
+  for (const [name, { manifest }] of Object.entries(catalogue.plugins)) {
+    const { whereRightsAreGranted: options, turnedOnBy } = manifest
+    if (options === undefined || [...wanted, ...own].some(one => one.name === name)) continue
+    if (isOff(tree.values[name]) || (turnedOnBy !== undefined && tree.values[turnedOnBy] === false)) {
+      chosen.rightsIgnored = true
+      if (granting.length > 0) {
+        const who = granting.join(', ')
+        chosen.warnings.push(
+          `${who}: the rights that it grants are checked by no built-in plugin, since ${name} is off by name; leave that out to have them checked`,
+        )
+      }
+      continue
+    }
+    if (granting.length === 0) continue
+    const who = `by itself, for ${granting.join(', ')}`
+    tree.set([name], options, who)
+    for (const [path, by] of tree.provenance) if (by === who) chosen.provenance.set(path, by)
+    wanted = [...wanted]
+    insert(wanted, ofListed(name, choice, {}, true), catalogue)
+  }
+  return wanted
 }
 
 async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<WantedPlugin[]> {

@@ -40,6 +40,8 @@ export interface ResolvedConfig {
   readonly provenance: ReadonlyMap<string, string>
   /** What is not wrong but probably not meant either; one log line each. */
   readonly warnings: readonly string[]
+  /** The config says by name that nobody need check the rights which a plugin grants. */
+  readonly rightsIgnored: boolean
   /** The path of the config file; `undefined`: there is none. */
   readonly configFile: string | undefined
   /** The folder that paths in the config are relative to. */

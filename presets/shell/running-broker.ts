@@ -4,14 +4,16 @@ import type { Transport, TransportEvents } from '../../core/connection/transport
 import { OperatorError } from '../../core/errors.ts'
 import type { Hooks } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
-import type { Rights, Whom } from '../../core/publisher.ts'
+import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
+import { tapEntryRules } from './entry-rules.ts'
 import { checkGuard } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
+import { revoke } from './revocation.ts'
 
 export interface StartOptions {
   /** Default: real time. */
@@ -44,11 +46,13 @@ export class RunningBroker {
     try {
       await apply()
       wired?.(broker.log)
+      tapEntryRules(broker, config.rightsIgnored)
       await host.start()
       await broker.load()
       for (const warning of config.warnings) broker.log.warn(warning)
       const open = checkGuard(catalogue, config, broker)
       if (open !== null) broker.log.info(open)
+      running.#checkRights(config)
       for (const line of await host.listen()) broker.log.info(line)
       if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
@@ -57,6 +61,12 @@ export class RunningBroker {
       throw error
     }
     return running
+  }
+
+  #checkRights({ settings, rightsIgnored }: ResolvedConfig): void {
+    const { hooks, log } = this.#broker
+    if (!settings.requireAuthentication || rightsIgnored || !hooks.onAuthenticate.isUsed() || hooks.onAuthorize.isUsed()) return
+    log.warn('whoever is let in may publish and subscribe to everything; add topicSecurity with rules, or say topicSecurity: false')
   }
 
   /** The port of the first listener. */
@@ -89,6 +99,11 @@ export class RunningBroker {
   /** Gives other rights to a client by its id, `'meter-7'`, or to all of a user, `{ username: 'alice' }`; see `Broker.setRights`. */
   setRights(whom: Whom, rights: Rights | null): number {
     return this.#broker.setRights(whom, rights)
+  }
+
+  /** Takes a user or a client away, in a cluster at all nodes; see `PluginContext.revoke`. */
+  revoke(whom: Revoked, options?: { readonly keepSession?: boolean }): number {
+    return revoke(this.#broker, whom, options)
   }
 
   /** Hands new options to the plugin of that name; what is left out gets its default. Resolves to `false` if it takes none while running. */

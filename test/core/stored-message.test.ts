@@ -3,8 +3,8 @@ import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../../core/messages/stored-message.ts'
 import { messageOf } from './messages.ts'
 
-const fieldsOf = ({ topic, payload, qos, retain, properties, origin, clientId, receivedAt }: Message) => {
-  return { topic, payload, qos, retain, properties, origin, clientId, receivedAt }
+const fieldsOf = ({ topic, payload, qos, retain, properties, origin, clientId, username, receivedAt }: Message) => {
+  return { topic, payload, qos, retain, properties, origin, clientId, username, receivedAt }
 }
 
 const everyProperty = {
@@ -29,6 +29,10 @@ describe('the form in which stores and nodes hand messages on', () => {
     'every property': messageOf('x', { properties: everyProperty }),
     'of the broker itself': messageOf('x', { origin: 'server', clientId: '' }),
     'of a peer': messageOf('x', { origin: 'peer' }),
+    'of a user': messageOf('x', { username: 'ännchen', properties: everyProperty }),
+    'of a user whose name is longer than MQTT knows': messageOf('x', { username: 'u'.repeat(70_000) }),
+    'of a user whose name is empty': messageOf('x', { username: '' }),
+    'of a client without a user name': messageOf('x', { username: null, origin: 'will', qos: 2, retain: true }),
   }
   for (const [name, message] of Object.entries(messages)) {
     it(`gives back ${name}`, () => {
@@ -49,6 +53,15 @@ describe('the form in which stores and nodes hand messages on', () => {
     }
   })
 
+  it('reads format 1, which knew no users', () => {
+    const message = messageOf('x', { origin: 'peer', qos: 2, retain: true, properties: everyProperty })
+    const stored = encodeMessage(message)
+    stored[0] = 1
+    expect(fieldsOf(decodeMessage(stored))).toEqual(fieldsOf(message))
+    stored[1]! |= 1 << 5
+    expect(() => decodeMessage(stored)).toThrow(StoredFormatError)
+  })
+
   it('keeps no byte of the read buffer', () => {
     const bytes = Buffer.from('payload')
     const stored = encodeMessage(messageOf(bytes))
@@ -65,7 +78,7 @@ describe('the form in which stores and nodes hand messages on', () => {
   })
 
   it('refuses bytes that end too early instead of reading beyond them', () => {
-    const stored = encodeMessage(messageOf('', { topic: 'topic', properties: everyProperty }))
+    const stored = encodeMessage(messageOf('', { topic: 'topic', username: 'user', properties: everyProperty }))
     for (let length = 1; length < stored.length; length++) expect(() => decodeMessage(stored.subarray(0, length))).toThrow()
   })
 })

@@ -60,6 +60,7 @@ describe('onAuthenticate', () => {
     test(`admits a client as ${JSON.stringify(admission)} says`, async () => {
       const { open, hooks, broker } = await startBroker()
       hooks.onAuthenticate.tap('test', () => admission)
+      hooks.onAuthorize.tap('test', () => undefined)
       expect((await open().connect({ clientId: 'a', username: 'given' })).reasonCode).toBe(0)
       expect(broker.clientOf('a')).toMatchObject({ username, rights })
     })

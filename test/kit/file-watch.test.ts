@@ -100,6 +100,7 @@ test('looks at its pace, and no longer once it is stopped', async () => {
   expect(clock.paces).toEqual([1000])
   const second = heard()
   await writeFile(file, 'second')
+  await watched.look()
   clock.advance(1000)
   expect(await second).toBe('second')
   watched.stop()
@@ -139,18 +140,49 @@ test('a file that cannot be applied is complained of once, and one that cannot b
   await expect(watched.start()).rejects.toThrow(`x.file: there is no file ${join(folder, 'file')}; make it, or correct the path`)
   await writeFile(watched.path, 'good')
   await watched.start()
-  const next = () => {
+  const next = async () => {
     const told = new Promise<void>(resolve => done.push(resolve))
+    await watched.look()
     clock.advance(1000)
-    return told
+    await told
   }
   await writeFile(watched.path, 'wrong')
   await next()
   expect(failed).toEqual(['wrong text'])
+  await watched.look()
+  await watched.look()
+  expect(failed).toEqual(['wrong text'])
   await unlink(watched.path)
   await next()
   expect(failed).toEqual(['wrong text', expect.stringContaining('there is no file')])
+  await writeFile(watched.path, ' \n')
+  await next()
+  expect(failed[2]).toBe(`x.file: ${watched.path} is empty; write what is to count into it`)
   await writeFile(watched.path, 'good again')
   await next()
-  expect(failed).toHaveLength(2)
+  expect(failed).toHaveLength(3)
+})
+
+test('a file that changes from look to look is read when it no longer does', async () => {
+  const clock = new ManualClock()
+  const applied: string[] = []
+  let fail: unknown = null
+  const watched = new WatchedFile({
+    option: 'x.file',
+    path: 'file',
+    folder,
+    clock,
+    everyMs: null,
+    apply: text => void applied.push(text),
+    failed: error => (fail = error),
+  })
+  await writeFile(watched.path, 'all of it')
+  await watched.start()
+  for (const text of ['a', 'al', 'all', 'all of', 'all of it, anew']) {
+    await writeFile(watched.path, text)
+    await watched.look()
+    expect(applied).toEqual(['all of it'])
+  }
+  await watched.look()
+  expect([applied, fail]).toEqual([['all of it', 'all of it, anew'], null])
 })

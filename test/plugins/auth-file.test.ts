@@ -9,6 +9,7 @@ import { folderWith } from '../config/folder.ts'
 import { Mosquitto, publish, startOnSocket, subscribe } from '../interop/mosquitto.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { connectPacket } from '../support/client.ts'
+import { eventually } from '../support/eventually.ts'
 import { keptLog } from '../support/log.ts'
 
 const { BadUserNameOrPassword, NotAuthorized, ServerBusy } = ReasonCode
@@ -99,7 +100,10 @@ describe('authFile', () => {
     const { code, path, folder, clock } = await withFile(`${alice}\n`, {}, { log: false, plugins: [plugin] })
     const look = async (message: RegExp) => {
       const before = lines.length
-      clock.advance(2000)
+      await eventually(() => {
+        clock.advance(2000)
+        return lines.slice(before).some(line => message.test(line.message))
+      })
       await until(() => lines.slice(before).some(line => message.test(line.message)))
     }
     expect(await code('alice', 'wonderland')).toBe(0)

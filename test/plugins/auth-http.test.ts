@@ -36,7 +36,7 @@ describe('the answer of the service is CONNACK', () => {
       const { url } = await startAuthServer(says(200, body))
       const { codes, broker } = await connacks(url)
       expect(codes).toEqual([0, 0])
-      expect(broker.clientOf('c5')?.rights).toEqual({ authorizedSub: [], authorizedPub: [] })
+      expect(broker.clientOf('c5')?.rights).toEqual({})
     },
   )
 

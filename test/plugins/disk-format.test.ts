@@ -92,7 +92,7 @@ test.each([
     expect(error).toBeInstanceOf(OperatorError)
     expect(error).toMatchObject({
       code: 'ERR_DISK_NEWER',
-      message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows 2)`),
+      message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows 3)`),
     })
   }
 })
@@ -109,8 +109,8 @@ test('a session of a newer version whose ending was not finished ends the start'
 })
 
 test.each([
-  ['a queue entry', Kind.Queue, newerFormat, 2],
-  ['a message that waits in several queues', Kind.Body, newerFormat, 2],
+  ['a queue entry', Kind.Queue, newerFormat, 3],
+  ['a message that waits in several queues', Kind.Body, newerFormat, 3],
 ] as const)('%s that a newer version has written is refused when it is read', async (what, kind, to, known) => {
   const path = await filled()
   await make(path, kind, to)
@@ -128,7 +128,7 @@ test('a subscription of a newer version ends the start, where all are read', asy
   await make(path, Kind.Subscription, newerFormat)
   const store = storeOn(path)
   await store.open()
-  expect(() => [...store.sessions.sessions()]).toThrow('a stored subscription was written by a newer version (format 7, this one knows 2)')
+  expect(() => [...store.sessions.sessions()]).toThrow('a stored subscription was written by a newer version (format 7, this one knows 3)')
 })
 
 test('a retained message and a will of a newer version are refused when they are read', async () => {
@@ -137,7 +137,7 @@ test('a retained message and a will of a newer version are refused when they are
   await make(path, Kind.Will, 7)
   const store = storeOn(path)
   await store.open()
-  expect(() => store.retained.match('#').next(10)).toThrow('a stored message was written by a newer version (format 7, this one knows 1)')
+  expect(() => store.retained.match('#').next(10)).toThrow('a stored message was written by a newer version (format 7, this one knows 2)')
 })
 
 test('queues of a newer version are refused: their names at the start, their rows where they are opened', async () => {
@@ -150,7 +150,7 @@ test('queues of a newer version are refused: their names at the start, their row
   await make(path, 0x51 as Kind, newerFormat)
   const second = queues()
   await second.start()
-  expect(() => second.open('q', 1_000_000)).toThrow('a part of a queue was written by a newer version (format 7, this one knows 2)')
+  expect(() => second.open('q', 1_000_000)).toThrow('a part of a queue was written by a newer version (format 7, this one knows 3)')
   await second.stop()
   await make(path, 0x4e as Kind, newerFormat)
   await expect(queues().start()).rejects.toMatchObject({

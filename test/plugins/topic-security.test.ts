@@ -9,6 +9,7 @@ import { type RuleInput, Rules } from '../../plugins/topic-security/rules.ts'
 import type { Config } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { startBroker } from '../support/broker.ts'
+import { eventually } from '../support/eventually.ts'
 import { keptLog } from '../support/log.ts'
 
 const { NotAuthorized, NoMatchingSubscribers } = ReasonCode
@@ -258,15 +259,22 @@ describe('a rules file', () => {
     await device.subscribe(['a', 'b'])
     const taken = new Promise<string>(resolve => hooks.onUnsubscribed.tap('test', (_client, { filter }) => resolve(filter)))
     await writeFile(path, '- { allow: all, topics: [a] }\n')
-    clock.advance(2000)
+    let isTaken = false
+    void taken.then(() => (isTaken = true))
+    await eventually(async () => {
+      clock.advance(2000)
+      return isTaken
+    })
     expect(await taken).toBe('b')
     expect((await device.publish('b', '', { qos: 1 }))?.reasonCode).toBe(NotAuthorized)
     expect((await device.publish('a', '', { qos: 1 }))?.reasonCode).toBe(0)
 
     const complained = lines.length
     await writeFile(path, '- { allow: all }\n')
-    clock.advance(2000)
-    while (!lines.slice(complained).some(({ level }) => level === 'error')) await new Promise(resolve => setImmediate(resolve))
+    await eventually(() => {
+      clock.advance(2000)
+      return lines.slice(complained).some(({ level }) => level === 'error')
+    })
     expect(lines.at(-1)?.message).toMatch(/rules have changed and are not taken up: topicSecurity.rulesFile: .*rules\[0\].topics: required/)
     expect((await device.publish('a', '', { qos: 1 }))?.reasonCode).toBe(0)
   })

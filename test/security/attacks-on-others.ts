@@ -1,11 +1,14 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { Question } from '../support/auth-server.ts'
+import type { ConnectOptions } from '../support/client.ts'
 import { type Attack, end, guest, publishCodes, times } from './target.ts'
 
 const polluting = ['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty']
 
 /** Attacks on what belongs to others: their topics, their sessions, their passwords, the service that is asked about them. `bridged`: the headers of messages that Kafka has. */
-export function attacksOnOthers(questions: readonly Question[], bridged: () => Promise<readonly string[]>): readonly Attack[] {
+export function attacksOnOthers(questions: readonly Question[], bridged: () => Promise<readonly string[]>, folder: () => string): readonly Attack[] {
   const asked = () => questions.map(({ text }) => JSON.parse(text) as Record<string, unknown>)
   return [
     {
@@ -132,21 +135,80 @@ export function attacksOnOthers(questions: readonly Question[], bridged: () => P
     },
     {
       name: 'the session of somebody else, by its client id',
-      happens: { present: true, filter: 'taken away', heard: [] },
+      happens: { codes: [0x85, 0x85, 0x85, 2, 2], present: true, heard: ['secret', 'secret'], will: ['late'] },
       async run(target) {
+        const owner = { username: 'victim', password: 'any' }
         const lasting = { clientId: 'victim-1', cleanStart: false, properties: { sessionExpiry: 60 } }
-        const { client } = await target.connect({ ...lasting, username: 'victim', password: 'any' })
-        await client.subscribe('home/victim/#', 1)
+        const will = { topic: 'home/victim/will', payload: Buffer.from('late'), properties: { willDelay: 1 } }
+        const writer = (await target.connect(owner)).client
+        await writer.subscribe('home/victim/will', 1)
+        const { client } = await target.connect({ ...lasting, ...owner, will })
+        await client.subscribe('home/victim/secret', 1)
         client.drop()
         await client.closed
-        const writer = (await target.connect({ username: 'victim', password: 'any' })).client
         await writer.publish('home/victim/secret', 'secret', { qos: 1 })
-        const { client: thief, connack } = await target.connect(lasting)
+        const codes: number[] = []
+        for (const version of [5, 4] as const) {
+          for (const cleanStart of [true, false]) {
+            // A thief that ends the session, and one that leaves a will of its own in place of the other.
+            const thief = {
+              ...lasting,
+              version,
+              cleanStart,
+              will: { topic: 'guest/x' },
+              ...(version === 4 ? { properties: undefined } : {}),
+            }
+            codes.push((await target.connect(thief as ConnectOptions)).connack.reasonCode)
+          }
+          if (version === 5) codes.push((await target.connect({ clientId: 'victim-1', cleanStart: true })).connack.reasonCode)
+        }
         await writer.publish('home/victim/secret', 'secret', { qos: 1 })
-        const heard = await thief.payloads()
-        const [code] = await thief.unsubscribe('home/victim/#')
-        thief.disconnect(0, { sessionExpiry: 0 })
-        return { present: connack.sessionPresent, filter: code === 0x11 ? 'taken away' : 'there', heard }
+        const late = String((await writer.receive()).payload)
+        const { client: back, connack } = await target.connect({ ...lasting, ...owner })
+        const heard = [String((await back.receive()).payload), String((await back.receive()).payload)]
+        back.disconnect(0, { sessionExpiry: 0 })
+        return { codes, present: connack.sessionPresent, heard, will: [late] }
+      },
+    },
+    {
+      name: 'a user that is taken out of the password file while connected, and a file that is only half written',
+      happens: { half: 'stays', deleted: 'closed with 0x87', again: 0x86 },
+      once: true,
+      async run(target) {
+        const path = join(folder(), 'users')
+        const leaver = { clientId: 'leaver', username: 'leaver', password: 'goodbye' }
+        const { client } = await target.connect({ ...leaver, cleanStart: false, properties: { sessionExpiry: 60 } })
+        const all = readFileSync(path, 'utf8')
+        const from = target.log.length
+        writeFileSync(path, all.slice(0, -20))
+        await target.line(/has changed and is not taken up/, from)
+        await client.rest()
+        writeFileSync(path, all.replace(/^leaver:.*\n/m, ''))
+        const deleted = `closed with ${await end(client)}`
+        return { half: 'stays', deleted, again: (await target.connect(leaver)).connack.reasonCode }
+      },
+    },
+    {
+      name: 'client ids that are more than one level of a topic name which a rule makes of them',
+      happens: { codes: [0x90, 0x90, 0x90, 0], heard: ['mine'] },
+      async run(target) {
+        const victim = (await target.connect({ username: 'victim', password: 'any' })).client
+        await victim.subscribe('home/victim/#')
+        const codes: number[] = []
+        for (const clientId of ['victim/x', 'victim/#', '+', 'victim']) {
+          const client = await guest(target, { clientId })
+          codes.push((await client.publish('guest/moved', clientId === 'victim' ? 'mine' : 'x', { qos: 1 }))!.reasonCode)
+        }
+        return { codes, heard: await victim.payloads() }
+      },
+    },
+    {
+      name: "topic names that are a bridged system's own",
+      happens: { internal: [0x83, 0x83], ordinary: 0x10 },
+      async run(target) {
+        const client = await guest(target)
+        const internal = await publishCodes(client, ['_schemas', '__consumer_offsets'])
+        return { internal, ordinary: (await publishCodes(client, ['ordinary']))[0] }
       },
     },
     {

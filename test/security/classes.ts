@@ -173,4 +173,17 @@ export const problemClasses: readonly ProblemClass[] = [
     seenIn: 'most brokers',
     shownBy: [[others, 'guessing passwords, from one address']],
   },
+  {
+    problem: 'Whoever knows a client id takes the session over, and its queue with it',
+    seenIn: 'most brokers',
+    shownBy: [
+      [others, 'the session of somebody else, by its client id'],
+      ['security/owners.test.ts', 'a stranger with the client id of a connected client is refused, and the client notices nothing'],
+    ],
+  },
+  {
+    problem: 'A user that is deleted stays connected',
+    seenIn: 'most brokers',
+    shownBy: [[others, 'a user that is taken out of the password file while connected, and a file that is only half written']],
+  },
 ]

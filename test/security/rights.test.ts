@@ -194,7 +194,7 @@ describe.each([
     })
 
     test('by somebody else gives him nothing of what the first one had', async () => {
-      const { connect, publish, rights } = await start(config)
+      const { connect, publish, rights } = await start({ ...config, mqtt: { clientIdOwner: 'anyone' } })
       rights.owner = { authorizedSub: ['owner/#'] }
       rights.thief = { authorizedSub: ['thief/#'] }
       const owner = await connect({ ...persistent, clientId: 'd', username: 'owner' })

@@ -17,10 +17,15 @@ export interface TlsBroker {
 
 type TlsConfig = Omit<Config, 'ssl'> & { ssl?: Record<string, unknown> }
 
-/** A broker with a certificate for loopback. Options of `ssl` are added; files stand in the CA's folder. */
-export async function startTlsBroker({ ssl = {}, ...config }: TlsConfig = {}, clock?: Clock): Promise<TlsBroker> {
+/** A broker with a certificate for loopback. Options of `ssl` are added; files stand in the CA's folder. `prepare` makes more of them first, and returns options for these. */
+export async function startTlsBroker(
+  { ssl: given = {}, ...config }: TlsConfig = {},
+  clock?: Clock,
+  prepare: (ca: TestCa) => Promise<object> = async () => ({}),
+): Promise<TlsBroker> {
   const ca = await TestCa.create(await folderWith())
   await ca.issue('server', 'localhost')
+  const ssl = { ...given, ...(await prepare(ca)) }
   const files = { cert: ca.path('server.crt'), key: ca.path('server.key'), ca: ca.path('ca.crt') }
   const broker = await startOnSocket({ ...config, ssl: { ...files, ...ssl } } as Config, clock)
   const port = (name: string) => broker.broker.listeners.find(one => one.name === name)!.port

@@ -42,6 +42,8 @@ export const sslOptions = defineOptions({
   clientAuth: { oneOf: [{ type: 'boolean' }, { type: 'string', enum: ['optional'] }], default: false },
   /** The CAs in PEM that may have issued clients' certificates. Where nothing is said, those in the keystore. */
   ca: { type: 'string', default: null, minLength: 1 },
+  /** Certificates that are not accepted any more: revocation lists in PEM, one for each CA. Read again when the file has changed and two looks have seen the same; connected clients with such a certificate are closed (MQTT 5: 0x87). */
+  crl: { type: 'string', default: null, minLength: 1 },
   /** Takes the user name from the client's certificate, whatever CONNECT says: its common name, or its whole subject (`CN=meter-7,O=Example`). */
   usernameFrom: { type: 'string', enum: ['connect', 'commonName', 'subject'], default: 'connect' },
   /** The oldest version of TLS that is spoken. */

@@ -131,6 +131,14 @@ export function retainedContract({ describe, it }: ContractRunner, owner: Retain
       assert.deepEqual(saysOf(messages[0]!), saysOf(sent))
     })
 
+    test('say the user that published them', async h => {
+      for (const [index, username] of ['eve', null, undefined, 'größer 名'].entries()) {
+        await h.set(`a${index}`, 'x', { username })
+        const { messages } = await h.store.match(`a${index}`).next(1)
+        assert.equal(messages[0]!.username, username)
+      }
+    })
+
     test('may be a mebibyte each', async h => {
       const payload = Buffer.alloc(1_048_576, 'm')
       await h.set('large', payload)

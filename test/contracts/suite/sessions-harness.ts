@@ -149,14 +149,23 @@ export async function assertLost(done: unknown): Promise<void> {
 }
 
 export function messageOf(payload: string | Buffer, fields: Partial<MessageFields> = {}): Message {
-  const given = { topic: 't', qos: 2, retain: false, origin: 'client', clientId: 'publisher', receivedAt: Date.UTC(2020, 8, 18) } as const
+  const given = {
+    topic: 't',
+    qos: 2,
+    retain: false,
+    origin: 'client',
+    clientId: 'publisher',
+    username: 'user',
+    receivedAt: Date.UTC(2020, 8, 18),
+  } as const
   return new Message({ ...given, payload: Buffer.from(payload), ...fields })
 }
 
 /** All that a message says, to be compared. */
 export function saysOf(message: Message): object {
-  const { topic, qos, retain, origin, clientId, receivedAt, properties, expiresAt } = message
-  return { topic, payload: message.payload.toString('base64'), qos, retain, origin, clientId, receivedAt, properties, expiresAt }
+  const { topic, qos, retain, origin, clientId, username, receivedAt, properties, expiresAt } = message
+  const payload = message.payload.toString('base64')
+  return { topic, payload, qos, retain, origin, clientId, username, receivedAt, properties, expiresAt }
 }
 
 export function willOf(payload: string, delayMs: number, fields: Partial<StoredWill> = {}): StoredWill {
