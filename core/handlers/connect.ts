@@ -5,7 +5,14 @@ import { Message } from '../messages/message.ts'
 import type { ConnectPacket, Properties } from '../protocol/packets.ts'
 import { ReasonCode } from '../reason.ts'
 import { type Admission, type ConnectRefusal, type Refusal, toRefusal } from '../refusals.ts'
-import { type Claim, SessionLostError, SessionOwnedError, StoreAwayError, type StoredWill, unkeptReason } from '../sessions/session-store.ts'
+import {
+  type Claim,
+  SessionLostError,
+  SessionOwnedError,
+  StoreAwayError,
+  type StoredWill,
+  unkeptReason,
+} from '../sessions/session-store.ts'
 import { authOf, exchange } from './exchange.ts'
 import type { HandlerHost } from './host.ts'
 

@@ -70,12 +70,12 @@ test('the result is judged too where authorise says so, and a denial has the con
   await reader.subscribe('out/may', 1)
   const stranger = await broker.connect({ version: 5, clientId: 'stranger' })
   expect(await stranger.publish('in/x', 'denied', { qos: 1 })).toMatchObject({ reasonCode: expect.toSatisfy(code => code < 0x80) })
-    expect(broker.broker.counters.dropped.refused).toBe(1)
+  expect(broker.broker.counters.dropped.refused).toBe(1)
   reader.sendPublish('in/x', 'mine', { qos: 1 })
   expect((await reader.receive()).payload.toString()).toBe('mine')
   await broker.running.reload('rewrite', { rules })
   await stranger.publish('in/x', 'not judged', { qos: 1 })
-    expect(broker.broker.counters.dropped.refused).toBe(1)
+  expect(broker.broker.counters.dropped.refused).toBe(1)
 })
 
 test('rules change while it runs, wrong ones change nothing', async () => {

@@ -9,7 +9,8 @@ import { keptLog } from '../support/log.ts'
 // does not come in.
 
 const { NotAuthorized, NoMatchingSubscribers } = ReasonCode
-const said = (lines: ReturnType<typeof keptLog>['lines']) => lines.filter(({ level, message }) => level === 'warn' && !message.startsWith('no listener'))
+const said = (lines: ReturnType<typeof keptLog>['lines']) =>
+  lines.filter(({ level, message }) => level === 'warn' && !message.startsWith('no listener'))
 const only = (list: object) => JSON.stringify(list)
 
 /** What a client that the service admits with this answer may do. */
