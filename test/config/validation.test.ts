@@ -109,6 +109,8 @@ test('has the defaults that are promised', () => {
       topicLevelsMax: 128,
       topicLengthMax: 65_535,
       subscriptionsMax: null,
+      clientIdOwner: null,
+      clientIds: [],
       sessionExpiryMax: null,
       serverKeepAlive: null,
       writeBufferMax: 1_048_576,

@@ -184,6 +184,6 @@ export const problemClasses: readonly ProblemClass[] = [
   {
     problem: 'A user that is deleted stays connected',
     seenIn: 'most brokers',
-    shownBy: [[others, 'a user that is taken out of the password file while connected, and a file that is only half written']],
+    shownBy: [[others, 'a user that is taken out of the password file while connected']],
   },
 ]

@@ -5,9 +5,9 @@
 
 /**
  * The format of what this version writes to Redis. 1 is that of the first version, 0.1.0, which wrote its number nowhere. 2: sessions say their format and their
- * user, entries say their format, wills of clean sessions and totals are kept. 3: messages say the user name of their publisher. What is older is read and brought to this format; what is newer is refused.
+ * user, entries say their format, wills of clean sessions and totals are kept. What is older is read and brought to this format; what is newer is refused.
  */
-export const storedFormat = 3
+export const storedFormat = 2
 
 /** The first byte of each operation in a batch. */
 export const Code = {

@@ -4,11 +4,11 @@ import { owner } from './operation-script.ts'
 /** Lua: what is known of a session is read once in a batch and written once. `load` is nil for none; `owned` reads who writes, and looks whether that is the newest owner. */
 export const recordFunctions = `
 local records = {}
--- Marked as of this version from here on, and counted where format 1 did not. Nothing else has to change: what an older format lacks is known not to be there.
+-- Counted and marked as of this version from here on. Nothing else has to change: what the older format lacks is known not to be there.
 local function migrate(session, record, format)
   if format > ${storedFormat} then error({err = 'NEWER ' .. format}) end
   call('HSET', KEYS[session], '${field.format}', ${storedFormat})
-  if format < 2 then count(1, record.count, record.bytes) end
+  count(1, record.count, record.bytes)
 end
 local function load(session)
   touching = session
