@@ -57,7 +57,8 @@ export class EntryCheck {
     const clientId = client.clientId.slice(0, shownMax)
     const count = this.#lines.pass(`${limit} ${clientId}`)
     const username = client.username?.slice(0, shownMax) ?? null
-    if (count > 0) log.warn({ clientId, username, address: client.remoteAddress, count }, `client refused: ${reasonString}; ${cure}`)
+    const level = limit === 'uncheckedRights' ? 'warn' : 'info'
+    if (count > 0) log[level]({ clientId, username, address: client.remoteAddress, count }, `client refused: ${reasonString}; ${cure}`)
     return { reasonCode, reasonString }
   }
 }
