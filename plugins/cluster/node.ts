@@ -1,3 +1,4 @@
+// Why it is long: it is the one place where what nodes say to one another meets what it means; each kind of record is a line or two, and its parts stand in files of their own.
 import type { Broker } from '../../core/broker.ts'
 import type { Client, Session } from '../../core/connection/client.ts'
 import type { ForwardedMember } from '../../core/hooks.ts'
