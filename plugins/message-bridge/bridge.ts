@@ -164,7 +164,13 @@ export class Bridge implements BridgeTargets {
       const name = fixed ?? this.#routes!.name(rule, topic, clientId)
       const key = rule.key.fill(topic, clientId) || topic
       const parcel: Parcel = { message, topic: name, key, json, headers }
-      if (name === '') this.#refuse(rule, parcel, receipt, `${rule.at}.to comes to no name that ${rule.target} takes, or by a client's words to one that begins with _; write a prefix: to: 'mqtt.{topic}'`)
+      if (name === '')
+        this.#refuse(
+          rule,
+          parcel,
+          receipt,
+          `${rule.at}.to comes to no name that ${rule.target} takes, or by a client's words to one that begins with _; write a prefix: to: 'mqtt.{topic}'`,
+        )
       else if (key.length > keyMax)
         this.#refuse(rule, parcel, receipt, `${rule.at}.key comes to more than ${keyMax} characters; shorten it`)
       else lanes[lanes.length === 1 ? 0 : fnv1a(key) % lanes.length]!.offer(parcel, receipt)

@@ -8,7 +8,11 @@ import { type Attack, end, guest, publishCodes, times } from './target.ts'
 const polluting = ['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty']
 
 /** Attacks on what belongs to others: their topics, their sessions, their passwords, the service that is asked about them. `bridged`: the headers of messages that Kafka has. */
-export function attacksOnOthers(questions: readonly Question[], bridged: () => Promise<readonly string[]>, folder: () => string): readonly Attack[] {
+export function attacksOnOthers(
+  questions: readonly Question[],
+  bridged: () => Promise<readonly string[]>,
+  folder: () => string,
+): readonly Attack[] {
   const asked = () => questions.map(({ text }) => JSON.parse(text) as Record<string, unknown>)
   return [
     {

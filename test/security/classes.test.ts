@@ -26,7 +26,14 @@ describe('each class of security problem that other brokers had', () => {
   })
 
   test('is shown by attacks that are carried out and have an outcome', () => {
-    for (const { name, happens, run } of [...attacksOnProtocol, ...attacksOnOthers([], async () => [], () => '')]) {
+    for (const { name, happens, run } of [
+      ...attacksOnProtocol,
+      ...attacksOnOthers(
+        [],
+        async () => [],
+        () => '',
+      ),
+    ]) {
       expect(happens, name).toBeTruthy()
       expect(String(run).length, name).toBeGreaterThan(80)
     }

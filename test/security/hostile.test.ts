@@ -71,7 +71,13 @@ beforeAll(async () => {
     socket: { port: 0 },
     sysTopic: {},
     // Kafka's own acknowledgement: a publish is answered when Kafka has it.
-    messageBridge: { brokers: [kafka.address], topics: [{ filter: 'home/+/+', to: 'names', ack: 'kafka' }, { filter: '+', target: 'sink', ack: 'kafka' }] },
+    messageBridge: {
+      brokers: [kafka.address],
+      topics: [
+        { filter: 'home/+/+', to: 'names', ack: 'kafka' },
+        { filter: '+', target: 'sink', ack: 'kafka' },
+      ],
+    },
     authFile: { path: 'users', unknownUsers: 'pass', checkFileEvery: '100ms' },
     authHttp: { url: service.url },
     topicSecurity: {
