@@ -55,6 +55,16 @@ export interface DropCounts {
 /** Why a message did not reach a subscriber; `counters.dropped` counts each reason. */
 export type DropReason = keyof DropCounts
 
+/** Why a publish was not acknowledged as kept, of those that nobody had refused before they were to be kept. */
+export interface RefusedPublishCounts {
+  /** A store has no room: MQTT 5 publishers are told 0x97. */
+  storeFull: number
+  /** A store, or whoever else has to keep the message, cannot be reached or takes no writes. */
+  storeAway: number
+  /** Whoever has to keep it refuses this very message, and would do so again. */
+  messageRefused: number
+}
+
 /** What plugins count, by its name in `counters`: empty here. A plugin names its own in its manifest and adds a line as it adds limits. */
 // biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging.
 export interface PluginCounts {}

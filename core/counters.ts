@@ -1,4 +1,4 @@
-import type { DeclaredCounter, DeclaredCounts, DropCounts, LimitCounts, PluginCounts } from './counter-names.ts'
+import type { DeclaredCounter, DeclaredCounts, DropCounts, LimitCounts, PluginCounts, RefusedPublishCounts } from './counter-names.ts'
 import type { Figures } from './figures.ts'
 
 /** What the broker counts, always: plain fields, because they are raised for every packet. */
@@ -50,6 +50,8 @@ export class Counters {
     clientIds: 0,
     uncheckedRights: 0,
   } as LimitCounts
+  /** Publishes that could not be kept, so that their publishers were told so or get no acknowledgement, by reason. */
+  readonly refusedPublishes: RefusedPublishCounts = { storeFull: 0, storeAway: 0, messageRefused: 0 }
   /** Connections closed for breaking the protocol. */
   protocolErrors = 0
   /** Filters of SUBSCRIBE packets that were refused. */

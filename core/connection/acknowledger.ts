@@ -149,6 +149,7 @@ export class Acknowledger {
     const client = this.#client
     const { host } = client
     const full = error instanceof StoreFullError
+    host.counters.refusedPublishes[full ? 'storeFull' : error instanceof MessageRefusedError ? 'messageRefused' : 'storeAway'] += 1
     if (full && client.version === 5 && !client.closed) {
       if (qos === 2) this.#forgetKept(packetId)
       return ReasonCode.QuotaExceeded

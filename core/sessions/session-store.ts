@@ -266,6 +266,8 @@ export interface SessionStore {
   open(events: SessionStoreEvents, limits: QueueLimits): Done
   /** Why the store would keep nothing now; null, or no such method: it would. Health checks ask it, so it answers at once. */
   trouble?(): Error | null
+  /** How much room the store has. Health checks and `/metrics` ask it, so it answers at once. A store without this method never says that it is full. */
+  room?(): StoreRoom
   /** All stored sessions and their subscriptions, for the routing table at start. A store that is away then shows them by `found` later. */
   sessions(): Iterable<StoredSubscriber> | AsyncIterable<StoredSubscriber>
   /**
@@ -331,6 +333,14 @@ export interface SessionStore {
    * page before; null is the beginning. Each session that is stored all the time is shown once; one that comes or ends meanwhile may be shown or not.
    */
   list?(after: string | null, limit: number): SessionPage | Promise<SessionPage>
+}
+
+/** How much room a store has. */
+export interface StoreRoom {
+  /** True: new messages and sessions are refused with `StoreFullError`, because there is too little room for them. */
+  readonly full: boolean
+  /** Bytes that are free where the store keeps things; null: nobody knows. */
+  readonly freeBytes: number | null
 }
 
 /** What a store holds, of all sessions together. */

@@ -1,9 +1,10 @@
+import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { Database } from './database.ts'
 import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey } from './keys.ts'
+import { readMessage } from './read-stored.ts'
 import { countBytes, countBytesOf, encodeCount, readCount, writeCount } from './records.ts'
 
 interface Body {
@@ -30,13 +31,15 @@ export class Bodies {
   readonly #database: Database
   readonly #commit: GroupCommit
   readonly #time: FolderTime
+  readonly #log: Log
   readonly #cached = new Map<number, Body>()
   #dirty: number[] = []
 
-  constructor(database: Database, commit: GroupCommit, time: FolderTime) {
+  constructor(database: Database, commit: GroupCommit, time: FolderTime, log: Log) {
     this.#database = database
     this.#commit = commit
     this.#time = time
+    this.#log = log
     commit.beforeBatch(() => this.#writeCounts())
   }
 
@@ -50,7 +53,7 @@ export class Bodies {
   /** The message; `undefined` where the store has lost it. */
   read(position: number): Message | undefined {
     const body = this.#database.get(numberKey(Kind.Body, position))
-    return body === undefined ? undefined : decodeMessage(body.subarray(countBytesOf(body, what)), undefined, this.#time.shift)
+    return body === undefined ? undefined : readMessage(this.#log, body.subarray(countBytesOf(body, what)), this.#time.shift)
   }
 
   /** One that referred to it has gone. */

@@ -1,7 +1,7 @@
 import { encodeWill } from '../../core/messages/stored-message.ts'
 import type { Claim, StoredWill } from '../../core/sessions/session-store.ts'
 import { Kind, numberKey, textKey } from './keys.ts'
-import { readWill } from './read-will.ts'
+import { readWill } from './read-stored.ts'
 import { countBytes, countBytesOf, readCount, writeCount } from './records.ts'
 import type { StoreParts } from './store-parts.ts'
 

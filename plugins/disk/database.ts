@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import { type BigIntStats, closeSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
+import { goneCode } from './disk-errors.ts'
 import { recoverTornCommit } from './meta-pages.ts'
 import { type PageCounts, Preallocation } from './preallocation.ts'
 
@@ -32,11 +33,14 @@ export class Database {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #path: string
   readonly #preallocation: Preallocation
+  // The file that is open.
+  readonly #file: BigIntStats
 
   private constructor(root: RootDatabase<Buffer, Buffer>, path: string, preallocation: Preallocation) {
     this.#root = root
     this.#path = path
     this.#preallocation = preallocation
+    this.#file = statSync(join(path, dataFile), { bigint: true })
   }
 
   /** Makes the folder's files, or looks whether they are whole; returns what was not, for the log. */
@@ -93,6 +97,7 @@ export class Database {
   /** Makes all of it true in one transaction and resolves when it is synced; `null` removes. Nothing may change a key or a value meanwhile. */
   async commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void> {
     const root = this.#root
+    this.#checkThere()
     await this.#preallocation.reserve(values, bytes, root.getStats() as PageCounts)
     try {
       await root.batch(() => {
@@ -105,17 +110,44 @@ export class Database {
     } catch (error) {
       throw await commitError(error)
     }
+    // What went to a file that nobody can find any more is not kept: 2 µs a batch.
+    this.#checkThere()
     // What is read from now on shows it.
     root.resetReadTxn()
   }
 
+  /** The file is still where it was opened. */
+  isThere(): boolean {
+    try {
+      const found = statSync(join(this.#path, dataFile), { bigint: true, throwIfNoEntry: false })
+      return found !== undefined && found.ino === this.#file.ino && found.dev === this.#file.dev
+    } catch {
+      // It may be there: whoever writes to it will say.
+      return true
+    }
+  }
+
+  #checkThere(): void {
+    if (this.isThere()) return
+    throw Object.assign(new Error(`${join(this.#path, dataFile)} was removed or replaced`), { code: goneCode })
+  }
+
   /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, and all. */
   space(): { readonly free: number; readonly size: number } {
-    const { bavail, blocks, bsize } = statfsSync(this.#path)
+    const { bavail, blocks, bsize } = this.#disk()
     const counts = this.#root.getStats() as PageCounts & { readonly overflowPages: number }
     const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = counts
     const unused = lastPageNumber + 1 - treeBranchPageCount - treeLeafPageCount - overflowPages
     return { free: bavail * bsize + unused * pageSize, size: blocks * bsize }
+  }
+
+  #disk(): { readonly bavail: number; readonly blocks: number; readonly bsize: number } {
+    try {
+      return statfsSync(this.#path)
+    } catch {
+      // The folder is gone, which is said elsewhere.
+      return { bavail: 0, blocks: 0, bsize: 0 }
+    }
   }
 
   async close(): Promise<void> {

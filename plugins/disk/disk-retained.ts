@@ -1,9 +1,10 @@
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
+import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { DecodedMessages } from './decoded-messages.ts'
 import { isWholeTopic, retainedKey, singleKey } from './keys.ts'
+import { readMessage } from './read-stored.ts'
 import { decodeValue, encodeValue } from './records.ts'
 import { RetainedWalk } from './retained-walk.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -105,7 +106,8 @@ export class DiskRetained implements RetainedStore {
     const { database, commit } = this.#parts
     const value = database.get(key)
     if (value === undefined) return null
-    const message = decodeMessage(value, undefined, this.#shift)
+    const message = readMessage(this.#parts.log, value, this.#shift)
+    if (message === undefined) return null
     const pending = this.#pending.get(message.topic)
     // What the disk still shows as it was before is not to be found here afterwards.
     if (topic !== null && (pending === undefined || pending.batch <= commit.committed)) this.#decoded.set(message)

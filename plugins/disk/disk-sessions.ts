@@ -19,6 +19,7 @@ import {
   type SessionStoreEvents,
   type StoredSubscriber,
   type StoredWill,
+  type StoreRoom,
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
@@ -29,7 +30,7 @@ import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './end
 import { listSessions, peekQueue, storeTotals } from './inspection.ts'
 import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
-import { readWill } from './read-will.ts'
+import { lostMessage, readWill } from './read-stored.ts'
 import { encodeSession, encodeSubscription, entryHeadBytes } from './records.ts'
 import { SessionTable } from './session-table.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -205,13 +206,14 @@ export class DiskSessions implements SessionStore {
     if (session === null) return rejectLost(key)
     const { commit } = this.#parts
     const queue = this.#table.queueOf(session)
+    const lost = (): void => this.#events.dropped(key.clientId, lostMessage(this.#clock.now()), 'storeFailed')
     try {
       const needed = queue.pageNeeds(position)
-      if (needed > 0) return commit.settled(Math.max(needed, queue.endNeeds)).then(() => queue.page(position, limit))
-      const entries = queue.page(position, limit)
+      if (needed > 0) return commit.settled(Math.max(needed, queue.endNeeds)).then(() => queue.page(position, limit, lost))
+      const entries = queue.page(position, limit, lost)
       const end = queue.endNeeds
       if (entries.length === limit || end === 0) return entries
-      return commit.settled(end).then(() => queue.page(position, limit))
+      return commit.settled(end).then(() => queue.page(position, limit, lost))
     } catch (error) {
       return Promise.reject(error)
     }
@@ -291,6 +293,11 @@ export class DiskSessions implements SessionStore {
 
   trouble(): Error | null {
     return this.#parts.commit.refusalOfClaim
+  }
+
+  room(): StoreRoom {
+    const { commit, database } = this.#parts
+    return { full: commit.isFull, freeBytes: database.space().free }
   }
 
   expire(at: number, limit: number): readonly Due[] | Promise<readonly Due[]> {

@@ -1,7 +1,7 @@
 import type { EndedSession, QueueEntry, SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import type { Database } from './database.ts'
 import { Kind, numberKey, readNumber, receivedKey, subscriptionKey } from './keys.ts'
-import { readWill } from './read-will.ts'
+import { lostMessage, readWill } from './read-stored.ts'
 import { decodeSession, encodeSession } from './records.ts'
 import { SessionQueue } from './session-queue.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -41,7 +41,7 @@ export function unfinishedEndings(database: Database): StoredSession[] {
  * and stay on disk until `done`, so that a crash in between loses neither.
  */
 export async function finishEnding(parts: StoreParts, session: StoredSession, events: SessionStoreEvents): Promise<Ending> {
-  const { commit, database, log, totals } = parts
+  const { commit, database, log, time, totals } = parts
   const { clientId, number } = session
   // Before anything is waited for: who counts all queues does not find this one any more.
   const isCounted = totals.complete || session.queued !== null
@@ -51,7 +51,7 @@ export async function finishEnding(parts: StoreParts, session: StoredSession, ev
   const shared: QueueEntry[] = []
   for (let after = 0, count = part; count === part; ) {
     count = 0
-    for (const entry of queue.page(after, part)) {
+    for (const entry of queue.page(after, part, () => events.dropped(clientId, lostMessage(time.now() - time.shift), 'storeFailed'))) {
       count += 1
       after = entry.position
       if (entry.group !== null) {

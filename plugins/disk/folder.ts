@@ -1,8 +1,9 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoredFormatError } from '../../core/messages/stored-message.ts'
-import type { Clock } from '../../core/time/clock.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
 import { Database } from './database.ts'
+import { goneCode } from './disk-errors.ts'
 import { FolderLock } from './folder-lock.ts'
 import { FolderTime } from './folder-time.ts'
 import { format } from './format.ts'
@@ -11,6 +12,8 @@ import { singleKey } from './keys.ts'
 import { verifyFolder } from './verify-folder.ts'
 
 const formatKey = singleKey(0)
+// How often it is looked whether the folder is still there.
+const lookMs = 2000
 
 export interface FolderOptions {
   /** The plugin that it belongs to, for messages. */
@@ -29,13 +32,18 @@ export class Folder {
   readonly database: Database
   readonly commit: GroupCommit
   readonly time: FolderTime
+  readonly #timer: Timer
 
-  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit, time: FolderTime) {
+  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit, time: FolderTime, clock: Clock) {
     this.#lock = lock
     this.#options = options
     this.database = database
     this.commit = commit
     this.time = time
+    // Nobody may write for long: then this finds out.
+    this.#timer = clock.every(lookMs, () => {
+      if (!database.isThere()) void commit.kept()
+    })
   }
 
   /** Sees, without opening anything, whether a folder could be used; what stands in the way is an `OperatorError` with its cure. */
@@ -65,7 +73,7 @@ export class Folder {
           `${plugin}: the wall clock does not tell how long the broker was away (no real-time clock?), so nothing in ${path} expires for that time`,
         )
       }
-      return new Folder(lock, options, database, commit, time)
+      return new Folder(lock, options, database, commit, time, clock)
     } catch (error) {
       await database?.close().catch(() => {})
       await lock?.release().catch(() => {})
@@ -90,6 +98,7 @@ export class Folder {
 
   /** Writes what is left and gives the folder back. */
   async close(): Promise<void> {
+    this.#timer.cancel()
     this.time.stop()
     try {
       await this.commit.close()
@@ -125,6 +134,7 @@ function newer(plugin: string, path: string, why: string): OperatorError {
 // Whatever stands in the way of opening, in one line with its cure.
 function unusable(plugin: string, path: string, error: unknown): Error {
   if (error instanceof OperatorError) return error
+  if (error instanceof StoredFormatError) return newer(plugin, path, `cannot be read: ${error.message}`)
   const { code, message } = error as NodeJS.ErrnoException
   const cures: Record<string, string> = {
     EACCES: 'may not be read and written by this user; change its owner, or name another folder',
@@ -140,10 +150,10 @@ function unusable(plugin: string, path: string, error: unknown): Error {
 
 function commitEvents(log: Log, plugin: string, path: string): GroupCommitEvents {
   return {
-    failing(error, full) {
-      const meanwhile = 'acknowledgements are withheld and the writes repeated until it is'
-      if (full) log.error({ err: error }, `${plugin}: ${path} is full; free some space: ${meanwhile}`)
-      else log.error({ err: error }, `${plugin}: ${path} takes no writes (${error.message}); see that it can be written: ${meanwhile}`)
+    failing(error, full, { name, cure }) {
+      const what = name === goneCode ? 'was removed or replaced under the running broker' : `takes no writes (${error.message})`
+      const meanwhile = 'acknowledgements are withheld and the writes repeated until it takes them'
+      log.error({ err: error, code: name }, `${plugin}: ${path} ${full ? 'is full' : what}; ${cure}: ${meanwhile}`)
     },
     low: free =>
       log.warn({ free }, `${plugin}: ${path} is nearly full (${plugin}.reserve); free some space: no new message is taken until it is`),

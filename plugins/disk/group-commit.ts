@@ -1,4 +1,5 @@
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
+import { type DiskVerdict, diskVerdict } from './disk-errors.ts'
 
 /** What a group commit needs of a database. */
 export interface CommitTarget {
@@ -17,7 +18,7 @@ export interface GroupCommitOptions {
 /** What is told of a disk that does not do as it should. */
 export interface GroupCommitEvents {
   /** A batch was not kept and is tried again; `full`: for want of space. */
-  failing(error: Error, full: boolean): void
+  failing(error: Error, full: boolean, verdict: DiskVerdict): void
   /** There is too little space for new messages. */
   low(free: number): void
   /** All is well again. */
@@ -47,7 +48,6 @@ const batchWritesMax = 16_384
 // So many bytes may be written before the free space is looked at again; fewer where there is little.
 const spaceCheckBytes = 1024 * 1024
 const retryMsDefault = 1000
-const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
 
 /**
  * All writes of one turn of the event loop are one batch, kept by one sync; while it is on its way the next one gathers. A batch that
@@ -66,6 +66,8 @@ export class GroupCommit {
   #uncheckedBytes: number
   #nextCheckBytes: number
   #state: 'well' | 'low' | 'full' | 'failing'
+  // Why the last batch was not kept, while it was not.
+  #trouble: string
   #wake: (() => void) | null
   #closing: boolean
   /** The number of the last batch that is on the disk. */
@@ -81,6 +83,7 @@ export class GroupCommit {
     this.#uncheckedBytes = 0
     this.#nextCheckBytes = 0
     this.#state = 'well'
+    this.#trouble = ''
     this.#wake = null
     this.#closing = false
     this.committed = 0
@@ -108,7 +111,7 @@ export class GroupCommit {
   /** The same for a session that is claimed, whose client would wait for its CONNACK. */
   get refusalOfClaim(): Error | null {
     if (this.#state === 'full') return fullError()
-    return this.#state === 'failing' ? new StoreAwayError('the disk takes no writes') : this.refusal
+    return this.#state === 'failing' ? new StoreAwayError(`the disk takes no writes (${this.#trouble})`) : this.refusal
   }
 
   /** The same for what takes space and is not owed to anybody yet: new messages and sessions. */
@@ -122,6 +125,11 @@ export class GroupCommit {
 
   remove(key: Buffer): void {
     this.#write(key, null, 0)
+  }
+
+  /** There is too little room for new messages, or none at all. */
+  get isFull(): boolean {
+    return this.#state === 'low' || this.#state === 'full'
   }
 
   /** Resolves when everything written so far is synced. One promise for all who ask in the same batch. */
@@ -214,10 +222,12 @@ export class GroupCommit {
         return null
       } catch (cause) {
         const error = cause instanceof Error ? cause : new Error(String(cause))
-        const full = this.#isFull(error)
+        const verdict = diskVerdict(error)
+        const full = verdict.kind === 'full'
         const state = full ? 'full' : 'failing'
-        if (this.#state !== state) this.#events.failing(error, full)
+        if (this.#state !== state || this.#trouble !== verdict.name) this.#events.failing(error, full, verdict)
         this.#state = state
+        this.#trouble = verdict.name
         if (last) return full ? fullError() : new StoreAwayError(`the disk did not keep ${batch.keys.length} writes: ${error.message}`)
       }
       await this.#pause()
@@ -234,10 +244,6 @@ export class GroupCommit {
     })
   }
 
-  #isFull(error: Error): boolean {
-    return fullCodes.has((error as NodeJS.ErrnoException).code ?? '')
-  }
-
   // A batch was kept: is there space for more of them?
   #look(bytes: number): void {
     this.#uncheckedBytes += bytes
@@ -249,6 +255,7 @@ export class GroupCommit {
     if (low && this.#state !== 'low') this.#events.low(space.free)
     else if (!low && this.#state !== 'well') this.#events.recovered()
     this.#state = low ? 'low' : 'well'
+    this.#trouble = ''
     // Nothing may be written any more while it is low, so nothing else would look.
     if (low) setTimeout(() => this.#state === 'low' && this.#look(0), this.#options.retryMs ?? retryMsDefault).unref()
   }

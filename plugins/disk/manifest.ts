@@ -23,6 +23,8 @@ declare module '../../core/error-codes.js' {
     ERR_DISK_FOREIGN: true
     /** A newer version of the broker wrote the folder, or something in it. */
     ERR_DISK_NEWER: true
+    /** The folder was removed or replaced under the running broker. */
+    ERR_DISK_GONE: true
     /** The database in the folder is damaged beyond its last commit. */
     ERR_DISK_DAMAGED: true
   }

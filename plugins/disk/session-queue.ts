@@ -1,9 +1,9 @@
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage } from '../../core/messages/stored-message.ts'
 import type { AppendTarget, QueueEntry } from '../../core/sessions/session-store.ts'
 import { Fifo } from '../kit/fifo.ts'
 import type { Row } from './database.ts'
 import { entryKey, Kind, numberKey, readNumber, sentKey } from './keys.ts'
+import { readMessage } from './read-stored.ts'
 import { decodeSent, type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'
 import type { StoreParts } from './store-parts.ts'
 
@@ -121,16 +121,17 @@ export class SessionQueue {
     return this.#appendedIn > this.#parts.commit.committed ? this.#appendedIn : 0
   }
 
-  /** Reads a page of what is on disk. */
-  page(after: number, limit: number): QueueEntry[] {
+  /** Reads a page of what is on disk. `lost`: told of an entry that is left out, because its message is not there or cannot be read. */
+  page(after: number, limit: number, lost: () => void): QueueEntry[] {
     const entries: QueueEntry[] = []
     const paged = new Map<number, EntryState>()
     for (const { head, value, state, released } of this.#read(after, limit)) {
       const { position, packetId } = state
       const message = this.#message(head, value, position)
       if (message === undefined) {
-        this.#parts.log.error({ position }, 'a stored message has lost its body and is left out')
+        this.#parts.log.error({ position }, 'a stored message has lost its body, or cannot be read, and is left out')
         this.#forget(state)
+        lost()
         continue
       }
       const known = this.#inflight.get(packetId)
@@ -231,7 +232,7 @@ export class SessionQueue {
   #message(head: EntryHead, value: Buffer, position: number): Message | undefined {
     return head.messageAt === -1
       ? this.#parts.bodies.read(position)
-      : decodeMessage(value.subarray(head.messageAt), undefined, this.#parts.time.shift)
+      : readMessage(this.#parts.log, value.subarray(head.messageAt), this.#parts.time.shift)
   }
 
   // The state of an entry that was read in a page, or is on disk all the same.

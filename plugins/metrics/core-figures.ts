@@ -1,7 +1,8 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { type OpenFiles, openFiles } from '../kit/listening/open-files.ts'
-import { storeTrouble } from './health.ts'
+import { isStoreFull, storeTrouble } from './health.ts'
+import type { StoredTotals } from './stored-totals.ts'
 import type { TapTimes } from './tap-times.ts'
 
 // Figures of one scrape are read within this time.
@@ -10,7 +11,7 @@ const sameScrapeMs = 50
 const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 /** What core counts, and what can be read off it. */
-export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
+export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTotals): Figure[] {
   const { counters } = broker
   const counter = (name: string, help: string, read: () => number): Figure => ({
     name,
@@ -51,6 +52,7 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
     counter('received_bytes_total', 'Bytes received.', () => counters.bytesReceived),
     counter('sent_bytes_total', 'Bytes sent.', () => counters.bytesSent),
     byKey('dropped_messages_total', 'Messages that did not reach a subscriber, by reason.', 'reason', () => ({ ...counters.dropped })),
+    byKey('refused_publishes_total', 'Publishes that could not be kept, by reason.', 'reason', () => ({ ...counters.refusedPublishes })),
     byKey('limited_total', 'How often a limit took effect.', 'limit', () => ({ ...counters.limited })),
     gauge('sessions', 'Sessions, connected or not.', () => Math.max(broker.totals.sessions, counters.connected)),
     gauge('subscriptions', 'Subscriptions.', () => broker.totals.subscriptions),
@@ -65,7 +67,7 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
       'Clients whose acknowledgements are kept back, because something is not kept yet.',
       () => broker.totals.withholdingClients,
     ),
-    ...depths(broker),
+    ...depths(broker, stored),
     {
       name: 'hook_calls_total',
       help: 'Calls of taps, by plugin and hook.',
@@ -91,6 +93,16 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes): Figure[] {
       read: () => ofFiles(files => files.max),
     },
     gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
+    gauge('store_full', 'Whether the store has too little room for new messages.', () => (isStoreFull(broker) ? 1 : 0)),
+    {
+      name: 'store_free_bytes',
+      help: 'Bytes that are free where the store keeps things; nothing, where nobody knows.',
+      type: 'gauge',
+      read: () => {
+        const bytes = broker.services.find('sessions')?.room?.().freeBytes ?? null
+        return bytes === null ? [] : [{ value: bytes }]
+      },
+    },
   ]
 }
 
@@ -111,8 +123,8 @@ function connections(broker: Broker): Sample[] {
   return counts.size === 0 ? [{ value: 0 }] : [...counts.values()]
 }
 
-/** What waits, of those who are connected: one walk over them for all of it, at most once for each scrape. */
-function depths(broker: Broker): Figure[] {
+/** What waits: one walk over those who are connected for all of it, at most once for each scrape, and what the store says of all sessions that it keeps. */
+function depths(broker: Broker, stored: StoredTotals): Figure[] {
   let readAt = Number.NEGATIVE_INFINITY
   let found = { inflight: 0, queued: 0, unwritten: 0 }
   const read = (): typeof found => {
@@ -122,7 +134,8 @@ function depths(broker: Broker): Figure[] {
     for (const client of broker.clients) {
       found.unwritten += client.unwrittenBytes
       found.inflight += client.inFlight
-      found.queued += client.queued
+      // What the store keeps is counted there.
+      if (client.session?.durable !== true || !stored.known) found.queued += client.queued
     }
     return found
   }
@@ -134,7 +147,18 @@ function depths(broker: Broker): Figure[] {
   })
   return [
     depth('inflight_messages', 'Messages that connected clients have not yet acknowledged.', 'inflight'),
-    depth('queued_messages', 'Messages that wait for connected clients, of stored sessions those in flight too.', 'queued'),
+    {
+      name: 'queued_messages',
+      help: 'Messages that wait in the queues of all sessions, connected or not; of stored sessions those in flight too, and of all nodes that share the store.',
+      type: 'gauge',
+      read: () => [{ value: stored.messages + read().queued }],
+    },
+    {
+      name: 'queued_bytes',
+      help: 'Bytes of the messages in the queues of stored sessions.',
+      type: 'gauge',
+      read: () => [{ value: stored.bytes }],
+    },
     depth('unwritten_bytes', 'Bytes that wait for connections to take them.', 'unwritten'),
   ]
 }

@@ -1,9 +1,17 @@
 import type { Broker } from '../../core/broker.ts'
+import { StoreFullError } from '../../core/sessions/session-store.ts'
 import type {} from '../kit/services/outage.ts'
 
-/** Why the store would keep nothing just now; null where it would. */
+/** Why the store does not answer just now; null where it does. One that has no room answers, as whoever drains it must get in. */
 export function storeTrouble({ services }: Broker): Error | null {
-  return services.find('sessions')?.trouble?.() ?? null
+  const trouble = services.find('sessions')?.trouble?.() ?? null
+  return trouble instanceof StoreFullError ? null : trouble
+}
+
+/** The store has no room for new messages. */
+export function isStoreFull({ services }: Broker): boolean {
+  const sessions = services.find('sessions')
+  return sessions?.room?.().full === true || sessions?.trouble?.() instanceof StoreFullError
 }
 
 /** Whether clients should be sent here just now, and what is to be said. */
@@ -14,11 +22,13 @@ export interface Readiness {
 
 /**
  * `by`: `store`, only while the store answers; `serving`, also while it does not, where clean sessions are served then; null, the second in a
- * cluster that serves them, else the first.
+ * cluster that serves them, else the first. `whenFull`: also while the store is full.
  */
-export function readiness(broker: Broker, by: 'store' | 'serving' | null): Readiness {
+export function readiness(broker: Broker, by: 'store' | 'serving' | null, whenFull: boolean): Readiness {
   if (broker.stopping) return { ready: false, text: 'the broker is stopping' }
   const trouble = storeTrouble(broker)
+  const full = 'store full: new messages that must be kept are refused until there is room'
+  if (trouble === null && isStoreFull(broker)) return { ready: whenFull, text: whenFull ? `ready; ${full}` : full }
   if (trouble === null) return { ready: true, text: 'ready' }
   const text = `the store does not answer: ${trouble.message}`
   const outage = broker.services.find('outage')

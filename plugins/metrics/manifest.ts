@@ -12,6 +12,8 @@ export const metricsManifest = defineManifest({
     ready: { type: 'string', enum: ['store', 'serving'], default: null },
     /** The path of the metrics. */
     path: { type: 'string', pattern: '^/.+$', default: '/metrics' },
+    /** Whether `/readyz` answers 200 while the store is full. Whoever drains it must get in, so it does unless you say `false`; then it answers 503. Either way its text says `store full`. */
+    readyWhenStoreFull: { type: 'boolean', default: true },
     /** Whether the metrics of Node's own (`process_…`, `nodejs_…`: memory, event loop, garbage collection) go along. */
     node: { type: 'boolean', default: true },
   },

@@ -12,7 +12,7 @@ import { metricsManifest } from './manifest.ts'
 const connectionsMax = 100
 
 /** Numbers for Prometheus, and health for orchestrators, over HTTP on a port of its own. */
-export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node, ready }) => {
+export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node, ready, readyWhenStoreFull }) => {
   const exposition = new Exposition(broker, node)
   let server: Server | undefined
   let isOpen = false
@@ -26,7 +26,7 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
         return plain(200, 'alive')
       case '/readyz': {
         if (!isOpen) return plain(503, 'the broker is starting or stopping')
-        const found = readiness(broker, ready)
+        const found = readiness(broker, ready, readyWhenStoreFull)
         return plain(found.ready ? 200 : 503, found.text)
       }
       default:

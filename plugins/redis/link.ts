@@ -259,6 +259,11 @@ export class Link {
     this.#fullFor.add(who)
   }
 
+  /** Redis has refused writes because its memory is full, and none has been taken since. */
+  get isFull(): boolean {
+    return this.#fullFor.size > 0
+  }
+
   hasRoom(who: object): void {
     if (this.#fullFor.delete(who) && this.#fullFor.size === 0) this.#log.info('redis has room again')
   }

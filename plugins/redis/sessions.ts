@@ -20,6 +20,7 @@ import {
   StoreAwayError,
   type StoredSubscriber,
   type StoredWill,
+  type StoreRoom,
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
@@ -140,6 +141,10 @@ export class RedisSessions implements SessionStore {
 
   trouble(): Error | null {
     return this.#writers.link.up ? null : new StoreAwayError('Redis is away; the log says why')
+  }
+
+  room(): StoreRoom {
+    return { full: this.#writers.link.isFull, freeBytes: null }
   }
 
   open(events: SessionStoreEvents, limits: QueueLimits): void {

@@ -1,5 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
+import type { StoreRoom } from '../../core/sessions/session-store.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { type Config, createBroker, definePlugin, type RunningBroker } from '../../presets/index.ts'
 import { eventually } from '../support/eventually.ts'
 import { keptLog } from '../support/log.ts'
@@ -13,7 +19,7 @@ interface Measured {
 }
 
 async function measured(config: Config = {}): Promise<Measured> {
-  const port = await freePort()
+  const port = (config as { metrics?: { port: number } }).metrics?.port ?? (await freePort())
   const running = await createBroker({
     preset: 'test',
     log: { level: 'silent' },
@@ -189,6 +195,65 @@ test('health: alive always, ready only while the store answers', async () => {
   expect((await scrape())('mqttx_store_up')).toBe(0)
   await redis.start()
   await eventually(async () => (await ready()) === 200)
+})
+
+test('what waits for sessions without a connection is counted, on each store', async () => {
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const folder = mkdtempSync(join(tmpdir(), 'mqttx-metrics-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const stores: Config[] = [{}, { memory: false, disk: { path: folder } }, { memory: false, redis: { url: redis.url } }] as Config[]
+  for (const store of stores) {
+    const { running, scrape } = await measured(store)
+    const reader = await connect(running, {
+      protocolVersion: 5,
+      clientId: 'absent',
+      clean: false,
+      properties: { sessionExpiryInterval: 3600 },
+    })
+    await reader.subscribeAsync('a', { qos: 1 })
+    await reader.endAsync()
+    const writer = await connect(running)
+    for (let i = 0; i < 30; i++) await writer.publishAsync('a', 'x'.repeat(100), { qos: 1 })
+    const value = await scrape()
+    expect(value('mqttx_queued_messages')).toBe(30)
+    expect(value('mqttx_queued_bytes')).toBeGreaterThan(3000)
+  }
+  // Another node shows the same.
+  const { scrape } = await measured(stores[2])
+  expect((await scrape())('mqttx_queued_messages')).toBe(30)
+})
+
+test.each([
+  [true, 200, 'ready; store full: '],
+  [false, 503, 'store full: '],
+])('a store without room says so, and who drains it gets in: readyWhenStoreFull %s', async (readyWhenStoreFull, status, text) => {
+  class FullSessions extends MemorySessions {
+    full = false
+    room(): StoreRoom {
+      return { full: this.full, freeBytes: this.full ? 512 : 1e9 }
+    }
+  }
+  let store!: FullSessions
+  const owner = definePlugin({
+    name: 'owner',
+    provides: ['sessions', 'retained'],
+    apply({ services, clock }) {
+      store = new FullSessions(clock)
+      services.provide('sessions', store, 'owner')
+      services.provide('retained', new MemoryRetained(clock), 'owner')
+    },
+  })
+  const port = await freePort()
+  const { url, scrape } = await measured({ memory: false, plugins: [owner()], metrics: { port, readyWhenStoreFull } } as Config)
+  const seen = async () => {
+    const value = await scrape()
+    const response = await fetch(`${url}/readyz`)
+    return [value('mqttx_store_full'), value('mqttx_store_free_bytes'), value('mqttx_store_up'), response.status, await response.text()]
+  }
+  expect(await seen()).toEqual([0, 1e9, 1, 200, 'ready\n'])
+  store.full = true
+  expect(await seen()).toEqual([1, 512, 1, status, expect.stringMatching(`^${text}`)])
 })
 
 test('a path that is not there, and another method, are told so', async () => {

@@ -5,7 +5,7 @@ import { silentLog } from '../../core/log.ts'
 import { Database } from '../../plugins/disk/database.ts'
 import { DiskQueues } from '../../plugins/disk/disk-queues.ts'
 import { DiskStore } from '../../plugins/disk/disk-store.ts'
-import { Kind } from '../../plugins/disk/keys.ts'
+import { Kind, retainedKey } from '../../plugins/disk/keys.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { folderWith } from '../config/folder.ts'
 import { messageOf, subscriptionOf, willOf } from '../contracts/suite/sessions-harness.ts'
@@ -82,6 +82,7 @@ test.each([
   ['the next free number', Kind.Single, 1],
   ['the number of retained messages', Kind.Single, 2],
   ['the total of all queues', Kind.Single, 3],
+  ['the time of the folder', Kind.Single, 4],
 ] as const)('%s that a newer version has written ends the start', async (what, kind, single) => {
   const path = await filled()
   await make(path, kind, newerFormat, single)
@@ -157,4 +158,35 @@ test('queues of a newer version are refused: their names at the start, their row
     code: 'ERR_DISK_NEWER',
     message: expect.stringContaining('diskQueue.path: '),
   })
+})
+
+test('a damaged message is left out of its queues, and a damaged retained message of what a filter matches; all else is there', async () => {
+  const path = await filled()
+  const database = await Database.open(path)
+  const bodies = [...database.range(Buffer.from([Kind.Body]), Buffer.from([Kind.Body + 1]))]
+  // Behind the count of those who refer to it.
+  for (const { value } of bodies) value[5] = 0
+  const whole = [...database.range(Buffer.from([Kind.Retained]), Buffer.from([Kind.Retained + 1]))][0]!
+  const damaged = Buffer.from(whole.value)
+  damaged[1] = 3
+  await database.commit([...bodies.map(({ key }) => key), retainedKey('damaged')], [...bodies.map(({ value }) => value), damaged], 10_000)
+  await database.close()
+  const store = storeOn(path)
+  await store.open()
+  const dropped: string[] = []
+  store.sessions.open(
+    { dropped: (clientId, _message, reason) => void dropped.push(`${clientId} ${reason}`), lost: () => {}, appended: () => {} },
+    { messagesMax: 1000, bytesMax: 1e6, whenFull: 'dropNewest' },
+  )
+  const payloads: Record<string, string[]> = {}
+  for (const clientId of ['c', 'd']) {
+    const { epoch } = await store.sessions.claim({ ...request, clientId })
+    const page = await store.sessions.page({ clientId, epoch }, 0, 10)
+    payloads[clientId] = page.map(({ message }) => message.payload.toString())
+  }
+  expect(payloads).toEqual({ c: ['one'], d: [] })
+  expect(dropped.length).toBe(3)
+  expect(new Set(dropped)).toEqual(new Set(['c storeFailed', 'd storeFailed']))
+  const { messages } = await store.retained.match('#').next(10)
+  expect(messages.map(({ payload }) => payload.toString())).toEqual(['retained'])
 })

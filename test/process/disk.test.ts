@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { openSync, readFileSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { connect as connectSocket } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -8,12 +8,21 @@ import { ReasonCode } from '../../core/reason.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
+import { freePort } from '../support/redis.ts'
 import { Command } from './command.ts'
 
 const built = beforeAllBuilt()
 
-function start(folder: string, under: readonly string[] = []): Command {
-  return new Command(built.path('presets/bin.js'), folder, ['--port', '0'], {}, under)
+function start(folder: string, under: readonly string[] = [], more: readonly string[] = []): Command {
+  return new Command(built.path('presets/bin.js'), folder, ['--port', '0', ...more], {}, under)
+}
+
+/** What a broker says of itself over HTTP. */
+async function seen(port: number): Promise<{ ready: string; value(name: string): number }> {
+  const response = await fetch(`http://127.0.0.1:${port}/readyz`)
+  const ready = `${response.status} ${await response.text()}`
+  const lines = (await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()).split('\n')
+  return { ready, value: name => Number(lines.find(line => line.startsWith(`${name} `))?.slice(name.length + 1)) }
 }
 
 async function connect(port: number, options: ConnectOptions = {}): Promise<TestClient> {
@@ -95,7 +104,8 @@ test('no acknowledgement leaves before the disk has synced what it stands for, a
 test('a full disk: MQTT 5 publishers are told 0x97, others get no acknowledgement; with space it goes on by itself, nothing lost', async () => {
   const folder = await folderWith()
   // What the limit on a file's size says (EFBIG) is dealt with as what a full disk does (ENOSPC).
-  const broker = start(folder, ['prlimit', `--fsize=${4 * 1024 * 1024}:unlimited`])
+  const metrics = await freePort()
+  const broker = start(folder, ['prlimit', `--fsize=${4 * 1024 * 1024}:unlimited`], ['--set', `metrics.port=${metrics}`])
   const port = await broker.ready()
   await subscribeAndLeave(port, 'a')
   const publisher = await connect(port)
@@ -121,6 +131,10 @@ test('a full disk: MQTT 5 publishers are told 0x97, others get no acknowledgemen
   expect(kept.length).toBeGreaterThan(10)
   const refused = await connect(port)
   expect((await refused.publish('a', 'refused', { qos: 1 }))!.reasonCode).toBe(ReasonCode.QuotaExceeded)
+  const { ready, value } = await seen(metrics)
+  expect(ready).toMatch(/^200 ready; store full/)
+  expect(value('mqttx_refused_publishes_total{reason="storeFull"}')).toBe(1)
+  expect([value('mqttx_store_full'), value('mqttx_store_up')]).toEqual([1, 1])
   const old = await connect(port, { version: 4 })
   old.sendPublish('a', 'withheld', { qos: 1 })
   // Before MQTT 5 nobody can be told: it is closed without an acknowledgement, so that it sends the message again.
@@ -175,3 +189,40 @@ function tearLastCommit(file: string): void {
   })
   writeSync(handle, Buffer.alloc(200), 0, 200, commits[0]! > commits[1]! ? 0 : 4096)
 }
+
+test.each([
+  ['removed', (data: string) => rmSync(data, { recursive: true })],
+  ['moved away', (data: string) => renameSync(data, `${data}.away`)],
+])(
+  'a data folder that is %s under a running broker: said, nothing is acknowledged any more, and taken up again where it comes back',
+  async (_title, take) => {
+    const folder = await folderWith()
+    const data = join(folder, 'data')
+    const metrics = await freePort()
+    const broker = start(folder, [], ['--set', `metrics.port=${metrics}`])
+    const port = await broker.ready()
+    await subscribeAndLeave(port, 'a')
+    const publisher = await connect(port)
+    await publisher.publish('a', 'kept', { qos: 1 })
+    take(data)
+    // Also where nobody writes.
+    await broker.line(/data was removed or replaced under the running broker; put the folder back where it was, or start the broker anew/)
+    const { ready, value } = await seen(metrics)
+    expect(ready).toMatch(/^503 the store does not answer: the disk takes no writes \(ERR_DISK_GONE\)/)
+    expect(value('mqttx_store_up')).toBe(0)
+    const other = await connect(port)
+    other.sendPublish('a', 'not kept', { qos: 1 })
+    await other.closed
+    expect(other.heard.filter(({ type }) => type === PacketType.Puback)).toEqual([])
+    const [reader, writer] = [await connect(port), await connect(port)]
+    await reader.subscribe('live')
+    await writer.publish('live', 'clean sessions are served')
+    expect((await reader.message()).payload.toString()).toBe('clean sessions are served')
+    expect(broker.out.filter(line => line.includes('was removed or replaced under'))).toHaveLength(1)
+    if (_title !== 'moved away') return
+    renameSync(`${data}.away`, data)
+    await broker.line(/data takes writes again/)
+    await publisher.publish('a', 'after', { qos: 1 })
+    expect(await queued(port)).toEqual(['kept', 'after'])
+  },
+)
