@@ -353,7 +353,7 @@ export class ClusterNode {
       if (confirm !== null) return this.#told(from, confirm)
       for (const { body, plain, picks } of unpack(from, frame)) {
         this.received += 1
-        this.#broker.receive(decodeMessage(body, 'peer'), plain, picks)
+        this.#broker.receive(decodeMessage(body, 'peer', this.#bus.clockShift ?? 0), plain, picks)
       }
     } catch (error) {
       // What another node sends must not end this one: a frame that cannot be read is left out, and said.

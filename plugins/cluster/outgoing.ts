@@ -72,7 +72,7 @@ export class Outgoing {
   /** `false`: the node gets this very message already, and now for this too. */
   #add(batch: Batch, message: Message, pick: PickedMember | null): boolean {
     if (this.#encoded !== message) {
-      this.#body = encodeMessage(message)
+      this.#body = encodeMessage(message, 0, false, this.#bus.clockShift ?? 0)
       this.#encoded = message
     }
     const last = batch.messages.at(-1)

@@ -39,6 +39,8 @@ import { readReceivedIds, readSubscribers, readSubscriptions } from './subscript
 
 const nothing = Buffer.alloc(0)
 
+// Why it is long: it holds all verbs of one interface; what each takes more than a few lines for lies in a file of its own.
+
 /** The `sessions` service on disk. */
 export class DiskSessions implements SessionStore {
   readonly #clock: Clock

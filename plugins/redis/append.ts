@@ -81,7 +81,13 @@ export class Appender {
         return
       }
       const body = apart ? this.#bodies.newReference() : null
-      const part: Part = { received, targets, ordinals: ordinalsOf(targets), token: '', ownBody: apart ? encodeMessage(message) : null }
+      const part: Part = {
+        received,
+        targets,
+        ordinals: ordinalsOf(targets),
+        token: '',
+        ownBody: apart ? encodeMessage(message, 0, false, this.#writes.writers.time.shift) : null,
+      }
       const operation = new Operation(
         bytes,
         out => this.#pack(out, message, size, part, body),
@@ -132,7 +138,7 @@ export class Appender {
     const body = ownBody === null ? null : this.#writes.writers.keys.body(reference!)
     contents.write(out, { body, bytes: ownBody ?? noBytes, token, targets: targets.length })
     if (targets.length === 0) return
-    const inline = reference === null ? encodeMessage(message) : null
+    const inline = reference === null ? encodeMessage(message, 0, false, this.#writes.writers.time.shift) : null
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
       const tail = encodeQueueEntry(
@@ -265,7 +271,7 @@ export class Appender {
   async #keepBody(reference: string, message: Message, targets: readonly AppendTarget[]): Promise<void> {
     const { keys } = this.#writes.writers
     const referrers = targets.flatMap(({ clientId }, i) => [String(i + 1), keys.queue(clientId)])
-    const body = encodeMessage(message)
+    const body = encodeMessage(message, 0, false, this.#writes.writers.time.shift)
     // A script hands at most some thousand arguments to a command.
     for (let from = 0; from < referrers.length; from += 2000) {
       const parts = [...(from === 0 ? [bodyField, body] : []), ...referrers.slice(from, from + 2000)]

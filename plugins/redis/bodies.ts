@@ -27,7 +27,7 @@ export class Bodies {
   /** A name that no other body has, and that tells how old it is. */
   newReference(): string {
     this.#count = (this.#count + 1) % 46_656
-    const time = Date.now().toString(36).padStart(timeDigits, '0')
+    const time = Math.trunc(this.#writes.writers.time.now()).toString(36).padStart(timeDigits, '0')
     return (time + this.#writer + this.#count.toString(36).padStart(3, '0')).slice(0, referenceBytes)
   }
 
@@ -57,7 +57,7 @@ export class Bodies {
 
   #decode(bytes: Buffer): StoredBody {
     try {
-      return decodeMessage(bytes)
+      return decodeMessage(bytes, undefined, this.#writes.writers.time.shift)
     } catch (error) {
       // A newer version can read it, so it must stay.
       if ((bytes[0] ?? 0) > messageFormat) throw error
@@ -73,7 +73,7 @@ export class Bodies {
   }
 
   /** Lets go of bodies whose queues are no more: what a crash between two slots of Redis Cluster leaves. Returns how many holds were let go. */
-  async sweep(now = Date.now()): Promise<number> {
+  async sweep(now = this.#writes.writers.time.now()): Promise<number> {
     const { writers } = this.#writes
     const { link, keys } = writers
     let freed = 0

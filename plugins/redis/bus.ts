@@ -65,6 +65,10 @@ export class RedisBus implements Bus {
   /** The log's end when this node joined. */
   #start = '0-0'
 
+  get clockShift(): number {
+    return this.#writers.time.shift
+  }
+
   constructor(
     writers: SlotWriters,
     sessions: RedisSessions,

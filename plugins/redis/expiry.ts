@@ -1,6 +1,5 @@
 import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Due } from '../../core/sessions/session-store.ts'
-import type { Clock } from '../../core/time/clock.ts'
 import type { EndedSessions } from './ended-sessions.ts'
 import type { Command, EndedFields } from './operation.ts'
 import { due as dueScript } from './operations/due.ts'
@@ -15,15 +14,13 @@ import { all, nothing, type Writes } from './writes.ts'
 export class Expiry {
   readonly #writes: Writes
   readonly #ended: EndedSessions
-  readonly #clock: Clock
   readonly #gone: (clientId: string) => void
   // Ended by something that nobody waited for; told with the next that come due.
   #late: Due[] = []
 
-  constructor(writes: Writes, ended: EndedSessions, clock: Clock, gone: (clientId: string) => void) {
+  constructor(writes: Writes, ended: EndedSessions, gone: (clientId: string) => void) {
     this.#writes = writes
     this.#ended = ended
-    this.#clock = clock
     this.#gone = gone
   }
 
@@ -91,10 +88,5 @@ export class Expiry {
   #settle(clientId: string, hint: number, later: number): Promise<unknown> {
     const key = this.#writes.writers.keys.due(clientId)
     return this.#writes.write(key, out => settle.write(out, { key, score: hint, later, member: clientId }), nothing)
-  }
-
-  /** Milliseconds since the Unix epoch, by the broker's clock. */
-  get now(): number {
-    return this.#clock.now()
   }
 }

@@ -162,6 +162,11 @@ export class Keys {
     return `${this.#prefixes.clusterSessionHashKey}:format`
   }
 
+  /** How far the store's time is ahead of Redis' clock. */
+  get time(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:time`
+  }
+
   /** The mark by which it is noticed that what was kept is gone; `tag` says on which master. */
   mark(tag: string): string {
     return `${this.#prefixes.clusterSessionHashKey}:mark:{${tag}}`

@@ -1,5 +1,4 @@
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
-import type { Clock } from '../../core/time/clock.ts'
 import type { SessionPlace } from './known-sessions.ts'
 import type { Command } from './operation.ts'
 import { migrate } from './operations/migrate.ts'
@@ -25,12 +24,10 @@ export interface LoadedSession extends StoredSubscriber {
 /** Reads all stored sessions, at start: their filters only, the rest when it is needed. */
 export class Loader {
   readonly #writes: Writes
-  readonly #clock: Clock
   readonly #node: string | number
 
-  constructor(writes: Writes, clock: Clock, node: string | number) {
+  constructor(writes: Writes, node: string | number) {
     this.#writes = writes
-    this.#clock = clock
     this.#node = node
   }
 
@@ -72,7 +69,7 @@ export class Loader {
   /** This node is alive: where it ends without a word, the clocks of its sessions start here. */
   async sign(): Promise<void> {
     const { keys } = this.#writes.writers
-    await this.#writes.command('set', keys.node(this.#node), [Math.round(this.#clock.now()), 'PX', nodeLifeMs])
+    await this.#writes.command('set', keys.node(this.#node), [Math.round(this.#writes.writers.time.now()), 'PX', nodeLifeMs])
   }
 
   async #lastSign(): Promise<number> {
@@ -82,7 +79,7 @@ export class Loader {
     const isRefused = answer instanceof Error && isRefusal(answer)
     if (isRefused) writers.refusals.refuse(answer, key)
     const reply = isRefused ? null : value(answer)
-    return reply === null ? this.#clock.now() : Number(String(reply))
+    return reply === null ? writers.time.now() : Number(String(reply))
   }
 
   #subscriberOf(clientId: string, fields: readonly Buffer[], lastSign: number | null, clocks: Promise<unknown>[]): LoadedSession {

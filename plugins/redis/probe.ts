@@ -5,6 +5,7 @@ import type { Keys } from './keys.ts'
 import { reasonOf } from './link.ts'
 import { persistenceOf } from './persistence.ts'
 import { missingRights, rightsError } from './rights.ts'
+import { differenceText } from './store-time.ts'
 
 /** Looks whether Redis is there and fit for what is to be kept in it; rejects with the cure. */
 export async function probeRedis(options: Options, keys: Keys, isNode: boolean): Promise<string> {
@@ -31,6 +32,9 @@ export async function probeRedis(options: Options, keys: Keys, isNode: boolean):
       const where = client instanceof Cluster ? `${master.options.host}:${master.options.port}: ` : ''
       found.push(...[...(options.acceptVolatile ? [] : warnings), ...notes].map(text => `${where}${text}`))
     }
+    const [seconds, micros] = ((await client.call('TIME')) as unknown[]).map(Number) as [number, number]
+    const differenceMs = Date.now() - (seconds * 1000 + micros / 1000)
+    found.unshift(Math.abs(differenceMs) < 1000 ? 'clocks agree' : `${differenceText(differenceMs)}: set up NTP on both`)
     const aof = field('aof_enabled') === '1' ? 'on' : field('aof_enabled') === '0' ? 'off' : 'unknown'
     return [`Redis at ${text} answers: version ${field('redis_version')}, append-only file ${aof}`, ...found].join('; ')
   } catch (error) {

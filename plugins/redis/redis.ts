@@ -31,6 +31,18 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   const link = new Link(options, log)
   const keys = new Keys({ ...options, database: databaseOf(options) })
   const writers = new SlotWriters(link, keys, clock, options, log)
+  broker.figures.add({
+    name: 'store_clock_difference_seconds',
+    help: "By how much this machine's clock is ahead of Redis'; below 0: behind.",
+    type: 'gauge',
+    read: () => (writers.time.differenceMs === null ? [] : [{ value: writers.time.differenceMs / 1000 }]),
+  })
+  broker.figures.add({
+    name: 'store_clock_steps_total',
+    help: "How often Redis' clock was set, or a Redis whose clock differs took over.",
+    type: 'counter',
+    read: () => [{ value: writers.time.steps }],
+  })
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
   sessions.looksUpSubscribers = !enableInnerCache
   const lookup = enableInnerCache ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
@@ -73,6 +85,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
       hasRights = true
     }
     await check.look()
+    await writers.time.look()
   }
   link.use({ admit, ready: resume, interrupted: error => writers.interrupted(error) })
   broker.figures.add({
@@ -84,6 +97,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   const timers = [
     clock.every(lookAtMarkMs, () => link.ready && void check.look().catch(() => {})),
     clock.every(lookupSweepMs, () => lookup?.sweep()),
+    clock.every(signOfLifeMs, () => link.up && void writers.time.look().catch(() => {})),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]

@@ -5,11 +5,12 @@ import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/rou
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { RetainedTree } from '../kit/retained-tree.ts'
+import { leftoverMs } from './script/layout.ts'
 import type { Writes } from './writes.ts'
 
 const scanCount = 1000
-// What Redis itself forgets may stay a little longer than its time: the broker decides by its own clock.
-const graceMs = 60_000
+// What Redis itself forgets stays longer than its time: the broker decides, by the store's time, and Redis' own clock may be set.
+const graceMs = leftoverMs
 // Brokers' clocks may differ by so much.
 const clocksMs = 5000
 
@@ -99,7 +100,8 @@ export class RedisRetained implements RetainedStore {
 
   async #set(message: Message): Promise<void> {
     const { topic } = message
-    const key = this.#writes.writers.keys.retained(topic)
+    const { keys, time } = this.#writes.writers
+    const key = keys.retained(topic)
     if (message.payloadLength === 0) {
       await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
       const known = this.#topics.get(topic) !== undefined
@@ -117,7 +119,10 @@ export class RedisRetained implements RetainedStore {
     // One that has expired meanwhile may be known here, and at the other nodes no more.
     const lives = isFirst || this.onTopic === null ? null : this.#writes.command('pttl', key, [], { refusable: true })
     try {
-      const set = this.#writes.command('set', key, [encodeMessage(message), ...expiry], { refusable: true, bytes: queuedBytes(message) })
+      const set = this.#writes.command('set', key, [encodeMessage(message, 0, false, time.shift), ...expiry], {
+        refusable: true,
+        bytes: queuedBytes(message),
+      })
       const [left] = await Promise.all([lives, set])
       this.#isThere(topic)
       if (isFirst || hasExpired(left)) await this.#tell(topic, true)
@@ -204,7 +209,7 @@ export class RedisRetained implements RetainedStore {
   #decode(reply: unknown, topic: string): Message | null {
     if (!Buffer.isBuffer(reply)) return null
     try {
-      return decodeMessage(reply)
+      return decodeMessage(reply, undefined, this.#writes.writers.time.shift)
     } catch (error) {
       this.#writes.writers.refusals.unreadable(error as Error, this.#writes.writers.keys.retained(topic))
       return null

@@ -26,7 +26,7 @@ export async function summariesOf(writers: SlotWriters, clientIds: readonly stri
       clientId,
       ...userIn(text(field.user)),
       node,
-      expiresAt: node !== null || expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt),
+      expiresAt: node !== null || expiresAt === undefined ? Number.POSITIVE_INFINITY : Number(expiresAt) - writers.time.shift,
       // Every other field is a subscription.
       subscriptions: (lengths[i] as number) - values.filter(value => value !== null).length,
       queued: { messages: Number(text(field.count) ?? 0), bytes: Number(text(field.bytes) ?? 0) },

@@ -121,7 +121,7 @@ export class RedisSessions implements SessionStore {
     this.#totals = new Totals(this.writes)
     this.#restorer = new Restorer(writers, this.#node)
     this.#cleanWills = new CleanWills(this.writes, this.#node)
-    this.stored = new StoredSessions(this.writes, this.#totals, this.#cleanWills, clock, log, this.#node, {
+    this.stored = new StoredSessions(this.writes, this.#totals, this.#cleanWills, log, this.#node, {
       ownEpoch: clientId => this.#owned.get(clientId)?.epoch,
       notOwned: clientId => void this.#owned.delete(clientId),
       endLater: clientId => this.expiry.endLater(clientId),
@@ -131,7 +131,7 @@ export class RedisSessions implements SessionStore {
       changed: change => this.#events.changed?.(change),
       gone: session => this.#events.gone?.(session),
     })
-    this.expiry = new Expiry(this.writes, this.#ended, clock, clientId => this.stored.known.delete(clientId))
+    this.expiry = new Expiry(this.writes, this.#ended, clientId => this.stored.known.delete(clientId))
   }
 
   /** All stored sessions are known, so routing misses none. */
@@ -420,7 +420,7 @@ export class RedisSessions implements SessionStore {
     const { clientId } = session
     const owned = this.#ownedBy(session)
     if (owned !== undefined) this.#owned.delete(clientId)
-    const now = this.#clock.now()
+    const now = this.#writers.time.now()
     const values = { expiry: finiteOr(-1, expiryMs), keepWill: keepWill ? 1 : 0, from: now }
     const willAt = keepWill ? now + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     await Promise.all([
@@ -454,7 +454,9 @@ export class RedisSessions implements SessionStore {
   async expire(now: number, limit: number): Promise<readonly Due[]> {
     if (!this.stored.isLoaded || !this.#writers.link.up) return []
     const wills = await this.#cleanWills.due(limit, !this.sweeps)
-    return this.sweeps && wills.length < limit ? [...wills, ...(await this.expiry.expire(now, limit - wills.length))] : wills
+    return this.sweeps && wills.length < limit
+      ? [...wills, ...(await this.expiry.expire(now + this.#writers.time.shift, limit - wills.length))]
+      : wills
   }
 
   async flush(): Promise<void> {

@@ -10,6 +10,7 @@ import type { Command } from './operation.ts'
 import { RedisRefusals } from './refusals.ts'
 import { type CommonArguments, SlotWriter, type SlotWriterContext } from './slot-writer.ts'
 import { slotOf, tagOf } from './slots.ts'
+import { StoreTime } from './store-time.ts'
 
 /** All writing to Redis: one writer, or on Redis Cluster one for each slot that is used. What waits is bounded, all writers together. */
 export class SlotWriters implements SlotWriterContext {
@@ -17,7 +18,7 @@ export class SlotWriters implements SlotWriterContext {
   readonly keys: Keys
   readonly processId: string
   readonly refusals: RedisRefusals
-  readonly #clock: Clock
+  readonly time: StoreTime
   readonly #options: Options
   readonly #writers = new Map<number, SlotWriter>()
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
@@ -37,7 +38,7 @@ export class SlotWriters implements SlotWriterContext {
   constructor(link: Link, keys: Keys, clock: Clock, options: Options, log: Log) {
     this.link = link
     this.keys = keys
-    this.#clock = clock
+    this.time = new StoreTime(link, keys, clock, log)
     this.#options = options
     this.processId = randomBytes(9).toString('base64url')
     this.refusals = new RedisRefusals(clock, log)
@@ -96,7 +97,7 @@ export class SlotWriters implements SlotWriterContext {
     const { isCluster } = this.link
     const { keys, node } = this
     return {
-      time: this.#clock.now(),
+      time: this.time.now(),
       queueMessagesMax: messagesMax,
       queueBytesMax: bytesMax,
       dropsOldest: whenFull === 'dropOldest' ? 1 : 0,

@@ -1,7 +1,6 @@
 import type { Log } from '../../core/log.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { SessionKey, SessionStoreEvents, StoredSubscriber, StoreTotals } from '../../core/sessions/session-store.ts'
-import type { Clock } from '../../core/time/clock.ts'
 import type { CleanWills } from './clean-wills.ts'
 import { KnownSessions } from './known-sessions.ts'
 import { type LoadedSession, Loader } from './loader.ts'
@@ -33,7 +32,6 @@ const orphansMax = 1000
 export class StoredSessions {
   readonly known = new KnownSessions()
   readonly #node: string
-  readonly #clock: Clock
   readonly #log: Log
   readonly #writes: Writes
   readonly #loader: Loader
@@ -44,15 +42,14 @@ export class StoredSessions {
   #loading = false
   #isLoaded = false
 
-  constructor(writes: Writes, totals: Totals, cleanWills: CleanWills, clock: Clock, log: Log, node: string, events: StoredSessionEvents) {
+  constructor(writes: Writes, totals: Totals, cleanWills: CleanWills, log: Log, node: string, events: StoredSessionEvents) {
     this.#writes = writes
     this.#totals = totals
     this.#cleanWills = cleanWills
-    this.#clock = clock
     this.#log = log
     this.#node = node
     this.#events = events
-    this.#loader = new Loader(writes, clock, node)
+    this.#loader = new Loader(writes, node)
   }
 
   /** All stored sessions are known, so routing misses none. */
@@ -174,7 +171,7 @@ export class StoredSessions {
 
   /** Lets the clocks run of sessions whose nodes have died, and looks for the wills that those kept. */
   async parkOrphans(isLiving: (node: string) => boolean): Promise<void> {
-    const now = this.#clock.now()
+    const now = this.#writes.writers.time.now()
     const orphans = [...this.known.elsewhere].filter(([, { node }]) => !isLiving(node)).slice(0, orphansMax)
     await Promise.all(
       orphans.map(async ([clientId, place]) => {

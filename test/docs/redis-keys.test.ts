@@ -78,6 +78,7 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
     keys.willsOf('n', 'run'),
     keys.willRuns,
     keys.format,
+    keys.time,
     keys.mark('all'),
     keys.totals('all'),
     keys.totalsTags,

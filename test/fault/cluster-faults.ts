@@ -1,9 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { RedisServer, startSentinel } from '../support/redis.ts'
+import { hasCompiler, RedisServer, startSentinel } from '../support/redis.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { disagreements } from './agreement.ts'
+import { lifeSeconds, wrongClock } from './clocks.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, finished } from './faults.ts'
@@ -14,9 +15,10 @@ const clusterSettings = ['cluster.enable=true', 'cluster.heartbeat=200', 'cluste
 const window = 50
 const perRound = 300
 
-export const clusterFaults = ['kill', 'freeze', 'cut', 'connections', 'failover'] as const
+export const clusterFaults = ['kill', 'clocks', 'freeze', 'cut', 'connections', 'failover'] as const
 /**
- * What goes wrong: a broker is killed and started again; one is frozen for a while; one is cut off from Redis for a while, by turns so that it is told and so that it
+ * What goes wrong: a broker is killed and started again; the same, with wall clocks of brokers that are wrong and are set under way, and where there is a C compiler
+ * Redis' own is set too; one is frozen for a while; one is cut off from Redis for a while, by turns so that it is told and so that it
  * is not; all connections to Redis are cut; Redis itself is killed, and its replica takes over.
  */
 export type ClusterFault = (typeof clusterFaults)[number]
@@ -40,8 +42,8 @@ interface Engine {
   stop(): Promise<void>
 }
 
-async function plain(isCut: boolean): Promise<Engine> {
-  const redis = await RedisServer.start()
+async function plain(isCut: boolean, hasClock: boolean): Promise<Engine> {
+  const redis = await (hasClock && hasCompiler ? RedisServer.startWithClock() : RedisServer.start())
   const proxies = isCut ? await Promise.all(Array.from({ length: nodeCount }, () => TcpProxy.start(redis.port))) : []
   return {
     redis,
@@ -110,15 +112,17 @@ export async function clusterRounds(
   { rounds, random, what, awayMs = 10_000 }: ClusterOptions,
 ): Promise<FaultOutcome & { readonly history: History }> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-cluster-fault-'))
-  const engine = await (what === 'failover' ? watchedOver() : plain(what === 'cut'))
+  const engine = await (what === 'failover' ? watchedOver() : plain(what === 'cut', what === 'clocks'))
   const start = (node: number): Promise<FaultBroker> => {
     const options = [`brokerId=n${node}`, ...engine.options(node), ...clusterSettings]
-    return FaultBroker.start(program, folder, ['--preset', 'dev', ...options.flatMap(option => ['--set', option])])
+    const env = what === 'clocks' ? wrongClock(random) : {}
+    return FaultBroker.start(program, folder, ['--preset', 'dev', ...options.flatMap(option => ['--set', option])], env)
   }
   const history = new History()
   const publishers = [0, 1, 2, 3].map(i => new FaultPublisher(`publisher-${i}`, history, i % 2 === 0 ? 5 : 4, window))
   const readers = [new FaultReader('reader-5', history, 5, 30), new FaultReader('reader-4', history, 4, 30)]
   const clients: FaultClient[] = [...readers, ...publishers]
+  if (what === 'clocks') for (const one of publishers) one.messageExpiry = lifeSeconds
   const nodes: FaultBroker[] = []
   const away = () => new Promise(resolve => setTimeout(resolve, awayMs))
   try {
@@ -147,7 +151,11 @@ export async function clusterRounds(
       }
       const victim = Math.floor(random() * nodeCount)
       const homeless = clients.filter(client => at.get(client) === victim)
-      if (what === 'kill') {
+      if (what === 'clocks') {
+        nodes[Math.floor(random() * nodeCount)]!.setClock()
+        engine.redis.setClock(Math.round((random() - 0.5) * 4 * 3600))
+      }
+      if (what === 'kill' || what === 'clocks') {
         await nodes[victim]!.kill()
         await Promise.all(homeless.map(one => one.gone))
       } else {
@@ -160,10 +168,10 @@ export async function clusterRounds(
       for (const one of homeless) {
         at.set(one, (victim + 1 + Math.floor(random() * (nodeCount - 1))) % nodeCount)
         // One that was away in the round before may have to be asked again.
-        if (what !== 'kill') one.returnsTo = nodes[at.get(one)!]!.port
+        if (what !== 'kill' && what !== 'clocks') one.returnsTo = nodes[at.get(one)!]!.port
       }
       await Promise.all(homeless.map(one => one.connect(nodes[at.get(one)!]!.port)))
-      if (what === 'kill') {
+      if (what === 'kill' || what === 'clocks') {
         nodes[victim] = await start(victim)
       } else {
         await away()

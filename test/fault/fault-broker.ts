@@ -56,6 +56,11 @@ export class FaultBroker {
     return this.#child.pid!
   }
 
+  /** Its wall clock is set: see clocks.ts. */
+  setClock(): void {
+    this.#child.kill('SIGUSR2')
+  }
+
   /** It hangs: connections stay, nothing is answered. */
   freeze(): void {
     this.#child.kill('SIGSTOP')

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
 import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'
-import type { AckPacket, ConnackPacket, Packet, PublishPacket } from '../../core/protocol/packets.ts'
+import type { AckPacket, ConnackPacket, Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
 import type { History } from './history.ts'
 
 const sessionExpirySeconds = 3600
@@ -11,7 +11,7 @@ const sessionExpirySeconds = 3600
 export abstract class FaultClient {
   readonly name: string
   protected readonly history: History
-  readonly #version: ProtocolVersion
+  protected readonly version: ProtocolVersion
   #socket: Socket | null = null
   #gone: Promise<void> = Promise.resolve()
   /** While it is set, a connection that broke is opened again, there. */
@@ -20,7 +20,7 @@ export abstract class FaultClient {
   constructor(name: string, history: History, version: ProtocolVersion) {
     this.name = name
     this.history = history
-    this.#version = version
+    this.version = version
   }
 
   /** Connects, and resolves when CONNACK was read, or the connection is gone before. */
@@ -55,7 +55,7 @@ export abstract class FaultClient {
       },
       { maximumPacketSize: 268_435_460, receiver: 'client' },
     )
-    decoder.version = this.#version
+    decoder.version = this.version
     socket.on('data', (chunk: Buffer) => {
       decoder.feed(chunk, 0, chunk.length)
       this.onTurn()
@@ -73,14 +73,14 @@ export abstract class FaultClient {
     this.send({
       type: PacketType.Connect,
       bridge: false,
-      version: this.#version,
+      version: this.version,
       clientId: this.name,
       cleanStart: false,
       keepAlive: 0,
       will: undefined,
       username: undefined,
       password: undefined,
-      properties: this.#version === 5 ? { sessionExpiry: sessionExpirySeconds } : undefined,
+      properties: this.version === 5 ? { sessionExpiry: sessionExpirySeconds } : undefined,
     })
     await answer
   }
@@ -101,7 +101,7 @@ export abstract class FaultClient {
   }
 
   protected send(packet: Packet): void {
-    this.#socket?.write(encodePacket(packet, this.#version))
+    this.#socket?.write(encodePacket(packet, this.version))
   }
 
   protected ack(type: AckPacket['type'], packetId: number): void {
@@ -126,6 +126,8 @@ interface Pending {
 /** Publishes QoS 1 to one topic and QoS 2 to another, so many at once, and sends again what it has no acknowledgement of. */
 export class FaultPublisher extends FaultClient {
   readonly #window: number
+  /** Seconds after which its messages expire, where it speaks MQTT 5; none: never. */
+  messageExpiry: number | undefined
   readonly #sent = new Map<string, number>()
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
@@ -212,7 +214,11 @@ export class FaultPublisher extends FaultClient {
 
   #publish({ packetId, topic, sequence, qos }: Pending, dup: boolean): void {
     const payload = Buffer.from(`${sequence} ${'x'.repeat(sequence % 200)}`)
-    this.send({ type: PacketType.Publish, topic, payload, qos, retain: false, dup, packetId, properties: undefined })
+    this.send({ type: PacketType.Publish, topic, payload, qos, retain: false, dup, packetId, properties: this.#properties })
+  }
+
+  get #properties(): Properties | undefined {
+    return this.messageExpiry === undefined || this.version !== 5 ? undefined : { messageExpiry: this.messageExpiry }
   }
 }
 

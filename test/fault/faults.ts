@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { check } from './checker.ts'
+import { lifeSeconds, wrongClock } from './clocks.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { FaultPublisher, FaultReader } from './fault-client.ts'
 import { History } from './history.ts'
@@ -33,17 +34,22 @@ export interface FaultOutcome {
 const window = 50
 const perRound = 300
 
+/** What goes wrong: the broker is killed; it is, and each time its wall clock is wrong in another way, and is set under way; what its store stands on dies, or hangs. */
+export type SingleFault = 'broker' | 'clocks' | 'kill' | 'freeze'
+
 /** Rounds of traffic, 50 deep at QoS 1 and QoS 2, in the midst of each of which something dies: the broker, or what its store stands on. */
 export async function killRounds(
   { program, store }: FaultRun,
-  { rounds, random, what = 'broker' }: { rounds: number; random: () => number; what?: 'broker' | 'kill' | 'freeze' },
+  { rounds, random, what = 'broker' }: { rounds: number; random: () => number; what?: SingleFault },
 ): Promise<FaultOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-fault-'))
   const history = new History()
   const publishers = [0, 1, 2, 3].map(i => new FaultPublisher(`publisher-${i}`, history, i % 2 === 0 ? 5 : 4, window))
   const readers = [new FaultReader('reader-5', history, 5, 30), new FaultReader('reader-4', history, 4, 30)]
   const clients = [...readers, ...publishers]
-  let broker = await FaultBroker.start(program, folder, store.args)
+  const start = (): Promise<FaultBroker> => FaultBroker.start(program, folder, store.args, what === 'clocks' ? wrongClock(random) : {})
+  if (what === 'clocks') for (const one of publishers) one.messageExpiry = lifeSeconds
+  let broker = await start()
   try {
     for (const reader of readers) {
       await reader.connect(broker.port)
@@ -55,10 +61,15 @@ export async function killRounds(
       // In the midst: some are sent and not stored, some stored and not acknowledged, some delivered and not answered.
       const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
       await history.until(() => history.count('acknowledged') >= due)
-      if (what === 'broker') {
+      if (what === 'broker' || what === 'clocks') {
+        if (what === 'clocks') {
+          broker.setClock()
+          const later = history.count('acknowledged') + Math.ceil(random() * 100)
+          await history.until(() => history.count('acknowledged') >= later || publishers.every(one => one.idle))
+        }
         await broker.kill()
         await Promise.all(clients.map(one => one.gone))
-        broker = await FaultBroker.start(program, folder, store.args)
+        broker = await start()
         await Promise.all(clients.map(one => one.connect(broker.port)))
       } else {
         // The broker stays, and may send away whom it can promise nothing.

@@ -4,14 +4,14 @@ import { parseArgs } from 'node:util'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
-import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
+import { type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
-  --what NAME       what dies: broker, or of Redis: kill, freeze; or log: who reads the broker's lines (default broker)
-  --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), connections or failover
+  --what NAME       what dies: broker; clocks, the same with wall clocks that are wrong and are set; or of Redis: kill, freeze; or log: who reads the broker's lines (default broker)
+  --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), clocks, connections or failover
   --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
   --nodes N         brokers, with --answers (default 2)
   --away MS         how long one is frozen or cut off (default 10000)
@@ -59,7 +59,7 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   const began = performance.now()
   try {
     console.log(`${store.name}: ${values.rounds} rounds, ${values.what} dies, --seed ${seed}`)
-    const what = values.what as 'broker' | 'kill' | 'freeze' | 'log'
+    const what = values.what as SingleFault | 'log'
     const options = { rounds: Number(values.rounds), random: randomFrom(seed) }
     const run = { program, store }
     const { acknowledged, received, wrong } = await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what }))

@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest'
 import type { BrokerCore } from '../../core/broker-core.ts'
 import { type ClusterNode, clusterNodes } from '../../plugins/cluster/node.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
-import { type Config, createBroker } from '../../presets/index.ts'
+import { type Clock, type Config, createBroker } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
 import { coreOf } from './core.ts'
@@ -21,8 +21,8 @@ export class TestNode {
   }
 
   /** Stops when the test has finished. */
-  static async start(name: string, redis: object, config: Config = {}): Promise<TestNode> {
-    const running = await createBroker({
+  static async start(name: string, redis: object, config: Config = {}, clock?: Clock): Promise<TestNode> {
+    const all = {
       preset: 'dev',
       log: { level: process.env.TEST_LOG ?? 'silent' },
       socket: false,
@@ -30,7 +30,8 @@ export class TestNode {
       redis,
       cluster: { heartbeat: 100, expiry: 1000 },
       ...config,
-    } as Config).start()
+    } as Config
+    const running = await createBroker(all, clock === undefined ? {} : { clock }).start()
     onTestFinished(() => running.stop())
     return new TestNode(name, running)
   }

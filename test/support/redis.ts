@@ -1,15 +1,20 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { closeSync, mkdtempSync, openSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Redis } from 'ioredis'
 import { ServerProcess } from './server-process.ts'
+
+/** There is a C compiler, by which a redis-server gets a wall clock of its own (redis-clock.c). */
+export const hasCompiler = process.platform === 'linux' && spawnSync('cc', ['--version']).status === 0
 
 /** A real redis-server on a free port of loopback, with a folder of its own. */
 export class RedisServer extends ServerProcess {
   readonly port: number
   readonly #args: readonly string[]
+  #hasClock = false
 
   constructor(port: number, args: readonly string[], folder = mkdtempSync(path.join(tmpdir(), 'mqttx-redis-'))) {
     super(folder)
@@ -24,6 +29,30 @@ export class RedisServer extends ServerProcess {
     return server
   }
 
+  /** The same, with a wall clock that `setClock` sets. Needs a C compiler. */
+  static async startWithClock(...args: string[]): Promise<RedisServer> {
+    const server = new RedisServer(await freePort(), args)
+    server.#hasClock = true
+    server.setClock(0)
+    await server.start()
+    return server
+  }
+
+  /** Its wall clock is so many seconds ahead of the machine's from now on; below 0: behind. */
+  setClock(seconds: number): void {
+    if (!this.#hasClock) return
+    const ahead = Buffer.alloc(8)
+    ahead.writeBigInt64LE(BigInt(seconds))
+    // In place, because the server has the file mapped.
+    const file = openSync(this.#clockFile, 'a+')
+    closeSync(file)
+    writeFileSync(this.#clockFile, ahead, { flag: 'r+' })
+  }
+
+  get #clockFile(): string {
+    return path.join(this.folder, 'clock')
+  }
+
   get url(): string {
     return `redis://127.0.0.1:${this.port}`
   }
@@ -33,7 +62,8 @@ export class RedisServer extends ServerProcess {
     const common = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.folder, '--save', '', '--loglevel', 'warning']
     // A replica is served at once, not when others may have come too.
     common.push('--repl-diskless-sync-delay', '0')
-    const child = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore' })
+    const preload = this.#hasClock ? { CLOCK_FILE: this.#clockFile, LD_PRELOAD: clockLibrary() } : {}
+    const child = spawn('redis-server', [...common, ...this.#args], { stdio: 'ignore', env: { ...process.env, ...preload } })
     this.child = child
     await answering(this.port, child, this.#password)
   }
@@ -58,6 +88,18 @@ export class RedisServer extends ServerProcess {
       client.disconnect()
     }
   }
+}
+
+let library: string | undefined
+
+/** Compiled once for each process of tests. */
+function clockLibrary(): string {
+  if (library !== undefined) return library
+  library = path.join(mkdtempSync(path.join(tmpdir(), 'mqttx-clock-')), 'redis-clock.so')
+  const source = fileURLToPath(new URL('redis-clock.c', import.meta.url))
+  const { status, stderr } = spawnSync('cc', ['-shared', '-fPIC', '-o', library, source])
+  if (status !== 0) throw new Error(String(stderr))
+  return library
 }
 
 /** A set of sentinels that watch over one master: one sentinel is a quorum of its own. */

@@ -48,6 +48,11 @@ export interface BusTerms {
 export interface Bus {
   /** The name of this node. */
   readonly node: string
+  /**
+   * Milliseconds by which the time that all nodes share is ahead of this node's clock: nodes whose clocks differ tell one another when things happened by it.
+   * Absent: 0.
+   */
+  readonly clockShift?: number
   /** The bus works, as far as this node knows: what it hears is up to date. */
   readonly connected: boolean
   /**

@@ -1,7 +1,7 @@
 import { Code, sessionField as field } from '../script/layout.ts'
 import { ownerOperation } from '../script/operation-script.ts'
 
-/** The connection has ended, at `from` on the broker's clock. An `expiry` below 0: the session does not expire. */
+/** The connection has ended, at `from` by the store's time. An `expiry` below 0: the session does not expire. */
 export const close = ownerOperation(
   Code.Close,
   { expiry: 'double', keepWill: 'byte', from: 'double' },

@@ -59,7 +59,7 @@ export type BatchArgument =
   | 'sequence'
   /** 1: this process has written to the slot before, so `lastBatch` must be there. */
   | 'continues'
-  /** Milliseconds since the Unix epoch, by the broker's clock. */
+  /** The store's time: see store-time.ts. */
   | 'time'
   | 'queueMessagesMax'
   | 'queueBytesMax'
