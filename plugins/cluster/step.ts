@@ -43,6 +43,7 @@ export class Step {
   #episode = 0
   #later: (() => void)[] = []
   #laterBytes = 0
+  readonly #inStep: (() => void)[] = []
   readonly #turned = (): void => {
     this.#looked = false
   }
@@ -52,8 +53,13 @@ export class Step {
     this.#timer = terms.clock.every(Math.ceil(terms.timeoutMs / 4), () => this.#beat())
   }
 
-  /** It may not know all that it should. The clock is looked at once a turn of the event loop. */
+  /** It may not know all that it should, and can find out. The clock is looked at once a turn of the event loop. */
   get isBehind(): boolean {
+    return this.isOutOfStep && this.#terms.isConnected()
+  }
+
+  /** It may not know all that it should. */
+  get isOutOfStep(): boolean {
     if (!this.#looked) {
       this.#looked = true
       setImmediate(this.#turned)
@@ -65,12 +71,12 @@ export class Step {
   #look(): void {
     const now = performance.now()
     this.#usedAt = now
-    if (now - this.#knownAt > this.#terms.timeoutMs / 2) this.lost()
+    if (!this.#isBehind && now - this.#knownAt > this.#terms.timeoutMs / 2) this.lost()
   }
 
   #beat(): void {
     const { isConnected, hasOthers } = this.#terms
-    if (!isConnected()) return this.#isBehind ? this.#goOn() : undefined
+    if (!isConnected()) return this.#alone()
     if (!this.#isBehind && hasOthers() && performance.now() - this.#usedAt < idleMs) this.#say(() => {})
   }
 
@@ -92,8 +98,7 @@ export class Step {
 
   /** Something of what the others have announced may not be known here. */
   lost(): void {
-    const { isConnected, hasOthers } = this.#terms
-    if (!isConnected() || !hasOthers()) return
+    if (!this.#terms.hasOthers()) return
     this.#isBehind = true
     this.#episode += 1
     void this.#catchUp(this.#episode)
@@ -107,8 +112,8 @@ export class Step {
 
   async #catchUp(episode: number): Promise<void> {
     const { clock, isConnected, comeBack } = this.#terms
-    while (episode === this.#episode && isConnected()) {
-      if ((await this.#hears()) && episode === this.#episode && (await comeBack())) break
+    while (episode === this.#episode) {
+      if (isConnected() && (await this.#hears()) && episode === this.#episode && (await comeBack())) break
       await new Promise<void>(resolve => clock.after(againMs, resolve))
     }
     if (episode === this.#episode) this.#goOn()
@@ -128,15 +133,28 @@ export class Step {
   #goOn(): void {
     this.#isBehind = false
     this.#episode += 1
+    this.#alone()
+    for (const run of this.#inStep.splice(0)) run()
+  }
+
+  // Who serves alone does so with what is known.
+  #alone(): void {
     const later = this.#later
+    if (later.length === 0) return
     this.#later = []
     this.#laterBytes = 0
     for (const run of later) run()
   }
 
-  /** Runs it when this node is in step, at once where it is; `bytes` are what it keeps in memory. `false`: too much waits already, and it does not run. */
+  /** Runs it when this node is in step, however long it is cut off before. */
+  whenInStep(run: () => void): void {
+    if (this.#isBehind) this.#inStep.push(run)
+    else run()
+  }
+
+  /** Runs it when this node is in step, or alone, at once where it is; `bytes` are what it keeps in memory. `false`: too much waits already, and it does not run. */
   when(bytes: number, run: () => void): boolean {
-    if (!this.#isBehind) {
+    if (!this.#isBehind || !this.#terms.isConnected()) {
       run()
       return true
     }

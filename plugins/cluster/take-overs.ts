@@ -45,21 +45,21 @@ export class TakeOvers {
   elsewhere(node: string, clientId: string, epoch: number): void {
     const { broker, step, actedOn } = this.#terms
     const client = broker.clientOf(clientId)
-    if (client === undefined || client.will === null || !step.isBehind) {
+    if (client === undefined || client.will === null || !step.isOutOfStep) {
       const settled = this.#take(clientId, epoch, false)
       if (settled !== undefined) actedOn.begun(settled)
       return
     }
     // Whether the client has had its answer meanwhile will have been heard when this node is in step.
-    actedOn.begun(new Promise(resolve => void step.when(0, () => resolve(this.#take(clientId, epoch, this.#leftOutBy.has(node))))))
+    actedOn.begun(new Promise(resolve => step.whenInStep(() => resolve(this.#take(clientId, epoch, this.#leftOutBy.has(node))))))
   }
 
   /** Another node has answered its clients without waiting for this one. */
   leftOut(by: string): void {
     const { step } = this.#terms
-    if (!step.isBehind) return
+    if (!step.isOutOfStep) return
     this.#leftOutBy.add(by)
-    step.when(0, () => queueMicrotask(() => this.#leftOutBy.clear()))
+    step.whenInStep(() => queueMicrotask(() => this.#leftOutBy.clear()))
   }
 
   /** What the CONNACK of a client waits for because its will was sent here; undefined: nothing. */

@@ -168,6 +168,39 @@ test('a node that does not confirm is left out once, counted, and waited for aga
   for (let i = 0; i < 5; i++) expect(String((await reader.receive()).payload)).toBe(String(i))
 })
 
+test.each([
+  ['silent', 'for a moment'],
+  ['silent', 'until it notices'],
+  ['refused', 'until it notices'],
+] as const)(
+  'the will of a connection at a node that was cut off (%s, %s) does not come behind what the client publishes elsewhere',
+  async (how, long) => {
+    const redis = await RedisServer.start()
+    onTestFinished(() => redis.stop())
+    const line = await TcpProxy.start(redis.port)
+    onTestFinished(() => line.stop())
+    const config = { cluster: { heartbeat: 100, expiry: '60s', confirmTimeout: '500ms' } } as Config
+    const a = await TestNode.start('a', { url: `redis://127.0.0.1:${line.port}`, commandTimeout: '500ms', connectTimeout: '500ms' }, config)
+    const b = await TestNode.start('b', { url: redis.url }, config)
+    const options = { clientId: 'x', will: { topic: 'state', payload: Buffer.from('offline'), qos: 1 as const, retain: true } }
+    const old = await a.connect(options)
+    await old.publish('state', 'online 0', { qos: 1, retain: true })
+    line.cut(how)
+    const young = await b.connect(options)
+    await young.publish('state', 'online 1', { qos: 1, retain: true })
+    if (long === 'until it notices') await eventually(() => !a.broker.services.get('bus').connected)
+    line.heal()
+    await old.closed
+    await eventually(() => b.cluster.confirmations.absent === 0)
+    for (const node of [a, b]) {
+      const late = await node.connect()
+      await late.subscribe('state')
+      expect(String((await late.receive()).payload)).toBe('online 1')
+    }
+    expect(a.broker.counters.dropped.refused).toBe(1)
+  },
+)
+
 test('a node of an older version is never waited for', async () => {
   const [a, b] = await startNodes(2, patient)
   // As 0.2.0 says of itself in its signs of life.
