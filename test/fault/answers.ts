@@ -3,7 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
-import type { Packet, PublishPacket } from '../../core/protocol/packets.ts'
+import type { PublishPacket } from '../../core/protocol/packets.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
 import { RedisServer } from '../support/redis.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
@@ -64,6 +64,7 @@ class AnswerRun {
   /** One at each node, to publish. */
   readonly #writers: TestClient[] = []
   readonly #sockets = new Set<Socket>()
+  readonly #looked = new WeakMap<TestClient, number>()
   readonly outcome = { answers: 0, wrong: [] as string[], slowestMs: 0 }
 
   constructor(program: string, options: AnswerOptions) {
@@ -119,15 +120,16 @@ class AnswerRun {
       mends()
     }
     await early
+    if (trouble === 'cut') await this.#isBack(away, known, topics[0]!)
     for (let i = 0; i < this.#writers.length; i++) await this.#publishAt(i, topics)
     const copies = (this.#writers.length + (early === null ? 0 : 1)) * topics.length
-    await this.#arrives(`round ${round}: ${name(kind)} at n${home}`, known, copies)
+    await this.#arrives(`round ${round}: ${name(kind)} at n${home}`, known, topics, copies)
     await online()
     await this.#timed('UNSUBACK', () => known.unsubscribe(...filters))
     for (let i = 0; i < this.#writers.length; i++) await this.#publishAt(i, topics)
     await known.subscribe('end', 1)
     await this.#publishAt(away, ['end'])
-    const after = await this.#until(known, 'end')
+    const after = await this.#until(known, 'end', topics)
     if (after.length > 0) this.outcome.wrong.push(`round ${round}: ${name(kind)}, after UNSUBACK came ${after.join(', ')}`)
     known.disconnect()
   }
@@ -182,7 +184,7 @@ class AnswerRun {
       for (let i = 0; i < this.#nodes.length; i++) {
         const late = await this.#connect(i, { version: 5 })
         await late.subscribe(topic)
-        const state = String((await this.#soon(late.receive()))?.payload)
+        const state = String((await this.#message(late))?.payload)
         if (state !== 'online 1') this.outcome.wrong.push(`round ${round}: ${name(kind)}, retained at n${i}: ${state}`)
         late.disconnect()
       }
@@ -201,7 +203,7 @@ class AnswerRun {
     const client = await this.#connect(node, { version: kinds[round % 2]!.version })
     await this.#timed('SUBACK', () => client.subscribe(`alone/${round}`))
     this.#writers[node]!.sendPublish(`alone/${round}`, 'alone')
-    if (String((await this.#soon(client.receive()))?.payload) !== 'alone')
+    if (String((await this.#message(client))?.payload) !== 'alone')
       this.outcome.wrong.push(`round ${round}: nothing came at n${node}, alone`)
     await this.#redis.start()
     // It is all announced when Redis is back.
@@ -210,7 +212,7 @@ class AnswerRun {
       let came = false
       while (!came && performance.now() < until) {
         writer.sendPublish(`alone/${round}`, `from ${i}`)
-        came = (await Promise.race([client.receive().then(() => true), pause(50).then(() => false)])) as boolean
+        came = (await this.#message(client, 50)) !== null
       }
       if (!came) this.outcome.wrong.push(`round ${round}: n${i} does not know what n${node} announced`)
     }
@@ -221,30 +223,59 @@ class AnswerRun {
   async #publishAt(node: number, topics: readonly string[]): Promise<void> {
     const writer = this.#writers[node]!
     for (const topic of topics) writer.sendPublish(topic, topic, { qos: 1 })
-    for (const _ of topics)
-      if ((await this.#soon(writer.next(PacketType.Puback))) === null) throw new Error(`n${node} does not acknowledge`)
+    for (const _ of topics) await writer.next(PacketType.Puback)
   }
 
-  async #arrives(what: string, reader: TestClient, count: number): Promise<void> {
+  /** A node that was cut off serves alone until it has noticed that it is not any more: from when its messages arrive, all must. */
+  async #isBack(node: number, reader: TestClient, topic: string): Promise<void> {
+    const until = performance.now() + patienceMs
+    for (let i = 0; performance.now() < until; i++) {
+      this.#writers[node]!.sendPublish(topic, `probe ${i}`, { qos: 1 })
+      await this.#writers[node]!.next(PacketType.Puback)
+      const packet = await this.#message(reader, 100)
+      if (packet !== null) return
+    }
+    this.outcome.wrong.push(`n${node} is not back`)
+  }
+
+  async #arrives(what: string, reader: TestClient, topics: readonly string[], count: number): Promise<void> {
     const got: string[] = []
     while (got.length < count) {
-      const packet = await this.#soon(reader.receive())
+      const packet = await this.#message(reader)
       if (packet === null) {
         this.outcome.wrong.push(`${what}: ${count - got.length} of ${count} acknowledged messages did not come; ${got.join(', ')}`)
         return
       }
-      got.push(packet.topic)
+      if (topics.includes(String(packet.payload))) got.push(packet.topic)
     }
   }
 
-  /** What comes before the message with this payload. */
-  async #until(client: TestClient, last: string): Promise<string[]> {
+  /** What comes before the message with this payload, of some topics where they are named. */
+  async #until(client: TestClient, last: string, topics?: readonly string[]): Promise<string[]> {
     const before: string[] = []
     for (;;) {
-      const packet: PublishPacket | null = await this.#soon(client.receive())
+      const packet = await this.#message(client)
       if (packet === null) return [...before, 'nothing more']
-      if (String(packet.payload) === last) return before
-      before.push(String(packet.payload))
+      const payload = String(packet.payload)
+      if (payload === last) return before
+      if (topics === undefined || topics.includes(payload)) before.push(payload)
+    }
+  }
+
+  /** The next PUBLISH that has come, before or behind what else comes; null: none came in time. */
+  async #message(client: TestClient, withinMs = patienceMs): Promise<PublishPacket | null> {
+    const until = performance.now() + withinMs
+    for (;;) {
+      const at = this.#looked.get(client) ?? 0
+      const next = client.heard.findIndex((packet, i) => i >= at && packet.type === PacketType.Publish)
+      if (next !== -1) {
+        this.#looked.set(client, next + 1)
+        const packet = client.heard[next] as PublishPacket
+        if (packet.qos === 1) client.ack(PacketType.Puback, packet.packetId)
+        return packet
+      }
+      if (performance.now() > until) return null
+      await pause(1)
     }
   }
 
@@ -255,10 +286,6 @@ class AnswerRun {
     this.outcome.answers += 1
     if (took > this.outcome.slowestMs) this.outcome.slowestMs = took
     if (this.#options.timed && took > confirmTimeoutMs + slackMs) this.outcome.wrong.push(`${answer} took ${took.toFixed(0)} ms`)
-  }
-
-  #soon<P extends Packet>(packet: Promise<P>): Promise<P | null> {
-    return Promise.race([packet, pause(patienceMs).then(() => null)])
   }
 
   #open(node: number, version: 4 | 5): TestClient {
