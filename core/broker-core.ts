@@ -35,6 +35,7 @@ import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import { Services } from './services.ts'
 import { Authority } from './sessions/authority.ts'
+import { KeptWills } from './sessions/kept-wills.ts'
 import type { KnownSession } from './sessions/known-session.ts'
 import type { QueuedDelivery } from './sessions/message-queue.ts'
 import { queueLimitsOf } from './sessions/queue-limits.ts'
@@ -90,6 +91,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly connectGate: Gate
   readonly dispatcher: Dispatcher
   readonly roster: SessionRoster
+  readonly keptWills: KeptWills
   readonly authority: Authority
   readonly entry: EntryCheck
   readonly slowedSessions: Set<KnownSession>
@@ -146,6 +148,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.connectGate = new Gate(connectsPerTurn)
     this.dispatcher = new Dispatcher(this)
     this.roster = new SessionRoster(this)
+    this.keptWills = new KeptWills(this)
     this.authority = new Authority(this)
     this.entry = new EntryCheck(this)
     this.slowedSessions = new Set()
@@ -252,7 +255,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
       found: subscriber => stored.found(subscriber),
       changed: change => stored.changed(change),
       gone: session => stored.gone(session),
-      emptied: () => survivors(this.roster.all()),
+      emptied: () => {
+        this.keptWills.again()
+        return survivors(this.roster.all())
+      },
     }
   }
 
@@ -294,6 +300,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   /** Ends what has expired and sends the wills that are due. */
   #sweep(): void {
     this.roster.retryEndings()
+    this.keptWills.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) return this.#carryOut(due)
@@ -481,6 +488,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   }
 
   reloadSessions(): Promise<void> {
+    this.keptWills.again()
     return this.#storedSessions.reload()
   }
 

@@ -7,6 +7,7 @@ import { ReasonCode } from '../reason.ts'
 import { DeliveryTerms } from '../routing/delivery-terms.ts'
 import type { Router } from '../routing/router.ts'
 import type { Subscription } from '../routing/subscription.ts'
+import type { KeptWills } from './kept-wills.ts'
 import { KnownSession, type SessionHost } from './known-session.ts'
 import type { QueuedDelivery } from './message-queue.ts'
 import { SessionEndings } from './session-endings.ts'
@@ -17,6 +18,7 @@ export interface RosterHost extends SessionHost {
   readonly hooks: Hooks
   readonly log: Log
   readonly router: Router<KnownSession>
+  readonly keptWills: KeptWills
   connectionOf(clientId: string): Connection | undefined
   drop(clientId: string, message: Message, reason: DropReason): void
   publishWill(clientId: string, will: StoredWill): void
@@ -142,6 +144,7 @@ export class SessionRoster {
     if (session.durable) this.#end(session)
     else this.#endLocal(session)
     if (publishWill && will !== null) this.#host.publishWill(client.clientId, will)
+    this.#host.keptWills.changed(client.clientId)
   }
 
   // A session that ends with its connection.

@@ -10,6 +10,7 @@ import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Route } from '../../core/routing/target.ts'
+import type { StoredWill } from '../../core/sessions/session-store.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
 import { ActedOn, type MarkRecord } from './acted-on.ts'
 import { clusterVersion, refusalOf } from './cluster-version.ts'
@@ -70,7 +71,7 @@ export class ClusterNode {
   #numbers: NumberRecord[] = []
   // Sessions whose subscriptions are among the routes that the others know.
   readonly #counted = new Set<Session>()
-  // Clients whose wills lie in the table, because their sessions are not stored.
+  // Clients whose wills lie in the table, because their sessions are not stored, and the session store keeps no wills of such.
   readonly #wills = new Set<string>()
   readonly #connections = new Map<number, Client>()
   readonly #numberOf = new WeakMap<Client, number>()
@@ -242,7 +243,7 @@ export class ClusterNode {
     this.#say(['o', session.clientId, this.#connection, session.durable ? session.epoch : 0, client.username])
     this.#counted.add(session)
     for (const subscription of session.subscriptions.values()) this.own.add(session, subscription)
-    if (client.will !== null && !session.durable) this.#keepWill(session.clientId, encodeWill(client.will))
+    this.#keepWillOf(session, client.will)
   }
 
   closed(session: Session): void {
@@ -256,6 +257,12 @@ export class ClusterNode {
     if (!this.#counted.has(session)) return
     if (removed !== null) this.own.remove(session, removed)
     if (added !== null) this.own.add(session, added)
+  }
+
+  // One of the two keeps it, so that it is sent once; an older version's lies in the table.
+  #keepWillOf({ clientId, durable }: Session, will: StoredWill | null): void {
+    const storeKeepsIt = this.#broker.services.find('sessions')?.keepWill !== undefined
+    if (will !== null && !durable && !storeKeepsIt) this.#keepWill(clientId, encodeWill(will))
   }
 
   #keepWill(clientId: string, will: Buffer | null): void {
@@ -397,9 +404,7 @@ export class ClusterNode {
     this.peers.reload()
     this.own.resend()
     this.#away()
-    for (const { session, will } of this.#broker.clients) {
-      if (session !== null && !session.durable && will !== null) this.#keepWill(session.clientId, encodeWill(will))
-    }
+    for (const { session, will } of this.#broker.clients) if (session !== null) this.#keepWillOf(session, will)
     await this.#broker.reloadSessions()
   }
 }

@@ -23,9 +23,6 @@ export class CleanWills {
   readonly #node: string
   /** Names this run of this node. */
   readonly run: string
-  #isRegistered = false
-  // Those that this run keeps, so that they can be written again.
-  readonly #kept = new Map<string, StoredWill>()
   // Wills of runs that have ended, and the sets that name them.
   readonly #orphans = new Map<string, Orphan>()
   readonly #found = new Set<string>()
@@ -38,38 +35,20 @@ export class CleanWills {
   }
 
   async keep(clientId: string, node: string, will: StoredWill | null): Promise<void> {
-    if (will === null) this.#kept.delete(clientId)
-    else this.#kept.set(clientId, will)
-    await this.#keep(clientId, node, will)
-  }
-
-  /** What was kept is gone: the wills of this run are written again. */
-  emptied(): void {
-    this.#isRegistered = false
-    for (const [clientId, will] of this.#kept) this.#keep(clientId, this.#node, will).catch(() => {})
-  }
-
-  async #keep(clientId: string, node: string, will: StoredWill | null): Promise<void> {
     const { keys } = this.#writes.writers
     const { run } = this
     const bytes = will === null ? noBytes : encodeWill(will)
     const cleanWills = keys.cleanWills(clientId)
     // All in one turn, so that what is called next for the same client id comes behind it.
     await Promise.all([
-      will !== null && this.#register(node),
+      // With each: whoever took this run for ended, and handed its wills out, has struck it off.
+      will !== null && this.#writes.command('sadd', keys.willRuns, [`${node}\0${run}`]),
       this.#writes.command(will === null ? 'srem' : 'sadd', keys.willsOf(node, run), [clientId]),
       this.#writes.write(cleanWills, out => keepWill.write(out, { cleanWills, node, run, will: bytes }), nothing, {
         bytes: 200 + bytes.length,
         refusable: will !== null,
       }),
     ])
-  }
-
-  // Once a run, but again where it did not succeed.
-  async #register(node: string): Promise<void> {
-    if (this.#isRegistered) return
-    await this.#writes.command('sadd', this.#writes.writers.keys.willRuns, [`${node}\0${this.run}`])
-    this.#isRegistered = true
   }
 
   /** An earlier run of this node has left a will under this client id, unless it has been handed out. */

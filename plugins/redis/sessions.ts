@@ -169,7 +169,6 @@ export class RedisSessions implements SessionStore {
   emptied(isGone: (key: string) => boolean): { readonly restored: number; readonly lost: number } {
     const { keys } = this.#writers
     this.#totals.emptied()
-    this.#cleanWills.emptied()
     const restored = new Set<string>()
     for (const session of this.#events.emptied?.() ?? []) {
       const { clientId, epoch } = session.key

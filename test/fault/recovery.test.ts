@@ -174,6 +174,58 @@ describe.each([
     await leave(back)
   })
 
+  test('the will of a session that ended with the broker is published once it is back: once, and none that is void', async () => {
+    const watcher = await connect(durable('clean-watcher'))
+    await watcher.subscribe('clean-wills/#', 1)
+    const willOf = (clientId: string) => ({
+      topic: `clean-wills/${clientId}`,
+      payload: Buffer.from('offline'),
+      qos: 1 as const,
+      retain: true,
+    })
+    const clean = async (clientId: string, more: ConnectOptions = {}) => {
+      const client = await connect({ clientId, cleanStart: true, ...more })
+      // Behind the will, which no CONNACK waits for.
+      await client.publish(`clean-wills/${clientId}`, 'online', { qos: 1, retain: true })
+      return client
+    }
+    await clean('clean-5', { will: willOf('clean-5') })
+    await clean('clean-4', { version: 4, will: willOf('clean-4') })
+    await leave(await clean('left', { will: willOf('left') }))
+    await clean('changed', { will: willOf('changed') })
+    await clean('changed')
+    expect((await received(watcher, 6)).map(({ topic, payload }) => `${topic.slice(12)} ${payload}`)).toEqual([
+      'clean-5 online',
+      'clean-4 online',
+      'left online',
+      'changed online',
+      'changed offline',
+      'changed online',
+    ])
+    // Behind its acknowledgements.
+    await watcher.subscribe('other', 1)
+    await restart()
+    const back = await connect(durable('clean-watcher'))
+    expect((await received(back, 2)).map(({ topic, payload }) => `${topic.slice(12)} ${payload}`).sort()).toEqual([
+      'clean-4 offline',
+      'clean-5 offline',
+    ])
+    await back.subscribe('other', 1)
+    await restart()
+    // Whoever comes back is told what is retained, and nothing is sent twice.
+    const again = await connect(durable('clean-watcher'))
+    await again.subscribe('clean-wills/#', 1)
+    expect((await received(again, 4)).map(({ topic, payload, retain }) => `${topic.slice(12)} ${payload} ${retain}`).sort()).toEqual([
+      'changed online true',
+      'clean-4 offline true',
+      'clean-5 offline true',
+      'left online true',
+    ])
+    await clean('clean-5')
+    expect((await received(again, 1)).map(({ payload }) => String(payload))).toEqual(['online'])
+    await leave(again)
+  })
+
   test('the clocks of session and message expiry have gone on', async () => {
     const gone = await connect(durable('short', { sessionExpiry: 1 }))
     await gone.subscribe('clock', 1)
