@@ -519,7 +519,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
   storeFailed(session: KnownSession, error: unknown, client: Connection | null): void {
     if (error instanceof SessionLostError) {
-      if (session.client === client) client?.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
+      if (session.client !== client || client === null) return
+      // The new owner has taken the will with the session.
+      client.will = null
+      client.close(ReasonCode.SessionTakenOver, 'another broker has this session now')
       return
     }
     this.report(error)
