@@ -57,11 +57,7 @@ export class AttemptGate {
     hooks.onAttempt.tapPromise(tap, async (client, { password, properties }) => {
       const exchange = properties?.authenticationMethod !== undefined
       const proof = exchange ? null : this.#proofOf(client, password)
-      if (proof !== null && this.#proven.has(proof)) {
-        this.#attempts.set(client, { proof, lines: [] })
-        return undefined
-      }
-      const lines = await this.#enter(client)
+      const lines = await (proof !== null && this.#proven.has(proof) ? this.#enterProven(client) : this.#enter(client))
       if (lines === null) {
         if (!client.closed) this.#counters.authTurnedAway += 1
         return tooMany
@@ -113,6 +109,13 @@ export class AttemptGate {
       entered.push(line)
     }
     return entered
+  }
+
+  /** Whoever is proven is slowed by nobody, but a whole fleet that comes back takes its turns at authentication. */
+  async #enterProven(client: Client): Promise<AttemptLine[] | null> {
+    const line = this.#lineOfAddress(networkOf(client.remoteAddress))
+    const entering = line.enterProven(client)
+    return entering === true || (await entering) ? [line] : null
   }
 
   #failed(client: Client, proof: string | null): void {

@@ -33,6 +33,8 @@ export class AttemptLine {
   readonly #failures: number[]
   #underway: number
   #waiting: WaitingAttempt[]
+  // Of those whose password was right before: they wait for a place, and for no pace.
+  #waitingProven: WaitingAttempt[]
   #timer: Timer | null
   /** When it was last said that this line is slowed. */
   warnedAt: number
@@ -44,6 +46,7 @@ export class AttemptLine {
     this.#failures = []
     this.#underway = 0
     this.#waiting = []
+    this.#waitingProven = []
     this.#timer = null
     this.warnedAt = Number.NEGATIVE_INFINITY
   }
@@ -55,7 +58,17 @@ export class AttemptLine {
 
   /** An attempt is under way or waits. */
   get busy(): boolean {
-    return this.#underway > 0 || this.#waiting.length > 0
+    return this.#underway > 0 || this.#waiting.length > 0 || this.#waitingProven.length > 0
+  }
+
+  /** The same as `enter` for a client whose password was right before: no failures of others slow it, but it takes a place like any other. */
+  enterProven(client: Client): true | Promise<boolean> {
+    if (this.#underway < this.#pace.underwayMax) {
+      this.#underway += 1
+      return true
+    }
+    if (this.#waitingProven.length >= this.#pace.waitingMax) return Promise.resolve(false)
+    return new Promise(resolve => void this.#waitingProven.push({ client, resolve }))
   }
 
   /** True when the client may be asked who it is, now or later, and then `leave`; false: too many wait before it, or it has gone. */
@@ -93,16 +106,17 @@ export class AttemptLine {
   }
 
   #letIn(): void {
+    while (this.#waitingProven.length > 0 && this.#underway < this.#pace.underwayMax) this.#next(this.#waitingProven)
     if (this.slowed) {
       if (this.#waiting.length > 0) this.#keepPace()
       return
     }
-    while (this.#waiting.length > 0 && this.#underway < this.#pace.underwayMax) this.#next()
+    while (this.#waiting.length > 0 && this.#underway < this.#pace.underwayMax) this.#next(this.#waiting)
   }
 
   // The first that is still there.
-  #next(): void {
-    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) {
+  #next(line: WaitingAttempt[]): void {
+    for (let waiting = line.shift(); waiting !== undefined; waiting = line.shift()) {
       if (!isThere(waiting)) {
         waiting.resolve(false)
         continue
@@ -116,7 +130,7 @@ export class AttemptLine {
   #keepPace(): void {
     this.#timer ??= this.#clock.after(this.#pace.paceMs, () => {
       this.#timer = null
-      this.#next()
+      this.#next(this.#waiting)
       this.#letIn()
       this.#forgetIdle()
     })

@@ -112,6 +112,31 @@ describe('failed attempts', () => {
     expect(broker.gate.proven).toBe(1)
   })
 
+  test('leave a fleet that is proven its turns: fifty are asked side by side, also from an address that is slowed', async () => {
+    const broker = await startBroker()
+    let answers: (() => void)[] = []
+    broker.hooks.onAuthenticate.tapPromise('test', (_client, { password }) => {
+      if (String(password) !== 'right') return Promise.resolve(BadUserNameOrPassword)
+      return new Promise<Admission>(resolve => void answers.push(() => resolve({})))
+    })
+    const answer = async (): Promise<number> => {
+      const asked = answers
+      answers = []
+      for (const one of asked) one()
+      await settled()
+      return asked.length
+    }
+    const first = attempt(broker, '192.0.2.1', 'right')
+    await settled()
+    await answer()
+    expect(await first.next(2)).toMatchObject({ reasonCode: 0 })
+    for (let i = 0; i < 100; i++) await attempt(broker, '192.0.2.1', 'guess', `name ${i}`).next(2)
+    const fleet = Array.from({ length: 120 }, () => attempt(broker, '192.0.2.1', 'right'))
+    await settled()
+    expect([await answer(), await answer(), await answer()]).toEqual([50, 50, 20])
+    for (const client of fleet) expect(client.heard[0]).toMatchObject({ reasonCode: 0 })
+  })
+
   test('of many names, a few of each, slow the address: five a second are looked at, but for those who are proven', async () => {
     const broker = await startWithGate()
     expect(await broker.code('192.0.2.1', 'right', 'proven')).toBe(0)
