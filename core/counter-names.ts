@@ -5,7 +5,7 @@
 export interface LimitCounts {
   /** The time until the whole CONNECT was there: `heartbeat`. */
   heartbeat: number
-  /** `mqtt.maximumPacketSize`. */
+  /** `mqtt.maximumPacketSize`, `mqtt.connectSizeMax`. */
   packetSize: number
   /** `mqtt.topicLevelsMax`. */
   topicLevels: number

@@ -1,4 +1,5 @@
 import type { OptionsInput } from '../core/options/options.ts'
+import type { SettingsInput } from '../core/options/settings.ts'
 import type { limitsManifest } from '../plugins/limits/manifest.ts'
 import type { Preset } from './shell/catalogue.ts'
 
@@ -6,7 +7,7 @@ import type { Preset } from './shell/catalogue.ts'
 const test: Preset = () => ['log', 'dropLog', 'limits', 'memory', 'retain', 'shareTopic', 'socket']
 
 /** Durable on one machine, with no server beside it. The default where no config names a preset. */
-const standalone: Preset = () => ['log', 'dropLog', 'limits', 'disk', 'retain', 'shareTopic', 'socket']
+const standalone: Preset = () => ['log', 'dropLog', ['limits', { memory: { max: 'auto' } }], 'disk', 'retain', 'shareTopic', 'socket']
 
 /** For developing, with Redis on this machine: everything readable, everything on. */
 const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
@@ -16,6 +17,8 @@ const prodLimits = {
   maxConnections: 100_000,
   maxConnectionsPerAddress: 10_000,
   maxConnectionsPerUser: 10_000,
+  maxSessions: 1_000_000,
+  maxSessionsPerUser: 10_000,
   connectsPerSecond: 2000,
   connectsPerSecondPerAddress: 200,
   messagesPerSecond: 10_000,
@@ -25,16 +28,24 @@ const prodLimits = {
   memory: { max: 'auto' },
 } satisfies OptionsInput<typeof limitsManifest.options>
 
+/** What one client may leave behind, and all of them together. */
+const prodBounds = {
+  clientIdOwner: 'user',
+  subscriptionsMax: 1000,
+  topicLengthMax: 1024,
+  sessionExpiryMax: '30d',
+} satisfies SettingsInput['mqtt']
+
 /** For production: sessions in Redis, logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {
-  settings: { requireAuthentication: true, mqtt: { clientIdOwner: 'user', subscriptionsMax: 1000, topicLengthMax: 1024 } },
+  settings: { requireAuthentication: true, mqtt: prodBounds },
   plugins: () => [
     ['log', { format: 'json' }],
     'dropLog',
     ['limits', prodLimits],
     'redis',
     'cluster',
-    'retain',
+    ['retain', { messagesMax: 1_000_000 }],
     'shareTopic',
     'sysTopic',
     'metrics',

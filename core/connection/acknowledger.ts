@@ -158,7 +158,7 @@ export class Acknowledger {
       // Before MQTT 5 an acknowledgement cannot say no, and without one it would come again and again.
       if (client.version !== 5) return ReasonCode.Success
       if (qos === 2) this.#forgetKept(packetId)
-      return ReasonCode.ImplementationSpecificError
+      return error.reasonCode
     }
     if (qos === 2) this.abandon(packetId)
     // The first of many that were on their way says it for all of them.

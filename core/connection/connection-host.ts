@@ -15,6 +15,7 @@ import type { Connection } from './connection.ts'
 import type { DisconnectReason } from './disconnect-reason.ts'
 import type { Flusher } from './flusher.ts'
 import type { PendingPublish } from './pending-publish.ts'
+import type { Turns } from './turns.ts'
 
 /** What a connection and its parts use of the broker. */
 export interface ConnectionHost {
@@ -31,6 +32,8 @@ export interface ConnectionHost {
   readonly wheel: TimerWheel
   readonly flusher: Flusher
   readonly topics: TopicCache
+  readonly router: { readonly spent: boolean }
+  readonly turns: Turns
   readonly sessions: SessionStore
   /** Those who keep acknowledgements back just now. */
   readonly withholding: Set<Acknowledger>

@@ -101,7 +101,8 @@ export class Connection implements Client {
     this.transport = transport
     this.outbox = new Outbox(transport, host.flusher)
     this.inbound = new InboundQueue(this)
-    this.#decoder = new Decoder(this, { maximumPacketSize: mqtt.maximumPacketSize, receiver: 'server', topics: host.topics })
+    const maximumPacketSize = Math.min(mqtt.connectSizeMax, mqtt.maximumPacketSize)
+    this.#decoder = new Decoder(this, { maximumPacketSize, receiver: 'server', topics: host.topics })
     this.acks = new Acknowledger(this)
     this.sender = new Sender(this)
     this.#state = 'new'
@@ -169,6 +170,11 @@ export class Connection implements Client {
     if (inbound.judging) {
       const pending = this.handlers.publish.handle(this, publish)
       if (pending !== null) inbound.pend(pending)
+      else if (this.host.router.spent) {
+        // The decoder keeps what stands behind, so that nothing is lost where the client has left by then.
+        this.pauseReading('matching')
+        void this.host.turns.next().then(() => this.resumeReading('matching'))
+      }
     } else {
       inbound.wait(publish)
     }
@@ -301,6 +307,7 @@ export class Connection implements Client {
     this.username = packet.username ?? null
     this.keepAlive = packet.keepAlive
     const { properties } = packet
+    this.#decoder.maximumPacketSize = settings.mqtt.maximumPacketSize
     if (packet.version === 5) {
       const { serverKeepAlive } = settings.mqtt
       if (serverKeepAlive !== null) this.keepAlive = Math.ceil(serverKeepAlive / 1000)

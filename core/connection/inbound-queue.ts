@@ -115,6 +115,7 @@ export class InboundQueue {
         this.#entries.shift()
         this.#bytes -= bytes
         client.handlers.publish.complete(client, publish)
+        if (client.host.router.spent) return this.block(client.host.turns.next())
         continue
       }
       // A connection that has ended still routes what was judged, but begins nothing new.

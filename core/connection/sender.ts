@@ -103,7 +103,8 @@ export class Sender {
 
   /** DISCONNECT, which only MQTT 5 has from a server; with a code that it may carry. */
   disconnect(reasonCode: number, reasonString: string): void {
-    const properties = this.problemInformation ? { reasonString } : undefined
+    // It may quote what the client sent, which may be as long as a text can be.
+    const properties = this.problemInformation ? { reasonString: reasonString.slice(0, 1024) } : undefined
     this.packet({ type: PacketType.Disconnect, reasonCode, properties })
   }
 

@@ -26,6 +26,8 @@ export const settingsSchema = defineOptions({
     properties: {
       /** The largest packet that a client may send; MQTT 5 clients are told so in CONNACK. */
       maximumPacketSize: { type: 'bytes', default: '2MiB', minimum: 128, maximum: 268_435_460 },
+      /** The largest CONNECT; `maximumPacketSize` where that is less. */
+      connectSizeMax: { type: 'bytes', default: '128KiB', minimum: 128, maximum: 268_435_460 },
       /** QoS 1 and 2 messages that a client may have on the way to the broker at once. */
       receiveMaximum: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
       /** QoS 1 and 2 messages on the way to a client at once, at most; its own Receive Maximum may be lower. */
@@ -47,12 +49,12 @@ export const settingsSchema = defineOptions({
       /** Characters that a topic name or filter may have. */
       topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535, live: true },
       /** Filters that one session may hold; `null` sets no limit. Preset `prod` has 1,000. */
-      subscriptionsMax: { type: 'integer', default: null, minimum: 1, live: true },
+      subscriptionsMax: { type: 'integer', default: 10_000, minimum: 1, nullable: true, live: true },
       /** Who may take up a session: the user that it belongs to, or any client that gives its client id. `user` lets nobody else take a client id while its session is connected or stored: the client is refused (0x85; 2 before MQTT 5). Not set: `user` where a plugin authenticates clients, else `anyone`. */
       clientIdOwner: { type: 'string', enum: ['user', 'anyone'], default: null, live: true },
       /** The client ids that there are, so that no user takes those of another: `%u` stands for the user name, `#` at the end for whatever follows. `['%u', '%u-#']` leaves each user its own name and what begins with it and a hyphen; choose what follows `%u` so that no user name holds it. Empty: any. */
       clientIds: { type: 'list', default: [], items: { type: 'string', minLength: 1 } },
-      /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. */
+      /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. Preset `prod` has 30 days. */
       sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000, live: true },
       /** The keep-alive that every MQTT 5 client is told to use, in whole seconds. `null` leaves it to the client. */
       serverKeepAlive: { type: 'duration', default: null, maximum: '65535s', live: true },

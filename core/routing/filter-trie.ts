@@ -154,13 +154,15 @@ export class FilterTrie<S extends Subscriber> {
     }
   }
 
-  /** Adds to `found` the nodes of all filters that match a topic name. */
-  match(topic: string, found: FilterNode<S>[]): void {
+  /** Adds to `found` the nodes of all filters that match a topic name; returns how many levels of filters were looked at. */
+  match(topic: string, found: FilterNode<S>[]): number {
     const levels = topic.split('/')
     // [MQTT-4.7.2-1]
     const system = topic.charCodeAt(0) === 0x24
     let branches: Branch<S>[] = [this.#root]
+    let steps = 0
     for (let depth = 0; depth <= levels.length && branches.length > 0; depth++) {
+      steps += branches.length
       const level = levels[depth]
       const next: Branch<S>[] = []
       for (const at of branches) {
@@ -176,6 +178,7 @@ export class FilterTrie<S extends Subscriber> {
       }
       branches = next
     }
+    return steps
   }
 }
 

@@ -30,6 +30,10 @@ export interface RetainedStore {
   settle?(): Promise<boolean> | undefined
   /** How many messages are retained. */
   readonly size: number
+  /** Bytes of the retained messages, roughly; left out: they are not counted, and `retain.bytesMax` bounds nothing. */
+  readonly bytes?: number
+  /** Whether a topic has a retained message; left out: where the store is full (`retain.messagesMax`) no message can take another's place. */
+  has?(topic: string): boolean
 }
 
 declare module '../service-map.js' {

@@ -12,8 +12,12 @@ interface Cached<S extends Subscriber> {
   cost: number
 }
 
-// Two generations of this many bytes: some 300,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
+// Two generations of this many bytes: some 150,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
 const generationBytes = 33_554_432
+// What an element of a list takes, with what the list has in reserve.
+const elementBytes = 12
+// Levels of filters that are looked at, and matches, in one turn of the event loop: some 2 ms.
+const stepsPerTurn = 20_000
 // So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
 const replayMax = 64
 
@@ -30,6 +34,8 @@ export class Router<S extends Subscriber> {
   #young = new Map<string, Cached<S>>()
   #old = new Map<string, Cached<S>>()
   #youngBytes = 0
+  /** What matching has cost in this turn of the event loop. */
+  steps = 0
   readonly #generationBytes: number
   // The last changes of wildcard filters, as a ring, and how many there were in all.
   readonly #changed: string[] = new Array(replayMax).fill('')
@@ -44,6 +50,11 @@ export class Router<S extends Subscriber> {
   /** Subscriptions, all sessions together. */
   get size(): number {
     return this.#size
+  }
+
+  /** So much has been matched in this turn, for whomever, that who publishes now goes on in a later one: filters by the thousand may match a topic name. */
+  get spent(): boolean {
+    return this.steps > stepsPerTurn
   }
 
   /** Adds one; `true` where it takes the place of one with the same filter [MQTT-3.8.4-3]. */
@@ -98,9 +109,10 @@ export class Router<S extends Subscriber> {
     }
     if (cached.changes !== this.#changes) {
       if (this.#concerned(topic, cached.changes)) {
+        this.#young.delete(topic)
         this.#youngBytes -= cached.cost
         this.#renew(topic, cached)
-        this.#youngBytes += cached.cost
+        this.#keep(topic, cached)
       } else {
         cached.changes = this.#changes
       }
@@ -150,20 +162,22 @@ export class Router<S extends Subscriber> {
     const nodes: FilterNode<S>[] = []
     const exact = this.#exact.get(topic)
     if (exact !== undefined) nodes.push(exact)
-    this.#wild.match(topic, nodes)
+    if (this.steps === 0) setImmediate(() => (this.steps = 0))
+    this.steps += this.#wild.match(topic, nodes) + nodes.length
     const groups: ShareGroup<S>[] = []
     for (const node of nodes) if (node.groups !== null) for (const group of node.groups.values()) groups.push(group)
     const plain = nodes.filter(node => node.size > 0)
     // One filter's list is shared by all topics that it alone matches; a merged one is this topic's own.
-    const targets = plain.length === 1 ? plain[0]!.targets : merge(plain)
-    cached.route = { topic, targets, groups }
+    const merged = plain.length === 1 ? null : merge(plain)
+    cached.route = { topic, targets: merged?.targets ?? plain[0]!.targets, groups }
     cached.changes = this.#changes
-    cached.cost = 200 + topic.length + groups.length * 8 + (plain.length > 1 ? targets.length * 260 : 0)
+    // A topic's place in the map, its name, and its route with the lists.
+    cached.cost = 260 + topic.length * 2 + groups.length * elementBytes + (merged?.bytes ?? 0)
   }
 }
 
 // Linear in the number of matches, however many filters of one session overlap.
-function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): readonly Target<S>[] {
+function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): { targets: readonly Target<S>[]; bytes: number } {
   const targets = new Map<S, Target<S>>()
   const overlapping = new Map<S, Subscription[]>()
   for (const node of nodes) {
@@ -179,6 +193,11 @@ function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): readonly 
       for (const subscription of target.subscriptions) all.push(subscription)
     }
   }
-  for (const [subscriber, all] of overlapping) targets.set(subscriber, new Target(subscriber, all))
-  return [...targets.values()]
+  let bytes = targets.size * elementBytes + overlapping.size * 200
+  for (const [subscriber, all] of overlapping) {
+    const target = new Target(subscriber, all)
+    targets.set(subscriber, target)
+    bytes += (all.length + (target.identifiers?.length ?? 0)) * elementBytes
+  }
+  return { targets: [...targets.values()], bytes }
 }

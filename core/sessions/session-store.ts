@@ -55,12 +55,14 @@ export class StoreFullError extends Error {
 export class MessageRefusedError extends Error {
   override readonly name = 'MessageRefusedError'
   readonly code = 'ERR_MESSAGE_REFUSED' satisfies ErrorCode
+  /** What an MQTT 5 publisher is told; default 0x83 Implementation specific error. */
+  reasonCode: ReasonCode = ReasonCode.ImplementationSpecificError
 }
 
 /** What a client is told of a write that was not kept: the store has no room, will never take it, or is away. */
 export function unkeptReason(error: unknown): ReasonCode {
   if (error instanceof StoreFullError) return ReasonCode.QuotaExceeded
-  return error instanceof MessageRefusedError ? ReasonCode.ImplementationSpecificError : ReasonCode.ServerUnavailable
+  return error instanceof MessageRefusedError ? error.reasonCode : ReasonCode.ServerUnavailable
 }
 
 /** Who asks for a session, and what becomes of it. */

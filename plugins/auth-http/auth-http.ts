@@ -3,6 +3,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import { Limiter } from '../kit/limiter.ts'
 import { formatDuration } from '../kit/options/quantity.ts'
 import { AdmissionCache } from './admission-cache.ts'
@@ -36,6 +37,7 @@ export const authHttp = definePlugin(
     }
     const service = new AuthService({ url, headers, concurrent, clock })
     const cache = new AdmissionCache(clock, ttlMs, cacheMax)
+    addCache(broker, 'authHttp', () => cache)
     const limiter = new Limiter({ clock, concurrent, waiting, waitMs: timeout })
     const outage = new OutageLog(log, clock)
 

@@ -129,10 +129,11 @@ export class Peers {
     const waiting = peer.waiting ?? []
     peer.waiting = null
     if (this.#peers.get(peer.node.name) === peer) {
-      while (waiting.length > 0 && peer.waiting === null)
-        waiting.shift()!()
-        // One of them began another reading: the rest comes behind that.
-      ;(peer.waiting as (() => void)[] | null)?.unshift(...waiting)
+      let done = 0
+      while (done < waiting.length && peer.waiting === null) waiting[done++]!()
+      const later = peer.waiting as (() => void)[] | null
+      // One of them began another reading: the rest comes behind that.
+      if (later !== null) peer.waiting = waiting.slice(done).concat(later)
     }
     if (readsAgain || this.#onRead.length === 0 || [...this.#peers.values()].some(one => one.waiting !== null)) return
     for (const resolve of this.#onRead.splice(0)) resolve()

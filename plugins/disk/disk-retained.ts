@@ -2,8 +2,9 @@ import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { Database } from './database.ts'
 import { DecodedMessages } from './decoded-messages.ts'
-import { isWholeTopic, retainedKey, singleKey } from './keys.ts'
+import { isWholeTopic, Kind, retainedKey, singleKey } from './keys.ts'
 import { readMessage } from './read-stored.ts'
 import { decodeValue, encodeValue } from './records.ts'
 import { RetainedWalk } from './retained-walk.ts'
@@ -12,9 +13,11 @@ import type { StoreParts } from './store-parts.ts'
 const sizeKey = singleKey(2)
 // What readers that ask for the same at the same time are apart by, and more.
 const decodedMax = 4_194_304
+const bytesKey = singleKey(5)
 
 interface PendingChange {
-  readonly present: boolean
+  /** Of the message; 0: there is none. */
+  readonly bytes: number
   readonly batch: number
 }
 
@@ -25,6 +28,7 @@ export class DiskRetained implements RetainedStore {
   #parts!: StoreParts
   #size = 0
   #sizeOnDisk = 0
+  #bytes = 0
   // Topics whose messages the disk still shows as they were before.
   readonly #pending = new Map<string, PendingChange>()
   #batch = 0
@@ -40,11 +44,27 @@ export class DiskRetained implements RetainedStore {
   attach(parts: StoreParts): void {
     this.#parts = parts
     this.#size = this.#sizeOnDisk = decodeValue(parts.database.get(sizeKey), 'the number of retained messages')
+    const bytes = parts.database.get(bytesKey)
+    // An older version did not count them.
+    this.#bytes = bytes === undefined ? countBytes(parts.database) : decodeValue(bytes, 'the bytes of retained messages')
+    let bytesOnDisk = bytes === undefined ? -1 : this.#bytes
     parts.commit.beforeBatch(() => {
+      if (this.#bytes !== bytesOnDisk) {
+        bytesOnDisk = this.#bytes
+        parts.commit.put(bytesKey, encodeValue(this.#bytes))
+      }
       if (this.#size === this.#sizeOnDisk) return
       this.#sizeOnDisk = this.#size
       parts.commit.put(sizeKey, encodeValue(this.#size))
     })
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  has(topic: string): boolean {
+    return this.#bytesOf(topic, retainedKey(topic)) > 0
   }
 
   get size(): number {
@@ -58,14 +78,16 @@ export class DiskRetained implements RetainedStore {
     if (refusal !== null) return Promise.reject(refusal)
     const { topic } = message
     const key = retainedKey(topic)
-    const present = this.#has(topic, key)
-    if (isRemoval && !present) return commit.kept()
-    if (isRemoval) this.#remove(topic, key)
+    const before = this.#bytesOf(topic, key)
+    if (isRemoval && before === 0) return commit.kept()
+    if (isRemoval) this.#remove(topic, key, before)
     else {
+      const body = encodeMessage(message, 0, false, this.#parts.time.shift)
       this.#decoded.delete(topic)
-      commit.put(key, encodeMessage(message, 0, false, this.#parts.time.shift))
-      this.#changed(topic, true)
-      if (!present) this.#size += 1
+      commit.put(key, body)
+      this.#changed(topic, body.length)
+      this.#bytes += body.length - before
+      if (before === 0) this.#size += 1
     }
     return commit.kept()
   }
@@ -93,7 +115,7 @@ export class DiskRetained implements RetainedStore {
       if (message === null) continue
       if (message.expiresAt > now) messages.push(message)
       // Nobody need know when it is gone from the disk; and it may have been set again meanwhile.
-      else if (this.#pending.get(message.topic) === undefined) this.#remove(message.topic, key)
+      else if (this.#pending.get(message.topic) === undefined) this.#remove(message.topic, key, this.#bytesOf(message.topic, key))
     }
     return { messages, done }
   }
@@ -114,19 +136,21 @@ export class DiskRetained implements RetainedStore {
     return message
   }
 
-  #has(topic: string, key: Buffer): boolean {
+  #bytesOf(topic: string, key: Buffer): number {
     const pending = this.#pending.get(topic)
-    return pending !== undefined && pending.batch > this.#parts.commit.committed ? pending.present : this.#parts.database.has(key)
+    if (pending !== undefined && pending.batch > this.#parts.commit.committed) return pending.bytes
+    return this.#parts.database.get(key)?.length ?? 0
   }
 
-  #remove(topic: string, key: Buffer): void {
+  #remove(topic: string, key: Buffer, bytes: number): void {
     this.#decoded.delete(topic)
     this.#parts.commit.remove(key)
-    this.#changed(topic, false)
+    this.#changed(topic, 0)
     this.#size -= 1
+    this.#bytes -= bytes
   }
 
-  #changed(topic: string, present: boolean): void {
+  #changed(topic: string, bytes: number): void {
     const { batch, committed } = this.#parts.commit
     // In the order of their batches, so that those that are on disk stand first.
     this.#pending.delete(topic)
@@ -134,7 +158,13 @@ export class DiskRetained implements RetainedStore {
       if (pending.batch > committed) break
       this.#pending.delete(settled)
     }
-    this.#pending.set(topic, { present, batch })
+    this.#pending.set(topic, { bytes, batch })
     this.#batch = batch
   }
+}
+
+function countBytes(database: Database): number {
+  let bytes = 0
+  for (const { value } of database.range(Buffer.from([Kind.Retained]), Buffer.from([Kind.Retained + 1]))) bytes += value.length
+  return bytes
 }

@@ -27,7 +27,7 @@ export const Kind = {
   Life: 0x4c,
   /** Retained messages: topic. */
   Retained: 0x52,
-  /** What is there once: the format, the next free number, how many messages are retained, what all queues hold, the time of the folder. */
+  /** What is there once: the format, the next free number, how many messages are retained and their bytes, what all queues hold, the time of the folder. */
   Single: 0x00,
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]

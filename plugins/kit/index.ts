@@ -1,4 +1,5 @@
 // What several plugins are made of, as `mqttx-broker/kit`: a library, no plugin.
+export * from './bounded-cache.ts'
 export * from './by-topic.ts'
 export * from './client-lines.ts'
 export * from './client-tls.ts'
@@ -32,6 +33,7 @@ export * from './services/http-routes.ts'
 export * from './services/memory-pressure.ts'
 export * from './services/queues.ts'
 export * from './services/tls.ts'
+export * from './shown-text.ts'
 export * from './text-hash.ts'
 export * from './topic-template.ts'
 export * from './topics.ts'

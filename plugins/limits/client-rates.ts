@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
 import { type ClientBuckets, ClientMeter, type Metering } from './client-meter.ts'
@@ -54,18 +55,20 @@ export class ClientRates {
   /** `onDisconnect`. */
   disconnected({ clientId, meter }: Client): void {
     if (!(meter instanceof ClientMeter) || isFull(meter.buckets)) return
-    this.#departed.delete(clientId)
+    const key = keyOf(clientId)
+    this.#departed.delete(key)
     this.#forget()
-    this.#departed.set(clientId, meter.buckets)
+    this.#departed.set(key, meter.buckets)
   }
 
   #bucketsOf(clientId: string): ClientBuckets {
     // The connection that is about to be taken over.
     const meter = this.#broker.clientOf(clientId)?.meter
     if (meter instanceof ClientMeter) return meter.buckets
-    const known = this.#departed.get(clientId)
+    const key = keyOf(clientId)
+    const known = this.#departed.get(key)
     if (known !== undefined) {
-      this.#departed.delete(clientId)
+      this.#departed.delete(key)
       return known
     }
     return this.#fresh()
@@ -85,6 +88,11 @@ export class ClientRates {
       this.#departed.delete(clientId)
     }
   }
+}
+
+// A client id may have 65,535 bytes; what is remembered of 10,000 that have gone takes some 2 MB.
+function keyOf(clientId: string): string {
+  return clientId.length > 64 ? createHash('sha256').update(clientId).digest('base64') : clientId
 }
 
 function isFull({ messages, bytes }: ClientBuckets): boolean {

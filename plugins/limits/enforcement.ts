@@ -4,6 +4,7 @@ import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import '../kit/services/memory-pressure.ts'
 import { checkLimits } from './check-options.ts'
 import { ClientRates } from './client-rates.ts'
@@ -15,6 +16,7 @@ import { MemoryWatch } from './memory-watch.ts'
 import { PacketWatch } from './packet-watch.ts'
 import { PausedClients } from './paused-clients.ts'
 import { rateOf } from './rate.ts'
+import { SessionLimits } from './session-limits.ts'
 import { TopicRates } from './topic-rates.ts'
 
 type Options = OptionsOf<typeof limitsManifest.options>
@@ -30,6 +32,7 @@ export class Enforcement implements RunningPlugin<Options> {
   readonly #memoryTimer: { readonly ms: number; look(): void } | null
   readonly #connections: ConnectionLimits
   readonly #rates: ClientRates
+  readonly #sessions: SessionLimits
   readonly #tapped: Set<string>
   #options: Options
   #topics: TopicRates | null
@@ -67,6 +70,8 @@ export class Enforcement implements RunningPlugin<Options> {
     const { messages, bytes } = ratesOf(options)
     const metering = { overRate: options.overRate, paused: this.#paused, memory: this.#memory, log: this.#log }
     this.#rates = new ClientRates(broker, messages, bytes, metering)
+    this.#sessions = new SessionLimits(options, broker, this.#log)
+    addCache(broker, 'limits.topicRates', () => this.#topics)
     this.#follow(options)
   }
 
@@ -75,6 +80,12 @@ export class Enforcement implements RunningPlugin<Options> {
     const { clock } = this.#context
     if (this.#memoryTimer !== null) this.#timers.push(clock.every(this.#memoryTimer.ms, this.#memoryTimer.look))
     this.#watchPackets()
+  }
+
+  /** The store has started by now. */
+  listen(): void {
+    const { broker } = this.#context
+    this.#sessions.load().catch(error => broker.report(error))
   }
 
   stop(): void {
@@ -111,6 +122,15 @@ export class Enforcement implements RunningPlugin<Options> {
       this.#once('users', () => {
         hooks.onConnect.tap(tap, client => connections.connect(client))
         hooks.onDisconnect.tap(tap, client => connections.disconnected(client))
+      })
+    }
+    const sessions = this.#sessions
+    sessions.change(options)
+    if (sessions.used) {
+      this.#once('sessions', () => {
+        hooks.onConnect.tapPromise(tap, (client, connect) => sessions.connect(client, connect))
+        hooks.onConnected.tap(tap, client => sessions.connected(client))
+        hooks.onSessionExpired.tap(tap, clientId => sessions.ended(clientId))
       })
     }
     this.#keepAliveSeconds = maxKeepAlive === null ? Number.POSITIVE_INFINITY : Math.floor(maxKeepAlive / 1000)

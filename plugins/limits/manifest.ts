@@ -16,6 +16,8 @@ export const limitsManifest = defineManifest({
     'topicRate',
     'packetTimeout',
     'keepAlive',
+    'sessions',
+    'sessionsPerUser',
     'memoryRefused',
     'memoryPaused',
     'memoryDropped',
@@ -33,6 +35,10 @@ export const limitsManifest = defineManifest({
     maxConnectionsPerAddress: { type: 'integer', default: null, minimum: 1, live: true },
     /** Connections under one user name. Clients without one are not counted. */
     maxConnectionsPerUser: { type: 'integer', default: null, minimum: 1, live: true },
+    /** Sessions, connected or not, that this node knows; one more is refused. */
+    maxSessions: { type: 'integer', default: null, minimum: 1, live: true },
+    /** Sessions of one user that outlive their connection. Those without a user name are not counted. */
+    maxSessionsPerUser: { type: 'integer', default: null, minimum: 1, live: true },
     /** IPv6 addresses that are alike in so many bits count as one address: whoever has one has them all. */
     ipv6Prefix: { type: 'integer', default: 64, minimum: 1, maximum: 128 },
     /** New connections a second, in all. */
@@ -124,6 +130,8 @@ declare module '../../core/counter-names.js' {
     topicRate: number
     packetTimeout: number
     keepAlive: number
+    sessions: number
+    sessionsPerUser: number
     memoryRefused: number
     memoryPaused: number
     memoryDropped: number

@@ -2,6 +2,7 @@ import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { PublishVerdict } from '../../core/refusals.ts'
+import { cachesOf } from '../kit/bounded-cache.ts'
 import type { MemoryPressure } from '../kit/services/memory-pressure.ts'
 import type { LimitLog } from './limit-log.ts'
 import { collectGarbage, type MemoryUse } from './memory-use.ts'
@@ -16,7 +17,7 @@ export interface MemoryThresholds {
 
 const doing = [
   'all is well again',
-  'new clients are refused',
+  'caches are emptied and new clients refused',
   'publishers are slowed',
   'QoS 0 messages are dropped',
   'the heaviest clients are disconnected',
@@ -70,6 +71,8 @@ export class MemoryWatch implements MemoryPressure {
     const { used, max } = this.#measure()
     const percent = (used / max) * 100
     const stage = this.#stageAt(percent)
+    // What can be made anew goes first; before the stage begins it is seen whether that was enough.
+    if (stage > 0) for (const cache of cachesOf(this.#broker)) cache.clear()
     const collects = this.#wantsCollection(stage)
     if (collects) {
       this.#collectedAt = this.#broker.clock.now()

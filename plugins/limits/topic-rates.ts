@@ -38,6 +38,16 @@ export class TopicRates {
     this.#log = log
   }
 
+  /** Bytes that what is known of topic names keeps. */
+  get bytes(): number {
+    return this.#rates.bytes
+  }
+
+  /** Forgets what is known of topic names; the rates stay. */
+  clear(): void {
+    this.#rates.clear()
+  }
+
   /** `onPublish`. */
   judge(publisher: Publisher, { topic }: Message): PublishVerdict | undefined {
     const rates = this.#rates.of(topic)

@@ -1,8 +1,9 @@
 import { isatty } from 'node:tty'
-import { pino } from 'pino'
+import { type LogFn, type Logger, pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
+import { shownLine } from '../kit/shown-text.ts'
 import { logManifest } from './manifest.ts'
 import { packetLine } from './packet-line.ts'
 
@@ -10,7 +11,8 @@ import { packetLine } from './packet-line.ts'
 export const log = definePlugin(logManifest, ({ hooks, services, broker }, { level, format }) => {
   // The service is there when plugins are wired, what it writes to when they have started; lines before that are lost.
   let write: (line: string) => void = () => {}
-  const logger = pino({ level, base: null }, { write: line => write(line) })
+  // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
+  const logger = pino({ level, base: null, hooks: { logMethod } }, { write: line => write(line) })
   services.provide('log', logger, 'log')
   broker.figures.add({
     name: 'log_dropped_lines_total',
@@ -44,6 +46,10 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
     },
   }
 })
+
+function logMethod(this: Logger, line: Parameters<LogFn>, write: LogFn): void {
+  write.apply(this, shownLine(line) as Parameters<LogFn>)
+}
 
 /** One line as the log has it, without writing it. */
 function lineOf(fields: object, message: string): string {

@@ -1,12 +1,14 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { RetainedCursor, RetainedStore } from '../../core/routing/retained.ts'
+import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { RetainedTree } from '../kit/retained-tree.ts'
 
 /** Retained messages in a tree by topic levels. */
 export class MemoryRetained implements RetainedStore {
-  readonly #tree = new RetainedTree<Message>()
+  readonly #tree = new RetainedTree<{ readonly message: Message; readonly bytes: number }>()
   readonly #clock: Clock
+  #bytes = 0
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -16,10 +18,22 @@ export class MemoryRetained implements RetainedStore {
     return this.#tree.size
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  has(topic: string): boolean {
+    return this.#tree.get(topic) !== undefined
+  }
+
   set(message: Message): void {
-    if (message.payloadLength === 0)
-      this.#tree.delete(message.topic) // [MQTT-3.3.1-6]
-    else this.#tree.set(message.topic, message.compact())
+    if (message.payloadLength === 0) return this.#delete(message.topic) // [MQTT-3.3.1-6]
+    const kept = { message: message.compact(), bytes: queuedBytes(message) }
+    this.#bytes += kept.bytes - (this.#tree.set(message.topic, kept)?.bytes ?? 0)
+  }
+
+  #delete(topic: string): void {
+    this.#bytes -= this.#tree.delete(topic)?.bytes ?? 0
   }
 
   match(filter: string): RetainedCursor {
@@ -29,9 +43,9 @@ export class MemoryRetained implements RetainedStore {
         const page = iterator.next(limit)
         const now = this.#clock.now()
         const messages: Message[] = []
-        for (const [topic, message] of page.entries) {
+        for (const [topic, { message }] of page.entries) {
           if (message.expiresAt > now) messages.push(message)
-          else this.#tree.delete(topic)
+          else this.#delete(topic)
         }
         return { messages, done: page.done }
       },

@@ -1,4 +1,5 @@
 import type { Log } from '../../core/log.ts'
+import { BoundedCache, textBytes } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import type { BridgeTarget } from '../kit/services/bridge-target.ts'
 import type { Rule } from './rules.ts'
@@ -9,10 +10,12 @@ export interface BridgeRoute {
   readonly topic: string | null
 }
 
-// Names that are remembered; beyond it they are forgotten, as a client that makes up topic names would have it.
-const rememberedMax = 10_000
 // A name is stored behind its length, of two bytes.
 const nameMax = 16_000
+// Of names there that are remembered, with what they were made of; and of those that a line has said are two at once.
+const sourcesMax = 8_388_608
+const saidMax = 1_048_576
+const routeBytes = 64
 
 /** Finds where messages of a topic name go; each topic name is looked up once. */
 export class BridgeRoutes {
@@ -20,18 +23,30 @@ export class BridgeRoutes {
   readonly #log: Log
   readonly #byTopic: ByTopic<Rule, BridgeRoute>
   // What each name there was made of, so that two that fall together are seen; and those that it was said of.
-  readonly #sources: Map<string, string>
-  readonly #said: Set<string>
+  readonly #sources: BoundedCache<string>
+  readonly #said: BoundedCache<true>
 
   constructor(rules: readonly Rule[], targets: ReadonlyMap<string, BridgeTarget>, log: Log) {
     this.#targets = targets
     this.#log = log
-    this.#byTopic = new ByTopic<Rule, BridgeRoute>(rules, (rule, topic) => ({
-      rule,
-      topic: rule.to.byClient ? null : this.name(rule, topic, ''),
-    }))
-    this.#sources = new Map()
-    this.#said = new Set()
+    this.#byTopic = new ByTopic<Rule, BridgeRoute>(
+      rules,
+      (rule, topic) => ({ rule, topic: rule.to.byClient ? null : this.name(rule, topic, '') }),
+      ({ topic }) => routeBytes + textBytes(topic ?? ''),
+    )
+    this.#sources = new BoundedCache(sourcesMax, textBytes)
+    this.#said = new BoundedCache(saidMax, () => 0)
+  }
+
+  /** Bytes that what is known of topic names keeps. */
+  get bytes(): number {
+    return this.#byTopic.bytes + this.#sources.bytes + this.#said.bytes
+  }
+
+  /** Forgets what is known of topic names. */
+  clear(): void {
+    this.#byTopic.clear()
+    this.#sources.clear()
   }
 
   of(topic: string): readonly BridgeRoute[] {
@@ -58,10 +73,9 @@ export class BridgeRoutes {
     const place = `${target} ${name}`
     const source = this.#sources.get(place)
     if (source === undefined) {
-      if (this.#sources.size >= rememberedMax) this.#sources.clear()
       this.#sources.set(place, wanted)
-    } else if (source !== wanted && this.#said.size < rememberedMax && !this.#said.has(place)) {
-      this.#said.add(place)
+    } else if (source !== wanted && this.#said.get(place) === undefined) {
+      this.#said.set(place, true)
       this.#log.warn(
         { target, topic: name },
         `messageBridge: ${JSON.stringify(source)} and ${JSON.stringify(wanted)} both go to ${name}; a rule with another "to" tells them apart`,

@@ -4,6 +4,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import { type BridgeReport, type BridgeTarget, type BridgeTargets, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
@@ -65,6 +66,7 @@ export class Bridge implements BridgeTargets {
     this.#refused = new Map()
     this.#parks = options.parked
     this.#routes = null
+    addCache(broker, 'messageBridge', () => this.#routes)
   }
 
   add(target: BridgeTarget): void {

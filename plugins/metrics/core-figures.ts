@@ -1,5 +1,6 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
+import { cachesOf } from '../kit/bounded-cache.ts'
 import { type OpenFiles, openFiles } from '../kit/listening/open-files.ts'
 import { isStoreFull, storeTrouble } from './health.ts'
 import type { StoredTotals } from './stored-totals.ts'
@@ -68,6 +69,12 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTo
       () => broker.totals.withholdingClients,
     ),
     ...depths(broker, stored),
+    {
+      name: 'cache_bytes',
+      help: 'Bytes that are kept only to spare time, by cache, roughly.',
+      type: 'gauge',
+      read: () => [...cachesOf(broker)].map(({ name, bytes }) => ({ value: bytes, labels: { cache: name } })),
+    },
     {
       name: 'hook_calls_total',
       help: 'Calls of taps, by plugin and hook.',

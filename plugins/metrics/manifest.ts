@@ -6,6 +6,8 @@ export const metricsManifest = defineManifest({
   options: {
     /** The address to bind to; `0.0.0.0` lets a Prometheus on another machine, or an orchestrator, ask. */
     host: { type: 'string', minLength: 1, default: '127.0.0.1' },
+    /** Names and addresses that may stand in a request's `Host`, beside those of loopback. `null`: those of loopback only where `host` is one, any elsewhere. */
+    hosts: { type: 'list', items: { type: 'string', minLength: 1 }, default: null },
     /** The port; 0 picks a free one. */
     port: { type: 'integer', minimum: 0, maximum: 65_535, default: 9464 },
     /** When `/readyz` says 200: `store`, only while the session store answers; `serving`, also while it does not, where clients with clean sessions are served then. `serving` in a cluster that serves those (`cluster.onRedisLoss`), else `store`, where nothing is said. */

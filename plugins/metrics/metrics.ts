@@ -8,11 +8,12 @@ import { verifyPlace } from '../kit/listening/verify-place.ts'
 import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
+import { hostFault, keepShort, looksOften } from './short-connections.ts'
 
 const connectionsMax = 100
 
 /** Numbers for Prometheus, and health for orchestrators, over HTTP on a port of its own. */
-export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, port, path, node, ready, readyWhenStoreFull }) => {
+export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, hosts, port, path, node, ready, readyWhenStoreFull }) => {
   const exposition = new Exposition(broker, node)
   let server: Server | undefined
   let isOpen = false
@@ -38,8 +39,14 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
     verify: () => verifyPlace(broker, host, port, at),
     // Opens before the listeners do, so that a start that takes long can be watched.
     async start() {
-      const opened = createServer((request, response) => {
+      const opened = createServer(looksOften, (request, response) => {
         const { method, url = '/' } = request
+        // A page elsewhere that gives its own name this address would be of the same origin as what it reads here.
+        const fault = hostFault(request.headers.host, hosts, host)
+        if (fault !== null) {
+          response.writeHead(421, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${fault}\n`)
+          return
+        }
         if (method !== 'GET' && method !== 'HEAD') {
           response.writeHead(405, { Allow: 'GET, HEAD' }).end()
           return
@@ -56,11 +63,10 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, po
         )
       })
       // Whoever holds connections open does not take the place of others for long.
-      opened.headersTimeout = 5000
-      opened.requestTimeout = 5000
       const refused = new RefusedLines(broker, at)
       opened.on('drop', () => refused.full(opened.maxConnections))
       opened.maxConnections = Math.min(connectionsMax, Math.floor(openFiles().reserve / 2))
+      keepShort(opened, Math.floor(opened.maxConnections / 2))
       await listenOn(broker, opened, host, port, at)
       server = opened
     },

@@ -2,6 +2,7 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { clientTls } from '../kit/client-tls.ts'
+import { maskText } from '../kit/options/describe.ts'
 import type { redisManifest } from './manifest.ts'
 
 export type Options = OptionsOf<typeof redisManifest.options>
@@ -83,9 +84,9 @@ export function renew(client: Redis | Cluster): void {
 
 /** Where the options say that Redis is, for people; without its password. */
 export function placeOf({ url, sentinels, sentinelName, nodes }: Options): { readonly key: string; readonly text: string } {
-  if (nodes.length > 0) return { key: 'redis.nodes', text: nodes.join(', ') }
-  if (sentinels.length > 0) return { key: 'redis.sentinels', text: `${sentinelName} of ${sentinels.join(', ')}` }
-  return { key: 'redis.url', text: url.replace(/\/\/.*@/, '//') }
+  if (nodes.length > 0) return { key: 'redis.nodes', text: nodes.map(masked).join(', ') }
+  if (sentinels.length > 0) return { key: 'redis.sentinels', text: `${sentinelName} of ${sentinels.map(masked).join(', ')}` }
+  return { key: 'redis.url', text: masked(url) }
 }
 
 /** The number of the database that the options name. */
@@ -93,15 +94,24 @@ export function databaseOf(options: Options): number {
   return options.nodes.length > 0 ? 0 : (serverOf(options).db ?? 0)
 }
 
+const masked = (url: string): string => maskText(url, 'url').replace('***@', '')
+
 function serverOf(options: Options): ServerOptions {
   let url: URL
   try {
     url = new URL(options.url)
   } catch {
-    throw new OperatorError('ERR_CONFIG', 'redis.url: not a URL; write redis://host:6379')
+    throw new OperatorError(
+      'ERR_CONFIG',
+      'redis.url: not a URL; write redis://host:6379, with / and @ of a password as %2F and %40, or set redis.password',
+    )
   }
   const database = url.pathname.length > 1 ? Number(url.pathname.slice(1)) : 0
-  if (!Number.isInteger(database)) throw new OperatorError('ERR_CONFIG', 'redis.url: what follows the host is the number of a database')
+  if (!Number.isInteger(database))
+    throw new OperatorError(
+      'ERR_CONFIG',
+      'redis.url: what follows the host is the number of a database; write / of a password as %2F, or set redis.password',
+    )
   const username = options.username ?? decodeURIComponent(url.username)
   const password = options.password ?? decodeURIComponent(url.password)
   return {

@@ -135,7 +135,7 @@ export class Link {
     try {
       const pipeline = client.pipeline()
       // In capitals, because ioredis makes objects of some replies to names that it knows in small letters.
-      for (const [name, ...parts] of commands) pipeline.callBuffer(name.toUpperCase(), ...parts)
+      for (const [name, ...parts] of commands) pipeline.callBuffer(name.toUpperCase(), parts as never)
       const replies = await new Promise<[Error | null, unknown][]>((resolve, reject) => {
         broken = reject
         this.#underWay.add(broken)

@@ -47,6 +47,10 @@ export class RedisRetained implements RetainedStore {
     return this.#topics.size
   }
 
+  has(topic: string): boolean {
+    return this.#topics.get(topic) !== undefined
+  }
+
   /** Reads which topics have a retained message. */
   load(): Promise<void> {
     if (this.#isLoaded) return Promise.resolve()

@@ -213,7 +213,7 @@ export class SlotWriter {
       const args = { ...common, sequence, continues: continues ? 1 : 0, ops: packed, makesRoom: makesRoom ? 1 : 0 }
       commands.push(this.#wholeScript ? batchScript.whole(keys, args, moreKeys) : batchScript.byName(keys, args, moreKeys))
     }
-    for (const reading of reads) commands.push(...reading.commands)
+    for (const reading of reads) for (const command of reading.commands) commands.push(command)
     link.send(this.#key, commands, batch !== null).then(replies => this.#answered(batch, reads, replies))
   }
 

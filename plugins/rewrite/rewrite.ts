@@ -4,6 +4,7 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { isReservedTopic } from '../../core/routing/topic.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
 import { ruleFilterFault } from '../kit/topics.ts'
@@ -18,6 +19,7 @@ interface Rule {
 export const rewrite = definePlugin(rewriteManifest, ({ hooks, broker }, options) => {
   let rules = new ByTopic(readRules(options.rules))
   let { authorise } = options
+  addCache(broker, 'rewrite', () => rules)
   let rewritten = 0
   broker.figures.add({
     name: 'rewritten_messages_total',

@@ -2,6 +2,7 @@ import type { Figures } from '../../core/figures.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { schemaManifest } from './manifest.ts'
 import { readRules } from './rules.ts'
@@ -13,6 +14,7 @@ const reasonMax = 200
 export const schema = definePlugin(schemaManifest, ({ hooks, broker, log }, options) => {
   let given = options.rules
   let rules = new ByTopic(readRules(given, broker.folder))
+  addCache(broker, 'schema', () => rules)
   const valid = countsByFilter(broker.figures, 'schema_valid_messages_total', 'Messages that fitted the schema of their topic.')
   const invalid = countsByFilter(broker.figures, 'schema_invalid_messages_total', 'Messages that did not fit the schema of their topic.')
 

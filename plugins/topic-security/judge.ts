@@ -1,11 +1,14 @@
 import type { Publisher, Rights } from '../../core/publisher.ts'
 import { covers, isTopicFilter, matches, parseShare } from '../../core/routing/topic.ts'
+import { textBytes } from '../kit/bounded-cache.ts'
 import { overlaps } from '../kit/topics.ts'
 import type { Clause, Rules } from './rules.ts'
 
 // Verdicts on topics are remembered up to so many bytes, all clients together: some 300,000 of them; then all begin anew.
 const bytesMax = 33_554_432
+// A place in a map, and the map, which one client may have for one topic only.
 const entryBytes = 80
+const mapBytes = 300
 
 /** What is remembered of one publisher. Good as long as what it was made of has not changed. */
 class Verdicts {
@@ -55,12 +58,25 @@ export class Judge {
 
   set rules(rules: Rules) {
     this.#rules = rules
-    this.#forget()
+    this.clear()
+  }
+
+  /** Bytes that verdicts on topics keep, roughly. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Forgets all verdicts. */
+  clear(): void {
+    for (const { byTopic } of this.#holding) byTopic.clear()
+    this.#holding = []
+    this.#generation += 1
+    this.#bytes = 0
   }
 
   set withoutRights(withoutRights: 'deny' | 'pass') {
     this.#passes = withoutRights === 'pass'
-    this.#forget()
+    this.clear()
   }
 
   mayPublish(publisher: Publisher, topic: string): boolean {
@@ -78,10 +94,11 @@ export class Judge {
     let verdict = verdicts.byTopic.get(topic)
     if (verdict === undefined) {
       verdict = judgePublish(verdicts.clauses, verdicts.filters, topic)
-      this.#bytes += entryBytes + topic.length
-      if (this.#bytes > bytesMax) this.#forget()
+      const bytes = entryBytes + textBytes(topic) + (verdicts.byTopic.size === 0 ? mapBytes : 0)
+      if (this.#bytes + bytes > bytesMax) this.clear()
       if (verdicts.byTopic.size === 0) this.#holding.push(verdicts)
       verdicts.byTopic.set(topic, verdict)
+      this.#bytes += bytes
     }
     verdicts.lastTopic = topic
     verdicts.lastVerdict = verdict
@@ -100,13 +117,6 @@ export class Judge {
     const rights = publisher.rights?.authorizedSub
     if (rights === undefined) return this.#passes
     return rights.some(right => isTopicFilter(right) && covers(right, isShared(right) ? filter : plain))
-  }
-
-  #forget(): void {
-    for (const { byTopic } of this.#holding) byTopic.clear()
-    this.#holding = []
-    this.#generation += 1
-    this.#bytes = 0
   }
 }
 

@@ -1,6 +1,7 @@
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { PublishRefusal } from '../../core/refusals.ts'
+import { addCache } from '../kit/bounded-cache.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { Judge } from './judge.ts'
 import { topicSecurityManifest } from './manifest.ts'
@@ -16,6 +17,7 @@ export const topicSecurity = definePlugin(
     const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules =>
       new Rules({ rules: own, at: 'topicSecurity.rules' }, { rules: list, at: `topicSecurity.rulesFile: ${path}` })
     const judge = new Judge(rulesOf([]), withoutRights)
+    addCache(broker, 'topicSecurity', () => judge)
     let started = false
     const changed = (): void => {
       if (started) broker.recheckRights().catch(error => broker.report(error))

@@ -1,5 +1,5 @@
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
-import { describeOption } from '../../plugins/kit/options/describe.ts'
+import { describeOption, showGiven } from '../../plugins/kit/options/describe.ts'
 import { fold, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Problem } from '../../plugins/kit/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -117,7 +117,7 @@ function read(catalogue: Catalogue, assignment: Assignment, find: Find, show: (k
   const value = readText(option, assignment.text)
   const wantsJson = 'type' in option && (option.type === 'array' || option.type === 'list' || option.type === 'object')
   if (wantsJson && typeof value === 'string') {
-    const text = `must be ${describeOption(option)}, written as JSON, got ${JSON.stringify(assignment.text)} (${assignment.who})`
+    const text = `must be ${describeOption(option)}, written as JSON, got ${showGiven(assignment.text, option, keys.at(-1))} (${assignment.who})`
     return { problem: { path: keys.join('.'), text } }
   }
   return { keys, value }

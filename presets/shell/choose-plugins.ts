@@ -2,7 +2,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { PluginManifest } from '../../core/manifest.ts'
 import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
 import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
-import { showValue } from '../../plugins/kit/options/describe.ts'
+import { showShape, showValue } from '../../plugins/kit/options/describe.ts'
 import { unknownName } from '../../plugins/kit/options/suggestion.ts'
 import { isRecord, type Problem } from '../../plugins/kit/options/validation.ts'
 import type { Catalogue, PresetList } from './catalogue.ts'
@@ -76,7 +76,7 @@ export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
 function listed(list: () => readonly unknown[], who: string, problems: Problem[]): readonly unknown[] {
   const entries: unknown = list()
   if (Array.isArray(entries)) return entries
-  problems.push({ path: who, text: `must return a list of plugins, got ${showValue(entries)}` })
+  problems.push({ path: who, text: `must return a list of plugins, got ${showShape(entries)}` })
   return []
 }
 
@@ -118,7 +118,7 @@ function ofPlugin(plugin: Plugin, catalogue: Catalogue, named: boolean): WantedP
 function notAPlugin(value: unknown, names: readonly string[]): string {
   if (typeof value === 'string') return `${showValue(value)} is ${unknownName(value, names)}`
   if (isPluginFactory(value)) return `is the factory ${value.name}, not a plugin; call it: ${value.name}()`
-  return `must be a plugin, { name, apply }, got ${showValue(value)}`
+  return `must be a plugin, { name, apply }, got ${showShape(value)}`
 }
 
 // A built-in plugin that only its section names stands where the catalogue has it among the others.
@@ -171,7 +171,7 @@ async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<Wanted
   const given = tree.values.plugins
   if (given === undefined) return []
   if (!Array.isArray(given)) {
-    chosen.problems.push({ path: 'plugins', text: `must be a list of plugins, got ${showValue(given)}` })
+    chosen.problems.push({ path: 'plugins', text: `must be a list of plugins, got ${showShape(given)}` })
     return []
   }
   const wanted: WantedPlugin[] = []

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
-import { showValue } from '../../plugins/kit/options/describe.ts'
+import { showShape, showValue } from '../../plugins/kit/options/describe.ts'
 import { suggest, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import { isRecord, type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
 import { type Assignment, environmentAssignments, type ReadAssignment, readEnvironment, readSet } from './assignments.ts'
@@ -94,7 +94,7 @@ function readSources(catalogue: Catalogue, sources: ConfigSources): Layer[] {
 
 function dataLayer(values: unknown, who: string): Layer {
   if (!isRecord(values)) {
-    const text = `must export an object, as in export default defineConfig({ preset: 'dev' }), got ${showValue(values)}`
+    const text = `must export an object, as in export default defineConfig({ preset: 'dev' }), got ${showShape(values)}`
     return { problems: [{ path: who, text }], into: () => {} }
   }
   return { problems: [], preset: values.preset, into: tree => tree.merge(values, who) }

@@ -1,5 +1,5 @@
 import type { OptionsSchema } from '../../core/options/options.ts'
-import { showValue } from '../../plugins/kit/options/describe.ts'
+import { showShape } from '../../plugins/kit/options/describe.ts'
 import { isRecord, type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
 
 /**
@@ -19,7 +19,7 @@ export function readSection(value: unknown, takesList: boolean): SectionValue | 
   if (isRecord(value)) return value
   if (takesList && Array.isArray(value) && value.every(isRecord)) return value
   const text = `must be true, false${takesList ? ', an object of options or a list of such objects' : ' or an object of options'}`
-  return { fault: `${text}, got ${showValue(value)}` }
+  return { fault: `${text}, got ${showShape(value)}` }
 }
 
 /** A section turns its plugin off. */
@@ -39,5 +39,5 @@ export function checkSection(schema: OptionsSchema, section: unknown, at: string
   const { options, problems } = validateOptions(schema, optionsOf(section), at)
   const { enable } = section
   if (enable === undefined || typeof enable === 'boolean') return { options, problems }
-  return { options, problems: [{ path: `${at}.enable`, text: `must be true or false, got ${showValue(enable)}` }, ...problems] }
+  return { options, problems: [{ path: `${at}.enable`, text: `must be true or false, got ${showShape(enable)}` }, ...problems] }
 }

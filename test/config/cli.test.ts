@@ -147,7 +147,7 @@ test('checks: prints the merged config with who set each value, and no secret', 
   expect(text).toMatch(/^sysTopic\.interval +5s +preset dev$/m)
   expect(text).toMatch(/^sysTopic\.qos +1 +MQTTX_SYS_TOPIC__QOS$/m)
   expect(text).toMatch(/^redis\.password +\*\*\* +mqttx\.config\.json$/m)
-  expect(text).toMatch(/^redis\.url +redis:\/\/me:\*\*\*@cache +mqttx\.config\.json$/m)
+  expect(text).toMatch(/^redis\.url +redis:\/\/\*\*\*@cache +mqttx\.config\.json$/m)
   expect(text).toMatch(/^retain +on +preset dev$/m)
   expect(text).toMatch(/^plugins, in order: log, redis, retain, shareTopic, sysTopic, socket$/m)
   expect(text).not.toContain('hunter2')

@@ -120,7 +120,7 @@ test('opens one listener for each element of a list', async () => {
     { port: 1883, host: '::1' },
   ])
   expect(await problems(resolveObject({ socket: [{ prot: 1 }] }))).toEqual(['socket[0].prot: unknown; did you mean port?'])
-  expect(await problems(resolveObject({ sysTopic: [{}] }))).toEqual(['sysTopic: must be true, false or an object of options, got [{}]'])
+  expect(await problems(resolveObject({ sysTopic: [{}] }))).toEqual(['sysTopic: must be true, false or an object of options, got a list'])
 })
 
 test('takes a list of its own as a preset, with sections laid over it', async () => {

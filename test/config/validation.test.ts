@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { PluginManifest } from '../../core/manifest.ts'
 import { defineOptions, type OptionsSchema } from '../../core/options/options.ts'
 import { settingsSchema } from '../../core/options/settings.ts'
+import { maskText, showValue } from '../../plugins/kit/options/describe.ts'
 import { checkOptions, validateOptions } from '../../plugins/kit/options/validation.ts'
 import { catalogue } from '../../presets/index.ts'
 
@@ -78,8 +79,36 @@ test('masks secrets, by name, by declaration and within addresses', () => {
   expect(found(schema, { password: 'hunter2', pin: '1234', url: 'redis://me:hunter2@cache' })).toEqual([
     'own.password: must be a text that is not empty, got ***',
     'own.pin: must be a text that is not empty, got ***',
-    'own.url: must be an integer, got "redis://me:***@cache"',
+    'own.url: must be an integer, got "redis://***@cache"',
   ])
+})
+
+test.each([
+  ['redis://me:hun/ter2@cache:6379', 'redis://***@cache:6379'],
+  ['redis://:hunter2@hunter2@cache', 'redis://***@cache'],
+  ['rediss://me:hun ter2#?@[::1]:6379/3', 'rediss://***@[::1]:6379/3'],
+  ['redis://:hun\nter2@cache', 'redis://***@cache'],
+  ['me:hunter2@cache', '***@cache'],
+  ['redis://cache:6379', 'redis://cache:6379'],
+])('masks %s from the scheme to the last @', (url, shown) => {
+  expect(maskText(url, 'url')).toBe(shown)
+  expect(showValue({ redis: { url } })).toBe(JSON.stringify({ redis: { url: shown } }))
+})
+
+test('shows nothing of an option that is a secret, whatever it was given, nor of a list or an object that should have held one', () => {
+  const schema = defineOptions({
+    pin: { type: 'string', secret: true },
+    token: { type: 'string' },
+    headers: { type: 'object', values: { type: 'string', secret: true }, secret: true },
+    peers: { type: 'list', items: { type: 'object', properties: { pin: { type: 'string', secret: true } } } },
+    tls: { type: 'object', properties: { keyPassphrase: { type: 'string' } } },
+  })
+  const said = found(schema, { pin: 1234, token: [1234], headers: ['1234'], peers: { x: 1234 }, tls: [{ keyPassphrase: '1234' }] })
+  expect(said).toHaveLength(5)
+  for (const text of [...said, ...found(schema, [{ pin: 1234 }])]) {
+    expect(text).toMatch(/got (\*\*\*|a list|an object)$/)
+    expect(text).not.toContain('1234')
+  }
 })
 
 test('says that options must be an object', () => {
@@ -108,7 +137,8 @@ test('has the defaults that are promised', () => {
       topicAliasOutMax: 32,
       topicLevelsMax: 128,
       topicLengthMax: 65_535,
-      subscriptionsMax: null,
+      connectSizeMax: 131_072,
+      subscriptionsMax: 10_000,
       clientIdOwner: null,
       clientIds: [],
       sessionExpiryMax: null,

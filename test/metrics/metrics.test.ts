@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
+import { connect as connectSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
@@ -261,6 +264,58 @@ test('a path that is not there, and another method, are told so', async () => {
   const response = await fetch(`${url}/nothing`)
   expect([response.status, await response.text()]).toEqual([404, 'there are /metrics, /livez and /readyz\n'])
   expect((await fetch(`${url}/metrics`, { method: 'POST' })).status).toBe(405)
+})
+
+test('/livez answers while 200 connections that say nothing are open, and those are closed', async () => {
+  const { url } = await measured()
+  const port = Number(new URL(url).port)
+  const dial = async () => {
+    const socket = connectSocket(port, '127.0.0.1')
+    socket.on('error', () => {})
+    onTestFinished(() => void socket.destroy())
+    const closed = new Promise<void>(resolve => socket.on('close', () => resolve()))
+    socket.resume()
+    // One that there is no place for may be closed before it knows that it was open.
+    await Promise.race([closed, new Promise<void>(resolve => socket.on('connect', () => resolve()))])
+    return { socket, closed }
+  }
+  const silent = await Promise.all(Array.from({ length: 200 }, dial))
+  // A beginning of a request is as silent.
+  for (const { socket } of silent.slice(100)) socket.write('GET /livez HTTP/1.1\r\n')
+  for (let i = 0; i < 5; i++) expect((await fetch(`${url}/livez`)).status).toBe(200)
+  await Promise.all(silent.map(({ closed }) => closed))
+})
+
+/** The status of a request for this host. */
+async function statusFor(port: number, host: string): Promise<number | undefined> {
+  const asked = request({ port, host: '127.0.0.1', path: '/livez', headers: { host } }).end()
+  const [response] = (await once(asked, 'response')) as [IncomingMessage]
+  response.resume()
+  return response.statusCode
+}
+
+test('on loopback only names and addresses of loopback are answered, or those of metrics.hosts; elsewhere all', async () => {
+  const names = [
+    'localhost',
+    'localhost:9464',
+    '127.0.0.1:1',
+    '127.8.8.8',
+    '[::1]:9464',
+    'LOCALHOST',
+    'evil.example',
+    'localhost.evil.example',
+    '10.0.0.1',
+  ]
+  const loopback = [200, 200, 200, 200, 200, 200]
+  const statuses = async (config: Config) => {
+    const port = await freePort()
+    await measured({ metrics: { port, ...(config.metrics as object) } })
+    return Promise.all(names.map(name => statusFor(port, name)))
+  }
+  expect(await statuses({})).toEqual([...loopback, 421, 421, 421])
+  expect(await statuses({ metrics: { hosts: ['Evil.example'] } })).toEqual([...loopback, 200, 421, 421])
+  expect(await statuses({ metrics: { host: '0.0.0.0' } })).toEqual([...loopback, 200, 200, 200])
+  expect(await statuses({ metrics: { host: '0.0.0.0', hosts: ['10.0.0.1'] } })).toEqual([...loopback, 421, 421, 200])
 })
 
 test('a port in use ends the start with its cure', async () => {

@@ -3,8 +3,10 @@ import { totalmem } from 'node:os'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
+import { definePlugin } from '../../core/plugin.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { addCache, BoundedCache, cachesOf } from '../../plugins/kit/bounded-cache.ts'
 import { LimitLog } from '../../plugins/limits/limit-log.ts'
 import { memoryMax, memoryUse } from '../../plugins/limits/memory-use.ts'
 import { MemoryWatch } from '../../plugins/limits/memory-watch.ts'
@@ -132,14 +134,41 @@ test('stages come and go with a gap between, and each change is one line in the 
     expect(log.lines.length - before).toBeLessThanOrEqual(1)
   }
   expect(said).toEqual([
-    'warn 75 new clients are refused',
+    'warn 75 caches are emptied and new clients refused',
     'info 69.9 all is well again',
     'warn 96 the heaviest clients are disconnected',
     'info 89 QoS 0 messages are dropped',
     'info 84.9 publishers are slowed',
-    'info 79 new clients are refused',
+    'info 79 caches are emptied and new clients refused',
     'info 60 all is well again',
   ])
+})
+
+test('the first that is given up is what was kept to spare time: of the broker and of plugins', async () => {
+  const forgetful = definePlugin({
+    name: 'forgetful',
+    apply({ broker }) {
+      const known = new BoundedCache<number>(100_000, () => 8)
+      known.set('a', 1)
+      addCache(broker, 'forgetful', () => known)
+    },
+  })
+  const { broker, connect } = await startBroker({ plugins: [forgetful()], rewrite: { rules: [{ filter: 'x', to: 'y' }] } })
+  const client = await connect()
+  for (let i = 0; i < 100; i++) client.sendPublish(`a/${i}`)
+  await client.rest()
+  const bytes = () => Object.fromEntries([...cachesOf(broker)].map(cache => [cache.name, cache.bytes > 0]))
+  expect(bytes()).toEqual({ rewrite: true, forgetful: true })
+  const thresholds = { refuseAt: 75, pauseAt: 85, dropAt: 90, disconnectAt: 95 }
+  // What the caches keep is what is too much.
+  const watch = new MemoryWatch(thresholds, broker, new LimitLog(broker), () => ({
+    used: Object.values(bytes()).includes(true) ? 80 : 70,
+    max: 100,
+  }))
+  watch.look()
+  expect(bytes()).toEqual({ rewrite: false, forgetful: false })
+  watch.look()
+  expect(watch.refuses).toBe(false)
 })
 
 test('the process itself is measured: memory that it takes raises the stage, memory that it gives back lowers it', async () => {

@@ -4,7 +4,7 @@ import { PacketType } from '../../core/protocol/constants.ts'
 import type { SubackPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { settled, startBroker } from '../support/broker.ts'
-import { TestClient } from '../support/client.ts'
+import { connectPacket, TestClient } from '../support/client.ts'
 
 const versions = [4, 5] as const
 
@@ -113,6 +113,19 @@ describe.each(versions)('MQTT %i', version => {
     expect(codes).toEqual(version === 5 ? [0, ReasonCode.TopicNameInvalid, 0, ReasonCode.TopicNameInvalid] : [0, 0, 0, 0])
     expect((await reader.rest()).map(packet => (packet.type === PacketType.Publish ? packet.topic : ''))).toEqual(['123456789/', '1/2/3'])
     expect(broker.counters.limited).toMatchObject({ topicLength: 2, topicLevels: 2 })
+  })
+})
+
+describe('mqtt.connectSizeMax', () => {
+  test.each(versions)('MQTT %i: a CONNECT that is larger closes its connection as soon as its length is read', async version => {
+    const { open, broker, connect } = await startBroker({ mqtt: { connectSizeMax: 200 } })
+    const client = open(version)
+    client.send(connectPacket({ version, clientId: 'x'.repeat(200) }))
+    await client.closed
+    expect(broker.counters.limited).toMatchObject({ packetSize: 1 })
+    // Once let in, it may send what everybody may.
+    const other = await connect({ version })
+    expect(await other.publish('a', Buffer.alloc(100_000), { qos: 1 })).toBeDefined()
   })
 })
 

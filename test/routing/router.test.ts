@@ -228,6 +228,31 @@ describe('overlapping subscriptions', () => {
   })
 })
 
+test('matching grows as the matches do, not with their square: however many filters of one session overlap', () => {
+  const looks = (count: number): number => {
+    const router = new Router<Reader>()
+    let looked = 0
+    for (let i = 0; i < count; i++) {
+      // A list that is made anew for each match would be looked through each time.
+      const counted = Object.defineProperty(subscription(''), 'identifier', {
+        get: () => {
+          looked += 1
+          return i + 1
+        },
+        enumerable: true,
+      })
+      const filter = Array.from({ length: 14 }, (_, bit) => ((i >> bit) & 1 ? '+' : 'x')).join('/')
+      router.subscribe(readers[0]!, Object.assign(Object.create(counted) as Subscription, { filter, qos: 0 }))
+    }
+    expect(router.route(Array(14).fill('x').join('/')).targets[0]!.identifiers).toHaveLength(count)
+    expect(router.steps).toBeLessThan(count * 16)
+    return looked / count
+  }
+  const few = looks(1024)
+  expect(few).toBeLessThan(10)
+  expect(looks(16_384)).toBeLessThanOrEqual(few * 1.1)
+})
+
 describe('a shared group', () => {
   const [first, second] = readers as [Reader, Reader, Reader]
 

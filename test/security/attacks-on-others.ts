@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
+import { shownText } from '../../plugins/kit/shown-text.ts'
 import type { Question } from '../support/auth-server.ts'
 import type { ConnectOptions } from '../support/client.ts'
 import { type Attack, end, guest, publishCodes, times } from './target.ts'
@@ -83,7 +84,9 @@ export function attacksOnOthers(
         const headers = questions.slice(before).every(question => question.headers['x-admin'] === undefined)
         // Each line of the log is one JSON object, or the target would have thrown.
         await target.line(/^connected$/)
-        const logged = target.log.filter(({ clientId, msg }) => msg === 'connected' && names.includes(String(clientId)))
+        const logged = target.log.filter(
+          ({ clientId, msg }) => msg === 'connected' && names.map(name => shownText(name)).includes(String(clientId)),
+        )
         return {
           asked: same ? 'as they were sent' : asked().slice(before),
           headers: headers ? 'untouched' : 'changed',

@@ -87,3 +87,28 @@ test('a trace shows that there is a password, and that there is none', async () 
   await connect()
   expect(passwords).toEqual(['***', undefined])
 })
+
+test.each([
+  ['a password with / in redis.url', ['--set', 'redis.url=redis://me:hun/ter2@127.0.0.1:1/0']],
+  ['a password with @ in redis.url', ['--set', 'redis.url=redis://me:hun@ter2@127.0.0.1:1']],
+  ['a password with % in redis.url', ['--set', 'redis.url=redis://me:hun%ter2@127.0.0.1:1']],
+  ['headers that are no JSON', ['--set', 'authHttp.url=http://127.0.0.1:1/', '--set', 'authHttp.headers=Bearer hun-ter2']],
+  ['a list in place of a section', ['--set', 'authHttp=[{"headers":{"x-key":"hun-ter2"}}]']],
+])('%s is shown neither by check nor by a start that fails', async (_what, given) => {
+  const folder = await folderWith({})
+  const common = ['--preset', 'dev', '--port', '0', '--set', 'redis.connectTimeout=200ms', ...given]
+  const said: string[] = []
+  for (const command of [['check'], ['check', '--connect'], []]) {
+    const broker = new Command(built.path('presets/bin.js'), folder, [...command, ...common])
+    const ended = broker.ended()
+    if (command.length === 0) {
+      // A broker whose Redis is away may wait for it.
+      await Promise.race([ended, broker.line(/redis/i).catch(() => {})])
+      broker.signal('SIGTERM')
+    }
+    await ended
+    said.push(...broker.out, ...broker.errors)
+  }
+  expect(said.length).toBeGreaterThan(0)
+  expect(said.join('\n')).not.toMatch(/hun.?ter2|ter2/)
+})

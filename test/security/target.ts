@@ -18,8 +18,9 @@ export class Target {
   #changed: () => void = () => {}
   readonly #sockets = new Set<Socket>()
 
-  constructor(program: string, folder: string) {
-    this.#child = spawn(process.execPath, [program, '--preset', 'test'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  /** `node`: what Node itself is told. */
+  constructor(program: string, folder: string, node: readonly string[] = []) {
+    this.#child = spawn(process.execPath, [...node, program, '--preset', 'test'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
     this.#child.stdout.on('data', (chunk: Buffer) => {
       text += chunk

@@ -32,12 +32,14 @@ export function formFor(option: OptionSchema | undefined, value: unknown): Optio
 
 /** A value as a message shows it: short, and not at all where it is a secret. */
 export function showValue(value: unknown, name = '', secret = false): string {
-  if (typeof value === 'string' && (secret || isSecretName(name))) return '***'
-  if (typeof value === 'function') return 'a function'
   if (value === undefined) return 'nothing'
+  if (value !== null && !isEmpty(value) && (secret || isSecretName(name))) return '***'
+  if (typeof value === 'function') return 'a function'
   let text: string | undefined
   try {
-    text = JSON.stringify(value, (key, part: unknown) => (typeof part === 'string' ? maskText(part, key) : part))
+    text = JSON.stringify(value, (key, part: unknown) =>
+      typeof part === 'string' ? maskText(part, key) : part !== null && !isEmpty(part) && isSecretName(key) ? '***' : part,
+    )
   } catch {
     // A circular object has no JSON.
   }
@@ -45,10 +47,39 @@ export function showValue(value: unknown, name = '', secret = false): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
-/** A text with what nobody should read over a shoulder taken out: passwords by the option's name, and those within URLs. */
+/** The same of a value that was given for an option. Where anything in the option is a secret, of a list or an object only that it is one: its parts may stand in the wrong place. */
+export function showGiven(value: unknown, option: OptionSchema | undefined, name = ''): string {
+  return typeof value === 'object' && value !== null && option !== undefined && holdsSecret(option)
+    ? showShape(value)
+    : showValue(value, name, option?.secret)
+}
+
+/** A value of which nobody knows what it was meant as: of a list or an object only that it is one, for there may be a password in it. */
+export function showShape(value: unknown): string {
+  if (typeof value !== 'object' || value === null || isEmpty(value)) return showValue(value)
+  return Array.isArray(value) ? 'a list' : 'an object'
+}
+
+function holdsSecret(option: OptionSchema): boolean {
+  if (option.secret === true) return true
+  if ('oneOf' in option) return option.oneOf.some(holdsSecret)
+  if ('properties' in option) return Object.entries(option.properties).some(([name, part]) => isSecretName(name) || holdsSecret(part))
+  if ('values' in option) return holdsSecret(option.values)
+  return 'items' in option && holdsSecret(option.items)
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0
+}
+
+/**
+ * A text with what nobody should read over a shoulder taken out: passwords by the option's name, and those within URLs. A password may hold what ends it in a
+ * well-formed URL, `/` or `@`, so everything goes from the scheme to the last `@`, and of what is called a URL also where there is no scheme.
+ */
 export function maskText(text: string, name: string): string {
   if (isSecretName(name)) return '***'
-  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/@\s]*:)[^/@\s]+@/i, '$1***@')
+  const masked = text.replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/is, '$1***@')
+  return masked === text && /ur[il]$/i.test(name) ? text.replace(/^.*@/s, '***@') : masked
 }
 
 function isSecretName(name: string): boolean {

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionSchema, OptionsSchema } from '../../../core/options/options.ts'
-import { describeOption, formFor, optionAt, showValue } from './describe.ts'
+import { describeOption, formFor, optionAt, showGiven, showShape } from './describe.ts'
 import { durationMsMax, parseBytes, parseDuration } from './quantity.ts'
 import { unknownName } from './suggestion.ts'
 
@@ -30,7 +30,7 @@ export function checkOptions(schema: OptionsSchema, given: unknown, section: str
 /** As `checkOptions`, for whoever collects the problems of several sections. `at` is the path so far; `''` for the root. */
 export function validateOptions(schema: OptionsSchema, given: unknown, at: string): { options: object; problems: Problem[] } {
   if (!isRecord(given)) {
-    return { options: {}, problems: [{ path: at, text: `must be an object of options, got ${showValue(given)}` }] }
+    return { options: {}, problems: [{ path: at, text: `must be an object of options, got ${showShape(given)}` }] }
   }
   const options = clone(given)
   // Most options of most sections are as by default, and what ajv would compile for them is most of what it costs at a start (preset test:
@@ -237,7 +237,7 @@ function translate(errors: readonly ErrorObject[], schema: OptionsSchema, option
         say([...keys, unknown], unknownName(unknown, Object.keys(form.properties)))
       }
     } else if (!('oneOf' in option && (isRecord(value) || Array.isArray(value)) && hasDeeper(errors, error.instancePath))) {
-      say(keys, `must be ${describeOption(option)}, got ${showValue(value, keys.at(-1), option.secret)}`)
+      say(keys, `must be ${describeOption(option)}, got ${showGiven(value, option, keys.at(-1))}`)
     }
   }
   return [...problems.values()]

@@ -63,6 +63,25 @@ export function retainedContract({ describe, it }: ContractRunner, owner: Retain
       assert.equal(h.store.size, 1)
     })
 
+    test('are counted in bytes, where the store does so, and a topic that has one is known', async h => {
+      const { store } = h
+      if (store.bytes === undefined || store.has === undefined) return
+      await h.set('a', 'x'.repeat(1000))
+      const one = store.bytes
+      assert.ok(one >= 1000 && one < 2000)
+      await h.set('a', 'y'.repeat(1000))
+      assert.equal(store.bytes, one)
+      await h.set('b', 'x'.repeat(2000))
+      assert.equal(store.bytes, 2 * one + 1000)
+      assert.deepEqual([store.has('a'), store.has('b'), store.has('c')], [true, true, false])
+      await h.set('a', '')
+      await h.set('c', '')
+      assert.equal(store.bytes, one + 1000)
+      assert.deepEqual([store.has('a'), store.has('b'), store.has('c')], [false, true, false])
+      await h.set('b', '')
+      assert.equal(store.bytes, 0)
+    })
+
     test('are the last of each topic too where several are on their way at once', async h => {
       await Promise.all([h.set('a', '1'), h.set('b', '1'), h.set('a', '2'), h.set('b', ''), h.set('a', '3')])
       assert.deepEqual(await h.all('#'), ['a 3'])

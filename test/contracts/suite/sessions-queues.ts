@@ -40,6 +40,18 @@ export function queueCases(test: SessionsCase): void {
     assert.deepEqual(h.dropped, ['nobody 1 sessionEnded'])
   })
 
+  test('keep each of 70,000 subscription identifiers that a message came by', async h => {
+    const session = await h.claim()
+    const identifiers = Array.from({ length: 70_000 }, (_, i) => i + 1)
+    await h.append('1', { identifiers, group: 'g/a' })
+    await h.append('2', { identifiers: identifiers.slice(0, 65_535) })
+    const [first, second] = await h.page(session)
+    assert.deepEqual(first!.identifiers, identifiers)
+    assert.equal(first!.group, 'g/a')
+    assert.equal(first!.message.payload.toString(), '1')
+    assert.equal(second!.identifiers?.length, 65_535)
+  })
+
   test('that have ended get nothing more, and say so', async h => {
     await h.store.end(await h.claim())
     await h.append('late', {})
