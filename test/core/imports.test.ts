@@ -97,10 +97,10 @@ test('one circle of types, of a connection and its session, and no other', () =>
   expect(largest.reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(1600)
 })
 
-// 8,600 when the house was built; more since answers wait for other nodes, sessions survive a store that came back empty, and belong to users: what core alone can see to,
-// before anything of a session is touched.
+// 8,600 when the house was built; more since answers wait for other nodes, sessions survive a store that came back empty and belong to users,
+// wills outlive the broker, and matching yields by turns: what core alone can see to.
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(8850)
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(8900)
 })
 
 test('a file of more than 400 lines says in its head why', () => {
