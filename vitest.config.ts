@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config'
 // Test files share what they have loaded: loading it anew for each of them took a third to half of their time (2,078 tests on
 // streams in memory: 149 s of CPU, now 72 s). So a test leaves nothing behind: no changed environment, no patched module.
 /** These look at the whole process: what a trial of its handles came to, what its memory holds. */
-const apart = ['test/kit/handle-trial-fails.test.ts', 'test/security/hostile.test.ts']
+const apart = ['test/core/caches.test.ts', 'test/kit/handle-trial-fails.test.ts', 'test/security/hostile.test.ts']
 
 export default defineConfig({
   resolve: {

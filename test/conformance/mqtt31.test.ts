@@ -63,13 +63,13 @@ test('admits an MQTT 3.1 client whose flags announce a user name and password th
     seen.push([username, password?.toString()])
     return true
   })
-  for (const [flags, payload] of [
-    ['82', ''],
-    ['c2', ''],
-    ['c2', text('user')],
+  for (const [clientId, flags, payload] of [
+    ['one', '82', ''],
+    ['two', 'c2', ''],
+    ['three', 'c2', text('user')],
   ] as const) {
     const client = open(3)
-    client.sendBytes(connectBytes({ ...mqtt31, flags }, text('old'), payload))
+    client.sendBytes(connectBytes({ ...mqtt31, flags }, text(clientId), payload))
     expect(await client.next(PacketType.Connack)).toMatchObject({ reasonCode: 0 })
   }
   expect(seen).toEqual([

@@ -155,7 +155,7 @@ describe('the question', () => {
       'a\r\nX-Admin: 1\r\n\r\nGET /',
       '{jndi:x}',
       '\u2028',
-      'a'.repeat(60_000),
+      'a'.repeat(40_000),
     ]
     for (const name of hostile) await open().connect({ clientId: name, username: name, password: name })
     expect(server.questions.map(({ text }) => JSON.parse(text))).toEqual(

@@ -49,6 +49,8 @@ test('preset prod has every limit on, and null turns one off', async () => {
     'prod',
     '--set',
     'limits.maxKeepAlive=null',
+    '--set',
+    'allowAnonymous=true',
   ])
   expect(await check.ended()).toBe(0)
   const line = (name: string) => check.out.find(text => text.includes(`${name} `) || text.includes(`${name}:`))

@@ -86,6 +86,8 @@ test('preset prod starts once it is said that anybody may connect, and logs for 
     // So many as any machine allows.
     'limits.maxConnections=100',
     '--set',
+    'redis.acceptVolatile=true',
+    '--set',
     `redis.url=${server.url}`,
   )
   const port = await broker.ready()

@@ -37,11 +37,11 @@ async function crowd(port: number): Promise<void> {
   }
 }
 
-/** More lines than fit into the buffer behind the pipe: at level `trace` each packet is one, and here as long as its topic. */
+/** More lines than fit into the buffer behind the pipe: at level `trace` each packet is one, and here some 300 bytes of its topic are in it. */
 async function flood(port: number): Promise<void> {
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'loud', reconnectPeriod: 0 })
-  const topic = 't'.repeat(60_000)
-  for (let i = 0; i < 40; i++) await client.publishAsync(topic, String(i), { qos: 1 })
+  const topic = 't'.repeat(300)
+  for (let i = 0; i < 10; i++) await Promise.all(Array.from({ length: 600 }, () => client.publishAsync(topic, '', { qos: 1 })))
   await client.endAsync()
 }
 
