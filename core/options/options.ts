@@ -82,7 +82,7 @@ export interface BooleanOption extends Common<boolean> {
 }
 
 export interface ArrayOption extends Common<readonly unknown[]> {
-  /** `array`: a list; `list`: a list, or one element that stands for a list of one. */
+  /** A list, with a name of our own and that of JSON Schema. */
   readonly type: 'array' | 'list'
   /** How each element is declared. */
   readonly items: OptionSchema

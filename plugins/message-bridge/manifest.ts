@@ -42,7 +42,7 @@ export const messageBridgeManifest = defineManifest({
     /** What a publisher's acknowledgement waits for: nothing; the local queue on disk (plugin `diskQueue`); or Kafka's own acknowledgement. `local` where there is such a queue, else `kafka`, where nothing is said. */
     ack: { type: 'string', enum: ['none', 'local', 'kafka'] },
     /** Kafka's brokers as `host:port`: some of them, the others are found through them. */
-    brokers: { type: 'list', minItems: 1, items: { type: 'string', pattern: '^.+:\\d+$' }, default: ['localhost:9092'] },
+    brokers: { type: 'list', minItems: 1, items: { type: 'string', pattern: '^[^@]+:\\d+$' }, default: ['localhost:9092'] },
     /** How the broker calls itself in Kafka's logs and quotas. */
     clientId: { type: 'string', default: 'mqttx-broker', minLength: 1 },
     /** How Kafka is logged in to; no login where no mechanism is named. */

@@ -20,13 +20,13 @@ export const redisManifest = defineManifest({
     /** The database's number; one in `url` counts where this is not set. Redis Cluster has 0 only. */
     database: { type: 'integer', minimum: 0 },
     /** Redis Sentinel: the sentinels as `host:port`; they say who is the master, now and after each fail-over. */
-    sentinels: { type: 'list', items: { type: 'string', pattern: '^.+:\\d+$' }, default: [] },
+    sentinels: { type: 'list', items: { type: 'string', pattern: '^[^@]+:\\d+$' }, default: [] },
     /** The name that the sentinels know the master by. */
     sentinelName: { type: 'string', default: 'mymaster', minLength: 1 },
     /** The sentinels' own password, where they have one. */
     sentinelPassword: { type: 'string', secret: true, minLength: 1 },
     /** Redis Cluster: some of its nodes as `host:port`; the others are found through them. */
-    nodes: { type: 'list', items: { type: 'string', pattern: '^.+:\\d+$' }, default: [] },
+    nodes: { type: 'list', items: { type: 'string', pattern: '^[^@]+:\\d+$' }, default: [] },
     /** TLS towards Redis; `rediss://` turns it on too. Files are PEM, relative to the current folder. */
     tls: {
       type: 'object',

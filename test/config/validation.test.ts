@@ -95,6 +95,18 @@ test.each([
   expect(showValue({ redis: { url } })).toBe(JSON.stringify({ redis: { url: shown } }))
 })
 
+test.each([
+  ['me:hunter2@cache:6379', '***@cache:6379'],
+  [':hun@ter2@cache', '***@cache'],
+  ['https://example.com/a@b', 'https://***@b'],
+  ['%u-#', '%u-#'],
+  ['a@b', 'a@b'],
+  ['cache:6379', 'cache:6379'],
+])('masks %s, whatever the option is called', (text, shown) => {
+  expect(maskText(text, 'nodes')).toBe(shown)
+  expect(showValue([text])).toBe(JSON.stringify([shown]))
+})
+
 test('shows nothing of an option that is a secret, whatever it was given, nor of a list or an object that should have held one', () => {
   const schema = defineOptions({
     pin: { type: 'string', secret: true },

@@ -10,7 +10,7 @@ const seed = 20_261_126
 const rounds = 1
 
 // Of a store: how it is made, and which points are tried.
-const stores = { disk: { create: onDisk, every: 1 }, redis: { create: () => onRedis(), every: 3 } }
+const stores = { disk: { create: onDisk, every: 3 }, redis: { create: () => onRedis(), every: 5 } }
 
 for (const [name, { create, every }] of Object.entries(stores)) {
   test(`kill -9 in the midst of traffic 50 deep loses nothing that was acknowledged: ${name}`, async () => {

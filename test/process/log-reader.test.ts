@@ -62,8 +62,6 @@ async function outputs(kind: 'pipe' | 'socket', folder: string) {
 
 test.each([
   ['pipe', 'pretty'],
-  ['pipe', 'json'],
-  ['socket', 'pretty'],
   ['socket', 'json'],
 ] as const)(
   'a %s that nobody reads any more, format %s: clients are served, lines are counted and told, SIGTERM ends it',

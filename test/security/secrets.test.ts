@@ -91,6 +91,10 @@ test('a trace shows that there is a password, and that there is none', async () 
 test.each([
   ['a password with / in redis.url', ['--set', 'redis.url=redis://me:hun/ter2@127.0.0.1:1/0']],
   ['a password with @ in redis.url', ['--set', 'redis.url=redis://me:hun@ter2@127.0.0.1:1']],
+  ['a URL without its scheme', ['--set', 'redis.url=me:hun-ter2@127.0.0.1:1']],
+  ['a URL in redis.nodes', ['--set', 'redis.nodes=["redis://me:hun-ter2@127.0.0.1:1"]']],
+  ['a login in redis.nodes', ['--set', 'redis.nodes=["me:hun-ter2@127.0.0.1:1"]']],
+  ['a login in redis.sentinels', ['--set', 'redis.sentinels=["me:hun-ter2@127.0.0.1:1"]']],
   ['a password with % in redis.url', ['--set', 'redis.url=redis://me:hun%ter2@127.0.0.1:1']],
   ['headers that are no JSON', ['--set', 'authHttp.url=http://127.0.0.1:1/', '--set', 'authHttp.headers=Bearer hun-ter2']],
   ['a list in place of a section', ['--set', 'authHttp=[{"headers":{"x-key":"hun-ter2"}}]']],

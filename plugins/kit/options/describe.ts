@@ -38,7 +38,11 @@ export function showValue(value: unknown, name = '', secret = false): string {
   let text: string | undefined
   try {
     text = JSON.stringify(value, (key, part: unknown) =>
-      typeof part === 'string' ? maskText(part, key) : part !== null && !isEmpty(part) && isSecretName(key) ? '***' : part,
+      typeof part === 'string'
+        ? maskText(part, key === '' ? name : key)
+        : part !== null && !isEmpty(part) && isSecretName(key)
+          ? '***'
+          : part,
     )
   } catch {
     // A circular object has no JSON.
@@ -73,13 +77,15 @@ function isEmpty(value: unknown): boolean {
 }
 
 /**
- * A text with what nobody should read over a shoulder taken out: passwords by the option's name, and those within URLs. A password may hold what ends it in a
- * well-formed URL, `/` or `@`, so everything goes from the scheme to the last `@`, and of what is called a URL also where there is no scheme.
+ * A text with what nobody should read over a shoulder taken out: passwords by the option's name, and those within addresses. A password may hold what ends it in a
+ * well-formed URL, `/` or `@`, so everything goes from the scheme to the last `@`; where there is no scheme everything before it, if it looks like a user and a
+ * password (`user:password@host`), or if the option is a URL's.
  */
 export function maskText(text: string, name: string): string {
   if (isSecretName(name)) return '***'
   const masked = text.replace(/^([a-z][a-z0-9+.-]*:\/\/).*@/is, '$1***@')
-  return masked === text && /ur[il]$/i.test(name) ? text.replace(/^.*@/s, '***@') : masked
+  if (masked !== text) return masked
+  return text.replace(/ur[il]$/i.test(name) ? /^.*@/s : /^[^\s@]*:.*@/s, '***@')
 }
 
 function isSecretName(name: string): boolean {
@@ -99,6 +105,7 @@ function describeType(option: OptionSchema): string {
       return withRange(`a size: ${bytesForms}`, option.minimum, option.maximum, bound => show(bound, formatBytes))
     case 'string':
       if (option.enum !== undefined) return oneOf(option.enum)
+      if (option.pattern !== undefined) return `a string that matches ${option.pattern}`
       return (option.minLength ?? 0) > 0 ? 'a text that is not empty' : 'a string'
     case 'boolean':
       return 'true or false'
