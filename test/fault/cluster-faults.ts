@@ -6,7 +6,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import { disagreements } from './agreement.ts'
 import { lifeSeconds, wrongClock } from './clocks.ts'
 import { FaultBroker } from './fault-broker.ts'
-import { type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
+import { connectAll, type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, finished } from './faults.ts'
 import { History } from './history.ts'
 
@@ -129,18 +129,13 @@ export async function clusterRounds(
     for (let i = 0; i < nodeCount; i++) nodes.push(await start(i))
     /** Which node each client is connected to. */
     const at = new Map(clients.map((client, i) => [client, i % nodeCount]))
-    for (const reader of readers) {
-      await reader.connect(nodes[at.get(reader)!]!.port)
-      await reader.subscribe()
-    }
-    await Promise.all(publishers.map(one => one.connect(nodes[at.get(one)!]!.port)))
+    await connectAll(readers, publishers, client => nodes[at.get(client)!]!.port)
     // A broker may send away whom it can promise nothing.
     const staying = what === 'connections' || what === 'failover'
     if (staying) for (const [client, node] of at) client.returnsTo = nodes[node]!.port
     for (let round = 0; round < rounds; round++) {
       for (const one of publishers) one.allow(perRound)
-      const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
-      await history.until(() => history.count('acknowledged') >= due)
+      await history.acknowledgedMore(random() * perRound * 4)
       if (what === 'connections') {
         for (const type of ['normal', 'pubsub']) await engine.redis.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes')
         continue

@@ -309,3 +309,16 @@ export class FaultReader extends FaultClient {
 function sequenceOf({ payload }: PublishPacket): number {
   return Number.parseInt(payload.toString(), 10)
 }
+
+/** Connects all, readers with their subscriptions before the first publisher. */
+export async function connectAll(
+  readers: readonly FaultReader[],
+  publishers: readonly FaultPublisher[],
+  portOf: (client: FaultReader | FaultPublisher) => number,
+): Promise<void> {
+  for (const reader of readers) {
+    await reader.connect(portOf(reader))
+    await reader.subscribe()
+  }
+  await Promise.all(publishers.map(one => one.connect(portOf(one))))
+}

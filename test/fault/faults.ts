@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { check } from './checker.ts'
 import { lifeSeconds, wrongClock } from './clocks.ts'
 import { FaultBroker } from './fault-broker.ts'
-import { FaultPublisher, FaultReader } from './fault-client.ts'
+import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
 import { History } from './history.ts'
 
 /** Where a broker keeps its sessions, and how its servers are made to fail. */
@@ -51,16 +51,11 @@ export async function killRounds(
   if (what === 'clocks') for (const one of publishers) one.messageExpiry = lifeSeconds
   let broker = await start()
   try {
-    for (const reader of readers) {
-      await reader.connect(broker.port)
-      await reader.subscribe()
-    }
-    await Promise.all(publishers.map(one => one.connect(broker.port)))
+    await connectAll(readers, publishers, () => broker.port)
     for (let round = 0; round < rounds; round++) {
       for (const one of publishers) one.allow(perRound)
       // In the midst: some are sent and not stored, some stored and not acknowledged, some delivered and not answered.
-      const due = history.count('acknowledged') + Math.ceil(random() * perRound * 4)
-      await history.until(() => history.count('acknowledged') >= due)
+      await history.acknowledgedMore(random() * perRound * 4)
       if (what === 'broker' || what === 'clocks') {
         if (what === 'clocks') {
           broker.setClock()

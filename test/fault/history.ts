@@ -59,6 +59,12 @@ export class History {
     }
   }
 
+  /** Waits until so many more have been acknowledged. */
+  acknowledgedMore(count: number): Promise<void> {
+    const due = this.count('acknowledged') + Math.ceil(count)
+    return this.until(() => this.count('acknowledged') >= due)
+  }
+
   count(kind: FaultEvent['kind']): number {
     let count = 0
     for (const event of this.events) if (event.kind === kind) count += 1

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FaultBroker } from './fault-broker.ts'
-import { FaultPublisher, FaultReader } from './fault-client.ts'
+import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, type FaultRun, finished } from './faults.ts'
 import { History } from './history.ts'
 
@@ -28,16 +28,9 @@ export async function logRounds(
   const wrong: string[] = []
   const start = () => FaultBroker.start(program, folder, [...store.args, ...loud])
   let broker = await start()
-  const acknowledged = (share: number): Promise<void> => {
-    const due = history.count('acknowledged') + Math.ceil(share * perRound * 2)
-    return history.until(() => history.count('acknowledged') >= due)
-  }
+  const acknowledged = (share: number): Promise<void> => history.acknowledgedMore(share * perRound * 2)
   try {
-    for (const reader of readers) {
-      await reader.connect(broker.port)
-      await reader.subscribe()
-    }
-    await Promise.all(publishers.map(one => one.connect(broker.port)))
+    await connectAll(readers, publishers, () => broker.port)
     for (let round = 0; round < rounds; round++) {
       for (const one of publishers) one.allow(perRound)
       await acknowledged(random())
