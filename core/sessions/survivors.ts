@@ -7,7 +7,7 @@ const noTerms = new DeliveryTerms(2, false, null, null)
 
 /** What is known here of the stored sessions whose clients are connected: enough to write them again to a store that has lost them. */
 export function* survivors(sessions: Iterable<KnownSession>): Iterable<SurvivingSession> {
-  for (const { clientId, epoch, client, durable, expiryMs, username: user, subscriptions, temporary, received, window } of sessions) {
+  for (const { clientId, epoch, client, durable, expiryMs, owner: user, subscriptions, temporary, received, window } of sessions) {
     if (client === null || !durable) continue
     yield {
       key: { clientId, epoch },
