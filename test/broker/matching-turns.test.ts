@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import { settled, startBroker } from '../support/broker.ts'
-import type { TestClient } from '../support/client.ts'
+import { publishBytes, type TestClient } from '../support/client.ts'
 
 // Goal: one session with thousands of filters that all match, and one publisher who publishes to a new topic name each time, stop nobody else.
 // Method: turns of the event loop are counted by what has been routed when somebody else is answered.
@@ -13,21 +12,6 @@ const overlapping = Array.from(
   { length: 2 ** levels },
   (_, i) => `${Array.from({ length: levels }, (_, bit) => ((i >> bit) & 1 ? '+' : 'x')).join('/')}/+`,
 )
-
-const publishTo = (topic: string, payload: string): Buffer =>
-  encodePacket(
-    {
-      type: PacketType.Publish,
-      topic,
-      payload: Buffer.from(payload),
-      qos: 0,
-      retain: false,
-      dup: false,
-      packetId: 0,
-      properties: undefined,
-    },
-    4,
-  )
 
 /** A session with 8,192 filters, and how many messages have been routed. */
 async function start(asks: boolean) {
@@ -54,7 +38,7 @@ test.each([
   '60 publishes to new topic names, each matched by 8,192 filters of one session, are routed %s and let others be answered meanwhile',
   async (_when, asks) => {
     const { holder, publisher, other, routed } = await start(asks)
-    publisher.stream.write(Buffer.concat(Array.from({ length: 60 }, (_, i) => publishTo(`${common}/${i}`, String(i)))))
+    publisher.stream.write(Buffer.concat(Array.from({ length: 60 }, (_, i) => publishBytes(`${common}/${i}`, String(i)))))
     expect(await routedBeforeAnswer(other, routed)).toBeLessThan(60)
     await expect.poll(routed).toBe(60)
     await settled()
@@ -65,7 +49,7 @@ test.each([
 
 test('what stands behind waits its turn, and a publisher that leaves has sent all that it wrote', async () => {
   const { holder, publisher } = await start(false)
-  publisher.stream.write(Buffer.concat(Array.from({ length: 20 }, (_, i) => publishTo(`${common}/${i}`, String(i)))))
+  publisher.stream.write(Buffer.concat(Array.from({ length: 20 }, (_, i) => publishBytes(`${common}/${i}`, String(i)))))
   publisher.disconnect()
   await publisher.closed
   expect(await holder.payloads()).toEqual(Array.from({ length: 20 }, (_, i) => String(i)))

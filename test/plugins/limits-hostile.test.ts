@@ -1,7 +1,5 @@
 import { connect as connectSocket } from 'node:net'
 import { expect, test } from 'vitest'
-import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { ClientRates, departedMax } from '../../plugins/limits/client-rates.ts'
@@ -10,7 +8,7 @@ import { LimitLog } from '../../plugins/limits/limit-log.ts'
 import { limitsManifest } from '../../plugins/limits/manifest.ts'
 import { PausedClients } from '../../plugins/limits/paused-clients.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
-import { TestClient } from '../support/client.ts'
+import { publishBytes, TestClient } from '../support/client.ts'
 
 // Goal: whoever attacks the limits themselves gets nothing by it. What they remember is bounded, nobody else pays, time may do what it likes.
 
@@ -18,21 +16,6 @@ type LimitsInput = Parameters<typeof startBroker>[0] extends infer C ? (C extend
 
 const optionsOf = (given: LimitsInput) =>
   checkOptions(limitsManifest.options, given, 'limits') as ConstructorParameters<typeof ConnectionLimits>[0]
-
-const publishBytes = (topic: string, payload: string, version: 4 | 5 = 4) =>
-  encodePacket(
-    {
-      type: PacketType.Publish,
-      topic,
-      payload: Buffer.from(payload),
-      qos: 0,
-      retain: false,
-      dup: false,
-      packetId: 0,
-      properties: undefined,
-    },
-    version,
-  )
 
 test('addresses that change all the time fill no table, and all together stay within the rate for all', async () => {
   const { broker, clock } = await startBroker()
@@ -202,7 +185,7 @@ test('topic names that change all the time make no memory of them', async () => 
     limits: { topicRates: [{ filter: 'a/+/b', messagesPerSecond: 1000, messageBurst: 10, overRate: 'refuse' }] },
   })
   const writer = await broker.connect({ version: 5 })
-  const topics = Array.from({ length: 30_000 }, (_, i) => publishBytes(`a/${i}/${i % 3 === 0 ? 'b' : 'c'}`, '', 5))
+  const topics = Array.from({ length: 30_000 }, (_, i) => publishBytes(`a/${i}/${i % 3 === 0 ? 'b' : 'c'}`, '', { version: 5 }))
   writer.stream.write(Buffer.concat(topics))
   await writer.rest()
   // The bucket is that of the filter, however the topics are called.

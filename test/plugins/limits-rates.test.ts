@@ -1,11 +1,10 @@
 import { connect as connectSocket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { AckPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
-import { TestClient } from '../support/client.ts'
+import { publishBytes, TestClient } from '../support/client.ts'
 
 const versions = [4, 5] as const
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i))
@@ -13,12 +12,8 @@ const numbers = (count: number) => Array.from({ length: count }, (_, i) => Strin
 /** Sends so many messages in one write, `prefix` and a number each. */
 function burst(client: TestClient, count: number, { qos = 0 as 0 | 1 | 2, topic = 't', from = 0, size = 0 } = {}): void {
   const packets = Array.from({ length: count }, (_, i) => {
-    const payload = Buffer.from(String(from + i).padEnd(size, '.'))
     const packetId = qos > 0 ? client.nextId() : 0
-    return encodePacket(
-      { type: PacketType.Publish, topic, payload, qos, retain: false, dup: false, packetId, properties: undefined },
-      client.version,
-    )
+    return publishBytes(topic, String(from + i).padEnd(size, '.'), { qos, packetId, version: client.version })
   })
   client.stream.write(Buffer.concat(packets))
 }

@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
+import { publishBytes } from '../support/client.ts'
 import { Target } from './target.ts'
 
 // Goal: what is kept to spare time does not end a process whose heap is small. Method: a broker with a heap of 120 MB, and a client with a thousand
@@ -31,21 +31,7 @@ test('24,000 topics, each matched by 1,000 filters of one session, fill no heap 
   const writer = (await target.connect({ clientId: 'writer' })).client
   const topic = `a/${'x/'.repeat(levels)}`
   for (let batch = 0; batch < 240; batch++) {
-    const packets = Array.from({ length: 100 }, (_, i) =>
-      encodePacket(
-        {
-          type: PacketType.Publish,
-          topic: `${topic}${batch * 100 + i}`,
-          payload: Buffer.alloc(0),
-          qos: 0,
-          retain: false,
-          dup: false,
-          packetId: 0,
-          properties: undefined,
-        },
-        5,
-      ),
-    )
+    const packets = Array.from({ length: 100 }, (_, i) => publishBytes(`${topic}${batch * 100 + i}`, '', { version: 5 }))
     writer.stream.write(Buffer.concat(packets))
     writer.send({ type: PacketType.Pingreq })
     await writer.next(PacketType.Pingresp)

@@ -262,6 +262,18 @@ export function connectPacket(options: ConnectOptions): ConnectPacket {
   }
 }
 
+/** The bytes of a PUBLISH without properties, for tests that write many at once. */
+export function publishBytes(
+  topic: string,
+  payload: string | Buffer,
+  { qos = 0, packetId = 0, version = 4 }: { qos?: 0 | 1 | 2; packetId?: number; version?: ProtocolVersion } = {},
+): Buffer {
+  return encodePacket(
+    { type: PacketType.Publish, topic, payload: Buffer.from(payload), qos, retain: false, dup: false, packetId, properties: undefined },
+    version,
+  )
+}
+
 function owned(packet: Packet): Packet {
   return packet.type === PacketType.Publish ? { ...packet, payload: Buffer.from(packet.payload) } : packet
 }
