@@ -53,11 +53,12 @@ export class Connections {
       transport.destroy()
       return null
     }
-    const refusal = stopping ? false : hooks.onAccept.call(transport)
+    const { acceptedAs } = transport
+    const refusal = stopping ? false : acceptedAs === undefined ? hooks.onAccept.call(transport) : (acceptedAs ?? undefined)
     if (refusal === false) {
       counters.connectionsRefused += 1
       transport.seats?.free()
-      if (!stopping) hooks.onClosed.call(transport)
+      if (!stopping && acceptedAs === undefined) hooks.onClosed.call(transport)
       transport.destroy()
       return null
     }

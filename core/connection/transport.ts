@@ -1,3 +1,6 @@
+import type { ReasonCode } from '../reason.ts'
+import type { Refusal } from '../refusals.ts'
+
 /** What a client's certificate says. */
 export interface PeerCertificate {
   /** The distinguished name as RFC 4514 writes it, most particular part first: `CN=meter-7,O=Example`. */
@@ -41,6 +44,11 @@ export interface Transport {
   readonly listener: string
   /** Whether clients on whom no plugin has an opinion are let in here. `undefined`: as `allowAnonymous` at the root says. */
   readonly allowAnonymous?: boolean | undefined
+  /**
+   * What `onAccept` said, where a listener that speaks something else first, as HTTP before a WebSocket, has asked it about this transport already; `null`: nothing
+   * against it. The broker does not ask again; where it takes no transport, that listener calls `onClosed`.
+   */
+  readonly acceptedAs?: ReasonCode | Refusal | null | undefined
   /** The listener's places; the broker takes one for as long as the connection lasts. */
   readonly seats?: Seats | undefined
   /** What the client's certificate says; `undefined` where it showed none, and until the TLS handshake is done (so in `onAccept`). */

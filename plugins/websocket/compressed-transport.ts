@@ -7,23 +7,31 @@ import { WebSocketConnection, type WebSocketOptions } from './websocket-connecti
 
 /** One WebSocket of the package `ws`, for listeners that compress. It collects each message before it is read. */
 export class CompressedTransport extends WebSocketConnection {
-  readonly #webSocket: WebSocket
-  readonly #socket: Socket
+  // From when it is a WebSocket on; the socket is the one above TLS, where there is any.
+  #webSocket: WebSocket | null
+  #socket: Socket
   readonly #sent: () => void
 
-  constructor(webSocket: WebSocket, socket: Socket, options: WebSocketOptions) {
-    super(options)
+  constructor(accepted: Socket, options: WebSocketOptions) {
+    super(accepted, options)
+    this.#webSocket = null
+    this.#socket = accepted
+    this.#sent = () => {
+      if (this.#webSocket!.bufferedAmount === 0) this.drained()
+    }
+  }
+
+  /** It is a WebSocket now. */
+  over(webSocket: WebSocket, socket: Socket): this {
     this.#webSocket = webSocket
     this.#socket = socket
-    this.#sent = () => {
-      if (this.#webSocket.bufferedAmount === 0) this.drained()
-    }
+    return this
   }
 
   /** Connects the WebSocket's events with the broker. */
   start(events: TransportEvents): void {
     this.events = events
-    const webSocket = this.#webSocket
+    const webSocket = this.#webSocket!
     webSocket.on('message', (bytes, isBinary) => this.#onMessage(bytes, isBinary))
     webSocket.on('ping', payload => this.answerPing(payload))
     // What breaks WebSocket's own rules has been answered with a close frame.
@@ -36,12 +44,12 @@ export class CompressedTransport extends WebSocketConnection {
       this.events?.onData(bytes as Buffer, 0, (bytes as Buffer).length)
       return
     }
-    this.#webSocket.close(CloseCode.unsupportedData, 'MQTT is binary')
+    this.#webSocket!.close(CloseCode.unsupportedData, 'MQTT is binary')
     this.closed(new Error('a text message, where MQTT is binary')) // [MQTT-6.0.0-1]
   }
 
   protected pong(payload: Buffer): void {
-    this.#webSocket.pong(payload)
+    this.#webSocket!.pong(payload)
   }
 
   /** A message for each packet, as `FrameTransport` does; what is not compressed leaves in one write. */
@@ -50,7 +58,7 @@ export class CompressedTransport extends WebSocketConnection {
     this.#socket.cork()
     for (let at = 0; at < length; ) {
       const next = packetEnd(bytes, at, length)
-      this.#webSocket.send(at === 0 && next === length ? bytes : bytes.subarray(at, next), next === length ? this.#sent : undefined)
+      this.#webSocket!.send(at === 0 && next === length ? bytes : bytes.subarray(at, next), next === length ? this.#sent : undefined)
       at = next
     }
     this.#socket.uncork()
@@ -62,22 +70,24 @@ export class CompressedTransport extends WebSocketConnection {
   }
 
   get bufferedBytes(): number {
-    return this.#webSocket.bufferedAmount
+    return this.#webSocket?.bufferedAmount ?? 0
   }
 
   pause(): void {
-    this.#webSocket.pause()
+    this.#webSocket?.pause()
   }
 
   resume(): void {
-    this.#webSocket.resume()
+    this.#webSocket?.resume()
   }
 
   end(): void {
-    this.#webSocket.close(CloseCode.normal)
+    if (this.#webSocket === null) this.accepted.destroy()
+    else this.#webSocket.close(CloseCode.normal)
   }
 
   destroy(): void {
-    this.#webSocket.terminate()
+    if (this.#webSocket === null) this.accepted.destroy()
+    else this.#webSocket.terminate()
   }
 }

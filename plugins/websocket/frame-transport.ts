@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { CloseCode, FrameReader, type FrameSink } from './frame-reader.ts'
 import { packetEnd, packetSize } from './packet-size.ts'
@@ -26,14 +27,21 @@ let scratch = Buffer.allocUnsafeSlow(scratchMin)
 export class FrameTransport extends WebSocketConnection implements TransportEvents, FrameSink {
   /** Nothing that still comes matters. */
   ended: boolean
-  readonly #inner: Transport
+  // From when it is a WebSocket on.
+  #inner: Transport | null
   readonly #reader: FrameReader
 
-  constructor(inner: Transport, payloadMax: number, options: WebSocketOptions) {
-    super(options)
+  constructor(accepted: Socket, payloadMax: number, options: WebSocketOptions) {
+    super(accepted, options)
     this.ended = false
-    this.#inner = inner
+    this.#inner = null
     this.#reader = new FrameReader(this, payloadMax)
+  }
+
+  /** It is a WebSocket now, whose bytes go by that transport. */
+  over(inner: Transport): this {
+    this.#inner = inner
+    return this
   }
 
   /** Whom to tell; give this transport to the inner one then. */
@@ -74,7 +82,7 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
   }
 
   protected pong(payload: Buffer): void {
-    if (!this.ended) this.#inner.write(control(pongOpcode, payload))
+    if (!this.ended) this.#inner!.write(control(pongOpcode, payload))
   }
 
   write(bytes: Buffer): boolean {
@@ -106,7 +114,7 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
 
   // The caller's bytes were copied, so they are free whatever becomes of the copy.
   #writeScratch(end: number): true {
-    if (!this.#inner.write(scratch.subarray(0, end))) scratch = Buffer.allocUnsafeSlow(scratchMin)
+    if (!this.#inner!.write(scratch.subarray(0, end))) scratch = Buffer.allocUnsafeSlow(scratchMin)
     return true
   }
 
@@ -147,19 +155,19 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
       }
     }
     endRun()
-    return this.#inner.writeMany(out)
+    return this.#inner!.writeMany(out)
   }
 
   get bufferedBytes(): number {
-    return this.#inner.bufferedBytes
+    return this.#inner?.bufferedBytes ?? 0
   }
 
   pause(): void {
-    this.#inner.pause()
+    this.#inner?.pause()
   }
 
   resume(): void {
-    this.#inner.resume()
+    this.#inner?.resume()
   }
 
   /** Says good-bye as WebSocket has it, then closes. The client's own good-bye is not waited for longer than its bytes are. */
@@ -168,6 +176,7 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
   }
 
   #close(code: Buffer): void {
+    if (this.#inner === null) return this.destroy()
     this.ended = true
     this.#inner.write(control(closeOpcode, code))
     this.#inner.end()
@@ -175,7 +184,8 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
 
   destroy(): void {
     this.ended = true
-    this.#inner.destroy()
+    if (this.#inner === null) this.accepted.destroy()
+    else this.#inner.destroy()
   }
 }
 

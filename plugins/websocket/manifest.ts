@@ -3,6 +3,10 @@ import { handshakeCounter } from '../kit/listening/handshake-counter.ts'
 import { listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
 
 declare module '../../core/counter-names.js' {
+  interface LimitCounts {
+    /** Connections that made room, or found none: `websocket.httpConnectionsMax`. */
+    httpConnections: number
+  }
   interface PluginCounts {
     /** Requests for a WebSocket that were refused. */
     upgradesRefused: number
@@ -20,7 +24,7 @@ export const websocketManifest = defineManifest({
       help: 'Requests for a WebSocket that were refused: path, sub-protocol, origin, version.',
     },
   },
-  limits: ['openFiles'],
+  limits: ['openFiles', 'httpConnections'],
   provides: ['http'],
   listener: true,
   needs: listenerNeeds,
@@ -35,6 +39,8 @@ export const websocketManifest = defineManifest({
     tls: { oneOf: [{ type: 'boolean' }, { type: 'object', properties: sslOptions }], default: null },
     /** Connections that this listener has at once, at most. `null` sets no limit. */
     maxConnections: { type: 'integer', default: null, minimum: 1 },
+    /** Connections that are no WebSocket, or none yet: beyond it the oldest makes room, where it has been there for two seconds, else the new one is closed. */
+    httpConnectionsMax: { type: 'integer', default: 1000, minimum: 1 },
     /** The root's `allowAnonymous`, for this listener alone. */
     allowAnonymous: { type: 'boolean', default: null },
     /** Pages that may connect, by their origin: `https://example.com`. Clients that are no browser name none and always may. `null` lets every page. */

@@ -36,6 +36,9 @@ export function whyRefused(
   const key = headers['sec-websocket-key'] ?? ''
   const isUpgrade = method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && /^[+/0-9a-z]{22}==$/i.test(key)
   if (!isUpgrade) return refusal('400 Bad Request', 'this is no request for a WebSocket (RFC 6455)')
+  // What comes behind the request is MQTT.
+  if ((headers['content-length'] ?? '0') !== '0' || headers['transfer-encoding'] !== undefined)
+    return refusal('400 Bad Request', 'a request for a WebSocket has no body')
   if (headers['sec-websocket-version'] !== '13') {
     return refusal('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
   }

@@ -1,20 +1,20 @@
+import type { Socket } from 'node:net'
 import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { ReasonCode } from '../../core/reason.ts'
+import type { Refusal } from '../../core/refusals.ts'
 
-/** What a connection by WebSocket is besides its bytes. */
+/** What all connections of a listener have in common, besides their bytes. */
 export interface WebSocketOptions {
   readonly secure: boolean
-  readonly remoteAddress: string
-  readonly remotePort: number
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
-  readonly peerCertificate: PeerCertificate | undefined
-  readonly username: string | undefined
 }
 
 // A client that asks for more pongs than it reads gets none until it has read, and then the last.
 const pongBytesMax = 16_384
 
 /**
+ * A connection from the moment that it is accepted, when it speaks HTTP and nothing of it is read or written here, over the moment when it has become a WebSocket.
  * What both kinds of WebSocket have in common. There are two, because the package `ws` costs 1.6 to 2 times the CPU of a message: 6.0 µs for 3.4 at
  * 50 pairs, QoS 0, 64 B, window 20; 10.8 for 6.7 at QoS 1; 123 for 62 at 16 KiB (medians of five alternating rounds, two busy cores). So
  * `FrameTransport` reads and writes frames itself, and `CompressedTransport` leaves them to `ws`, where a listener compresses.
@@ -26,21 +26,27 @@ export abstract class WebSocketConnection implements Transport {
   readonly remotePort: number
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
-  readonly peerCertificate: PeerCertificate | undefined
-  readonly username: string | undefined
+  acceptedAs: ReasonCode | Refusal | null
+  /** Known when it becomes a WebSocket. */
+  peerCertificate: PeerCertificate | undefined
+  username: string | undefined
   protected events: TransportEvents | null
+  /** What was accepted: below TLS, where there is any. */
+  protected readonly accepted: Socket
   // The last ping that could not be answered yet; those before it need no answer (RFC 6455, 5.5.3).
   #unanswered: Buffer | null
 
-  constructor(options: WebSocketOptions) {
+  constructor(accepted: Socket, options: WebSocketOptions) {
     this.protocol = options.secure ? 'wss' : 'ws'
-    this.remoteAddress = options.remoteAddress
-    this.remotePort = options.remotePort
+    this.remoteAddress = accepted.remoteAddress ?? ''
+    this.remotePort = accepted.remotePort ?? 0
     this.seats = options.seats
     this.allowAnonymous = options.allowAnonymous
-    this.peerCertificate = options.peerCertificate
-    this.username = options.username
+    this.acceptedAs = null
+    this.peerCertificate = undefined
+    this.username = undefined
     this.events = null
+    this.accepted = accepted
     this.#unanswered = null
   }
 

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
-import type { Seats } from '../../core/connection/transport.ts'
+import type { Seats, TransportEvents } from '../../core/connection/transport.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { ClientEvent, ClientLines } from '../kit/client-lines.ts'
 import { openFiles } from '../kit/listening/open-files.ts'
@@ -17,13 +17,16 @@ import { ClientCertificates } from './client-certificates.ts'
 import { CompressedTransport } from './compressed-transport.ts'
 import { FrameTransport } from './frame-transport.ts'
 import { answer } from './http-answers.ts'
+import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
 import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
-import type { WebSocketOptions } from './websocket-connection.ts'
+import type { WebSocketConnection, WebSocketOptions } from './websocket-connection.ts'
 
 /** What all connections of one listener have in common. */
 export interface WebSocketListener {
   readonly broker: Broker
+  /** Where its options stand, `websocket[1]`. */
+  readonly at: string
   readonly routes: HttpRoutes
   readonly options: OptionsOf<typeof websocketManifest.options>
   readonly seats: Seats
@@ -40,18 +43,20 @@ const headerBytesMax = 8192
 const closeMs = 2000
 // Above the packets' limit, for what else a client puts into the same message.
 const besidesPacket = 65_536
-const checkMsMax = 30_000
+// Headers come within this, whatever `heartbeat` leaves for CONNECT.
+const headersMsMax = 10_000
 
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
 export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
-  const { broker, options, seats, refused } = listener
+  const { broker, options, at, routes, seats, refused } = listener
   const paths = [options.path].flat()
   const { heartbeat, mqtt } = broker.settings
-  // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long.
+  // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long, its headers less.
+  const headersTimeout = Math.min(headersMsMax, heartbeat)
   const limits: ServerOptions = {
-    headersTimeout: heartbeat,
+    headersTimeout,
     requestTimeout: heartbeat,
-    connectionsCheckingInterval: Math.min(checkMsMax, Math.ceil(heartbeat / 2)),
+    connectionsCheckingInterval: Math.ceil(headersTimeout / 2),
     maxHeaderSize: headerBytesMax,
     ...tcpKeepAliveOf(broker),
   }
@@ -67,47 +72,43 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     broker.counters.connectionsRefused += 1
     refused.full(server.maxConnections)
   })
-  // Until it asks for a WebSocket nobody but this server knows of a connection.
-  server.on('connection', (socket: Socket) => {
-    const files = openFiles()
-    if (files.hasRoom(files.reserve / 4)) return
-    broker.counters.connectionsRefused += 1
-    broker.counters.limited.openFiles += 1
-    refused.noFiles(socket.remoteAddress)
-    socket.destroy()
-  })
-
   const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
-  const upgrade = options.compression ? compressed(payloadMax) : plain(payloadMax, listener.handles)
-
-  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
-    socket.on('error', () => {})
-    const why = whyRefused(request, { paths, origins: options.origins })
-    if (why !== null) {
-      broker.counters.upgradesRefused += 1
-      listener.lines.say(refusalOf(why.text), socket.remoteAddress ?? '', pathOf(request))
-      socket.end(why.answer, () => socket.destroy())
-      return
-    }
-    const peerCertificate = certificates?.of(socket as TLSSocket)
-    upgrade(
-      broker,
-      { request, socket, head },
-      {
-        secure: contexts !== null,
-        remoteAddress: socket.remoteAddress ?? '',
-        remotePort: socket.remotePort ?? 0,
-        seats,
-        allowAnonymous: options.allowAnonymous ?? undefined,
-        peerCertificate,
-        username: peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate),
-      },
-    )
-  })
+  const common = { secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined }
+  if (options.compression) takeConnections(compressed(payloadMax, common))
+  else takeConnections(plain(payloadMax, common, listener.handles))
   server.on('request', (request, response) => {
-    answer(request, response, { broker, routes: listener.routes, path: pathOf(request), mqttPaths: paths })
+    answer(request, response, { broker, routes, path: pathOf(request), mqttPaths: paths })
   })
   return server
+
+  function takeConnections<T extends WebSocketConnection>({ make, upgrade }: Upgrader<T>): void {
+    const sockets = new HttpSockets({ broker, routes, max: options.httpConnectionsMax, at, make })
+    server.on('connection', (socket: Socket) => {
+      const files = openFiles()
+      if (files.hasRoom(files.reserve / 4)) return sockets.accept(socket, server)
+      broker.counters.connectionsRefused += 1
+      broker.counters.limited.openFiles += 1
+      refused.noFiles(socket.remoteAddress)
+      socket.destroy()
+    })
+
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      socket.on('error', () => {})
+      const why = whyRefused(request, { paths, origins: options.origins })
+      if (why !== null) {
+        broker.counters.upgradesRefused += 1
+        listener.lines.say(refusalOf(why.text), socket.remoteAddress ?? '', pathOf(request))
+        socket.end(why.answer, () => socket.destroy())
+        return
+      }
+      const transport = sockets.find(socket)
+      if (transport === undefined) return void socket.destroy()
+      const peerCertificate = certificates?.of(socket as TLSSocket)
+      transport.peerCertificate = peerCertificate
+      transport.username = peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate)
+      upgrade({ request, socket, head, transport, events: () => sockets.handOver(transport) })
+    })
+  }
 }
 
 // There are as many as whyRefused has answers, for each listener's options.
@@ -122,31 +123,43 @@ function refusalOf(text: string): ClientEvent {
   return event
 }
 
-interface Upgrade {
+interface Upgrade<T> {
   readonly request: IncomingMessage
   readonly socket: Socket
   /** What came behind the request. */
   readonly head: Buffer
+  /** What the connection has been since it was accepted. */
+  readonly transport: T
+  /** Hands the transport to the broker; `null`: it is not taken, and closed. */
+  events(): TransportEvents | null
 }
 
-type Upgrader = (broker: Broker, upgrade: Upgrade, options: WebSocketOptions) => void
+interface Upgrader<T extends WebSocketConnection> {
+  /** The transport of a connection that was just accepted. */
+  make(accepted: Socket): T
+  /** Makes a WebSocket of it. */
+  upgrade(upgrade: Upgrade<T>): void
+}
 
-function plain(payloadMax: number, handles: boolean): Upgrader {
-  return (broker, { request, socket, head }, options) => {
-    const { secure, seats, allowAnonymous } = options
-    socket.setNoDelay(true)
-    const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure, handles })
-    const transport = new FrameTransport(inner.transport, payloadMax, options)
-    const events = broker.accept(transport)
-    if (events === null) return
-    transport.listen(events)
-    inner.transport.write(Buffer.from(acceptance(request)))
-    if (head.length > 0) socket.unshift(head)
-    inner.start(transport)
+function plain(payloadMax: number, options: WebSocketOptions, handles: boolean): Upgrader<FrameTransport> {
+  return {
+    make: accepted => new FrameTransport(accepted, payloadMax, options),
+    upgrade({ request, socket, head, transport, events }) {
+      const { secure, seats, allowAnonymous } = options
+      socket.setNoDelay(true)
+      const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure, handles })
+      transport.over(inner.transport)
+      const told = events()
+      if (told === null) return
+      transport.listen(told)
+      inner.transport.write(Buffer.from(acceptance(request)))
+      if (head.length > 0) socket.unshift(head)
+      inner.start(transport)
+    },
   }
 }
 
-function compressed(payloadMax: number): Upgrader {
+function compressed(payloadMax: number, options: WebSocketOptions): Upgrader<CompressedTransport> {
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -158,13 +171,16 @@ function compressed(payloadMax: number): Upgrader {
     // Whoever asks for neither has been refused before.
     handleProtocols: (_protocols, request) => protocolOf(request) ?? false,
   } as ConstructorParameters<typeof WebSocketServer>[0])
-  return (broker, { request, socket, head }, options) => {
-    server.handleUpgrade(request, socket, head, webSocket => {
-      webSocket.on('error', () => {})
-      const transport = new CompressedTransport(webSocket, socket, options)
-      const events = broker.accept(transport)
-      if (events !== null) transport.start(events)
-    })
+  return {
+    make: accepted => new CompressedTransport(accepted, options),
+    upgrade({ request, socket, head, transport, events }) {
+      server.handleUpgrade(request, socket, head, webSocket => {
+        webSocket.on('error', () => {})
+        transport.over(webSocket, socket)
+        const told = events()
+        if (told !== null) transport.start(told)
+      })
+    },
   }
 }
 

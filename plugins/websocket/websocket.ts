@@ -32,7 +32,7 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
       const { certificates } = tls
       const isPlain = certificates === null
       const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
-      const listener = { broker, routes, options, seats, refused, lines, handles }
+      const listener = { broker, at: context.at, routes, options, seats, refused, lines, handles }
       const opened = await openListener(broker, place, isPlain ? 'ws' : 'wss', () => createWebSocketServer(listener, certificates))
       servers = opened.servers as readonly Server[]
       return [opened.line]

@@ -20,6 +20,11 @@ export class HttpRoutes {
     }
   }
 
+  /** Some plugin serves something. */
+  get used(): boolean {
+    return this.#handlers.size > 0
+  }
+
   /** Who serves a path: the exact one, else the longest above it. */
   find(path: string): HttpHandler | undefined {
     const exact = this.#handlers.get(path)
