@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import type { Settings } from '../../core/options/settings.ts'
-import { deepFreeze, isRecord } from '../../plugins/kit/options/validation.ts'
+import { deepFreeze, isRecord } from '../../plugins/kit/options/plain-data.ts'
 import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
 import { settingsOf } from './root-options.ts'
 

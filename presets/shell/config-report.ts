@@ -1,8 +1,8 @@
 import { basename } from 'node:path'
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import { optionAt, showValue } from '../../plugins/kit/options/describe.ts'
+import { isRecord } from '../../plugins/kit/options/plain-data.ts'
 import { formatBytes, formatDuration } from '../../plugins/kit/options/quantity.ts'
-import { isRecord } from '../../plugins/kit/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 

@@ -1,5 +1,6 @@
 import type { PluginManifest } from '../../core/manifest.ts'
-import { clone, isRecord, type Problem } from '../../plugins/kit/options/validation.ts'
+import { clone, isRecord } from '../../plugins/kit/options/plain-data.ts'
+import type { Problem } from '../../plugins/kit/options/validation.ts'
 import { readSection } from './section.ts'
 
 /** Config values of several sources laid over each other key by key, remembering who set each one. */

@@ -1,6 +1,7 @@
 import type { OptionsSchema } from '../../core/options/options.ts'
 import { showShape } from '../../plugins/kit/options/describe.ts'
-import { isRecord, type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
+import { isRecord } from '../../plugins/kit/options/plain-data.ts'
+import { type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
 
 /**
  * A section of a config as its sources give it: the options of a plugin, with `enable` beside them, which says whether the plugin is on and is not

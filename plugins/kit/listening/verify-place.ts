@@ -50,7 +50,8 @@ export function choice(at: string): string {
 
 // Names are left to the start, as they have to be looked up.
 function foreignHost(host: string): boolean {
-  if (isIP(host) === 0 || isWildcard(host) || host.startsWith('127.') || host === '::1') return false
+  // Names last: whether a text is an IPv6 address costs 13 ms the first time.
+  if (isWildcard(host) || host.startsWith('127.') || host === '::1' || host === 'localhost' || isIP(host) === 0) return false
   const own = Object.values(networkInterfaces()).flatMap(addresses => addresses ?? [])
   if (own.some(({ address }) => address === host.replace(/%.*$/, ''))) return false
   return setting('/proc/sys/net/ipv4/ip_nonlocal_bind') !== '1' && isIP(host) === 4

@@ -3,6 +3,8 @@ import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionSchema, OptionsSchema } from '../../../core/options/options.ts'
 import { describeOption, formFor, optionAt, showGiven, showShape } from './describe.ts'
+import { clone, deepFreeze, isRecord } from './plain-data.ts'
+import { onlyAjvKnows, plainOptions } from './plain-values.ts'
 import { durationMsMax, parseBytes, parseDuration } from './quantity.ts'
 import { unknownName } from './suggestion.ts'
 
@@ -33,87 +35,27 @@ export function validateOptions(schema: OptionsSchema, given: unknown, at: strin
     return { options: {}, problems: [{ path: at, text: `must be an object of options, got ${showShape(given)}` }] }
   }
   const options = clone(given)
-  // Most options of most sections are as by default, and what ajv would compile for them is most of what it costs at a start (preset test:
-  // 60 of 700 ms of CPU): it is asked about those that somebody has set, or that have no plain default.
-  const asked = Object.keys(schema).filter(name => Object.hasOwn(options, name) || plainDefault(schema[name]!) === unknownDefault)
-  const isDefault = asked.length === 0 && Object.keys(options).length === 0
-  const validate = isDefault ? null : compiled(schema, asked)
-  const problems = validate === null || validate(options) ? [] : translate(validate.errors ?? [], schema, options, at)
-  for (const [name, option] of Object.entries(schema)) {
-    if (asked.includes(name)) continue
-    const value = plainDefault(option)
-    if (value !== undefined) options[name] = value
-  }
+  const plain = plainOptions(schema, options)
+  if (plain !== onlyAjvKnows) return { options: deepFreeze(plain), problems: [] }
+  const problems = problemsByAjv(schema, options, at)
   return { options: deepFreeze(options), problems }
 }
 
-/** An object of plain data, as opposed to an instance, a list or a function. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype = Object.getPrototypeOf(value)
-  // An object from another realm (jiti, vm) has a prototype of its own kind: look one level further.
-  return prototype === null || Object.getPrototypeOf(prototype) === null
+/** Completes the options in place, and returns what is wrong with them. @internal */
+export function problemsByAjv(schema: OptionsSchema, options: object, at: string): Problem[] {
+  const validate = compiled(schema)
+  return validate(options) ? [] : translate(validate.errors ?? [], schema, options, at)
 }
 
-/** Freezes plain objects and lists to the ground; instances and functions stay as they are. */
-export function deepFreeze<T>(value: T): T {
-  if (Array.isArray(value) || isRecord(value)) {
-    for (const part of Object.values(value)) deepFreeze(part)
-    Object.freeze(value)
-  }
-  return value
-}
-
-/** A copy of plain objects and lists without the keys that are `undefined`: those were not set. */
-export function clone<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(clone) as T
-  if (!isRecord(value)) return value
-  const copy: Record<string, unknown> = {}
-  for (const [key, part] of Object.entries(value)) {
-    // Plain assignment to __proto__ would replace the prototype and hide the key from the check.
-    if (part !== undefined) Object.defineProperty(copy, key, { value: clone(part), enumerable: true, writable: true, configurable: true })
-  }
-  return copy as T
-}
-
-const unknownDefault = Symbol('only ajv knows')
-
-/** What an option is where nobody sets it; `undefined`: it is left out then. */
-function plainDefault(option: OptionSchema): unknown {
-  const value: unknown = option.default
-  if (value === undefined) {
-    if (option.required === true) return unknownDefault
-    if (!('properties' in option)) return undefined
-    const parts: Record<string, unknown> = {}
-    for (const [name, part] of Object.entries(option.properties)) {
-      const one = plainDefault(part)
-      if (one === unknownDefault) return unknownDefault
-      if (one !== undefined) parts[name] = one
-    }
-    return parts
-  }
-  if (value === null || typeof value === 'boolean') return value
-  if (Array.isArray(value)) return value.length === 0 ? [] : unknownDefault
-  if (typeof value === 'object' || 'oneOf' in option) return unknownDefault
-  // A default is trusted to be within its own bounds, which the tests of all plugins' options see to.
-  if (option.type === 'duration') return parseDuration(value) ?? unknownDefault
-  if (option.type === 'bytes') return parseBytes(value) ?? unknownDefault
-  return value
-}
-
-// By schema, and by the names of the options that are looked at.
-const validators = new WeakMap<OptionsSchema, Map<string, ValidateFunction>>()
+const validators = new WeakMap<OptionsSchema, ValidateFunction>()
 let ajv: AjvInstance | undefined
 
-function compiled(schema: OptionsSchema, names: readonly string[]): ValidateFunction {
-  let known = validators.get(schema)
-  if (known === undefined) validators.set(schema, (known = new Map()))
-  const key = names.join(' ')
-  let validate = known.get(key)
+function compiled(schema: OptionsSchema): ValidateFunction {
+  let validate = validators.get(schema)
   if (validate === undefined) {
     ajv ??= createAjv()
-    validate = ajv.compile(objectSchema(Object.fromEntries(names.map(name => [name, schema[name]!]))))
-    known.set(key, validate)
+    validate = ajv.compile(objectSchema(schema))
+    validators.set(schema, validate)
   }
   return validate
 }
