@@ -110,7 +110,7 @@ async function measure(kind: BrokerKind, scenario: Scenario): Promise<Measured> 
     if (values.load === 'mqload') {
       const binary = process.env.MQLOAD
       if (binary === undefined) throw new Error('--load mqload: say where it is by the environment variable MQLOAD')
-      run = messages => runMqload(binary, broker.port, workload, messages)
+      run = messages => runMqload(binary, broker, workload, messages)
     } else {
       const own = await LoadProcess.open(broker.port, workload)
       load = own
@@ -119,7 +119,7 @@ async function measure(kind: BrokerKind, scenario: Scenario): Promise<Measured> 
     if (warmUp > 0) await run(warmUp)
     const cpuBefore = cpuSeconds(broker.pid)
     const result = await run(workload.messages)
-    const cpu = cpuSeconds(broker.pid) - cpuBefore
+    const cpu = result.brokerCpuSeconds ?? cpuSeconds(broker.pid) - cpuBefore
     return {
       scenario: scenario.id,
       broker: kind.name,

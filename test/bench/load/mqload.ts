@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import type { RunningProcess } from '../brokers.ts'
 import { pinned } from '../pin.ts'
 import type { LoadResult, Workload } from './workload.ts'
 
@@ -13,15 +14,15 @@ const commands: Partial<Record<Workload['kind'], string>> = {
 }
 
 /** Runs a workload by the load generator in C that `MQLOAD` names: it can load a broker that the one in TypeScript cannot. */
-export function runMqload(binary: string, port: number, workload: Workload, messages: number): Promise<LoadResult> {
+export function runMqload(binary: string, { port, pid }: RunningProcess, workload: Workload, messages: number): Promise<LoadResult> {
   const { kind, publishers, subscribers, payload, qos, window, rate, cleanSession } = workload
   const name = commands[kind]
   if (name === undefined) throw new Error(`mqload cannot do ${kind}`)
-  const args: (string | number)[] = [name, '-p', port, '-s', payload, '-q', qos, '-C', cleanSession ? 1 : 0, '-n', messages]
+  const args: (string | number)[] = [name, '-p', port, '-s', payload, '-q', qos, '-C', cleanSession ? 1 : 0, '-n', messages, '-P', pid]
   if (kind !== 'pairs') args.push('-S', subscribers)
   args.push('-c', kind === 'retained' ? 1 : publishers)
   if (qos > 0 && window > 0) args.push('-w', window)
-  if (qos === 0 && window > 0 && kind !== 'publish') args.push('-f', window)
+  if (qos === 0 && window > 0 && kind !== 'publish' && kind !== 'retained') args.push('-f', window)
   if (rate > 0) args.push('-r', rate, '--lat-skip', '0.5')
   if (kind === 'connect') args.push('-i', 100)
   const [command, ...rest] = pinned('load', [binary, ...args.map(String)])
@@ -39,6 +40,7 @@ export function runMqload(binary: string, port: number, workload: Workload, mess
         seconds: found.secs!,
         messages: Math.round(found.msgs_per_s! * found.secs!),
         expected: Math.round(count),
+        brokerCpuSeconds: found.broker_cpu_s!,
         loadCpu: (found.load_cpu_pct ?? 0) / 100,
         p50: rate > 0 ? (found.lat_p50_us ?? null) : null,
         p99: rate > 0 ? (found.lat_p99_us ?? null) : null,

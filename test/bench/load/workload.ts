@@ -29,6 +29,8 @@ export interface LoadResult {
   /** Deliveries; for publish-only loads acknowledged messages, for connect connections. */
   messages: number
   expected: number
+  /** What the broker used from the first message to the last, where the load looks itself: connecting before is not in it. */
+  brokerCpuSeconds?: number
   /** Share of one CPU that the load process itself used. */
   loadCpu: number
   /** Microseconds from the moment a message was due to its delivery; only with a rate. */
