@@ -16,7 +16,16 @@ function newest(path) {
   return Math.max(stat.mtimeMs, ...readdirSync(path).map(name => newest(join(path, name))))
 }
 
-const sources = ['core', 'plugins', 'presets', 'test/contracts/suite', 'tsconfig.json', 'tsconfig.build.json', 'package.json']
+const sources = [
+  'core',
+  'plugins',
+  'presets',
+  'test/contracts/suite',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'package.json',
+  '.ci/bundle.mjs',
+]
 const changed = Math.max(...sources.map(name => newest(join(root, name))))
 const isBuilt = () => existsSync(stamp) && statSync(stamp).mtimeMs >= changed
 if (isBuilt()) process.exit(0)
@@ -39,7 +48,12 @@ if (isBuilt()) process.exit(0)
 const tsc = join(dirname(compiler), 'bin', existsSync(join(dirname(compiler), 'bin', 'tsc')) ? 'tsc' : 'tsc.js')
 const began = new Date()
 try {
-  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: root, stdio: ['ignore', 2, 2] })
+  for (const command of [
+    [tsc, '-p', 'tsconfig.build.json'],
+    ['.ci/bundle.mjs', 'dist'],
+  ]) {
+    execFileSync(process.execPath, command, { cwd: root, stdio: ['ignore', 2, 2] })
+  }
 } catch {
   process.exit(1)
 }

@@ -51,6 +51,7 @@ function isFirst(file: string): Promise<boolean> {
 
 async function compile(tree: string): Promise<void> {
   await promisify(execFile)(join(root, 'node_modules/.bin/tsc'), ['-p', join(root, 'tsconfig.build.json'), '--outDir', tree])
+  await promisify(execFile)(process.execPath, [join(root, '.ci/bundle.mjs'), tree])
   await symlink(join(root, 'node_modules'), join(tree, 'node_modules'))
   const { name, version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<string, string>
   const exports = { '.': './presets/index.js', './package.json': './package.json' }

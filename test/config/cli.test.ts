@@ -201,7 +201,7 @@ const built = beforeAllBuilt()
 test('runs as a process of its own: ready, SIGTERM, exit code 0', async () => {
   const folder = await folderWith({ 'mqttx.config.mjs': 'export default { preset: "only" }' })
   const script = `
-    import { runCli } from ${JSON.stringify(built.path('presets/shell/cli.js'))}
+    import { runCli } from ${JSON.stringify(built.path('chunks/shell.js'))}
     const catalogue = { version: '1', plugins: {}, presets: { only: () => [] } }
     const io = {
       folder: process.cwd(), out: console.log, error: console.error, signals: process, exit: process.exit,

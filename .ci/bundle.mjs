@@ -1,0 +1,66 @@
+// After `tsc`: joins the compiled files of core, of the kit, of the command line and of each plugin into a file each, since Node takes longer to find and open two hundred
+// files than to run them (start of preset `test` on Node 20: 630 → 420 ms of CPU). Names, comments and lines stay as they were compiled: stack traces and breakpoints can be read.
+//   node .ci/bundle.mjs FOLDER    FOLDER is where `tsc` has put everything; declarations stay as they are
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
+
+const folder = resolve(process.argv[2])
+const { bin, exports } = JSON.parse(readFileSync(join(dirname(fileURLToPath(import.meta.url)), '..', 'package.json'), 'utf8'))
+const targets = [...Object.values(bin), ...Object.values(exports).map(one => one.default)]
+const entries = targets.filter(Boolean).map(target => target.replace(/^(\.\/)?dist\//, ''))
+
+const parts = [
+  [/^core\//, 'core'],
+  [/^plugins\/kit\//, 'kit'],
+  [/^presets\/shell\//, 'shell'],
+  // What every preset has, and what is asked of each plugin before it is loaded.
+  [
+    /^plugins\/([^/]+\/[^/]*manifest|(drop-log|memory|retain|share-topic|socket|sys-topic)\/.*|limits\/(limits|limit-log|attempts-only))\.js$/,
+    'basics',
+  ],
+]
+
+const build = await rolldown({
+  input: Object.fromEntries(entries.map(entry => [entry.replace(/\.js$/, ''), join(folder, entry)])),
+  platform: 'node',
+  external: id => !/^[./]/.test(id),
+  // Whatever else it warns of is an error.
+  onLog(level, log) {
+    if (level !== 'debug' && log.code !== 'INEFFECTIVE_DYNAMIC_IMPORT') throw new Error(log.message)
+  },
+})
+const made = mkdtempSync(join(folder, '.bundle-'))
+try {
+  await build.write({
+    dir: made,
+    entryFileNames: '[name].js',
+    chunkFileNames: ({ name, moduleIds }) => `chunks/${parts.some(([, part]) => part === name) ? name : named(name, moduleIds)}.js`,
+    codeSplitting: { groups: parts.map(([pattern, name]) => ({ name, test: id => pattern.test(relative(folder, id)) })) },
+    keepNames: true,
+    minifyInternalExports: false,
+  })
+  const files = javascriptIn(made)
+  // A broker may run from there: each file is there at all times.
+  for (const file of files) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    renameSync(join(made, file), join(folder, file))
+  }
+  for (const file of javascriptIn(folder)) if (!files.includes(file)) rmSync(join(folder, file))
+} finally {
+  rmSync(made, { recursive: true, force: true })
+}
+
+/** `redis`, `message-bridge-kafka-target`: by the last module, of which the chunk consists. */
+function named(name, moduleIds) {
+  // The bundler's own helpers.
+  if (!moduleIds.at(-1)?.startsWith(folder)) return name
+  const within = relative(folder, moduleIds.at(-1)).replace(/\.js$/, '')
+  return within.replace(/^(plugins|presets)\//, '').replaceAll('/', '-')
+}
+
+function javascriptIn(root) {
+  const found = readdirSync(root, { recursive: true, withFileTypes: true })
+  return found.filter(one => one.isFile() && /\.js$/.test(one.name)).map(one => relative(root, join(one.parentPath, one.name)))
+}
