@@ -128,6 +128,8 @@ export class FaultPublisher extends FaultClient {
   readonly #window: number
   /** Seconds after which its messages expire, where it speaks MQTT 5; none: never. */
   messageExpiry: number | undefined
+  /** A message may be refused: it is given up. Otherwise a refusal ends the run. */
+  mayBeRefused = false
   readonly #sent = new Map<string, number>()
   readonly #pending = new Map<number, Pending>()
   #lastId = 0
@@ -176,7 +178,14 @@ export class FaultPublisher extends FaultClient {
     }
     // PUBCOMP may say that it does not know the identifier: its PUBREL had come before the broker died.
     if (reasonCode >= 0x80 && type !== PacketType.Pubcomp) {
-      this.history.fail(new Error(`${this.name}: ${one.topic} #${one.sequence} was refused with ${reasonCode}`))
+      const { topic, sequence } = one
+      if (this.mayBeRefused) {
+        this.history.add({ kind: 'refused', client: this.name, topic, sequence, reasonCode })
+        this.#pending.delete(packetId)
+        this.#pump()
+        return
+      }
+      this.history.fail(new Error(`${this.name}: ${topic} #${sequence} was refused with ${reasonCode}`))
       return
     }
     if (type === PacketType.Puback || (type === PacketType.Pubrec && !one.released)) {
@@ -240,12 +249,12 @@ export class FaultReader extends FaultClient {
   }
 
   /** Once, before the first message. */
-  async subscribe(): Promise<void> {
+  async subscribe(filter = 'fault/#'): Promise<void> {
     const granted = new Promise<void>(resolve => {
       this.#subscribed = resolve
     })
     const options = { qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
-    this.send({ type: PacketType.Subscribe, packetId: 1, subscriptions: [{ filter: 'fault/#', ...options }], properties: undefined })
+    this.send({ type: PacketType.Subscribe, packetId: 1, subscriptions: [{ filter, ...options }], properties: undefined })
     await granted
   }
 
@@ -264,6 +273,11 @@ export class FaultReader extends FaultClient {
   /** Whether it has seen all that a publisher has sent. */
   hasAll(publisher: FaultPublisher): boolean {
     return [...publisher.last].every(([topic, sent]) => (this.#seen.get(topic) ?? 0) >= sent)
+  }
+
+  /** It has seen this message of a topic, or a later one. */
+  hasSeen(topic: string, sequence: number): boolean {
+    return (this.#seen.get(topic) ?? 0) > sequence
   }
 
   /** From here on everything is answered at once. */
@@ -308,6 +322,42 @@ export class FaultReader extends FaultClient {
 
 function sequenceOf({ payload }: PublishPacket): number {
   return Number.parseInt(payload.toString(), 10)
+}
+
+/** Publishes one message after the other at QoS 1, and says what became of each. */
+export class FaultAsker extends FaultClient {
+  readonly #topic: string
+  #sequence = 0
+  #answered = (_reasonCode: number): void => {}
+
+  constructor(name: string, history: History, topic: string) {
+    super(name, history, 5)
+    this.#topic = topic
+  }
+
+  /** The sequence of the last message that was acknowledged; -1: none was. */
+  accepted = -1
+
+  /** Resolves to the reason code of its PUBACK. `size`: bytes of its payload, at least. */
+  async publish(size = 0): Promise<number> {
+    const sequence = this.#sequence++
+    const answer = new Promise<number>(resolve => {
+      this.#answered = resolve
+    })
+    const [topic, payload] = [this.#topic, Buffer.from(`${sequence} ${'x'.repeat(size)}`)]
+    this.send({ type: PacketType.Publish, topic, payload, qos: 1, retain: false, dup: false, packetId: 1, properties: undefined })
+    const reasonCode = await answer
+    if (reasonCode >= 0x80) return reasonCode
+    this.accepted = sequence
+    this.history.add({ kind: 'acknowledged', client: this.name, topic, sequence, qos: 1 })
+    return 0
+  }
+
+  protected onConnected(): void {}
+
+  protected onPacket(packet: Packet): void {
+    if (packet.type === PacketType.Puback) this.#answered(packet.reasonCode)
+  }
 }
 
 /** Connects all, readers with their subscriptions before the first publisher. */

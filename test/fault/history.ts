@@ -10,6 +10,10 @@ export type FaultEvent =
   | { readonly kind: 'broken'; readonly client: string }
   /** PUBACK, or PUBREC, was read: from here on the broker must not lose it. */
   | { readonly kind: 'acknowledged'; readonly client: string; readonly topic: string; readonly sequence: number; readonly qos: QoS }
+  /** PUBACK or PUBREC was read that says no: it may arrive or not, and is not sent again. */
+  | { readonly kind: 'refused'; readonly client: string; readonly topic: string; readonly sequence: number; readonly reasonCode: number }
+  /** What the store held is gone: `sent` of a topic is the first sequence that was sent afterwards. */
+  | { readonly kind: 'emptied'; readonly client: string; readonly sent: ReadonlyMap<string, number> }
   /** PUBLISH was read. `fresh`: a QoS 2 client delivers it, since it has no message under this identifier; always so at QoS 1. */
   | ({ readonly kind: 'received'; readonly client: string; readonly fresh: boolean } & Arrival)
   /** PUBACK, or PUBREC, was written for it. */

@@ -3,14 +3,17 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
+import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
+import { verdictRounds } from './verdict-rounds.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
-  --what NAME       what dies: broker; clocks, the same with wall clocks that are wrong and are set; or of Redis: kill, freeze; or log: who reads the broker's lines (default broker)
+  --what NAME       what dies: broker; clocks, the same with wall clocks that are wrong and are set; or of Redis: kill, freeze,
+                    empty (it loses all that it held), verdict (it is there and refuses something); or log: who reads the broker's lines (default broker)
   --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), clocks, connections or failover
   --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
   --nodes N         brokers, with --answers (default 2)
@@ -38,6 +41,7 @@ const { values } = parseArgs({
   },
 })
 
+const onOwnRedis: Record<string, typeof emptiedRounds> = { empty: emptiedRounds, verdict: verdictRounds }
 const stores: Record<string, () => FaultStore | Promise<FaultStore>> = { disk: onDisk, redis: () => onRedis(), memory: onMemory }
 
 if (values.help) console.log(usage)
@@ -49,6 +53,7 @@ else {
   if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
   else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
+  else if (values.what in onOwnRedis) await onRedisItself(program, values.what)
   else if (values.points) await points(program, create)
   else await rounds(program, create)
 }
@@ -70,6 +75,17 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   } finally {
     await store.stop()
   }
+}
+
+async function onRedisItself(program: string, what: string): Promise<void> {
+  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
+  const began = performance.now()
+  console.log(`redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
+  const { acknowledged, received, wrong } = await onOwnRedis[what]!(program, { rounds: Number(values.rounds), random: randomFrom(seed) })
+  for (const line of wrong) console.log(line)
+  const seconds = ((performance.now() - began) / 1000).toFixed(0)
+  console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
+  if (wrong.length > 0) process.exitCode = 1
 }
 
 async function overNodes(program: string, what: ClusterFault): Promise<void> {
