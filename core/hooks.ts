@@ -106,7 +106,7 @@ export function createHooks(options: TapGuardOptions) {
     onShare: decides<[group: ShareGroup<Session>, message: Message], Member<Session>>(['group', 'message'], member),
     /** The member that was picked is connected at another node (`member.node`), which is to have the message; `receipt` is null at QoS 0. */
     onForward: happened<[message: Message, member: ForwardedMember, receipt: Receipt | null]>('message', 'member', 'receipt'),
-    /** One subscriber, at the first sending, never again for a repeat. `false` leaves it out; `delivery` may be changed. */
+    /** One subscriber, at each sending: a repeat too (`delivery.repeat`) goes as it is made now. `false` leaves it out; `delivery` may be changed. */
     onDeliver: decides<[client: Client, delivery: Delivery], false>(['client', 'delivery'], veto),
     /** The PUBLISH is written to the connection. */
     onDelivered: happened<[client: Client, message: Message]>('client', 'message'),

@@ -110,7 +110,7 @@ export class Sender {
 
   /**
    * Writes one PUBLISH. False where it is not sent at all: a plugin filtered it, it expired, or it is larger than the client
-   * accepts. A repeat (`dup`) is judged only by its size: its first sending has begun.
+   * accepts. A repeat (`dup`) does not expire: its first sending has begun. Plugins make of it anew what the client gets.
    */
   publish(message: Message, terms: DeliveryTerms, packetId: number, dup: boolean): boolean {
     const client = this.#client
@@ -121,8 +121,8 @@ export class Sender {
     let { topic, properties } = message
     let own = false
     let payload: Buffer | undefined
-    if (host.deliverUsed && !dup) {
-      const delivery = new Delivery(message, qos, retain)
+    if (host.deliverUsed) {
+      const delivery = new Delivery(message, qos, retain, dup)
       if (host.hooks.onDeliver.call(client, delivery) === false) return this.#left(message, 'filtered')
       retain = delivery.retain
       if (delivery.changed) {

@@ -16,7 +16,7 @@ export function handlePuback(client: Connection, { packetId }: AckPacket): void 
 }
 
 /** PUBREC: from now on PUBREL is owed, once the store knows that [MQTT-4.3.3-4]. */
-export function handlePubrec(host: HandlerHost, client: Connection, { packetId, reasonCode }: AckPacket): void {
+export function handlePubrec(client: Connection, { packetId, reasonCode }: AckPacket): void {
   const session = client.session!
   const slot = session.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) {
@@ -35,16 +35,7 @@ export function handlePubrec(host: HandlerHost, client: Connection, { packetId, 
     client.sender.pubrel(packetId)
     return
   }
-  slot.handshake = Handshake.Releasing
-  const released = (): void => {
-    // It may be another message's by now, where the client has sent PUBCOMP before its time.
-    if (slot.packetId !== packetId || slot.handshake !== Handshake.Releasing) return
-    slot.handshake = Handshake.AwaitPubcomp
-    client.sender.pubrel(packetId)
-  }
-  const done = session.durable ? host.sessions.release(session, packetId) : undefined
-  if (done === undefined) released()
-  else done.then(released, error => host.storeFailed(session, error, client))
+  session.release(slot)
 }
 
 /** PUBCOMP ends a QoS 2 delivery. */

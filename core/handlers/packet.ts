@@ -17,7 +17,7 @@ export function handlePacket(host: HandlerHost, client: Connection, packet: Pack
     case PacketType.Puback:
       return handlePuback(client, packet)
     case PacketType.Pubrec:
-      return handlePubrec(host, client, packet)
+      return handlePubrec(client, packet)
     case PacketType.Pubrel:
       return handlePubrel(host, client, packet)
     case PacketType.Pubcomp:

@@ -11,6 +11,8 @@ export class Delivery {
   readonly message: Message
   /** The QoS of this delivery. */
   readonly qos: QoS
+  /** It is sent again, with DUP and its packet identifier, because the session was resumed. The tap makes of it anew what the client is to get. */
+  readonly repeat: boolean
   /** The topic name that the subscriber gets. */
   topic: string
   /** The RETAIN flag of this delivery. */
@@ -19,9 +21,10 @@ export class Delivery {
   properties: Properties | undefined
   #payload: Buffer | undefined
 
-  constructor(message: Message, qos: QoS, retain: boolean) {
+  constructor(message: Message, qos: QoS, retain: boolean, repeat: boolean) {
     this.message = message
     this.qos = qos
+    this.repeat = repeat
     this.topic = message.topic
     this.retain = retain
     this.properties = message.properties

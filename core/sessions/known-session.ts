@@ -1,3 +1,4 @@
+// Why it is long: what one session has in flight, waiting and half-done is one state; its window, queue, backlog and brake stand in files of their own.
 import type { Session } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { DropReason } from '../counter-names.ts'
@@ -245,12 +246,9 @@ export class KnownSession implements Session {
   }
 
   #retract(slot: Inflight): void {
-    const { packetId } = slot
     const message = slot.message!
     const terms = slot.terms!
-    this.window!.close(slot)
-    this.backlog?.removed(message, terms.identifiers)
-    this.write(this.#host.sessions.ack(this, packetId))
+    this.giveUp(slot, false)
     this.denied({ message, terms })
     this.pump()
   }
@@ -274,10 +272,37 @@ export class KnownSession implements Session {
     if (terms.qos === 2) this.client?.usedOutbound?.add(packetId)
     if (this.client?.sender.publish(message, terms, packetId, dup) !== false) return true
     // Filtered, expired or too large for this client: the message is done with.
-    this.window!.close(slot)
-    this.backlog?.removed(message, terms.identifiers)
-    if (this.durable) this.write(this.#host.sessions.ack(this, packetId))
+    this.giveUp(slot, dup)
     return false
+  }
+
+  /** The message of a slot is not sent, or not again (`dup`), and its packet identifier is free. */
+  giveUp(slot: Inflight, dup: boolean): void {
+    this.backlog?.removed(slot.message!, slot.terms!.identifiers)
+    // The client may have it from the first sending, and would take the next message under its identifier for the same one: it lets go of it first.
+    if (dup && slot.terms!.qos === 2) {
+      slot.message = null
+      return this.release(slot)
+    }
+    const { packetId } = slot
+    this.window!.close(slot)
+    if (this.durable) this.write(this.#host.sessions.ack(this, packetId))
+  }
+
+  /** QoS 2: PUBREL leaves when the store knows that it is owed. */
+  release(slot: Inflight): void {
+    const { client } = this
+    const { packetId } = slot
+    slot.handshake = Handshake.Releasing
+    const released = (): void => {
+      // It may be another message's by now, where the client has sent PUBCOMP before its time.
+      if (slot.packetId !== packetId || slot.handshake !== Handshake.Releasing) return
+      slot.handshake = Handshake.AwaitPubcomp
+      client!.sender.pubrel(packetId)
+    }
+    const done = this.durable ? this.#host.sessions.release(this, packetId) : undefined
+    if (done === undefined) released()
+    else done.then(released, error => this.#host.storeFailed(this, error, client))
   }
 
   /** Something has been acknowledged or has drained: send what waits. */
@@ -301,7 +326,7 @@ export class KnownSession implements Session {
     this.window!.close(slot)
     this.#brake?.acked(this.#host.now)
     if (this.durable) this.write(this.#host.sessions.ack(this, packetId))
-    this.backlog?.acked(packetId, message!, terms!.identifiers)
+    this.backlog?.acked(packetId, message, terms!.identifiers)
     const { onAcked } = this.#host.hooks
     if (onAcked.isUsed() && message !== null) onAcked.call(this.client!, message)
     this.pump()

@@ -130,8 +130,9 @@ export class StoredBacklog {
     this.#inexact = true
   }
 
-  acked(packetId: number, message: Message, identifiers: readonly number[] | null): void {
-    this.removed(message, identifiers)
+  /** `message` is null where it was given up and is not counted any more. */
+  acked(packetId: number, message: Message | null, identifiers: readonly number[] | null): void {
+    if (message !== null) this.removed(message, identifiers)
     if (this.#reading) this.#ackedMeanwhile.add(packetId)
   }
 
@@ -207,7 +208,7 @@ export class StoredBacklog {
     this.#inexact = false
     this.#messages = 0
     this.#bytes = 0
-    for (const { message, terms } of this.#session.window!.entries()) this.added(message!, terms!.identifiers)
+    for (const { message, terms } of this.#session.window!.entries()) if (message !== null) this.added(message, terms!.identifiers)
   }
 
   #first(entry: QueueEntry): void {
@@ -257,16 +258,14 @@ export class StoredBacklog {
   #again(entry: QueueEntry): void {
     const session = this.#session
     if (this.#stopped || session.window!.find(entry.packetId) !== undefined || this.#ackedMeanwhile.has(entry.packetId)) return
-    if (!entry.released && !this.#mayGo(entry)) {
-      // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
-      session.write(this.#host.sessions.ack(session, entry.packetId))
-      this.#host.drop(session.clientId, entry.message, 'notAuthorized')
-      return
-    }
     const slot = session.window!.reopen(entry.packetId).fill(entry.message, this.#termsOf(entry))
     if (entry.released) {
       slot.handshake = Handshake.AwaitPubcomp
       session.client!.sender.pubrel(entry.packetId)
+    } else if (!this.#mayGo(entry)) {
+      // It has been on its way once, so it goes to nobody else [MQTT-4.8.2-5].
+      session.giveUp(slot, true)
+      this.#host.drop(session.clientId, entry.message, 'notAuthorized')
     } else {
       session.transmit(slot, true) // [MQTT-3.3.1-1]
     }

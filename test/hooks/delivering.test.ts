@@ -104,7 +104,7 @@ describe('onDeliver', () => {
     expect(calls.map(({ hook }) => hook)).toEqual(['onError', 'onDrop'])
   })
 
-  test('judges what waited for a session when it is sent, and never again for a DUP', async () => {
+  test('judges what waited for a session when it is sent, and once more for a DUP', async () => {
     const { connect, hooks, broker } = await startBroker()
     const options = { clientId: 'a', cleanStart: false } as const
     const first = await connect(options)
@@ -120,7 +120,7 @@ describe('onDeliver', () => {
     await settled()
     const third = await connect(options)
     expect((await third.receive()).dup).toBe(true)
-    expect(calls.map(({ hook }) => hook)).toEqual(['onDeliver', 'onDelivered', 'onDelivered'])
+    expect(calls.map(({ hook }) => hook)).toEqual(['onDeliver', 'onDelivered', 'onDeliver', 'onDelivered'])
   })
 
   test('is called for retained messages too', async () => {
