@@ -1,4 +1,5 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -51,6 +52,8 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongFilesFirst },
     globalSetup: ['test/support/global-setup.ts'],
+    // Admin sockets of brokers that tests start lie there, and not in a folder of the project.
+    env: { RUNTIME_DIRECTORY: join(tmpdir(), 'mqttx-admin') },
     setupFiles: ['test/security/shown.ts'],
     // A wait that is in vain ends by these. They are no measure of speed: both cores of a machine may be busy with something else.
     testTimeout: 90_000,

@@ -1,4 +1,6 @@
 // Why it is long: it makes all parts and carries the whole surface that plugins and parts see; each method is a line or two.
+
+import type { Actor } from './actor.ts'
 import type { Broker, BrokerTotals, ListenerAddress } from './broker.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
 import type { Client, Session } from './connection/client.ts'
@@ -59,6 +61,7 @@ import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel } from './time/timer-wheel.ts'
 import { WallWatch } from './time/wall-watch.ts'
+import { type Answered, type Given, type VerbName, Verbs } from './verbs.ts'
 
 // The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
 const tickMs = 250
@@ -66,6 +69,9 @@ const sweepMs = 1000
 const sweepLimit = 1000
 // Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
 const connectsPerTurn = 64
+
+// Who asks where nobody says who it is.
+const program: Actor = { name: 'program', via: 'program' }
 
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. Its parts are each handed what they use. */
 export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterHost {
@@ -81,6 +87,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly log: Log
   readonly counters: Counters
   readonly figures: Figures
+  readonly verbs: Verbs
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
   readonly queueLimits: QueueLimits
   readonly router: Router<KnownSession>
@@ -138,6 +145,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.hooks = createHooks(this.tapGuard)
     this.counters = new Counters()
     this.figures = new Figures()
+    this.verbs = new Verbs(this.hooks, String(settings.brokerId))
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.queueLimits = queueLimitsOf(settings)
     this.router = new Router()
@@ -225,6 +233,18 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   allSessions(): Iterable<KnownSession> {
     return this.roster.all()
+  }
+
+  get knownSessions(): Iterable<Session> {
+    return this.roster.all()
+  }
+
+  inspect<V extends VerbName>(verb: V, given: Given<V> = {} as Given<V>): Promise<Answered<V>> {
+    return this.verbs.inspect(verb, given as object, program) as Promise<Answered<V>>
+  }
+
+  operate<V extends VerbName>(actor: Actor, verb: V, given: Given<V> = {} as Given<V>): Promise<Answered<V>> {
+    return this.verbs.operate(actor, verb, given as object) as Promise<Answered<V>>
   }
 
   // Life

@@ -1,3 +1,4 @@
+import type { Actor } from './actor.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import type { DropReason } from './counter-names.ts'
@@ -17,6 +18,7 @@ import type { Route } from './routing/target.ts'
 import type { Services } from './services.ts'
 import type { StoredSubscriber, StoredWill } from './sessions/session-store.ts'
 import type { Clock } from './time/clock.ts'
+import type { Answered, Given, VerbName, Verbs } from './verbs.ts'
 
 /** Where clients can connect. */
 export interface ListenerAddress {
@@ -79,9 +81,26 @@ export interface Broker {
   readonly clients: ReadonlySet<Client>
   /** How many sessions, subscriptions and slow clients there are, just now. */
   readonly totals: BrokerTotals
+  /** The sessions that this node knows, with and without a connection. Whoever walks over them does so a slice in each turn of the event loop. */
+  readonly knownSessions: Iterable<Session>
+  /** What can be asked of the broker and done to it, by name. */
+  readonly verbs: Verbs
+
+  /**
+   * Asks something that changes nothing: `inspect('clients', { user: 'alice' })`. In a cluster all nodes are asked where the verb says so; `node` in what is
+   * given names one. Answers come in pages, and long ones take a millisecond of a turn. Rejects with an `OperatorError` (`ERR_VERB`, `ERR_ARGUMENTS`).
+   */
+  inspect<V extends VerbName>(verb: V, given?: Given<V>): Promise<Answered<V>>
+  /**
+   * Does something for an operator, in a cluster wherever it has to be done: `operate(actor, 'kick', { id: 'meter-7' })`. `onOperate` is asked before, and
+   * `onOperated` told afterwards. Rejects with an `OperatorError`: `ERR_OPERATE_REFUSED`, `ERR_VERB`, `ERR_ARGUMENTS`.
+   */
+  operate<V extends VerbName>(actor: Actor, verb: V, given?: Given<V>): Promise<Answered<V>>
 
   /** The connection of a client id, where it is connected here. */
   clientOf(clientId: string): Client | undefined
+  /** The session of a client id, where this node knows it. */
+  sessionOf(clientId: string): Session | undefined
   /**
    * Gives other rights to a client by its id, or to all of a user, while they are connected. What they subscribed to and may no longer
    * is taken away, and so are messages that wait for them; sessions without a connection are treated alike, as far as this broker

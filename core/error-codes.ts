@@ -13,6 +13,10 @@ export interface ErrorCodes {
   ERR_SERVICE_TWICE: true
   /** A client broke the protocol: `MqttError`. */
   ERR_MQTT_PROTOCOL: true
+  /** There is no such verb, or it is not one to be asked in this way. */
+  ERR_VERB: true
+  /** A tap of `onOperate` does not let an operator do something. */
+  ERR_OPERATE_REFUSED: true
   /** A tap of a hook failed: `TapError`. */
   ERR_TAP: true
   /** Another node has the session now: `SessionLostError`. */

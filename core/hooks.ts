@@ -1,4 +1,5 @@
 import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from 'tapable'
+import type { Actor } from './actor.ts'
 import { answer } from './answers.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { DisconnectReason } from './connection/disconnect-reason.ts'
@@ -20,6 +21,16 @@ import { guardTaps, type TapError, type TapGuardOptions, type TapPolicy } from '
 
 /** Order within a hook: lower runs first; within a stage, the order of the plugin list. */
 export const Stage = { Guard: -200, Transform: -100, Default: 0, Record: 100, Observe: 200 } as const
+
+/** What a tap of a deciding hook may say of itself where it is tapped, beside its name and stage, for whoever asks why something is as it is. */
+export interface TapFacts {
+  /** It changes nothing, itself included, and gives the same answer again: whoever wants to know what would happen may ask it. Default: false. */
+  readonly pure?: boolean
+  /** Says in a few words, and without changing anything, by what the tap would answer as it does: a rule, a list. It gets what the tap gets. */
+  readonly explain?: (...asked: never[]) => string | undefined
+  /** Of a tap that is not pure: what it would answer now, without changing anything. It gets what the tap gets. */
+  readonly look?: (...asked: never[]) => unknown
+}
 
 // A tap without a return statement has no opinion, and must type-check.
 type Opinion<T> = T | undefined | void
@@ -51,9 +62,10 @@ export function createHooks(options: TapGuardOptions) {
     policies.set(hook, policy)
     return hook
   }
-  const decides = <A extends unknown[], R>(args: Names, policy: TapPolicy) => kept(new SyncBailHook<A, Opinion<R>>(args as never), policy)
+  const decides = <A extends unknown[], R>(args: Names, policy: TapPolicy) =>
+    kept(new SyncBailHook<A, Opinion<R>, TapFacts>(args as never), policy)
   const decidesLater = <A extends unknown[], R>(args: Names, policy: TapPolicy) =>
-    kept(new AsyncSeriesBailHook<A, Opinion<R>>(args as never), policy)
+    kept(new AsyncSeriesBailHook<A, Opinion<R>, TapFacts>(args as never), policy)
   const happened = <A extends unknown[]>(...args: Names) => kept(new SyncHook<A>(args as never), { kind: 'observe' })
   const happenedLater = <A extends unknown[]>(...args: Names) => kept(new AsyncParallelHook<A>(args as never), { kind: 'observeAsync' })
   const connect = ['client', 'connect']
@@ -129,6 +141,8 @@ export function createHooks(options: TapGuardOptions) {
     onClosed: happened<[transport: Transport]>('transport'),
     /** A session has ended, by expiry or for good. */
     onSessionExpired: happened<[clientId: string]>('clientId'),
+    /** Somebody is about to change something by `broker.operate`: which verb, and what it is given. A refusal refuses it; other nodes are not asked again. */
+    onOperate: decides<[actor: Actor, verb: string, target: object], ConnectRefusal>(['actor', 'verb', 'target'], refusalAtOnce),
     /** An operator, or a plugin in its place, has done something here that concerns all nodes: a client was sent away, rights were changed. */
     onOperated: happened<[act: OperatorAct]>('act'),
     /** A tap failed, or something in the broker that no client is to blame for. */

@@ -1,3 +1,4 @@
+import { adminManifest } from './admin/manifest.ts'
 import { authCertificateManifest } from './auth-certificate/manifest.ts'
 import { authFileManifest } from './auth-file/manifest.ts'
 import { authHttpManifest } from './auth-http/manifest.ts'
@@ -56,6 +57,7 @@ export const plugins: BuiltInPlugins = {
   shareTopic: { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
   sysTopic: { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
   metrics: { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
+  admin: { manifest: adminManifest, load: async () => (await import('./admin/admin.ts')).admin },
   ssl: {
     manifest: sslManifest,
     load: async () => (await import('./ssl/ssl.ts')).ssl,
@@ -87,6 +89,7 @@ export type BuiltInPlugins = {
   readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
   readonly sysTopic: ListedPlugin<typeof sysTopicManifest>
   readonly metrics: ListedPlugin<typeof metricsManifest>
+  readonly admin: ListedPlugin<typeof adminManifest>
   readonly ssl: ListedPlugin<typeof sslManifest>
   readonly socket: ListedPlugin<typeof socketManifest>
   readonly websocket: ListedPlugin<typeof websocketManifest>

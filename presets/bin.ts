@@ -1,54 +1,21 @@
 #!/usr/bin/env node
-import type { Log } from '../core/log.ts'
-import { drainOutputs, standardError } from '../plugins/kit/output/standard-outputs.ts'
-import { catalogue } from './index.ts'
-import { runCli } from './shell/cli.ts'
-import { LiveConfig } from './shell/live-config.ts'
-import { watchNpm } from './shell/npm-parent.ts'
-import { takeStreams } from './shell/process-streams.ts'
-import { RunningBroker } from './shell/running-broker.ts'
+// A verb asks a running broker and is over, so nothing is loaded for it of what a broker itself needs: 0.5 s of processor time.
+const argv = process.argv.slice(2)
+const [first = 'start'] = argv
+const own = new Set(['start', 'check', 'init', 'passwd', 'help'])
+const isVerb = first.startsWith('--socket') || !(first.startsWith('-') || (own.has(first) && (first !== 'help' || argv.length === 1)))
 
-// The last lines have so long to be read; whoever reads at all needs less.
-const drainMs = 200
-// What a broker has left behind when it has stopped, a timer of a plugin say, keeps the process so long at most. Farewells to slow clients are over before.
-const leftoversMs = 5000
+if (isVerb) {
+  const { runVerb } = await import('./shell/ask/ask.ts')
+  // Whoever has read enough of the answer closes the pipe: `| head`.
+  process.stdout.on('error', () => process.exit(0))
+  process.exitCode = await runVerb(argv, process.env, {
+    folder: process.cwd(),
+    out: line => process.stdout.write(`${line}\n`),
+    error: line => process.stderr.write(`${line}\n`),
+  })
+} else {
+  await import('./main.ts')
+}
 
-process.exitCode = await runCli(catalogue, process.argv.slice(2), process.env, {
-  folder: process.cwd(),
-  out: line => console.log(line),
-  error: line => void standardError().write(`${line}\n`),
-  async start(config, again) {
-    let log: Log | undefined
-    takeStreams(() => log)
-    let live: LiveConfig | undefined
-    // From the beginning: without a listener it would end the process.
-    process.on('SIGHUP', () => void live?.reread())
-    const wired = (made: Log): void => void (log = made)
-    const running = await RunningBroker.start(catalogue, config, { wired })
-    live = new LiveConfig(running, config.configFile, again)
-    await live.watch(config.settings.checkConfigEvery)
-    const unwatch = watchNpm(npm => {
-      running.log.info(`the npm process that started this broker (${npm}) has ended, so the broker stops`)
-      process.kill(process.pid, 'SIGTERM')
-    })
-    // A promise that a plugin forgot is logged; it is no reason to drop everybody's connections.
-    process.on('unhandledRejection', reason => {
-      const text = reason instanceof Error ? reason.message : String(reason)
-      running.broker.report(new Error(`unhandled rejection: ${text}`, { cause: reason }))
-    })
-    return {
-      stop() {
-        unwatch()
-        live?.stop()
-        return running.stop()
-      },
-    }
-  },
-  signals: process,
-  exit: code => process.exit(code),
-})
-
-await drainOutputs(drainMs)
-// A worker of `node:cluster` or pm2 has a channel to its parent, which would keep the process for ever.
-process.channel?.unref()
-setTimeout(() => process.exit(), leftoversMs).unref()
+export {}

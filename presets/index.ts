@@ -43,6 +43,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
   return { start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), options) }
 }
 
+export type { Actor } from '../core/actor.ts'
 export type { Broker, BrokerTotals, ListenerAddress, ServerMessage } from '../core/broker.ts'
 export { type Client, isClient, type Session } from '../core/connection/client.ts'
 export type { DisconnectReason } from '../core/connection/disconnect-reason.ts'
@@ -56,7 +57,7 @@ export type { Counters } from '../core/counters.ts'
 export * from '../core/error-codes.ts'
 export { MqttError, OperatorError } from '../core/errors.ts'
 export type { Figure, Figures, Sample } from '../core/figures.ts'
-export { type ForwardedMember, type Hooks, Stage } from '../core/hooks.ts'
+export { type ForwardedMember, type Hooks, Stage, type TapFacts } from '../core/hooks.ts'
 export type { Log } from '../core/log.ts'
 export type { PluginManifest } from '../core/manifest.ts'
 export type { Delivery } from '../core/messages/delivery.ts'
@@ -89,6 +90,10 @@ export { TapError } from '../core/taps.ts'
 export { type Clock, SystemClock, type Timer } from '../core/time/clock.ts'
 export { type Moment, passedBetween } from '../core/time/moment.ts'
 export { Timing } from '../core/timing.ts'
+// All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface VerbMap { … } }.
+export * from '../core/verbs.ts'
+export type { AuditRow, TakeoverRow } from '../plugins/admin/answers.ts'
+export type { DropsAnswer } from '../plugins/drop-log/drops-verb.ts'
 export { RetainedTree } from '../plugins/kit/retained-tree.ts'
 export {
   type BridgeHeader,
@@ -108,5 +113,10 @@ export type { Bus, BusEvents, BusTerms, Node } from '../plugins/kit/services/bus
 export type { HttpHandler, HttpRoutes } from '../plugins/kit/services/http-routes.ts'
 export type { DurableQueue, QueuedRow, Queues } from '../plugins/kit/services/queues.ts'
 export type { OwnCertificates, RenewableServer, ServerCertificates, TlsService } from '../plugins/kit/services/tls.ts'
+// What `broker.inspect` and `broker.operate` answer.
+export * from '../plugins/kit/verbs/answers.ts'
+export type { Page } from '../plugins/kit/verbs/page.ts'
+export type { PluginRow } from '../plugins/metrics/plugins-verb.ts'
 export type { RunningBroker } from './shell/running-broker.ts'
+export type { ConfigReading } from './shell/shell-verb-declarations.ts'
 export { ManualClock } from './testing/manual-clock.ts'

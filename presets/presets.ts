@@ -6,11 +6,23 @@ import type { Preset } from './shell/catalogue.ts'
 /** In memory, TCP: starts in well under a second; what a user's own test suite embeds. */
 const test: Preset = () => ['log', 'dropLog', 'limits', 'memory', 'retain', 'shareTopic', 'socket']
 
+// Where its socket cannot be made, everything else works all the same.
+const admin = ['admin', { optional: true }] as const
+
 /** Durable on one machine, with no server beside it. The default where no config names a preset. */
-const standalone: Preset = () => ['log', 'dropLog', ['limits', { memory: { max: 'auto' } }], 'disk', 'retain', 'shareTopic', 'socket']
+const standalone: Preset = () => [
+  'log',
+  'dropLog',
+  ['limits', { memory: { max: 'auto' } }],
+  'disk',
+  'retain',
+  'shareTopic',
+  admin,
+  'socket',
+]
 
 /** For developing, with Redis on this machine: everything readable, everything on. */
-const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', 'socket']
+const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', admin, 'socket']
 
 /** High enough that no honest client of an ordinary fleet meets them. */
 const prodLimits = {
@@ -49,6 +61,7 @@ const prod: Preset = {
     'shareTopic',
     'sysTopic',
     'metrics',
+    admin,
     'socket',
     'websocket',
   ],

@@ -26,6 +26,11 @@ export class Acknowledger {
     this.#joinedAt = 0
   }
 
+  /** Publishes of QoS 1 and 2 that have no acknowledgement yet. */
+  get open(): number {
+    return this.#quotaUsed
+  }
+
   /** Counts a QoS 1 or 2 publish against Receive Maximum; false where it repeats one that is known, which is answered here. */
   accept(qos: QoS, packetId: number): boolean {
     const session = this.#client.session!

@@ -1,3 +1,4 @@
+import type { Message } from '../messages/message.ts'
 import type { ProtocolVersion } from '../protocol/constants.ts'
 import type { Publisher, Rights } from '../publisher.ts'
 import type { ReasonCode } from '../reason.ts'
@@ -54,6 +55,8 @@ export interface Client extends Publisher {
   readonly unwrittenBytes: number
   /** Messages of QoS 1 and 2 that the client has not yet acknowledged. */
   readonly inFlight: number
+  /** Messages of QoS 1 and 2 that the client has published and the broker has not yet acknowledged. */
+  readonly unanswered: number
   /** Messages that wait for the client; of a stored session those in flight too. */
   readonly queued: number
   /** More waits for the client than it should be sent on top of: its window is full or its bytes do not leave. */
@@ -93,6 +96,8 @@ export interface Session extends Subscriber, SessionKey, Publisher {
   readonly expiryMs: number
   /** What the session is subscribed to, by topic filter. */
   readonly subscriptions: ReadonlyMap<string, Subscription>
+  /** The messages that wait here for the client's acknowledgements, the oldest first, at most so many; of a stored session its store has them. */
+  waiting(limit: number): Message[]
 }
 
 /** Whether a publisher is a connected client, and not what is left of one when its will is due. */

@@ -446,6 +446,10 @@ export class Connection implements Client {
     return this.outbox.pendingBytes
   }
 
+  get unanswered(): number {
+    return this.acks.open
+  }
+
   get inFlight(): number {
     return this.session?.window?.count ?? 0
   }

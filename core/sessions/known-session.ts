@@ -386,6 +386,10 @@ export class KnownSession implements Session {
     if (this.#host.settings.mqtt.queueFull === 'disconnect') this.client?.overrun()
   }
 
+  waiting(limit: number): Message[] {
+    return this.queue?.first(limit) ?? []
+  }
+
   /** What came through shared groups and may go to other members: unacknowledged QoS 1, and whatever was not yet sent. */
   leaveShared(): QueuedDelivery[] {
     const shared: QueuedDelivery[] = []

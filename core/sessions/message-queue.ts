@@ -54,6 +54,13 @@ export class MessageQueue<W extends QueuedDelivery> {
     return entry
   }
 
+  /** The messages that have waited for longest, at most so many. */
+  first(limit: number): Message[] {
+    const found: Message[] = []
+    for (const { message } of this.#entries) if (found.push(message) >= limit) break
+    return found
+  }
+
   /** Keeps, in order, what the test lets stay; returns the rest. */
   sift(stays: (entry: W) => boolean): W[] {
     const gone = this.#entries.sift(stays)

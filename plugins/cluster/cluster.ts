@@ -39,7 +39,9 @@ export const cluster = definePlugin(clusterManifest, ({ hooks, services, broker,
 
   if (preferLocal) {
     // Before shareTopic's own tap, which then picks among these.
-    hooks.onShare.tap({ name: 'cluster', stage: Stage.Guard }, group => pickLocal(group))
+    hooks.onShare.tap({ name: 'cluster', stage: Stage.Guard, look: (group: ShareGroup<Session>) => lookLocal(group) }, group =>
+      pickLocal(group),
+    )
   }
 
   if (onRedisLoss === 'refuse') {
@@ -91,9 +93,13 @@ const turns = new WeakMap<ShareGroup<Session>, number>()
 
 /** One of the members that are connected here, in turn; no opinion where there is none. */
 function pickLocal(group: ShareGroup<Session>): Member<Session> | undefined {
+  const member = lookLocal(group)
+  if (member !== undefined) turns.set(group, (turns.get(group) ?? -1) + 1)
+  return member
+}
+
+/** The one whose turn is next. */
+function lookLocal(group: ShareGroup<Session>): Member<Session> | undefined {
   const local = group.members.filter(({ subscriber }) => subscriber.client !== null)
-  if (local.length === 0) return undefined
-  const turn = (turns.get(group) ?? -1) + 1
-  turns.set(group, turn)
-  return local[turn % local.length]
+  return local[((turns.get(group) ?? -1) + 1) % local.length]
 }

@@ -1,3 +1,4 @@
+import type { Actor } from '../../core/actor.ts'
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
 import { ClusterVersionError, confirmVersion, messageVersion } from './cluster-version.ts'
 
@@ -58,6 +59,14 @@ export type ConfirmFrame =
   | readonly ['f', fence: number]
   /** That has been read. */
   | readonly ['F', fence: number]
+  | VerbFrame
+
+/** What nodes ask one another for operators. */
+export type VerbFrame =
+  /** Run a verb, and say what comes of it under this number. */
+  | readonly ['q', number: number, verb: string, given: object, actor: Actor]
+  /** What has come of it: why it failed, or null, and the answer. */
+  | readonly ['a', number: number, failed: string | null, answer: unknown]
 
 export function packConfirm(frame: ConfirmFrame): Buffer {
   return Buffer.from(`${confirmHead}${JSON.stringify(frame)}`)

@@ -24,6 +24,7 @@ import { Peers } from './peers.ts'
 import { Wants } from './route-rows.ts'
 import { Step, type TickRecord } from './step.ts'
 import { TakeOvers } from './take-overs.ts'
+import { VerbQuestions } from './verb-questions.ts'
 
 /** What nodes announce to one another. */
 type NodeRecord =
@@ -59,6 +60,7 @@ export class ClusterNode {
   readonly confirmations: Confirmations
   readonly step: Step
   readonly takeOvers: TakeOvers
+  readonly questions: VerbQuestions
   readonly #actedOn: ActedOn
   readonly #fence: Fence
   readonly #late: LateMessages
@@ -91,6 +93,8 @@ export class ClusterNode {
     clusterNodes.set(broker, this)
     this.own = new OwnRoutes(bus, error => broker.report(error))
     this.peers = new Peers(broker, bus)
+    this.questions = new VerbQuestions(broker, bus)
+    broker.verbs.link(this.questions)
     const outgoing = new Outgoing(broker, bus)
     this.outgoing = outgoing
     const confirmations = new Confirmations({ bus, clock, log, timeoutMs, announce })
@@ -232,7 +236,7 @@ export class ClusterNode {
   operated(act: OperatorAct): void {
     if (act.verb === 'kick') this.#announce(['K', act.clientId])
     else if (act.verb === 'revoke') this.#announce(['V', act.whom, act.keepSession])
-    else this.#announce(['R', act.whom, act.rights])
+    else if (act.verb === 'setRights') this.#announce(['R', act.whom, act.rights])
   }
 
   opened(session: Session): void {
@@ -383,6 +387,10 @@ export class ClusterNode {
         return this.#fence.asked(from, frame[1])
       case 'F':
         return this.#fence.answered(from, frame[1])
+      case 'q':
+        return this.questions.asked(from, frame)
+      case 'a':
+        return this.questions.answered(frame)
     }
   }
 

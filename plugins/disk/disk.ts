@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
+import type {} from '../kit/services/state-folder.ts'
 import { DiskStore } from './disk-store.ts'
 import { Folder } from './folder.ts'
 import { diskManifest } from './manifest.ts'
@@ -10,6 +11,7 @@ export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }
   const store = new DiskStore({ ...options, path }, clock, log)
   services.provide('sessions', store.sessions, 'disk')
   services.provide('retained', store.retained, 'disk')
+  services.provide('stateFolder', { path }, 'disk')
   return {
     verify: () => Folder.verify({ plugin: 'disk', path }),
     async start() {

@@ -2,6 +2,7 @@ import { defineManifest } from '../kit/define-manifest.ts'
 
 export const dropLogManifest = defineManifest({
   name: 'dropLog',
+  provides: ['drops'],
   options: {
     /** The time in which one client gets one line for each reason; what was dropped or refused meanwhile is counted in the next one. */
     every: { type: 'duration', default: '10s', minimum: 1000 },

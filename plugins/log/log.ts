@@ -2,13 +2,16 @@ import { isatty } from 'node:tty'
 import { type LogFn, type Logger, pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { Timer } from '../../core/time/clock.ts'
 import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
 import { shownLine } from '../kit/shown-text.ts'
+import { defineVerb } from '../kit/verbs/define-verb.ts'
+import { levelVerb } from './level-verb.ts'
 import { logManifest } from './manifest.ts'
 import { packetLine } from './packet-line.ts'
 
 /** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
-export const log = definePlugin(logManifest, ({ hooks, services, broker }, { level, format }) => {
+export const log = definePlugin(logManifest, ({ hooks, services, broker, clock }, { level, format }) => {
   // The service is there when plugins are wired, what it writes to when they have started; lines before that are lost.
   let write: (line: string) => void = () => {}
   // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
@@ -29,11 +32,30 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker }, { lev
     hooks.onPacketSent.tap('log', (client, packet) => logger.trace(packetLine(client, packet), 'sent'))
   }
   trace(level === 'trace')
+  const setLevel = (wanted: string): void => {
+    logger.level = wanted
+    trace(wanted === 'trace')
+  }
+  // What the config says, and when it comes back.
+  let configured: string = level
+  let back: Timer | undefined
+  broker.verbs.add(
+    defineVerb(broker, levelVerb, {
+      run(_broker, { level: wanted, for: ms }) {
+        const before = logger.level
+        back?.cancel()
+        setLevel(wanted)
+        if (ms !== null) back = clock.after(ms, () => setLevel(configured))
+        return { level: wanted, before, until: ms === null ? null : Math.round(clock.now() + ms) }
+      },
+    }),
+  )
   return {
     // Clients that are connected already are traced, or not, from their next connection on.
     reload(options) {
-      logger.level = options.level
-      trace(options.level === 'trace')
+      back?.cancel()
+      configured = options.level
+      setLevel(configured)
     },
     async start() {
       const worded = format === 'json' ? (line: string) => line : await loadPretty()

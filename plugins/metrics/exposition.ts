@@ -20,11 +20,14 @@ export class Exposition {
   readonly #node: Registry | null
   readonly #own: readonly Figure[]
   readonly #stored: StoredTotals
+  /** What plugins' taps cost. */
+  readonly tapTimes: TapTimes
 
   constructor(broker: Broker, node: boolean) {
     this.#broker = broker
     this.#stored = new StoredTotals(broker)
-    this.#own = coreFigures(broker, new TapTimes(broker.hooks), this.#stored)
+    this.tapTimes = new TapTimes(broker.hooks)
+    this.#own = coreFigures(broker, this.tapTimes, this.#stored)
     this.#node = node ? new Registry() : null
     if (this.#node === null) return
     collectDefaultMetrics({ register: this.#node })

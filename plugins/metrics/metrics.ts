@@ -5,9 +5,11 @@ import { openFiles } from '../kit/listening/open-files.ts'
 import { closeServer, listenOn } from '../kit/listening/open-server.ts'
 import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { verifyPlace } from '../kit/listening/verify-place.ts'
+import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
+import { pluginsVerb } from './plugins-verb.ts'
 import { hostFault, keepShort, looksOften } from './short-connections.ts'
 
 const connectionsMax = 100
@@ -15,6 +17,17 @@ const connectionsMax = 100
 /** Numbers for Prometheus, and health for orchestrators, over HTTP on a port of its own. */
 export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, hosts, port, path, node, ready, readyWhenStoreFull }) => {
   const exposition = new Exposition(broker, node)
+  broker.verbs.add(
+    defineVerb(broker, pluginsVerb, {
+      run: (_broker, { limit }) => ({
+        rows: [...exposition.tapTimes]
+          .map(({ plugin, hook, calls, seconds }) => ({ plugin, hook, calls, seconds: Number(seconds.toFixed(6)) }))
+          .filter(({ calls }) => calls > 0)
+          .sort((a, b) => b.seconds - a.seconds || b.calls - a.calls)
+          .slice(0, limit),
+      }),
+    }),
+  )
   let server: Server | undefined
   let isOpen = false
 

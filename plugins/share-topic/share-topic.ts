@@ -5,6 +5,6 @@ import { strategies } from './strategies.ts'
 /** Shared subscriptions, `$share/{name}/{filter}`: each message goes to one member of the group. For 3.1.1 clients too. */
 export const shareTopic = definePlugin(shareTopicManifest, ({ hooks, broker }, { shareSubStrategy }) => {
   broker.capabilities.sharedSubscriptions = true
-  const pick = strategies[shareSubStrategy]()
-  hooks.onShare.tap('shareTopic', (group, message) => pick(group, message))
+  const { pick, look } = strategies[shareSubStrategy]()
+  hooks.onShare.tap({ name: 'shareTopic', look }, (group, message) => pick(group, message))
 })

@@ -7,36 +7,43 @@ type Group = ShareGroup<Session>
 /** Picks a member. Members without a connection are picked only while none has one. */
 type Pick = (group: Group, message: Message) => Member<Session> | undefined
 
+/** How members are picked, and who would be picked next, as far as that is settled; a look changes nothing. */
+export interface Strategy {
+  readonly pick: Pick
+  readonly look: Pick
+}
+
 /** Each broker makes its own, because some remember. */
-export const strategies: Record<'round' | 'random' | 'hash' | 'sticky', () => Pick> = { round, random, hash, sticky }
+export const strategies: Record<'round' | 'random' | 'hash' | 'sticky', () => Strategy> = { round, random, hash, sticky }
 
-function round(): Pick {
+function round(): Strategy {
   const cursors = new WeakMap<Group, { at: number }>()
-  return group => {
-    const { members } = group
-    let cursor = cursors.get(group)
-    if (cursor === undefined) cursors.set(group, (cursor = { at: -1 }))
-    for (let step = 1; step <= members.length; step++) {
-      const at = (cursor.at + step) % members.length
-      if (!members[at]!.subscriber.online) continue
-      cursor.at = at
-      return members[at]
-    }
+  const next = ({ members }: Group, at: number): number => {
+    for (let step = 1; step <= members.length; step++)
+      if (members[(at + step) % members.length]!.subscriber.online) return (at + step) % members.length
     // Nobody is online: their queues take turns.
-    cursor.at = (cursor.at + 1) % members.length
-    return members[cursor.at]
+    return (at + 1) % members.length
+  }
+  return {
+    pick(group) {
+      let cursor = cursors.get(group)
+      if (cursor === undefined) cursors.set(group, (cursor = { at: -1 }))
+      cursor.at = next(group, cursor.at)
+      return group.members[cursor.at]
+    },
+    look: group => group.members[next(group, cursors.get(group)?.at ?? -1)],
   }
 }
 
-function random(): Pick {
-  return group => {
-    const members = candidates(group)
-    return members[Math.floor(Math.random() * members.length)]
+function random(): Strategy {
+  return {
+    pick: group => anyOf(candidates(group)),
+    look: group => onlyOf(candidates(group)),
   }
 }
 
-function hash(): Pick {
-  return (group, message) => {
+function hash(): Strategy {
+  const pick: Pick = (group, message) => {
     // The member whose own hash with the publisher's is highest: when a member comes or goes, only its share of the
     // publishers moves.
     let best: Member<Session> | undefined
@@ -50,17 +57,31 @@ function hash(): Pick {
     }
     return best
   }
+  return { pick, look: pick }
 }
 
-function sticky(): Pick {
+function sticky(): Strategy {
   const chosen = new WeakMap<Group, Session>()
-  return group => {
-    const members = candidates(group)
+  const known = (group: Group): Member<Session> | undefined => {
     const before = chosen.get(group)
-    const member = members.find(({ subscriber }) => subscriber === before) ?? members[Math.floor(Math.random() * members.length)]
-    if (member !== undefined) chosen.set(group, member.subscriber)
-    return member
+    return candidates(group).find(({ subscriber }) => subscriber === before)
   }
+  return {
+    pick(group) {
+      const member = known(group) ?? anyOf(candidates(group))
+      if (member !== undefined) chosen.set(group, member.subscriber)
+      return member
+    },
+    look: group => known(group) ?? onlyOf(candidates(group)),
+  }
+}
+
+function anyOf(members: readonly Member<Session>[]): Member<Session> | undefined {
+  return members[Math.floor(Math.random() * members.length)]
+}
+
+function onlyOf(members: readonly Member<Session>[]): Member<Session> | undefined {
+  return members.length === 1 ? members[0] : undefined
 }
 
 function candidates({ members }: Group): readonly Member<Session>[] {

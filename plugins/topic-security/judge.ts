@@ -105,6 +105,21 @@ export class Judge {
     return verdict
   }
 
+  /** By what a client may or may not do something, for people: the rule and where it stands, or its rights. */
+  explain(publisher: Publisher, action: 'publish' | 'subscribe', topic: string): string {
+    const plain = parseShare(topic)?.filter ?? topic
+    for (const { allows, filter, at } of this.#rules.clausesFor(publisher, action)) {
+      const asked = action === 'publish' || (filter !== null && isShared(filter)) ? topic : plain
+      const fits =
+        filter === null || (action === 'publish' ? matches(filter, asked) : allows ? covers(filter, asked) : overlaps(filter, asked))
+      if (fits) return `${at} ${allows ? 'allows' : 'denies'} ${filter ?? 'everything, because a name of the client holds +, # or /'}`
+    }
+    const rights = action === 'publish' ? publisher.rights?.authorizedPub : publisher.rights?.authorizedSub
+    if (rights === undefined)
+      return `no rule fits, and the client was given no rights: topicSecurity.withoutRights is ${this.#passes ? 'pass' : 'deny'}`
+    return `no rule fits, and its rights are ${rights.slice(0, 10).join(', ') || 'empty'}${rights.length > 10 ? ` and ${rights.length - 10} more` : ''}`
+  }
+
   /** Not remembered: a client subscribes now and then. */
   maySubscribe(publisher: Publisher, filter: string): boolean {
     const plain = parseShare(filter)?.filter ?? filter

@@ -11,6 +11,8 @@ export type RuleInput = OptionsOf<typeof topicSecurityManifest.options>['rules']
 export interface Clause {
   readonly allows: boolean
   readonly filter: string | null
+  /** Where it stands: `topicSecurity.rules[3]`. */
+  readonly at: string
 }
 
 interface Rule {
@@ -60,7 +62,7 @@ function compile({ allow, deny, topics, users, clientIds }: RuleInput, at: strin
         `${at}.topics[${index}]: ${JSON.stringify(filter)} is no topic filter; + and # stand alone between slashes`,
       )
     }
-    return { clause: { allows: allow !== undefined, filter }, template }
+    return { clause: { allows: allow !== undefined, filter, at }, template }
   })
   return {
     publish: action !== 'subscribe',
@@ -83,8 +85,8 @@ function fill(clause: Clause, username: string | null, clientId: string): Clause
   const filter = template.replaceAll(/%[uc]/g, name => (name === '%u' ? username! : clientId))
   const plain = !(asksUser && isMore(username!)) && !(template.includes('%c') && isMore(clientId))
   // `%u/#` of a user that calls itself $SYS.
-  if (plain && filter.startsWith('$') === template.startsWith('$')) return { allows: clause.allows, filter }
-  return clause.allows ? null : { allows: false, filter: null }
+  if (plain && filter.startsWith('$') === template.startsWith('$')) return { allows: clause.allows, filter, at: clause.at }
+  return clause.allows ? null : { allows: false, filter: null, at: clause.at }
 }
 
 function isMore(name: string): boolean {

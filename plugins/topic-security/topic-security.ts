@@ -1,5 +1,6 @@
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { Publisher } from '../../core/publisher.ts'
 import type { PublishRefusal } from '../../core/refusals.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
@@ -43,7 +44,9 @@ export const topicSecurity = definePlugin(
 
     let denial = denialOf(deniedPublish)
     // What is allowed here other plugins may still refuse; what is denied here no later one lets pass.
-    hooks.onAuthorize.tap({ name: 'topicSecurity', stage: Stage.Guard }, (publisher, action, topic) => {
+    const explain = (publisher: Publisher, action: 'publish' | 'subscribe', topic: string): string =>
+      judge.explain(publisher, action, topic)
+    hooks.onAuthorize.tap({ name: 'topicSecurity', stage: Stage.Guard, pure: true, explain }, (publisher, action, topic) => {
       const allowed = action === 'publish' ? judge.mayPublish(publisher, topic) : judge.maySubscribe(publisher, topic)
       return allowed ? undefined : action === 'publish' ? denial : false
     })

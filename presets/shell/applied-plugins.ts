@@ -3,6 +3,7 @@ import type { Plugin } from '../../core/plugin.ts'
 import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
+import { addVerbs } from '../../plugins/kit/verbs/add-verbs.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
 import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
@@ -18,6 +19,7 @@ export function hostOf(
   const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder)
   // Those that are off too: what /metrics shows does not depend on the config.
   for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
+  addVerbs(broker)
   const resolved = new Map<Plugin, ResolvedPlugin>()
   const host = new PluginHost({
     context: plugin => ({

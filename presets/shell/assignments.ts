@@ -1,5 +1,6 @@
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import { describeOption, showGiven } from '../../plugins/kit/options/describe.ts'
+import { readText } from '../../plugins/kit/options/read-text.ts'
 import { fold, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Problem } from '../../plugins/kit/options/validation.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -24,9 +25,15 @@ export function environmentAssignments(env: Readonly<Record<string, string | und
   const assignments: Assignment[] = []
   for (const name of Object.keys(env).sort()) {
     const text = env[name]
-    if (name.startsWith(prefix) && text !== undefined) assignments.push({ keys: name.slice(prefix.length).split('__'), text, who: name })
+    if (name.startsWith(prefix) && text !== undefined && !isAdminSocket(name, text))
+      assignments.push({ keys: name.slice(prefix.length).split('__'), text, who: name })
   }
   return assignments
+}
+
+// Where the command line finds a running broker's admin socket: no option, though `socket` is a section.
+function isAdminSocket(name: string, text: string): boolean {
+  return name === 'MQTTX_SOCKET' && /\/|\.sock$/.test(text)
 }
 
 /** Finds the option that an assignment from the environment means, and reads its text by the schema. */
@@ -42,38 +49,6 @@ export function readSet(catalogue: Catalogue, assignment: Assignment): ReadAssig
     (name, names) => names.find(candidate => candidate === name),
     keys => keys.join('.'),
   )
-}
-
-/** A text as the value that its option takes. What does not fit stays text, and the check says what is wrong with it. */
-export function readText(option: OptionSchema, text: string): unknown {
-  if (text === 'null' && (option.nullable === true || option.default === null)) return null
-  if ('oneOf' in option) {
-    for (const form of option.oneOf) {
-      const value = readText(form, text)
-      if (typeof value !== 'string') return value
-    }
-    return text
-  }
-  switch (option.type) {
-    case 'integer':
-    case 'number':
-    case 'duration':
-    case 'bytes':
-      return /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : text
-    case 'boolean':
-      return text === 'true' ? true : text === 'false' ? false : text
-    case 'array':
-    case 'list':
-    case 'object':
-    case 'any':
-      try {
-        return JSON.parse(text) as unknown
-      } catch {
-        return text
-      }
-    case 'string':
-      return text
-  }
 }
 
 type Find = (name: string, names: readonly string[]) => string | undefined

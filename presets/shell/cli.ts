@@ -11,8 +11,8 @@ export interface CliIo {
   out(line: string): void
   /** Writes a line to standard error. */
   error(line: string): void
-  /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. `again` reads the config anew. */
-  start(config: ResolvedConfig, again: () => Promise<ResolvedConfig>): Promise<StartedBroker>
+  /** Starts a broker: resolves when it is ready (having logged so), rejects when it cannot. `again` reads the config anew, or another file in its place. */
+  start(config: ResolvedConfig, again: (configFile?: string) => Promise<ResolvedConfig>): Promise<StartedBroker>
   /** Where SIGTERM and SIGINT arrive: `process`. */
   readonly signals: SignalSource
   /** Ends the process at once. */
@@ -46,10 +46,13 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
         io,
       )
     }
-    const command = parseCommand(argv, Object.keys(commands))
+    const { knownVerbs } = await import('./ask/known-verbs.ts')
+    const { verbOf } = await import('./ask/verb-arguments.ts')
+    if (verbOf(argv, knownVerbs) !== undefined) return await (await import('./ask/ask.ts')).runVerb(argv, env, io)
+    const command = parseCommand(argv, [...Object.keys(commands), ...knownVerbs.map(verb => verb.name)])
     switch (command.name) {
       case 'help':
-        io.out(helpWith(commands))
+        io.out(`${helpWith(commands)}\n\n${(await import('./ask/verb-help.ts')).verbList(knownVerbs)}`)
         return 0
       case 'version':
         io.out(catalogue.version)
@@ -94,7 +97,8 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
     return { signal, listener }
   })
   try {
-    const again = () => resolved(catalogue, command, env, io, true)
+    const again = (configFile?: string) =>
+      resolved(catalogue, configFile === undefined ? command : { ...command, configFile }, env, io, true)
     const broker = await io.start(await resolved(catalogue, command, env, io), again)
     // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
     const alive = setInterval(() => {}, 2 ** 31 - 1)

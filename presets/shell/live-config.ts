@@ -1,19 +1,25 @@
 import { OperatorError } from '../../core/errors.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
 import { FileWatch } from '../../plugins/kit/file-watch.ts'
+import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import type { RunningBroker } from './running-broker.ts'
+import { type ConfigReading, configChangesVerb, configDiffVerb, reloadVerb } from './shell-verb-declarations.ts'
+
+const readingsMax = 200
 
 /** Keeps a running broker as its config says: read again when asked to, and when its file has changed. */
 export class LiveConfig {
   readonly #running: RunningBroker
   readonly #file: string | undefined
-  readonly #read: () => Promise<ResolvedConfig>
+  readonly #read: (file?: string) => Promise<ResolvedConfig>
   readonly #watch: FileWatch
   #last: Promise<void>
+  // The last readings, the oldest first.
+  readonly #readings: ConfigReading[] = []
 
-  /** `file`: the config's, if there is one. `read`: reads and checks all of the config anew. */
-  constructor(running: RunningBroker, file: string | undefined, read: () => Promise<ResolvedConfig>) {
+  /** `file`: the config's, if there is one. `read`: reads and checks all of the config anew, of another file where one is named. */
+  constructor(running: RunningBroker, file: string | undefined, read: (file?: string) => Promise<ResolvedConfig>) {
     this.#running = running
     this.#file = file
     this.#read = read
@@ -22,6 +28,24 @@ export class LiveConfig {
       this.#last = this.#last.then(() => this.#apply())
       return this.#last
     })
+    this.#addVerbs()
+  }
+
+  #addVerbs(): void {
+    const { broker } = this.#running
+    broker.verbs.add(
+      defineVerb(broker, reloadVerb, {
+        run: async () => {
+          await this.reread()
+          const reading = this.#readings.at(-1)!
+          return { ...reading, done: reading.failed === null }
+        },
+      }),
+    )
+    broker.verbs.add(
+      defineVerb(broker, configDiffVerb, { run: async (_broker, { file }) => this.#running.compare(await this.#read(file ?? undefined)) }),
+    )
+    broker.verbs.add(defineVerb(broker, configChangesVerb, { run: () => ({ rows: this.#readings.filter(isChange) }) }))
   }
 
   /** Looks at the file from now on, every so many milliseconds; null: never. */
@@ -56,9 +80,20 @@ export class LiveConfig {
       if (taken.length > 0) log.info(`config read again; in force now: ${taken.join(', ')}`)
       if (later.length > 0) log.warn(`config read again; only the next start takes up: ${later.join(', ')}`)
       if (taken.length + later.length === 0) log.info('config read again; nothing has changed')
+      this.#note({ taken, later, failed: null })
     } catch (error) {
       const text = error instanceof OperatorError ? error.problems.join('; ') : (error as Error).message
       log.error({ err: error }, `the config was read again and is not taken up, so nothing has changed: ${text}`)
+      this.#note({ taken: [], later: [], failed: text })
     }
   }
+
+  #note(reading: Omit<ConfigReading, 'at'>): void {
+    if (this.#readings.length === readingsMax) this.#readings.shift()
+    this.#readings.push({ at: Math.round(this.#running.broker.clock.now()), ...reading })
+  }
+}
+
+function isChange({ taken, later, failed }: ConfigReading): boolean {
+  return taken.length + later.length > 0 || failed !== null
 }

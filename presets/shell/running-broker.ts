@@ -6,6 +6,7 @@ import type { Hooks } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
+import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
@@ -14,6 +15,7 @@ import { checkGuard } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
+import { endSessionVerb } from './shell-verb-declarations.ts'
 
 export interface StartOptions {
   /** Default: real time. */
@@ -43,6 +45,11 @@ export class RunningBroker {
   ): Promise<RunningBroker> {
     const { broker, host, apply } = hostOf(catalogue, config, clock)
     const running = new RunningBroker(broker, host, config)
+    broker.verbs.add(
+      defineVerb(broker, endSessionVerb, {
+        run: (_broker, { id }) => ({ id, connections: revoke(broker, { clientId: id }) }),
+      }),
+    )
     try {
       await apply()
       wired?.(broker.log)
@@ -109,6 +116,12 @@ export class RunningBroker {
   /** Hands new options to the plugin of that name; what is left out gets its default. Resolves to `false` if it takes none while running. */
   reload(plugin: string, options: object): Promise<boolean> {
     return this.#host.reload(plugin, options)
+  }
+
+  /** What another config would change: what would be taken up while running, and what only by the next start. Nothing is changed. */
+  compare(next: ResolvedConfig): ConfigChange {
+    const { taken, later } = compareConfigs(this.#config, next, index => this.#host.takes(index))
+    return { taken, later }
   }
 
   /** Takes up what another config says, as far as it can be while running; what cannot is named. Rejects where it is wrong, and then nothing has changed. */

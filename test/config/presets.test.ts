@@ -18,6 +18,7 @@ test('preset prod has all that several brokers on one Redis need', async () => {
     'shareTopic',
     'sysTopic',
     'metrics',
+    'admin',
     'socket',
     'websocket',
   ])

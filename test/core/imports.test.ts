@@ -98,9 +98,10 @@ test('one circle of types, of a connection and its session, and no other', () =>
 })
 
 // 8,600 when the house was built; more since answers wait for other nodes, sessions survive a store that came back empty and belong to users,
-// wills outlive the broker, and matching yields by turns: what core alone can see to.
+// wills outlive the broker, and matching yields by turns: what core alone can see to. 150 lines are the table of verbs and its dispatch, by which
+// `broker.inspect` and `broker.operate` reach all nodes; the verbs themselves stand in plugins/kit and plugins.
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(8900)
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9070)
 })
 
 test('a file of more than 400 lines says in its head why', () => {

@@ -30,6 +30,7 @@ test('every TypeScript block in README and docs type-checks', async () => {
   const paths = {
     'mqttx-broker': [join(root, 'presets/index.ts')],
     'mqttx-broker/contracts': [join(root, 'test/contracts/suite/index.ts')],
+    'mqttx-broker/kit': [join(root, 'plugins/kit/index.ts')],
     'mqttx-broker/testing': [join(root, 'presets/testing/index.ts')],
   }
   const options = { ...compilerOptions, paths, noUnusedLocals: false, rootDir: '/', typeRoots: [join(root, 'node_modules/@types')] }

@@ -15,7 +15,7 @@ test('docs/lifecycle.md has every hook in its table, in the order of core/hooks.
 test('docs/lifecycle.md shows where each hook happens', () => {
   const diagrams = [...page.matchAll(/^```\n(.*?)^```$/gms)].map(([, text]) => text).join('')
   // These happen anywhere.
-  const anywhere = ['onOperated', 'onError', 'onPacketReceived', 'onPacketSent']
+  const anywhere = ['onOperate', 'onOperated', 'onError', 'onPacketReceived', 'onPacketSent']
   for (const hook of hooks) expect(anywhere.includes(hook) || diagrams.includes(`[${hook}]`), hook).toBe(true)
 })
 

@@ -1,0 +1,9 @@
+/** Who asks, or acts: somebody at the command line, the holder of a token, a program. */
+export interface Actor {
+  /** The name: of the system's user, of the token, or one that a program gives itself. */
+  readonly name: string
+  /** How the actor speaks to the broker: `socket`, `http`, or `program`. */
+  readonly via: string
+  /** The actor's network address; left out where there is none. */
+  readonly address?: string
+}

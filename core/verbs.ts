@@ -1,0 +1,162 @@
+import type { Actor } from './actor.ts'
+import { OperatorError } from './errors.ts'
+import type { Hooks } from './hooks.ts'
+import type { ConnectRefusal } from './refusals.ts'
+
+/**
+ * What each verb is given and answers, for the types of `broker.inspect` and `broker.operate`: empty here. Whoever brings a verb adds a line:
+ * `declare module 'mqttx-broker' { interface VerbMap { weather: [given: { city: string }, answer: Weather] } }`.
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging.
+export interface VerbMap {}
+
+/** The name of a verb: one that the types know, or any other. */
+export type VerbName = keyof VerbMap | (string & {})
+
+/** What a verb is given. */
+export type Given<V> = V extends keyof VerbMap ? (VerbMap[V] extends [infer G, unknown] ? G : object) : object
+
+/** What a verb answers. */
+export type Answered<V> = V extends keyof VerbMap ? (VerbMap[V] extends [unknown, infer A] ? A : unknown) : unknown
+
+/** What one node has answered to a verb that is asked at all nodes. */
+export interface VerbPart {
+  /** The node's name: its `brokerId`, as text. */
+  readonly node: string
+  /** What the verb's `run` has answered there. */
+  readonly answer: unknown
+}
+
+/** A node that has not answered, and why. */
+export interface MissingNode {
+  /** The node's name. */
+  readonly node: string
+  /** Why there is no answer. */
+  readonly why: string
+}
+
+/** Something that can be asked of a broker, or done to it. `defineVerb` of `mqttx-broker/kit` makes one whose arguments are checked. */
+export interface Verb {
+  /** Lower case, words with a blank between them: `clients`, `retained rm`. */
+  readonly name: string
+  /** The verb changes something: `operate` does it, once `onOperate` has no objection, and `inspect` does not. */
+  readonly changes: boolean
+  /** Asks, or acts, at this node. `given` is what the caller said; a wrong argument is an `OperatorError`. */
+  run(given: object, actor: Actor): unknown
+  /** Makes one answer of those of all nodes, this one first. Left out: the verb is asked at this node alone. */
+  merge?(parts: readonly VerbPart[], missing: readonly MissingNode[], given: object): unknown
+}
+
+/** The way to the other nodes: whoever connects nodes provides it by `broker.verbs.link`. */
+export interface VerbLink {
+  /** The names of the others that live. */
+  others(): readonly string[]
+  /** Has another node run a verb by `verbs.here`; rejects where it does not answer in time. */
+  ask(node: string, verb: string, given: object, actor: Actor): Promise<unknown>
+}
+
+/** All verbs of a broker, by name: the one table that command line, routes and help come from. */
+export class Verbs {
+  /** The name of this node: its `brokerId`, as text. */
+  readonly node: string
+  readonly #hooks: Hooks
+  readonly #verbs: Map<string, Verb>
+  #link: VerbLink | null
+
+  /** `node`: the name of this node. */
+  constructor(hooks: Hooks, node: string) {
+    this.#hooks = hooks
+    this.node = node
+    this.#verbs = new Map()
+    this.#link = null
+  }
+
+  /** Adds one; returns what takes it away again. Two of one name are a mistake of the plugin's. */
+  add(verb: Verb): () => void {
+    if (this.#verbs.has(verb.name)) throw new TypeError(`verbs: there is a ${verb.name} already; choose another name`)
+    this.#verbs.set(verb.name, verb)
+    return () => void (this.#verbs.get(verb.name) === verb && this.#verbs.delete(verb.name))
+  }
+
+  /** The verb of a name; `undefined`: nobody has brought it. */
+  find(name: string): Verb | undefined {
+    return this.#verbs.get(name)
+  }
+
+  [Symbol.iterator](): IterableIterator<Verb> {
+    return this.#verbs.values()
+  }
+
+  /** From now on verbs that are asked at all nodes are asked at the others, too. */
+  link(link: VerbLink): void {
+    this.#link = link
+  }
+
+  /** Runs a verb at this node alone, and asks no hook: for whoever connects nodes, when another node asks. */
+  async here(name: string, given: object, actor: Actor): Promise<unknown> {
+    return await this.#named(name).run(given, actor)
+  }
+
+  /** `Broker.inspect`. */
+  async inspect(name: string, given: object, actor: Actor): Promise<unknown> {
+    const verb = this.#named(name)
+    if (verb.changes) throw new OperatorError('ERR_VERB', `${name} changes something; it is done by operate`)
+    return await this.#run(verb, given, actor)
+  }
+
+  /** `Broker.operate`. */
+  async operate(actor: Actor, name: string, given: object): Promise<unknown> {
+    const verb = this.#named(name)
+    if (!verb.changes) return await this.#run(verb, given, actor)
+    const { onOperate, onOperated } = this.#hooks
+    let failed: Error | null = null
+    try {
+      const refusal = onOperate.isUsed() ? onOperate.call(actor, name, given) : undefined
+      if (refusal != null) throw new OperatorError('ERR_OPERATE_REFUSED', `${name} is refused: ${reasonOf(refusal)}`)
+      return await this.#run(verb, given, actor)
+    } catch (error) {
+      failed = error as Error
+      throw error
+    } finally {
+      onOperated.call({ verb: 'operate', actor, name, target: given, failed })
+    }
+  }
+
+  #named(name: string): Verb {
+    const verb = this.#verbs.get(name)
+    if (verb === undefined)
+      throw new OperatorError('ERR_VERB', `there is no verb ${name} here; the plugin that brings it is off, or it is spelt otherwise`)
+    return verb
+  }
+
+  async #run(verb: Verb, given: object, actor: Actor): Promise<unknown> {
+    const link = this.#link
+    if (verb.merge === undefined) return await verb.run(given, actor)
+    const { node: wanted, ...rest } = given as { readonly node?: unknown }
+    const own = this.node
+    const others = link?.others() ?? []
+    if (wanted !== undefined && wanted !== own && !others.includes(String(wanted)))
+      throw new OperatorError('ERR_VERB', `there is no node ${wanted}; there are ${[own, ...others].join(', ')}`)
+    const asked = wanted === undefined ? [own, ...others] : [String(wanted)]
+    const missing: MissingNode[] = []
+    const ask = async (node: string): Promise<VerbPart | null> => {
+      if (node === own) return { node, answer: await verb.run(rest, actor) }
+      try {
+        return { node, answer: await link!.ask(node, verb.name, rest, actor) }
+      } catch (error) {
+        missing.push({ node, why: (error as Error).message })
+        return null
+      }
+    }
+    const parts = await Promise.all(asked.map(ask))
+    return await verb.merge(
+      parts.filter(part => part !== null),
+      missing,
+      rest,
+    )
+  }
+}
+
+function reasonOf(refusal: ConnectRefusal): string {
+  return typeof refusal === 'object' && refusal.reasonString !== undefined ? refusal.reasonString : 'a plugin does not allow it'
+}

@@ -1,0 +1,56 @@
+import { unlink } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { resolve } from 'node:path'
+import { OperatorError } from '../../core/errors.ts'
+import { definePlugin } from '../../core/plugin.ts'
+import type {} from '../kit/services/state-folder.ts'
+import { adminManifest } from './manifest.ts'
+import { Record as ActsRecord } from './record.ts'
+import { answerRequest } from './requests.ts'
+import { listenAtPath, listenIn, socketFolder } from './socket-place.ts'
+
+// Whoever is at the command line asks one thing at a time.
+const connectionsMax = 50
+
+/** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
+export const admin = definePlugin(adminManifest, ({ broker, hooks, services, clock, log }, { socket, optional }) => {
+  const record = new ActsRecord(broker, clock)
+  record.tap(hooks, log)
+  let server: Server | undefined
+  let path: string | undefined
+
+  const open = async (): Promise<string> => {
+    const created = createServer((request, response) => {
+      // Whoever can open the socket is the broker's own user, or root; the name is for the log.
+      const name = String(request.headers['x-actor'] ?? 'socket').slice(0, 100)
+      void answerRequest(broker, { actor: { name, via: 'socket' }, role: 'admin' }, request, response)
+    })
+    created.maxConnections = connectionsMax
+    created.on('clientError', (_error, connection) => connection.destroy())
+    const folder = socketFolder(broker.folder, services.find('stateFolder')?.path, process.env.RUNTIME_DIRECTORY)
+    const at = typeof socket === 'string' ? await listenAtPath(created, resolve(broker.folder, socket)) : await listenIn(created, folder)
+    created.on('error', error => broker.report(error))
+    server = created
+    return at
+  }
+
+  return {
+    async listen() {
+      if (socket === false) return []
+      try {
+        path = await open()
+      } catch (error) {
+        if (!optional || typeof socket === 'string' || !(error instanceof OperatorError)) throw error
+        log.warn(`no admin socket, so the command line cannot ask this broker: ${error.message}`)
+        return []
+      }
+      return [`admin socket at ${path}`]
+    },
+    async stop() {
+      server?.closeAllConnections()
+      await new Promise<void>(done => (server === undefined ? done() : server.close(() => done())))
+      // Node removes it where the path that it was given still leads there.
+      if (path !== undefined) await unlink(path).catch(() => {})
+    },
+  }
+})

@@ -1,0 +1,96 @@
+import { OperatorError } from '../../../core/errors.ts'
+import type { CommandIo } from '../../../plugins/kit/command.ts'
+import { suggest } from '../../../plugins/kit/options/suggestion.ts'
+import type { VerbRow } from '../../../plugins/kit/verbs/listed.ts'
+import { knownVerbs } from './known-verbs.ts'
+import { showAnswer } from './show.ts'
+import { askBroker, findSocket } from './socket-request.ts'
+import { parseVerb, socketOf, type VerbCommand, verbOf } from './verb-arguments.ts'
+
+/** What a verb needs of the world around it. */
+export interface AskIo extends CommandIo {
+  /** Writes a line to standard error. */
+  error(line: string): void
+}
+
+/** The exit code where the answer is no: not well, not connected, nobody there. */
+const no = 3
+
+/**
+ * Asks a running broker, or has it do something: everything that `mqttx-broker` is told but `start`, `check` and the like. Evaluates no config. Resolves to the
+ * exit code: 0 done, 1 it could not be asked or refused, 3 the answer is no. Never rejects.
+ */
+export async function runVerb(argv: readonly string[], env: Readonly<Record<string, string | undefined>>, io: AskIo): Promise<number> {
+  try {
+    const { socket, rest: words } = socketOf(argv)
+    if (words[0] === 'completion') {
+      const { completion } = await import('./completion.ts')
+      for (const line of completion(words[1], knownVerbs)) io.out(line)
+      return 0
+    }
+    const rest = words[0] === 'help' ? [...words.slice(1), '--help'] : words
+    const place = (): Promise<string> => findSocket({ folder: io.folder, given: socket, environment: env.MQTTX_SOCKET })
+    const verb = verbOf(rest, knownVerbs) ?? (await foreignVerb(rest, place))
+    const command = parseVerb(verb, rest)
+    if (command.help) {
+      const { verbHelp } = await import('./verb-help.ts')
+      for (const line of verbHelp(verb)) io.out(line)
+      return 0
+    }
+    return await ask(await place(), command, io)
+  } catch (error) {
+    const problems = error instanceof OperatorError ? error.problems : [(error as Error).message]
+    io.error(`error: ${problems.join('; ')}`)
+    return 1
+  }
+}
+
+async function ask(socket: string, { verb, given, json, all }: VerbCommand, io: AskIo): Promise<number> {
+  let after: string | undefined
+  for (;;) {
+    const answer = await askBroker(socket, verb, after === undefined ? given : { ...given, after })
+    if (answer.kind === 'stream') {
+      for await (const piece of answer.pieces) io.out(json ? JSON.stringify(piece) : pieceLine(piece))
+      return 0
+    }
+    const { value } = answer
+    if (json) io.out(JSON.stringify(value))
+    else for (const line of showAnswer(value, Date.now())) io.out(line)
+    const { next, missing = [] } = value as { next?: string | null; missing?: readonly { node: string; why: string }[] }
+    for (const { node, why } of missing) io.error(`warning: node ${node} has not answered: ${why}`)
+    if (all && typeof next === 'string') {
+      after = next
+      continue
+    }
+    if (!json && typeof next === 'string') io.error(`there are more: --all shows them, or --after ${next} the next page`)
+    const yes = verb.yes === null ? true : (value as Record<string, unknown>)[verb.yes]
+    return yes === false || yes === 0 ? no : 0
+  }
+}
+
+// One line for each: what comes from clients is shown as it is in JSON, where nothing else can stand.
+function pieceLine(piece: object): string {
+  return Object.entries(piece)
+    .map(([name, value]) => `${name}=${typeof value === 'string' && /^[\w./$+#:-]*$/.test(value) ? value : JSON.stringify(value)}`)
+    .join(' ')
+}
+
+/** A verb that only the broker knows, because a plugin of its config brings it. */
+async function foreignVerb(words: readonly string[], place: () => Promise<string>): Promise<VerbRow> {
+  const [first = ''] = words
+  let found: readonly VerbRow[] = []
+  try {
+    const answer = await askBroker(await place(), { name: 'verbs', changes: false }, {})
+    if (answer.kind === 'one') found = (answer.value as { rows: VerbRow[] }).rows
+  } catch {
+    // No broker, so there are those of the package.
+  }
+  const verb = verbOf(words, found)
+  if (verb !== undefined) return verb
+  const names = [...new Set([...commands, ...knownVerbs.map(({ name }) => name), ...found.map(({ name }) => name)])]
+  const meant = suggest(first, names)
+  const cure = meant === undefined ? 'mqttx-broker --help lists all' : `did you mean ${meant}?`
+  throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
+}
+
+const commands = ['start', 'check', 'init', 'passwd', 'completion', 'help']

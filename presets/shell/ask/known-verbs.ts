@@ -1,0 +1,25 @@
+import { auditVerb, takeoversVerb } from '../../../plugins/admin/verbs.ts'
+import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
+import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
+import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
+import { verbs } from '../../../plugins/kit/verbs/table.ts'
+import { levelVerb } from '../../../plugins/log/level-verb.ts'
+import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
+import { configChangesVerb, configDiffVerb, endSessionVerb, reloadVerb } from '../shell-verb-declarations.ts'
+
+const brought: readonly VerbDeclaration[] = [
+  endSessionVerb,
+  dropsVerb,
+  takeoversVerb,
+  auditVerb,
+  pluginsVerb,
+  levelVerb,
+  reloadVerb,
+  configDiffVerb,
+  configChangesVerb,
+]
+
+/** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
+export const knownVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) => declaration), ...brought].map(declaration =>
+  rowOf({ ...declaration, changes: declaration.changes === true }),
+)

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { startNodes } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
+
+const alice = { name: 'alice', via: 'program' }
+
+test('an operator at one node sees the clients of all, and acts on them wherever they are', async () => {
+  const [one, two] = await startNodes(2, { admin: { socket: false } })
+  const a = await one.connect({ clientId: 'a' })
+  const b = await two.connect({ clientId: 'b' })
+  await b.subscribe('t', 1)
+  expect((await one.broker.inspect('clients')).rows.map(({ id, node }) => [id, node])).toEqual([
+    ['a', 'n1'],
+    ['b', 'n2'],
+  ])
+  expect((await one.broker.inspect('clients', { node: 'n2' })).rows.map(({ id }) => id)).toEqual(['b'])
+  // Pages go on over both nodes.
+  const first = await one.broker.inspect('clients', { limit: 1 })
+  expect(await one.broker.inspect('clients', { limit: 1, after: first.next })).toMatchObject({ rows: [{ id: 'b' }] })
+  expect(await one.broker.inspect('client', { id: 'b' })).toMatchObject({ connected: true, node: 'n2' })
+  await eventually(async () =>
+    (await one.broker.inspect('subscribers', { topic: 't' })).rows.some(({ id, online }) => id === 'b' && online),
+  )
+  expect((await one.broker.inspect('nodes')).rows.map(({ name, self }) => [name, self])).toEqual(
+    expect.arrayContaining([
+      ['n1', true],
+      ['n2', false],
+    ]),
+  )
+  const asked: string[] = []
+  two.broker.hooks.onOperate.tap('test', (_actor, verb) => void asked.push(verb))
+  expect(await one.broker.operate(alice, 'kick', { id: 'b' })).toEqual({ count: 1 })
+  await b.closed
+  expect([a.isClosed, asked]).toEqual([false, []])
+  // Who did it is known at the node at which it was said, and so at all.
+  expect((await two.broker.inspect('audit')).rows).toMatchObject([{ actor: 'alice', verb: 'kick', node: 'n1' }])
+})
+
+test('a node that does not answer is named, and the answer is that of the others', async () => {
+  const [one, two] = await startNodes(2, { admin: { socket: false } })
+  await one.connect({ clientId: 'a' })
+  await two.connect({ clientId: 'b' })
+  two.broker.verbs.here = () => new Promise(() => {})
+  const { rows, missing } = await one.broker.inspect('clients')
+  expect(rows.map(({ id }) => id)).toEqual(['a'])
+  expect(missing).toEqual([{ node: 'n2', why: 'no answer within 2000 ms' }])
+})
