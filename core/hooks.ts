@@ -15,7 +15,7 @@ import type { Publisher } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
 import type { Admission, AuthStep, ConnectRefusal, PublishRefusal, PublishVerdict, Refusal, SubscribeRefusal } from './refusals.ts'
 import type { Member, ShareGroup } from './routing/share-group.ts'
-import type { Subscription, SubscriptionAttempt } from './routing/subscription.ts'
+import type { Subscription, SubscriptionAttempt, Unsubscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import { guardTaps, type TapError, type TapGuardOptions, type TapPolicy } from './taps.ts'
 
@@ -94,7 +94,7 @@ export function createHooks(options: TapGuardOptions) {
       ['publisher', 'action', 'topic'],
       permission,
     ),
-    /** Once for each filter of a SUBSCRIBE; may lower `qos`. */
+    /** Once for each filter of a SUBSCRIBE; may lower `qos`, and put another filter in its place. */
     onSubscribe: decidesLater<[client: Client, subscription: SubscriptionAttempt], SubscribeRefusal>(['client', 'subscription'], refusal),
     /** SUBACK is written. */
     onSubscribed: happened<[client: Client, subscription: Readonly<SubscriptionAttempt>]>('client', 'subscription'),
@@ -104,8 +104,13 @@ export function createHooks(options: TapGuardOptions) {
       'subscription',
       'reasonCode',
     ),
+    /** Once for each filter of an UNSUBSCRIBE: a refusal leaves the client subscribed; may put another filter in its place. */
+    onUnsubscribe: decides<[client: Client, unsubscription: Unsubscription], SubscribeRefusal>(['client', 'unsubscription'], {
+      ...refusalAtOnce,
+      refusal: refuse,
+    }),
     /** UNSUBACK is written. */
-    onUnsubscribed: happened<[client: Client, subscription: { readonly filter: string }]>('client', 'subscription'),
+    onUnsubscribed: happened<[client: Client, subscription: Readonly<Unsubscription>]>('client', 'subscription'),
     /** A session with a connection here has one subscription more (`removed` null), one less (`added` null), or one in place of another. */
     onRoutesChanged: happened<[session: Session, added: Subscription | null, removed: Subscription | null]>('session', 'added', 'removed'),
     /** Once for each message from a client or its will, before routing and acknowledgement; may change the message. */

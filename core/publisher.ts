@@ -14,6 +14,11 @@ export interface Publisher {
   readonly username: string | null
   /** What authentication said that the client may do; null: nothing was said. */
   readonly rights: Rights | null
+  /**
+   * What stands before the client's topic names for everybody else (a mount point, as in `tenants/acme/`); absent or empty: nothing. The client, and rules
+   * about it, speak of topics without it.
+   */
+  readonly mountPoint?: string | undefined
 }
 
 /** Whose rights change: a client id, or all clients of a user. */

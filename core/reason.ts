@@ -64,6 +64,9 @@ export const publishAckCodes: ReadonlySet<number> = new Set([0x00, 0x10, 0x80, 0
 /** The codes that SUBACK may carry (3.9.3). */
 const subackCodes: ReadonlySet<number> = new Set([0x00, 0x01, 0x02, 0x80, 0x83, 0x87, 0x8f, 0x91, 0x97, 0x9e, 0xa1, 0xa2])
 
+/** The codes that UNSUBACK may carry where it says no (3.11.3). */
+const unsubackCodes: ReadonlySet<number> = new Set([0x80, 0x83, 0x87, 0x8f, 0x91])
+
 /** The codes that DISCONNECT from a server may carry (3.14.2.1; 0x8C by the table of 2.4). */
 const disconnectCodes: ReadonlySet<number> = new Set([
   0x00, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8c, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c,
@@ -83,6 +86,11 @@ export function publishAckCode(code: number): number {
 /** The same for SUBACK [MQTT-3.9.3-2]. */
 export function subackCode(code: number): number {
   return subackCodes.has(code) ? code : ReasonCode.UnspecifiedError
+}
+
+/** The same for UNSUBACK [MQTT-3.11.3-2]. */
+export function unsubackCode(code: number): number {
+  return unsubackCodes.has(code) ? code : ReasonCode.UnspecifiedError
 }
 
 /** The same for DISCONNECT [MQTT-3.14.2-1]; what only CONNACK can say goes out as what comes nearest. */

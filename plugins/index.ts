@@ -13,6 +13,7 @@ import { logManifest } from './log/manifest.ts'
 import { memoryManifest } from './memory/manifest.ts'
 import { messageBridgeManifest } from './message-bridge/manifest.ts'
 import { metricsManifest } from './metrics/manifest.ts'
+import { mountpointManifest } from './mountpoint/manifest.ts'
 import { redisManifest } from './redis/manifest.ts'
 import { retainManifest } from './retain/manifest.ts'
 import { rewriteManifest } from './rewrite/manifest.ts'
@@ -51,6 +52,7 @@ export const plugins: BuiltInPlugins = {
   topicSecurity: { manifest: topicSecurityManifest, load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity },
   schema: { manifest: schemaManifest, load: async () => (await import('./schema/schema.ts')).schema },
   rewrite: { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
+  mountpoint: { manifest: mountpointManifest, load: async () => (await import('./mountpoint/mountpoint.ts')).mountpoint },
   delay: { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
   retain: { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
   messageBridge: { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
@@ -83,6 +85,7 @@ export type BuiltInPlugins = {
   readonly topicSecurity: ListedPlugin<typeof topicSecurityManifest>
   readonly schema: ListedPlugin<typeof schemaManifest>
   readonly rewrite: ListedPlugin<typeof rewriteManifest>
+  readonly mountpoint: ListedPlugin<typeof mountpointManifest>
   readonly delay: ListedPlugin<typeof delayManifest>
   readonly retain: ListedPlugin<typeof retainManifest>
   readonly messageBridge: ListedPlugin<typeof messageBridgeManifest>

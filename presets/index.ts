@@ -77,7 +77,7 @@ export type { PickedMember } from '../core/routing/dispatcher.ts'
 export type { RetainedCursor, RetainedPage, RetainedStore } from '../core/routing/retained.ts'
 export { Router } from '../core/routing/router.ts'
 export type { Member, ShareGroup } from '../core/routing/share-group.ts'
-export type { Subscriber, Subscription, SubscriptionAttempt } from '../core/routing/subscription.ts'
+export type { Subscriber, Subscription, SubscriptionAttempt, Unsubscription } from '../core/routing/subscription.ts'
 export type { Route, Target } from '../core/routing/target.ts'
 export { covers, isReservedTopic, isTopicFilter, isTopicName, matches, parseShare } from '../core/routing/topic.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface ServiceMap { … } }.

@@ -30,6 +30,11 @@ export interface Client extends Publisher {
    * RETAIN flag that they were published with, as if all its subscriptions had the options No Local and Retain As Published.
    */
   readonly bridge: boolean
+  /**
+   * The client's mount point, by which the broker knows what the client calls a topic; default: empty. A plugin sets it in `onConnect`, and puts it before the
+   * client's topic filters and names by itself.
+   */
+  mountPoint: string
   /** The Keep Alive in seconds; 0: none. A plugin may lower it in `onConnect`; an MQTT 5 client is told so in CONNACK [MQTT-3.1.2-21]. */
   keepAlive: number
   /** The client's session, from CONNACK on, also after the connection has ended; null before. */

@@ -60,6 +60,7 @@ export class Connection implements Client {
   assignedId: boolean
   username: string | null
   rights: Rights | null
+  mountPoint: string
   /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
   version: ProtocolVersion
   bridge: boolean
@@ -115,6 +116,7 @@ export class Connection implements Client {
     this.assignedId = false
     this.username = null
     this.rights = null
+    this.mountPoint = ''
     this.version = 4
     this.bridge = false
     this.keepAlive = 0

@@ -202,7 +202,8 @@ function willOf(client: Connection, now: number, { will }: ConnectPacket): Store
     receivedAt: now,
   })
   // A session that ends before the delay is over sends it too, and DISCONNECT may still change when that is [MQTT-3.1.2-8].
-  return { message, delayMs: (willDelay ?? 0) * 1000, username: client.username, rights: client.rights }
+  const { username, rights, mountPoint } = client
+  return { message, delayMs: (willDelay ?? 0) * 1000, username, rights, mountPoint: mountPoint === '' ? undefined : mountPoint }
 }
 
 function connackProperties(

@@ -58,8 +58,8 @@ export class PublishHandler implements PublishHandling {
     let returned = false
     const decided = (): void => {
       pending.decided = true
-      // Its rights may have been taken away while this was awaited.
-      if (host.authority.changes !== changes && message.topic === topic) pending.verdict ??= publishFault(host, client, message)
+      // Its rights may have been taken away while this was awaited: those to the topic name that the client gave.
+      if (host.authority.changes !== changes) pending.verdict ??= publishFault(host, client, message, topic)
       if (returned) client.inbound.drain()
     }
     host.hooks.onPublish.callAsync(client, message, (_error, verdict) => {

@@ -43,7 +43,7 @@ export function handleSubscribe(host: HandlerHost, client: Connection, packet: S
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
   const named = new Set<string>()
   const attempt = (request: SubscriptionRequest): SubscriptionAttempt => {
-    const existed = client.session!.subscriptions.has(request.filter) || named.has(request.filter)
+    const existed = client.session!.heldAs(request.filter) !== undefined || named.has(request.filter)
     named.add(request.filter)
     return attemptOf(client, request, identifier, existed)
   }
@@ -72,7 +72,7 @@ function attemptOf(
   if (!(version === 5 ? isTopicFilter : isPlainFilter)(filter)) {
     throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`) // [MQTT-4.7.1-1]
   }
-  return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier, existed, lifetime: 'session' }
+  return { requested: filter, filter, qos, noLocal, retainAsPublished, retainHandling, identifier, existed, lifetime: 'session' }
 }
 
 async function judge(
@@ -93,6 +93,7 @@ async function judge(
         code = subackCode(said.reasonCode)
         subscribing.properties ??= textOf(said)
       }
+      code ??= wrongFilter(host, asked)
     }
     code ??= noPlaceLeft(subscribing, asked)
     asked.qos = loweredQoS(request.qos, asked.qos)
@@ -119,6 +120,17 @@ function refusedByCore(host: HandlerHost, client: Connection, { filter }: Subscr
   if (!onAuthorize.isUsed()) return undefined
   const permission = onAuthorize.call(client, 'subscribe', filter)
   return isGranted(permission) ? undefined : ReasonCode.NotAuthorized
+}
+
+/** A tap may replace a filter, but not by something that is none: that is refused, and said in the log. */
+function wrongFilter(host: HandlerHost, asked: SubscriptionAttempt): number | undefined {
+  const { requested, filter } = asked
+  if (filter === requested) return undefined
+  if (typeof filter === 'string' && isTopicFilter(filter) && filter.startsWith('$share/') === requested.startsWith('$share/'))
+    return undefined
+  host.report(new TypeError(`a plugin changed the topic filter ${JSON.stringify(requested)} to ${JSON.stringify(filter)}, which is none`))
+  asked.filter = requested
+  return ReasonCode.ImplementationSpecificError
 }
 
 /** One filter more than a session may hold. One that it holds already is replaced and takes no place, nor does one that a plugin serves. */
@@ -203,6 +215,9 @@ async function grantMany(subscribing: Subscribing, granted: readonly Subscriptio
 function register(host: HandlerHost, { session }: Connection, granted: readonly SubscriptionAttempt[]): void {
   for (const attempt of granted) {
     if (attempt.lifetime === 'none') continue
+    // The client knows it by this name, and it is replaced [MQTT-3.8.4-3], though it had another filter.
+    const before = session!.heldAs(attempt.requested)
+    if (before !== undefined && before !== attempt.filter) host.roster.revoke(session!, [before])
     host.roster.subscribe(session!, subscriptionOf(attempt))
     if (attempt.lifetime === 'connection') {
       session!.temporary ??= new Set()
@@ -237,6 +252,8 @@ function tell(host: HandlerHost, client: Connection, granted: readonly Subscript
   if (!client.closed && onSubscribed.isUsed()) for (const attempt of granted) onSubscribed.call(client, attempt)
 }
 
-function subscriptionOf({ filter, qos, noLocal, retainAsPublished, retainHandling, identifier }: SubscriptionAttempt): Subscription {
-  return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier }
+function subscriptionOf(attempt: SubscriptionAttempt): Subscription {
+  const { requested, filter, qos, noLocal, retainAsPublished, retainHandling, identifier } = attempt
+  const subscription = { filter, qos, noLocal, retainAsPublished, retainHandling, identifier }
+  return requested === filter ? subscription : { ...subscription, requested }
 }

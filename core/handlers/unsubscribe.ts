@@ -3,26 +3,27 @@ import { filtersPerTurn, inTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
-import { ReasonCode } from '../reason.ts'
+import { ReasonCode, unsubackCode } from '../reason.ts'
+import { type SubscribeRefusal, toRefusal } from '../refusals.ts'
 import { isPlainFilter, isTopicFilter } from '../routing/topic.ts'
 import type { HandlerHost } from './host.ts'
 
-/** One UNSUBSCRIBE on its way: the reason code of each filter, and those that the session had. */
+/** One UNSUBSCRIBE on its way: the reason code of each filter, and those that the session had, each with the one that the client gave. */
 interface Unsubscribing {
   readonly host: HandlerHost
   readonly client: Connection
   readonly packet: UnsubscribePacket
   readonly reasonCodes: number[]
-  readonly held: Set<string>
+  readonly held: Map<string, string>
 }
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
 export function handleUnsubscribe(host: HandlerHost, client: Connection, packet: UnsubscribePacket): void | Promise<void> {
   const { filters } = packet
-  const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Set() }
+  const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Map() }
   if (filters.length > filtersPerTurn) return unsubscribeMany(unsubscribing)
   look(unsubscribing, filters)
-  const leaving = [...unsubscribing.held]
+  const leaving = [...unsubscribing.held.keys()]
   const done = forget(host, client, leaving)
   if (done === undefined) return leave(unsubscribing, leaving)
   return done.then(
@@ -36,7 +37,7 @@ async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
   const { host, client, packet, held } = unsubscribing
   const { turns, roster, hooks } = host
   await inTurns(turns, packet.filters, filtersPerTurn, slice => look(unsubscribing, slice))
-  const leaving = [...held]
+  const leaving = [...held.keys()]
   const done: (void | Promise<void>)[] = []
   await inTurns(turns, leaving, filtersPerTurn, slice => {
     const gone = forget(host, client, slice)
@@ -54,17 +55,25 @@ async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
   })
   if (hooks.onAnswer.isUsed()) await hooks.onAnswer.promise(client, 'unsuback')
   answer(unsubscribing)
-  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(host, client, slice))
+  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(unsubscribing, slice))
 }
 
-function look({ client, reasonCodes, held }: Unsubscribing, filters: readonly string[]): void {
+function look({ host, client, reasonCodes, held }: Unsubscribing, filters: readonly string[]): void {
   const session = client.session!
-  for (const filter of filters) {
-    if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(filter))
-      throw new MqttError(ReasonCode.MalformedPacket, `"${filter}" is not a topic filter`)
+  const { onUnsubscribe } = host.hooks
+  for (const requested of filters) {
+    if (!(client.version === 5 ? isTopicFilter : isPlainFilter)(requested))
+      throw new MqttError(ReasonCode.MalformedPacket, `"${requested}" is not a topic filter`)
+    const asked = { requested, filter: requested }
+    const refusal = onUnsubscribe.isUsed() ? (onUnsubscribe.call(client, asked) as SubscribeRefusal | undefined) : undefined
+    if (refusal !== undefined) {
+      reasonCodes.push(unsubackCode(toRefusal(refusal).reasonCode))
+      continue
+    }
+    const filter = asked.filter === requested ? session.heldAs(requested) : asked.filter
     // A filter that is named twice is gone the second time.
-    const exists = session.subscriptions.has(filter) && !held.has(filter)
-    if (exists) held.add(filter)
+    const exists = filter !== undefined && session.subscriptions.has(filter) && !held.has(filter)
+    if (exists) held.set(filter, requested)
     reasonCodes.push(exists ? ReasonCode.Success : ReasonCode.NoSubscriptionExisted)
   }
 }
@@ -83,7 +92,7 @@ function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void |
   const { onAnswer } = host.hooks
   const said = (): void => {
     answer(unsubscribing)
-    tell(host, client, filters)
+    tell(unsubscribing, filters)
   }
   for (const filter of filters) host.roster.unsubscribe(client.session!, filter)
   if (filters.length > 0 && onAnswer.isUsed()) return onAnswer.promise(client, 'unsuback').then(said)
@@ -100,7 +109,8 @@ function answer({ client, packet, reasonCodes }: Unsubscribing): void {
   })
 }
 
-function tell(host: HandlerHost, client: Connection, filters: readonly string[]): void {
+function tell({ host, client, held }: Unsubscribing, filters: readonly string[]): void {
   const { onUnsubscribed } = host.hooks
-  if (!client.closed && onUnsubscribed.isUsed()) for (const filter of filters) onUnsubscribed.call(client, { filter })
+  if (client.closed || !onUnsubscribed.isUsed()) return
+  for (const filter of filters) onUnsubscribed.call(client, { requested: held.get(filter)!, filter })
 }

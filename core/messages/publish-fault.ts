@@ -55,8 +55,7 @@ export function consequenceOf(refusal: Refusal): 'refuse' | PublishRefusal {
 }
 
 /** Why a publish, or a will, is refused before any plugin is asked for its verdict. */
-export function publishFault(host: PublishFaultHost, publisher: Publisher, message: Message): Refusal | undefined {
-  const { topic } = message
+export function publishFault(host: PublishFaultHost, publisher: Publisher, message: Message, topic = message.topic): Refusal | undefined {
   if (isReservedTopic(topic)) return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
   const { mqtt } = host.settings
   if (topicLevels(topic) > mqtt.topicLevelsMax) {

@@ -108,8 +108,8 @@ function longText(reader: Reader, bytes: Buffer): string {
 }
 
 /** A will as stores keep it: whom it speaks for and when, then its message. */
-export function encodeWill({ message, delayMs, username, rights }: StoredWill): Buffer {
-  const header = Buffer.from(JSON.stringify({ delayMs, username, rights: rights ?? null }))
+export function encodeWill({ message, delayMs, username, rights, mountPoint }: StoredWill): Buffer {
+  const header = Buffer.from(JSON.stringify({ delayMs, username, rights: rights ?? null, mountPoint }))
   const body = encodeMessage(message)
   const bytes = Buffer.allocUnsafeSlow(5 + header.length + body.length)
   bytes[0] = messageFormat
@@ -123,8 +123,8 @@ export function encodeWill({ message, delayMs, username, rights }: StoredWill): 
 export function decodeWill(bytes: Buffer): StoredWill {
   const reader = open(bytes, 'a stored will')
   const headerEnd = 5 + reader.fourBytes()
-  const { delayMs, username, rights } = JSON.parse(bytes.toString('utf8', 5, headerEnd)) as Omit<StoredWill, 'message'>
-  return { message: decodeMessage(bytes.subarray(headerEnd)), delayMs, username, rights }
+  const said = JSON.parse(bytes.toString('utf8', 5, headerEnd)) as Omit<StoredWill, 'message'>
+  return { ...said, message: decodeMessage(bytes.subarray(headerEnd)) }
 }
 
 // No older format than 1 was ever written. A will is the same in all of them, but for its message.

@@ -2,8 +2,10 @@ import type { QoS } from '../protocol/constants.ts'
 
 /** What a client asked for with one filter. */
 export interface Subscription {
-  /** As the client gave it, with `$share/{name}/`. */
+  /** The topic filter by which messages are matched, with `$share/{name}/`. */
   readonly filter: string
+  /** The topic filter as the client gave it, where a tap on `onSubscribe` has put another one in its place; absent: it is `filter`. */
+  readonly requested?: string
   /** The QoS that was granted: messages come with this one at most. */
   readonly qos: QoS
   /** No Local: what the subscriber itself publishes is not sent to it [MQTT-3.8.3-3]. */
@@ -24,10 +26,15 @@ export interface Subscriber {
   readonly online: boolean
 }
 
-/** One subscription as `onSubscribe` sees it; a plugin may lower `qos`. */
+/** One subscription as `onSubscribe` sees it; a plugin may lower `qos`, and replace `filter`. */
 export interface SubscriptionAttempt {
-  /** As the client gave it, with `$share/{name}/`. */
-  readonly filter: string
+  /** The topic filter as the client gave it, with `$share/{name}/`: the client's rights are judged by it. */
+  readonly requested: string
+  /**
+   * The topic filter by which messages are matched, with `$share/{name}/`: at first the client's own. A tap may replace it (a mount point), by one that is
+   * shared where the client's own is shared.
+   */
+  filter: string
   /** The QoS that was asked for; a tap may lower it. */
   qos: QoS
   /** No Local: what the subscriber itself publishes is not sent to it [MQTT-3.8.3-3]. */
@@ -45,4 +52,12 @@ export interface SubscriptionAttempt {
    * with success, but nothing stays subscribed, because the plugin serves it by itself in `onSubscribed`.
    */
   lifetime: 'session' | 'connection' | 'none'
+}
+
+/** One topic filter of an UNSUBSCRIBE as `onUnsubscribe` sees it. */
+export interface Unsubscription {
+  /** The topic filter as the client gave it. */
+  readonly requested: string
+  /** The topic filter that is unsubscribed from, where a tap puts one here; else that of the subscription that the client knows as `requested`. */
+  filter: string
 }

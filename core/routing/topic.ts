@@ -56,6 +56,11 @@ export function parseShare(filter: string): { group: string; filter: string } | 
   return group.includes('+') || group.includes('#') ? null : { group, filter: filter.slice(end + 1) }
 }
 
+/** What a client with this mount point calls a topic or a filter, of which `$share/{name}/` is no part here. */
+export function ownName(topic: string, mountPoint: string | undefined): string {
+  return mountPoint !== undefined && topic.startsWith(mountPoint) ? topic.slice(mountPoint.length) : topic
+}
+
 /** How many levels a topic or filter has: one more than it has slashes. */
 export function topicLevels(topic: string): number {
   let levels = 1

@@ -5,7 +5,7 @@ import type { Message } from '../messages/message.ts'
 import type { Publisher, Rights, Whom } from '../publisher.ts'
 import { isGranted } from '../refusals.ts'
 import type { Subscription } from '../routing/subscription.ts'
-import { parseShare } from '../routing/topic.ts'
+import { ownName, parseShare } from '../routing/topic.ts'
 import type { KnownSession } from './known-session.ts'
 
 /** What is used of the broker here. */
@@ -88,8 +88,7 @@ export class Authority {
   /** Which of these filters a client may not subscribe to; at once where they are few, else a slice in each turn of the event loop. */
   denied(publisher: Publisher, subscriptions: readonly Subscription[]): string[] | Promise<string[]> {
     if (!this.#host.hooks.onAuthorize.isUsed()) return []
-    const filters = subscriptions.map(({ filter }) => filter)
-    return filters.length <= filtersPerTurn ? this.#deniedOf(publisher, filters) : this.#deniedOfMany(publisher, filters)
+    return subscriptions.length <= filtersPerTurn ? this.#deniedOf(publisher, subscriptions) : this.#deniedOfMany(publisher, subscriptions)
   }
 
   /** Whether a message that waited for a session may still go to its client. */
@@ -98,7 +97,8 @@ export class Authority {
     if (!onAuthorize.isUsed()) return true
     const share = group === null ? null : parseShare(group)
     // The right to subscribe to just this topic, in the way in which it came.
-    const filter = share === null ? message.topic : `$share/${share.group}/${message.topic}`
+    const topic = ownName(message.topic, session.mountPoint)
+    const filter = share === null ? topic : `$share/${share.group}/${topic}`
     return isGranted(onAuthorize.call(session.client ?? session, 'subscribe', filter))
   }
 
@@ -111,7 +111,7 @@ export class Authority {
     if (!hooks.onAuthorize.isUsed()) return true
     const source = this.#host.sessionOf(clientId)
     if (source === undefined || !source.seen || (username !== undefined && username !== source.username)) return true
-    return isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', topic))
+    return isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', ownName(topic, source.mountPoint)))
   }
 
   #recheck(session: KnownSession): void | Promise<void> {
@@ -126,16 +126,17 @@ export class Authority {
     session.recheck()
   }
 
-  #deniedOf(publisher: Publisher, filters: readonly string[]): string[] {
+  #deniedOf(publisher: Publisher, subscriptions: readonly Subscription[]): string[] {
     const { onAuthorize } = this.#host.hooks
-    return filters.filter(filter => !isGranted(onAuthorize.call(publisher, 'subscribe', filter)))
+    const denied = subscriptions.filter(({ filter, requested = filter }) => !isGranted(onAuthorize.call(publisher, 'subscribe', requested)))
+    return denied.map(({ filter }) => filter)
   }
 
-  async #deniedOfMany(publisher: Publisher, filters: readonly string[]): Promise<string[]> {
+  async #deniedOfMany(publisher: Publisher, subscriptions: readonly Subscription[]): Promise<string[]> {
     const denied: string[] = []
-    for (let from = 0; from < filters.length; from += filtersPerTurn) {
+    for (let from = 0; from < subscriptions.length; from += filtersPerTurn) {
       await this.#host.turns.next()
-      denied.push(...this.#deniedOf(publisher, filters.slice(from, from + filtersPerTurn)))
+      denied.push(...this.#deniedOf(publisher, subscriptions.slice(from, from + filtersPerTurn)))
     }
     return denied
   }

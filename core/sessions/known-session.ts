@@ -56,7 +56,8 @@ export class KnownSession implements Session {
   /** The user name of its client, which may have authenticated as another user since. */
   username: string | null
   rights: Rights | null
-  /** It has had a connection here: only then do the two above say anything. */
+  mountPoint: string
+  /** It has had a connection here: only then do the three above say anything. */
   seen: boolean
   /** Its client speaks a version without options of subscriptions: those that it gave before, with MQTT 5, do nothing while it is connected. */
   plain: boolean
@@ -64,6 +65,8 @@ export class KnownSession implements Session {
   epoch: number
   expiryMs: number
   readonly subscriptions: Map<string, Subscription>
+  /** Filters of subscriptions that their client knows by another one; null: there never was any. */
+  renamed: Map<string, string> | null
   /** Filters that go with the connection, whatever becomes of the session. */
   temporary: Set<string> | null
   /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
@@ -89,12 +92,14 @@ export class KnownSession implements Session {
     this.owner = null
     this.username = null
     this.rights = null
+    this.mountPoint = ''
     this.seen = false
     this.plain = false
     this.durable = false
     this.epoch = 0
     this.expiryMs = 0
     this.subscriptions = new Map()
+    this.renamed = null
     this.temporary = null
     this.received = null
     this.joined = null
@@ -103,6 +108,13 @@ export class KnownSession implements Session {
     this.backlog = null
     this.#retracted = null
     this.#brake = null
+  }
+
+  /** The filter of the subscription that the client knows by this one; undefined: it has none. */
+  heldAs(requested: string): string | undefined {
+    const filter = this.renamed?.get(requested) ?? requested
+    const held = this.subscriptions.get(filter)
+    return held !== undefined && (held.requested ?? filter) === requested ? filter : undefined
   }
 
   get online(): boolean {
@@ -125,6 +137,7 @@ export class KnownSession implements Session {
     this.owner = client.username
     this.username = client.username
     this.rights = client.rights
+    this.mountPoint = client.mountPoint
     this.seen = true
     this.plain = client.version < 5 && !client.bridge
     this.epoch = claim.epoch

@@ -199,15 +199,15 @@ export class SessionRoster {
     if (session.client !== null && onRoutesChanged.isUsed())
       onRoutesChanged.call(session, subscription, session.subscriptions.get(subscription.filter) ?? null)
     session.subscriptions.set(subscription.filter, subscription)
+    if (subscription.requested !== undefined) (session.renamed ??= new Map()).set(subscription.requested, subscription.filter)
     this.#host.router.subscribe(session, subscription)
   }
 
   unsubscribe(session: KnownSession, filter: string): void {
     const { onRoutesChanged } = this.#host.hooks
-    if (session.client !== null && onRoutesChanged.isUsed()) {
-      const held = session.subscriptions.get(filter)
-      if (held !== undefined) onRoutesChanged.call(session, null, held)
-    }
+    const held = session.subscriptions.get(filter)
+    if (held !== undefined && session.client !== null && onRoutesChanged.isUsed()) onRoutesChanged.call(session, null, held)
+    if (held?.requested !== undefined && session.renamed?.get(held.requested) === filter) session.renamed.delete(held.requested)
     session.subscriptions.delete(filter)
     this.#host.router.unsubscribe(session, filter)
   }
@@ -215,8 +215,9 @@ export class SessionRoster {
   /** Takes away what a client may no longer have subscribed to; nobody asked for it, so nobody is answered. */
   revoke(session: KnownSession, filters: readonly string[]): void {
     const { client } = session
-    const held = filters.filter(filter => session.subscriptions.has(filter))
-    if (held.length === 0) return
+    const lost = filters.flatMap(filter => session.subscriptions.get(filter) ?? [])
+    if (lost.length === 0) return
+    const held = lost.map(({ filter }) => filter)
     for (const filter of held) {
       session.temporary?.delete(filter)
       this.unsubscribe(session, filter)
@@ -224,7 +225,8 @@ export class SessionRoster {
     if (session.durable) session.write(this.#host.sessions.unsubscribe(session, held))
     this.#host.log.info({ clientId: session.clientId, filters: held.slice(0, 10), count: held.length }, 'subscriptions taken away')
     const { onUnsubscribed } = this.#host.hooks
-    if (client?.state === 'connected' && onUnsubscribed.isUsed()) for (const filter of held) onUnsubscribed.call(client, { filter })
+    if (client?.state === 'connected' && onUnsubscribed.isUsed())
+      for (const { filter, requested = filter } of lost) onUnsubscribed.call(client, { requested, filter })
   }
 }
 
@@ -234,6 +236,7 @@ function isSame(a: Subscription, b: Subscription): boolean {
     a.noLocal === b.noLocal &&
     a.retainAsPublished === b.retainAsPublished &&
     a.retainHandling === b.retainHandling &&
-    a.identifier === b.identifier
+    a.identifier === b.identifier &&
+    a.requested === b.requested
   )
 }

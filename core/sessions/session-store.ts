@@ -100,6 +100,8 @@ export interface StoredWill {
   readonly username: string | null
   /** The rights of the client, as its authentication plugin gave them; anything that JSON can hold. */
   readonly rights: unknown
+  /** The mount point of the client, for the same reason; absent: it had none. */
+  readonly mountPoint?: string | undefined
 }
 
 /** What a claim answers. */

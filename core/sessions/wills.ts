@@ -20,7 +20,7 @@ export class Wills {
     this.#host = host
   }
 
-  publish(clientId: string, { message: will, username, rights }: StoredWill): void {
+  publish(clientId: string, { message: will, username, rights, mountPoint = '' }: StoredWill): void {
     // What its session has heard since then counts: rights may have been taken away while the will waited.
     const session = this.#host.sessionOf(clientId)
     if (session?.seen === true && session.username === username) rights = session.rights
@@ -39,7 +39,7 @@ export class Wills {
       receivedAt: host.clock.now(),
     })
     const { hooks } = host
-    const publisher: Publisher = { clientId, username, rights: rights as Rights | null }
+    const publisher: Publisher = { clientId, username, rights: rights as Rights | null, mountPoint }
     const fault = publishFault(host, publisher, message)
     if (fault !== undefined) {
       host.drop(clientId, message, 'refused', fault.reasonCode)

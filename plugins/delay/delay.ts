@@ -31,9 +31,9 @@ export const delay = definePlugin(delayManifest, ({ hooks, services, broker, clo
 
   const wrong = (reasonString: string) => ({ reasonCode: ReasonCode.TopicNameInvalid, reasonString })
   const delayed = async (publisher: Publisher, message: Message, ms: number): Promise<PublishVerdict> => {
-    const { clientId, username, rights } = publisher
+    const { clientId, username, rights, mountPoint } = publisher
     try {
-      await messages.delay({ message, publisher: { clientId, username, rights }, dueAt: clock.now() + ms })
+      await messages.delay({ message, publisher: { clientId, username, rights, mountPoint }, dueAt: clock.now() + ms })
       return 'kept'
     } catch (error) {
       if (!(error instanceof StoreFullError)) throw error

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
-import type { Publisher, Rights } from '../../core/publisher.ts'
+import type { Publisher } from '../../core/publisher.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 
 /** A message that waits for its time, and who published it. */
@@ -19,8 +19,8 @@ export function delayedBytes({ message }: DelayedMessage): number {
 }
 
 /** As a queue on disk keeps it, whose time is `clockShift` ahead of the broker's clock. */
-export function encodeDelayed({ message, publisher: { username, rights }, dueAt }: DelayedMessage, clockShift: number): Buffer {
-  const owner = Buffer.from(JSON.stringify({ username, rights }))
+export function encodeDelayed({ message, publisher: { username, rights, mountPoint }, dueAt }: DelayedMessage, clockShift: number): Buffer {
+  const owner = Buffer.from(JSON.stringify({ username, rights, mountPoint }))
   const before = 13 + owner.length
   const row = encodeMessage(message, before, true, clockShift)
   row[0] = format
@@ -34,7 +34,7 @@ export function encodeDelayed({ message, publisher: { username, rights }, dueAt 
 export function decodeDelayed(row: Buffer, clockShift: number): DelayedMessage {
   if (row[0] !== format) throw new StoredFormatError('a newer version has put this message into the queue of delay')
   const end = 13 + row.readUInt32BE(9)
-  const owner = JSON.parse(row.toString('utf8', 13, end)) as { username: string | null; rights: Rights | null }
+  const owner = JSON.parse(row.toString('utf8', 13, end)) as Omit<Publisher, 'clientId'>
   // The row may lie in a page of others, which it must not keep alive.
   const message = decodeMessage(Buffer.from(row.subarray(end)), undefined, clockShift)
   return { message, publisher: { clientId: message.clientId, ...owner }, dueAt: row.readDoubleBE(1) - clockShift }

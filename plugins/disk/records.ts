@@ -51,26 +51,37 @@ export function decodeSession(bytes: Buffer): SessionRecord {
   }
 }
 
-export function encodeSubscription({ filter, qos, noLocal, retainAsPublished, retainHandling, identifier }: Subscription): Buffer {
-  const bytes = Buffer.allocUnsafe(6 + Buffer.byteLength(filter))
+// Among the flags of a subscription: its client knows it by another filter. The length of that one, and it itself, stand before the filter.
+const renamed = 64
+
+export function encodeSubscription(subscription: Subscription): Buffer {
+  const { filter, requested = '', qos, noLocal, retainAsPublished, retainHandling, identifier } = subscription
+  const nameBytes = requested === '' ? 0 : 4 + Buffer.byteLength(requested)
+  const bytes = Buffer.allocUnsafe(6 + nameBytes + Buffer.byteLength(filter))
   bytes[0] = formatByte
-  bytes[1] = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4)
+  bytes[1] = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4) | (requested === '' ? 0 : renamed)
   bytes.writeUInt32BE(identifier, 2)
-  bytes.write(filter, 6)
+  if (nameBytes > 0) {
+    bytes.writeUInt32BE(nameBytes - 4, 6)
+    bytes.write(requested, 10)
+  }
+  bytes.write(filter, 6 + nameBytes)
   return bytes
 }
 
 export function decodeSubscription(bytes: Buffer): Subscription {
   markedFormatOf(bytes, 'a stored subscription')
   const flags = bytes[1]!
-  return {
-    filter: bytes.toString('utf8', 6),
+  const nameEnd = (flags & renamed) === 0 ? 6 : 10 + bytes.readUInt32BE(6)
+  const subscription = {
+    filter: bytes.toString('utf8', nameEnd),
     qos: (flags & 3) as QoS,
     noLocal: (flags & 4) !== 0,
     retainAsPublished: (flags & 8) !== 0,
-    retainHandling: (flags >>> 4) as 0 | 1 | 2,
+    retainHandling: ((flags >>> 4) & 3) as 0 | 1 | 2,
     identifier: bytes.readUInt32BE(2),
   }
+  return nameEnd === 6 ? subscription : { ...subscription, requested: bytes.toString('utf8', 10, nameEnd) }
 }
 
 /** How a message is to be delivered to one session. */

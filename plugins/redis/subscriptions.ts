@@ -3,22 +3,25 @@ import type { Subscription } from '../../core/routing/subscription.ts'
 import { parseShare } from '../../core/routing/topic.ts'
 import type { Writes } from './writes.ts'
 
-/** A subscription's options in one short text; the filter is the name of its field. */
-export function encodeSubscription({ qos, noLocal, retainAsPublished, retainHandling, identifier }: Subscription): string {
+/** A subscription's options in one short text, with the client's own name for it behind them; the filter is the name of its field. */
+export function encodeSubscription({ requested, qos, noLocal, retainAsPublished, retainHandling, identifier }: Subscription): string {
   const flags = qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4)
+  if (requested !== undefined) return `${flags},${identifier},${requested}`
   return identifier === 0 ? String(flags) : `${flags},${identifier}`
 }
 
 export function decodeSubscription(filter: string, text: string): Subscription {
-  const [flags = 0, identifier = 0] = text.split(',').map(Number)
-  return {
+  const [, said = '0', id = '0', requested] = /^(\d+)(?:,(\d+))?(?:,(.*))?$/s.exec(text) ?? []
+  const flags = Number(said)
+  const subscription = {
     filter,
     qos: (flags & 3) as QoS,
     noLocal: (flags & 4) !== 0,
     retainAsPublished: (flags & 8) !== 0,
     retainHandling: (flags >> 4) as 0 | 1 | 2,
-    identifier,
+    identifier: Number(id),
   }
+  return requested === undefined ? subscription : { ...subscription, requested }
 }
 
 /** A subscriber of a filter as the index names it: its client id, behind the group where it is a member of one (neither can hold a NUL). */

@@ -118,6 +118,17 @@ export const scenarios: readonly Scenario[] = [
     ...observes,
   },
   {
+    hook: 'onUnsubscribe',
+    kind: 'decide',
+    async provoke({ connect }) {
+      const victim = await connect({ version: 5, clientId: 'victim' })
+      await victim.subscribe('a')
+      return victim.unsubscribe('a')
+    },
+    unharmed: [ReasonCode.Success],
+    harmed: [ReasonCode.ImplementationSpecificError],
+  },
+  {
     hook: 'onUnsubscribed',
     kind: 'observe',
     async provoke({ connect }) {

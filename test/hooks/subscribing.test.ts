@@ -53,8 +53,8 @@ describe('onSubscribe', () => {
     })
     const asked = { qos: 2, noLocal: true, retainAsPublished: true, retainHandling: 1, identifier: 7, lifetime: 'session' }
     expect(calls.map(({ args }) => args)).toEqual([
-      [expect.objectContaining({ clientId: 'a' }), { ...asked, filter: 'old', existed: true }],
-      [expect.objectContaining({ clientId: 'a' }), { ...asked, filter: 'new', existed: false }],
+      [expect.objectContaining({ clientId: 'a' }), { ...asked, requested: 'old', filter: 'old', existed: true }],
+      [expect.objectContaining({ clientId: 'a' }), { ...asked, requested: 'new', filter: 'new', existed: false }],
     ])
   })
 
@@ -134,6 +134,67 @@ describe('onSubscribe', () => {
     expect(await again.payloads()).toEqual(['long'])
   })
 
+  test('puts another filter in the place of the client’s own, which the client knows it by', async () => {
+    const { connect, hooks, broker } = await startBroker()
+    hooks.onSubscribe.tap('test', (_client, subscription) => {
+      if (subscription.requested === 'old/#') subscription.filter = 'new/+'
+    })
+    const client = await connect({ version: 5, clientId: 'a' })
+    const calls = noteCalls(hooks, 'onSubscribed', 'onUnsubscribed')
+    expect(await client.subscribe(['old/#', 'x'], 1)).toEqual([1, 1])
+    await broker.publish({ topic: 'new/1', payload: 'matches' })
+    await broker.publish({ topic: 'old/1', payload: 'does not' })
+    expect(await client.payloads()).toEqual(['matches'])
+    expect([...broker.roster.get('a')!.subscriptions.values()]).toEqual([
+      expect.objectContaining({ requested: 'old/#', filter: 'new/+' }),
+      expect.not.objectContaining({ requested: 'x' }),
+    ])
+    // It exists by the name that the client gave.
+    await client.subscribe('old/#', 0)
+    expect(broker.roster.get('a')!.subscriptions.size).toBe(2)
+    expect(await client.unsubscribe('new/+', 'old/#')).toEqual([ReasonCode.NoSubscriptionExisted, 0])
+    expect(calls.map(({ hook, args }) => [hook, args[1]])).toEqual([
+      ['onSubscribed', expect.objectContaining({ requested: 'old/#', filter: 'new/+', existed: false })],
+      ['onSubscribed', expect.objectContaining({ requested: 'x', filter: 'x', existed: false })],
+      ['onSubscribed', expect.objectContaining({ requested: 'old/#', filter: 'new/+', existed: true })],
+      ['onUnsubscribed', { requested: 'old/#', filter: 'new/+' }],
+    ])
+  })
+
+  test('takes one subscription in the place of another that the client knows by the same name', async () => {
+    const { connect, hooks, broker } = await startBroker()
+    let place = 'first'
+    hooks.onSubscribe.tap('test', (_client, subscription) => {
+      subscription.filter = `${place}/${subscription.requested}`
+    })
+    const options = { clientId: 'a', cleanStart: false } as const
+    const client = await connect(options)
+    await client.subscribe('x', 1)
+    place = 'second'
+    await client.subscribe('x', 1)
+    client.drop()
+    await settled()
+    const again = await connect(options)
+    for (const topic of ['first/x', 'second/x']) await broker.publish({ topic, payload: topic, qos: 1 })
+    expect(await again.payloads()).toEqual(['second/x'])
+  })
+
+  test.each([
+    ['no topic filter', 'a', 'a/#/b'],
+    ['no text', 'a', 7],
+    ['a shared one of its own', 'a', '$share/g/a'],
+    ['one of its own, of a shared', '$share/g/a', 'a'],
+  ])('a tap that makes %s of a filter gets that filter refused, and is said', async (_what, requested, filter) => {
+    const { connect, hooks } = await startBroker()
+    hooks.onSubscribe.tap('test', (_client, subscription) => {
+      if (subscription.requested === requested) subscription.filter = filter as string
+    })
+    const calls = noteCalls(hooks, 'onError')
+    const client = await connect({ version: 5 })
+    expect(await client.subscribe([requested, 'b'], 1)).toEqual([ReasonCode.ImplementationSpecificError, 1])
+    expect(calls).toHaveLength(1)
+  })
+
   test('subscribes to nothing where a tap serves the filter by itself', async () => {
     const { connect, hooks, broker } = await startBroker()
     hooks.onSubscribe.tap('test', (_client, subscription) => {
@@ -166,6 +227,43 @@ describe('onSubscribed', () => {
   })
 })
 
+describe('onUnsubscribe', () => {
+  test('decides about each filter, in order, before the session loses any', async () => {
+    const { connect, hooks, broker } = await startBroker()
+    const client = await connect({ version: 5, clientId: 'a' })
+    await client.subscribe(['a', 'b', 'c'], 1)
+    const held = () => [...broker.roster.get('a')!.subscriptions.keys()].join()
+    const asked: unknown[] = []
+    hooks.onUnsubscribe.tap('test', ({ clientId }, unsubscription) => {
+      asked.push([clientId, { ...unsubscription }, held()])
+      if (unsubscription.requested === 'a') return false
+      if (unsubscription.requested === 'b') return { reasonCode: ReasonCode.QuotaExceeded, reasonString: 'which UNSUBACK cannot say' }
+      if (unsubscription.requested === 'x') unsubscription.filter = 'c'
+      return undefined
+    })
+    const { NotAuthorized, UnspecifiedError, NoSubscriptionExisted } = ReasonCode
+    expect(await client.unsubscribe('a', 'b', 'x', 'c')).toEqual([NotAuthorized, UnspecifiedError, 0, NoSubscriptionExisted])
+    expect(asked).toEqual(['a', 'b', 'x', 'c'].map(requested => ['a', { requested, filter: requested }, 'a,b,c']))
+    expect(held()).toBe('a,b')
+    // Before MQTT 5 UNSUBACK says nothing; the subscription stays all the same.
+    const older = await connect({ clientId: 'older' })
+    await older.subscribe('a')
+    await older.unsubscribe('a')
+    expect([...broker.roster.get('older')!.subscriptions.keys()]).toEqual(['a'])
+  })
+
+  test('decides about each of very many', async () => {
+    const { connect, hooks, broker } = await startBroker()
+    const client = await connect({ version: 5, clientId: 'a' })
+    const filters = Array.from({ length: 1000 }, (_, i) => `t/${i}`)
+    await client.subscribe(filters)
+    hooks.onUnsubscribe.tap('test', (_client, { requested }) => (requested.endsWith('0') ? false : undefined))
+    const codes = await client.unsubscribe(...filters)
+    expect(codes.filter(code => code === ReasonCode.NotAuthorized)).toHaveLength(100)
+    expect(broker.roster.get('a')!.subscriptions.size).toBe(100)
+  })
+})
+
 describe('onUnsubscribed', () => {
   test('is called once for each filter that was there, after UNSUBACK', async () => {
     const { connect, hooks, broker } = await startBroker()
@@ -176,7 +274,7 @@ describe('onUnsubscribed', () => {
     await client.unsubscribe('x', 'never', 'x')
     expect(calls).toEqual([
       { hook: 'onPacketSent', args: [expect.anything(), expect.objectContaining({ type: PacketType.Unsuback })] },
-      { hook: 'onUnsubscribed', args: [expect.objectContaining({ clientId: 'a' }), { filter: 'x' }] },
+      { hook: 'onUnsubscribed', args: [expect.objectContaining({ clientId: 'a' }), { requested: 'x', filter: 'x' }] },
     ])
   })
 })

@@ -2,8 +2,8 @@ import { Code, sessionField } from '../script/layout.ts'
 import { Operands } from '../script/operands.ts'
 import { ownerOperation } from '../script/operation-script.ts'
 
-/** One subscription: its topic filter, and its options as text. */
-export const subscription = new Operands({ filter: 'text', options: 'shortText' })
+/** One subscription: its topic filter, and its options as text, behind which its client's own name for it may stand. */
+export const subscription = new Operands({ filter: 'text', options: 'longText' })
 
 /** Keeps subscriptions; as many as `count` says follow. */
 export const subscribe = ownerOperation(

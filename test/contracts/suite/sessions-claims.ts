@@ -148,7 +148,8 @@ export function claimCases(test: SessionsCase): void {
   test('keep subscriptions as they were made, the newest of each filter, for claims and for the routing table', async h => {
     const session = await h.claim()
     const every = subscriptionOf('größe/+/#', 0, { noLocal: true, retainAsPublished: true, retainHandling: 2, identifier: 268_435_455 })
-    const shared = subscriptionOf('$share/g/b/+', 1)
+    // The name that its client knows it by is a topic filter of any kind.
+    const shared = subscriptionOf('$share/g/b/+', 1, { requested: '$share/g/1,2,größe/+' })
     await h.store.subscribe(session, [subscriptionOf('a', 1), subscriptionOf('b', 1), subscriptionOf('a', 2), every, shared])
     await h.store.unsubscribe(session, ['b', 'never'])
     const byFilter = (a: { filter: string }, b: { filter: string }) => (a.filter < b.filter ? -1 : 1)

@@ -23,13 +23,14 @@ export function cleanWillCases(test: SessionsCase, reopens: boolean): void {
     const message = messageOf('offline', { topic: 'wills/größe', qos: 1, retain: true, origin: 'will', clientId: 'c', properties })
     const rights = { authorizedPub: ['wills/#'], authorizedSub: [] }
     await h.claim({ expiryMs: 0, cleanStart: true })
-    await h.store.keepWill!('c', 1, { message, delayMs: 3_600_000, username: 'user', rights })
+    await h.store.keepWill!('c', 1, { message, delayMs: 3_600_000, username: 'user', rights, mountPoint: 'a/' })
     await h.reopen()
     const [due, ...more] = await h.store.expire(h.clock.now(), 100)
     assert.deepEqual(more, [])
     assert.ok(due?.kind === 'will')
     assert.equal(due.clientId, 'c')
-    assert.deepEqual({ username: due.will.username, rights: due.will.rights }, { username: 'user', rights })
+    const { message: _message, delayMs: _delay, ...speaksFor } = due.will
+    assert.deepEqual(speaksFor, { username: 'user', rights, mountPoint: 'a/' })
     assert.deepEqual(saysOf(due.will.message), saysOf(message))
     await h.store.flush()
     await h.reopen()

@@ -97,11 +97,12 @@ export function endingCases(test: SessionsCase): void {
       properties,
     })
     const rights = { authorizedPub: ['wills/#'], authorizedSub: [] }
-    await h.store.close(await h.claim({ will: { message, delayMs: 0, username: 'user', rights } }), 60_000, true)
+    await h.store.close(await h.claim({ will: { message, delayMs: 0, username: 'user', rights, mountPoint: 'a/' } }), 60_000, true)
     const [due] = await h.store.expire(h.clock.now(), 1)
     assert.ok(due?.kind === 'will')
     assert.equal(due.clientId, 'c')
-    assert.deepEqual({ username: due.will.username, rights: due.will.rights }, { username: 'user', rights })
+    const { message: _message, delayMs: _delay, ...speaksFor } = due.will
+    assert.deepEqual(speaksFor, { username: 'user', rights, mountPoint: 'a/' })
     assert.deepEqual(saysOf(due.will.message), saysOf(message))
   })
 
