@@ -3,8 +3,10 @@
  * `declare module 'mqttx-broker' { interface LimitCounts { … } }`.
  */
 export interface LimitCounts {
-  /** The time until the whole CONNECT was there: `heartbeat`. */
+  /** The time until the whole CONNECT was there, or an exchange of AUTH packets was over: `heartbeat`. */
   heartbeat: number
+  /** `mqtt.userPropertiesMax`. */
+  userProperties: number
   /** `mqtt.maximumPacketSize`, `mqtt.connectSizeMax`. */
   packetSize: number
   /** `mqtt.topicLevelsMax`. */

@@ -41,6 +41,7 @@ export class Counters {
   /** How often a limit took effect. */
   readonly limited: LimitCounts = {
     heartbeat: 0,
+    userProperties: 0,
     packetSize: 0,
     topicLevels: 0,
     topicLength: 0,

@@ -5,7 +5,7 @@ import { isOutboundAck, PacketType, type ProtocolVersion } from '../protocol/con
 import { Decoder } from '../protocol/decoder.ts'
 import type { InboundPublish } from '../protocol/inbound-publish.ts'
 import type { ManyFilters } from '../protocol/many-filters.ts'
-import type { AuthPacket, ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
+import type { ConnectPacket, Packet, Properties, PublishPacket } from '../protocol/packets.ts'
 import { withoutSecrets } from '../protocol/without-secrets.ts'
 import type { Rights } from '../publisher.ts'
 import { connackCode, connackReturnCode, disconnectCode, ReasonCode } from '../reason.ts'
@@ -28,7 +28,7 @@ import type { Transport } from './transport.ts'
 import { UsedIdentifiers } from './used-identifiers.ts'
 
 /** Why a connection is not being read just now. */
-const PauseReason = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16 } as const
+const PauseReason = { inbound: 1, acks: 2, outbox: 4, subscriber: 8, plugin: 16, admission: 32 } as const
 type PauseReason = keyof typeof PauseReason
 
 // After a close the last bytes get this long to leave.
@@ -103,7 +103,8 @@ export class Connection implements Client {
     this.outbox = new Outbox(transport, host.flusher)
     this.inbound = new InboundQueue(this)
     const maximumPacketSize = Math.min(mqtt.connectSizeMax, mqtt.maximumPacketSize)
-    this.#decoder = new Decoder(this, { maximumPacketSize, receiver: 'server', topics: host.topics })
+    const { userPropertiesMax } = mqtt
+    this.#decoder = new Decoder(this, { maximumPacketSize, receiver: 'server', topics: host.topics, userPropertiesMax })
     this.acks = new Acknowledger(this)
     this.sender = new Sender(this)
     this.#state = 'new'
@@ -157,6 +158,9 @@ export class Connection implements Client {
     try {
       this.#decoder.feed(chunk, start, end)
       this.meter?.read(end - start)
+      // Nobody has let it in yet, so no more than this is kept for it.
+      if (this.#state === 'connecting' && this.#decoder.pendingBytes + this.inbound.bytes > this.host.settings.mqtt.connectSizeMax)
+        this.pauseFor('admission')
     } catch (error) {
       this.fail(error)
     }
@@ -188,7 +192,6 @@ export class Connection implements Client {
     if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet))
     const { inbound } = this
     if (packet.type === PacketType.Auth && this.auth?.waiting === true) {
-      if (this.#state === 'connecting') this.host.wheel.cancel(this.timer)
       this.auth.answer(packet)
     } else if (inbound.idle) {
       const done = this.handlers.packet(this, packet)
@@ -279,6 +282,7 @@ export class Connection implements Client {
       const { counters } = this.host
       counters.protocolErrors += 1
       if (error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.packetSize += 1
+      else if (error.reasonCode === ReasonCode.QuotaExceeded) counters.limited.userProperties += 1
       else if (error.reasonCode === ReasonCode.ReceiveMaximumExceeded) counters.limited.receiveMaximum += 1
       if (this.#state === 'new') this.#failedConnect(error)
       this.close(error.reasonCode, error.message)
@@ -309,7 +313,8 @@ export class Connection implements Client {
     this.username = packet.username ?? null
     this.keepAlive = packet.keepAlive
     const { properties } = packet
-    this.#decoder.maximumPacketSize = settings.mqtt.maximumPacketSize
+    // In the middle of an authentication nothing but AUTH may come [MQTT-3.1.2-30].
+    if (properties?.authenticationMethod === undefined) this.#decoder.maximumPacketSize = settings.mqtt.maximumPacketSize
     if (packet.version === 5) {
       const { serverKeepAlive } = settings.mqtt
       if (serverKeepAlive !== null) this.keepAlive = Math.ceil(serverKeepAlive / 1000)
@@ -325,6 +330,7 @@ export class Connection implements Client {
 
   /** What the authentication said. */
   admit({ username, rights, expiresAt }: Admission): void {
+    this.#decoder.maximumPacketSize = this.host.settings.mqtt.maximumPacketSize
     if (username !== undefined) this.username = username
     if (rights !== undefined) this.rights = rights
     this.#admissionEnds?.cancel()
@@ -373,6 +379,7 @@ export class Connection implements Client {
     this.watch()
     host.hooks.onConnected.call(this, sessionPresent)
     session.pump()
+    this.resumeFor('admission')
   }
 
   /** The connection went before CONNACK could be sent. */
@@ -401,8 +408,6 @@ export class Connection implements Client {
     if (this.#state === 'new') {
       this.host.counters.limited.heartbeat += 1
       this.close(ReasonCode.KeepAliveTimeout, 'no CONNECT within the heartbeat time')
-    } else if (this.#state === 'connecting') {
-      this.close(ReasonCode.KeepAliveTimeout, 'no answer to AUTH within the heartbeat time')
     } else if (this.#state === 'connected') {
       // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
       if ((this.#pauses & ~PauseReason.outbox) !== 0) this.lastSeen = now
@@ -410,12 +415,6 @@ export class Connection implements Client {
         this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
       else this.watch()
     }
-  }
-
-  /** The next AUTH packet of an exchange. Keep-alive does not run before CONNACK, so there the heartbeat time bounds the wait. */
-  nextAuth(): Promise<AuthPacket> {
-    if (this.#state === 'connecting') this.host.wheel.schedule(this.timer, this.host.clock.now() + this.host.settings.heartbeat)
-    return this.auth!.next()
   }
 
   /** The reader does not keep up, and a QoS 0 message is due: true where it is to be dropped. */

@@ -9,6 +9,19 @@ export type ExchangeResult = { admission: Admission; data: Buffer | undefined } 
 
 /** Enhanced authentication (4.12): asks `onAuth`, passes its challenges on, until it admits or refuses. */
 export async function exchange(host: HandlerHost, client: Connection, first: AuthPacket): Promise<ExchangeResult> {
+  // Keep-alive does not run before CONNACK, and each step of many could take its time.
+  const late = host.clock.after(host.settings.heartbeat, () => {
+    host.counters.limited.heartbeat += 1
+    client.close(ReasonCode.KeepAliveTimeout, 'the AUTH exchange was not over within the heartbeat time')
+  })
+  try {
+    return await steps(host, client, first)
+  } finally {
+    late.cancel()
+  }
+}
+
+async function steps(host: HandlerHost, client: Connection, first: AuthPacket): Promise<ExchangeResult> {
   let packet = first
   for (;;) {
     const step = (await host.hooks.onAuth.promise(client, packet)) as AuthStep | undefined
@@ -17,7 +30,7 @@ export async function exchange(host: HandlerHost, client: Connection, first: Aut
     if (typeof step === 'object' && 'admission' in step) return { admission: step.admission, data: step.data }
     if (typeof step !== 'object' || !('continue' in step)) return { refusal: toRefusal(step) }
     if (client.closed) return { refusal: { reasonCode: ReasonCode.UnspecifiedError } }
-    const next = client.nextAuth()
+    const next = client.auth!.next()
     client.sender.auth(ReasonCode.ContinueAuthentication, step.data, step.reasonString)
     const answer = await next
     if (answer.reasonCode !== ReasonCode.ContinueAuthentication || answer.properties?.authenticationMethod !== client.auth!.method) {

@@ -4,7 +4,7 @@ import { defineOptions, type OptionsInput, type OptionsOf } from './options.ts'
 export const settingsSchema = defineOptions({
   /** Names this node: in logs, in `$SYS` and to the other nodes of a cluster, where each needs its own. */
   brokerId: { oneOf: [{ type: 'integer' }, { type: 'string', minLength: 1 }], default: 1 },
-  /** The time that a new connection has until its whole CONNECT is read; then it is closed. */
+  /** The time that a new connection has until its whole CONNECT is read, and that an exchange of AUTH packets has until it is over; then the connection is closed. */
   heartbeat: { type: 'duration', default: '60s', minimum: 1 },
   /** The address that listeners bind to. While anybody may connect and nobody said that this is meant (`allowAnonymous`), they bind to loopback instead. */
   host: { type: 'string', default: '0.0.0.0', minLength: 1 },
@@ -26,8 +26,10 @@ export const settingsSchema = defineOptions({
     properties: {
       /** The largest packet that a client may send; MQTT 5 clients are told so in CONNACK. */
       maximumPacketSize: { type: 'bytes', default: '2MiB', minimum: 128, maximum: 268_435_460 },
-      /** The largest CONNECT; `maximumPacketSize` where that is less. */
+      /** The largest CONNECT, and AUTH before the client is let in; `maximumPacketSize` where that is less. What a client sends behind its CONNECT before it is let in is read up to this. */
       connectSizeMax: { type: 'bytes', default: '128KiB', minimum: 128, maximum: 268_435_460 },
+      /** User properties that one packet may hold; one with more closes its connection. */
+      userPropertiesMax: { type: 'integer', default: 1000, minimum: 0 },
       /** QoS 1 and 2 messages that a client may have on the way to the broker at once. */
       receiveMaximum: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
       /** QoS 1 and 2 messages on the way to a client at once, at most; its own Receive Maximum may be lower. */

@@ -23,6 +23,8 @@ export interface DecoderOptions {
   /** Bytes of a whole packet; looked at before its body is read. */
   readonly maximumPacketSize: number
   readonly receiver: Receiver
+  /** User properties that a packet may hold. Default: any number. */
+  readonly userPropertiesMax?: number
   /** Spares the decoding of topic names that were seen before. */
   readonly topics?: TopicCache
 }
@@ -46,6 +48,7 @@ export class Decoder {
   readonly #sink: PacketSink
   readonly #receiver: Receiver
   readonly #topics: TopicCache | null
+  readonly #userPropertiesMax: number
   #publish: InboundPublish | null
   #connected: boolean
   #paused: boolean
@@ -57,13 +60,14 @@ export class Decoder {
   // What is being read was put together here, and is forgotten afterwards.
   #ownBytes: boolean
 
-  constructor(sink: PacketSink, { maximumPacketSize, receiver, topics }: DecoderOptions) {
+  constructor(sink: PacketSink, { maximumPacketSize, receiver, topics, userPropertiesMax }: DecoderOptions) {
     this.version = 4
     this.maximumPacketSize = maximumPacketSize
     this.begun = 0
     this.#sink = sink
     this.#receiver = receiver
     this.#topics = topics ?? null
+    this.#userPropertiesMax = userPropertiesMax ?? Number.POSITIVE_INFINITY
     this.#publish = null
     this.#connected = receiver === 'client'
     this.#paused = false
@@ -232,11 +236,11 @@ export class Decoder {
     if (end - at > longBody && (type === PacketType.Subscribe || type === PacketType.Unsubscribe)) {
       const sink = this.#sink
       if (sink.onManyFilters !== undefined) {
-        sink.onManyFilters(new ManyFilters(type, Buffer.from(bytes.subarray(at, end)), this.version))
+        sink.onManyFilters(new ManyFilters(type, Buffer.from(bytes.subarray(at, end)), this.version, this.#userPropertiesMax))
         return
       }
     }
-    reader.reset(bytes, at, end)
+    reader.reset(bytes, at, end, this.#userPropertiesMax)
     const packet = decodeBody(type, reader, this)
     if (packet.type === PacketType.Connect) this.#connected = true
     this.#sink.onPacket(packet)
@@ -271,7 +275,7 @@ export class Decoder {
       if (at >= end) throw malformed('PUBLISH ends before its properties')
       if (bytes[at] === 0) at += 1
       else {
-        reader.reset(bytes, at, end)
+        reader.reset(bytes, at, end, this.#userPropertiesMax)
         properties = readProperties(reader, Carrier.Publish)
         at = reader.at
         if (properties !== undefined) this.#check(properties)

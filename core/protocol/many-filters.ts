@@ -15,11 +15,11 @@ export class ManyFilters {
   readonly #five: boolean
   #packet: SubscribePacket | UnsubscribePacket | null
 
-  constructor(type: ManyFilters['type'], body: Buffer, version: ProtocolVersion) {
+  constructor(type: ManyFilters['type'], body: Buffer, version: ProtocolVersion, userPropertiesMax?: number) {
     this.type = type
     this.size = body.length
     this.#reader = new Reader()
-    this.#reader.reset(body, 0, body.length)
+    this.#reader.reset(body, 0, body.length, userPropertiesMax)
     this.#five = version === 5
     this.#packet = null
   }

@@ -1,5 +1,6 @@
 import type { Properties } from './packets.ts'
 import { malformed, protocolError, type Reader } from './reader.ts'
+import { countUserProperty, LongUserProperties, unreadOf } from './user-properties.ts'
 import type { Writer } from './writer.ts'
 
 /** How a property lies on the wire (2.2.2.2). */
@@ -39,6 +40,10 @@ function define(id: number, name: keyof Properties, wire: Wire, carriers: number
   return { id, name, wire, carriers, allows }
 }
 
+const userPropertyId = 0x26
+// Properties of so many bytes keep their user properties as bytes until somebody asks. Of shorter ones reading them at once is less work than that.
+const longBytes = 1024
+
 /** Every property of MQTT 5, once. */
 const table: readonly Definition[] = [
   define(0x01, 'payloadFormat', Wire.Byte, Publish | Will, flag),
@@ -65,7 +70,7 @@ const table: readonly Definition[] = [
   define(0x24, 'maximumQoS', Wire.Byte, Connack, flag),
   define(0x25, 'retainAvailable', Wire.Byte, Connack, flag),
   define(
-    0x26,
+    userPropertyId,
     'userProperties',
     Wire.Pair,
     Connect | Connack | Publish | Will | Ack | Subscribe | Suback | Unsubscribe | Unsuback | Disconnect | Auth,
@@ -90,7 +95,12 @@ export function readProperties(reader: Reader, carrier: number): Properties | un
   const packetEnd = reader.end
   reader.end = end
   const properties: Properties = {}
-  while (reader.at < end) readProperty(reader, carrier, properties as Values)
+  const long = length < longBytes ? null : new LongUserProperties()
+  while (reader.at < end) {
+    if (long !== null && reader.bytes[reader.at] === userPropertyId) long.pass(reader)
+    else readProperty(reader, carrier, properties as Values)
+  }
+  long?.give(properties, reader)
   reader.end = packetEnd
   const { responseTopic } = properties
   if (responseTopic !== undefined) {
@@ -111,6 +121,7 @@ function readProperty(reader: Reader, carrier: number, properties: Values): void
   if ((carriers & carrier) === 0) throw protocolError(`${name} does not belong in this packet`)
   if (wire === Wire.Pair) {
     const list = (properties[name] ??= []) as unknown[]
+    countUserProperty(list.length, reader)
     list.push([reader.text(), reader.text()])
     return
   }
@@ -152,8 +163,11 @@ export function writeProperties(writer: Writer, properties: Properties | undefin
   }
   const inner = writer.nested()
   const values = properties as Values
+  const unread = unreadOf(properties)
+  if (unread !== null) inner.raw(unread.bytes)
   for (let i = 0; i < table.length; i++) {
     const definition = table[i]!
+    if (unread !== null && definition.wire === Wire.Pair) continue
     const value = values[definition.name]
     if (value !== undefined) writeProperty(inner, definition, value)
   }

@@ -1,6 +1,6 @@
 import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
-import { readUtf8 } from './utf8.ts'
+import { checkUtf8, readUtf8 } from './utf8.ts'
 
 export function malformed(message: string): MqttError {
   return new MqttError(ReasonCode.MalformedPacket, message)
@@ -15,17 +15,21 @@ export class Reader {
   bytes: Buffer
   at: number
   end: number
+  /** User properties that a packet may hold. */
+  userPropertiesMax: number
 
   constructor() {
     this.bytes = empty
     this.at = 0
     this.end = 0
+    this.userPropertiesMax = Number.POSITIVE_INFINITY
   }
 
-  reset(bytes: Buffer, at: number, end: number): void {
+  reset(bytes: Buffer, at: number, end: number, userPropertiesMax = Number.POSITIVE_INFINITY): void {
     this.bytes = bytes
     this.at = at
     this.end = end
+    this.userPropertiesMax = userPropertiesMax
   }
 
   get left(): number {
@@ -69,11 +73,22 @@ export class Reader {
   }
 
   text(): string {
+    const start = this.#textStart()
+    return readUtf8(this.bytes, start, this.at)
+  }
+
+  /** Passes over a text that is as it must be; returns how many UTF-16 code units it has. */
+  passText(): number {
+    const start = this.#textStart()
+    return checkUtf8(this.bytes, start, this.at)
+  }
+
+  #textStart(): number {
     const length = this.twoBytes()
     const start = this.at
     if (start + length > this.end) throw malformed('the packet ends in the middle of a string')
     this.at = start + length
-    return readUtf8(this.bytes, start, this.at)
+    return start
   }
 
   /** A copy: the chunk is overwritten when the packet has been handled, and what stands here is short and outlives it. */

@@ -1,5 +1,6 @@
 import type { Message } from '../messages/message.ts'
 import type { Properties } from '../protocol/packets.ts'
+import { unreadOf } from '../protocol/user-properties.ts'
 import type { QueueLimits } from './session-store.ts'
 
 /**
@@ -45,9 +46,13 @@ export function identifierBytes(identifiers: readonly number[] | null): number {
   return identifiers === null ? 0 : identifiers.length * 8
 }
 
-/** Bytes of the properties whose size the client decides. */
-export function propertyBytes({ contentType, responseTopic, correlationData, userProperties }: Properties): number {
+/** Bytes of the properties whose size the client decides; the same whether anybody has asked for the user properties or not. */
+export function propertyBytes(properties: Properties): number {
+  const { contentType, responseTopic, correlationData } = properties
   let bytes = (contentType?.length ?? 0) + (responseTopic?.length ?? 0) + (correlationData?.length ?? 0)
+  const unread = unreadOf(properties)
+  if (unread !== null) return bytes + unread.units + unread.count * overhead
+  const { userProperties } = properties
   if (userProperties !== undefined) for (const [name, value] of userProperties) bytes += name.length + value.length + overhead
   return bytes
 }

@@ -150,6 +150,7 @@ test('has the defaults that are promised', () => {
       topicLevelsMax: 128,
       topicLengthMax: 65_535,
       connectSizeMax: 131_072,
+      userPropertiesMax: 1000,
       subscriptionsMax: 10_000,
       clientIdOwner: null,
       clientIds: [],

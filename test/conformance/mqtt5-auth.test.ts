@@ -162,6 +162,23 @@ test('closes the connection of a client that does not answer a challenge within 
   await client.closed
 })
 
+test('closes the connection of a client whose exchange has no end within the heartbeat time, though it answers each challenge at once', async () => {
+  const { open, hooks, advance, broker } = await startBroker({ heartbeat: '10s' })
+  hooks.onAuth.tap('endless', () => ({ continue: true }))
+  const client = open(5)
+  begin(client)
+  for (let second = 0; second < 9; second++) {
+    await nextAuth(client)
+    await advance(1000)
+    expect(client.isClosed).toBe(false)
+    auth(client, '42', ReasonCode.ContinueAuthentication)
+  }
+  await nextAuth(client)
+  await advance(2000)
+  await client.closed
+  expect(broker.counters.limited.heartbeat).toBe(1)
+})
+
 test('ends the exchange of a client that goes in the middle of it, and lets the next one in', async () => {
   const { open, hooks, broker, advance } = await startBroker()
   addOne(hooks)

@@ -127,6 +127,60 @@ describe('mqtt.connectSizeMax', () => {
     const other = await connect({ version })
     expect(await other.publish('a', Buffer.alloc(100_000), { qos: 1 })).toBeDefined()
   })
+
+  test.each(versions)('MQTT %i: what comes behind CONNECT waits at the client beyond it, and is not lost', async version => {
+    const { open, hooks, broker } = await startBroker({ mqtt: { connectSizeMax: 1000 } })
+    let letIn: () => void = () => {}
+    hooks.onAuthenticate.tapPromise('slow', () => new Promise(resolve => (letIn = () => resolve(true))))
+    let received = 0
+    hooks.onRoute.tap('test', ({ payloadLength }) => void (received += payloadLength))
+    const client = open(version)
+    client.send(connectPacket({ version, clientId: 'c' }))
+    for (let i = 0; i < 3; i++) client.sendPublish('a', Buffer.alloc(300_000), { qos: 1 })
+    await settled()
+    const [waiting] = broker.clients
+    // A read or two more than that; the rest has stayed where it was.
+    expect(waiting!.heldBytes).toBeLessThan(400_000)
+    letIn()
+    await expect.poll(() => received).toBe(900_000)
+  })
+
+  test('AUTH packets of an exchange before CONNACK are no larger either', async () => {
+    const { open, hooks, broker } = await startBroker({ mqtt: { connectSizeMax: 1000 } })
+    hooks.onAuth.tap('endless', () => ({ continue: true }))
+    const client = open(5)
+    client.send(connectPacket({ version: 5, properties: { authenticationMethod: 'x' } }))
+    await client.next(PacketType.Auth)
+    const properties = { authenticationMethod: 'x', authenticationData: Buffer.alloc(1000) }
+    client.send({ type: PacketType.Auth, reasonCode: ReasonCode.ContinueAuthentication, properties })
+    await client.closed
+    expect(broker.counters.limited.packetSize).toBe(1)
+  })
+})
+
+test('mqtt.userPropertiesMax: a packet with more closes its connection, with 0x97', async () => {
+  const { open, connect, broker } = await startBroker({ mqtt: { userPropertiesMax: 2 } })
+  const userProperties: [string, string][] = [
+    ['a', '1'],
+    ['a', '1'],
+    ['a', '1'],
+  ]
+  expect((await open(5).connect({ properties: { userProperties } })).reasonCode).toBe(ReasonCode.QuotaExceeded)
+  expect((await open(5).connect({ will: { topic: 'w', properties: { userProperties } } })).reasonCode).toBe(ReasonCode.QuotaExceeded)
+  const client = await connect({ version: 5 })
+  await client.publish('a', '', { qos: 1, properties: { userProperties: userProperties.slice(1) } })
+  client.sendPublish('a', '', { properties: { userProperties } })
+  expect(await client.ended()).toMatchObject({
+    reasonCode: ReasonCode.QuotaExceeded,
+    properties: { reasonString: 'more than 2 user properties in a packet (mqtt.userPropertiesMax)' },
+  })
+  // A long SUBSCRIBE is read by and by.
+  const other = await connect({ version: 5 })
+  const subscription = { qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
+  const subscriptions = Array.from({ length: 1000 }, (_, i) => ({ filter: `filter/${i}`, ...subscription }))
+  other.send({ type: PacketType.Subscribe, packetId: 1, subscriptions, properties: { userProperties } })
+  expect(await other.ended()).toMatchObject({ reasonCode: ReasonCode.QuotaExceeded })
+  expect(broker.counters.limited.userProperties).toBe(4)
 })
 
 describe('mqtt.subscriptionsMax', () => {
