@@ -33,6 +33,6 @@ export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R exten
    * not say that this one is off. Default: it does not.
    */
   readonly whereRightsAreGranted?: object
-  /** Where only a preset lists the plugin, it is left out when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
+  /** Where only a preset lists the plugin, it is left out, with a warning, when nobody provides what it requires: `cluster`, when another owner takes the place of `redis`. Default: false. */
   readonly goesWithItsServices?: boolean
 }

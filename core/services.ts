@@ -4,12 +4,23 @@ import type { ServiceMap } from './service-map.ts'
 /** One owner for each service. A plugin depends on a service, never on another plugin's name. */
 export class Services {
   readonly #owners = new Map<string, { plugin: string; service: unknown }>()
+  readonly #withheld = new Set<string>()
 
-  /** Hands a service in; `plugin` names its owner. A second owner is the operator's mistake. */
+  /** Services of a plugin that the config has given to others: it does not provide them. @internal */
+  withhold(plugin: string, services: readonly string[]): void {
+    for (const name of services) this.#withheld.add(`${plugin} ${name}`)
+  }
+
+  /**
+   * Hands a service in; `plugin` names its owner. Where the config has given the service to another plugin, nothing happens, and `ownerOf` says so. A second owner is
+   * the operator's mistake (`ERR_SERVICE_TWICE`).
+   */
   provide<K extends keyof ServiceMap>(name: K, service: ServiceMap[K], plugin: string): void {
+    if (this.#withheld.has(`${plugin} ${name}`)) return
     const owner = this.#owners.get(name)
     if (owner !== undefined) {
-      throw new OperatorError('ERR_SERVICE_TWICE', `${plugin} and ${owner.plugin} both own service "${name}"; turn one of them off`)
+      const cure = `turn one of them off, or name the service in the "provides" of the one that is to own it`
+      throw new OperatorError('ERR_SERVICE_TWICE', `${plugin} and ${owner.plugin} both own service "${name}"; ${cure}`)
     }
     this.#owners.set(name, { plugin, service })
   }

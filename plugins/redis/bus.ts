@@ -36,7 +36,8 @@ export class RedisBus implements Bus {
   readonly node: string
   readonly #writers: SlotWriters
   readonly #sessions: RedisSessions
-  readonly #retained: RedisRetained
+  /** Null: another plugin keeps the retained messages. */
+  readonly #retained: RedisRetained | null
   readonly #options: Options
   readonly #clock: Clock
   readonly #log: Log
@@ -72,7 +73,7 @@ export class RedisBus implements Bus {
   constructor(
     writers: SlotWriters,
     sessions: RedisSessions,
-    retained: RedisRetained,
+    retained: RedisRetained | null,
     options: Options,
     clock: Clock,
     log: Log,
@@ -131,7 +132,8 @@ export class RedisBus implements Bus {
     this.#members.onRefused = (name, refusal) => this.#refuse(name, `${refusal}; until then this node hears nothing of what it says`)
     this.#writers.node = this.node
     this.#writers.onSaid = (kind, values) => this.#said(kind, values)
-    this.#retained.onTopic = (topic, isThere) => this.#logWriter.append('r', JSON.stringify([[topic, isThere ? 1 : 0]]))
+    if (this.#retained !== null)
+      this.#retained.onTopic = (topic, isThere) => this.#logWriter.append('r', JSON.stringify([[topic, isThere ? 1 : 0]]))
     if (this.#writers.link.ready) await this.join()
   }
 
@@ -286,7 +288,7 @@ export class RedisBus implements Bus {
         return this.#sessions.stored.noted(from, said)
       case 'r': {
         if (from === this.node) return
-        for (const [topic, isThere] of JSON.parse(said) as [string, number][]) this.#retained.noted(topic, isThere === 1)
+        for (const [topic, isThere] of JSON.parse(said) as [string, number][]) this.#retained?.noted(topic, isThere === 1)
         return
       }
       case 'b': {
@@ -336,7 +338,7 @@ export class RedisBus implements Bus {
     }
     for (const node of living.values()) this.#arrived(node)
     try {
-      await Promise.all([this.#retained.reload(), this.#events!.missed()])
+      await Promise.all([this.#retained?.reload(), this.#events!.missed()])
     } catch (error) {
       this.#log.warn({ err: error as Error }, 'that was interrupted; it is tried again')
       this.#clock.after(this.#terms!.heartbeatMs, () => void this.#missed())

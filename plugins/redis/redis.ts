@@ -1,5 +1,7 @@
+import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import type { BusEvents, BusTerms } from '../kit/services/bus.ts'
 import { RedisBus } from './bus.ts'
 import { databaseOf } from './client-options.ts'
 import { Keys } from './keys.ts'
@@ -45,22 +47,26 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   })
   const sessions = new RedisSessions(writers, clock, log, broker.settings.brokerId)
   sessions.looksUpSubscribers = !enableInnerCache
-  const lookup = enableInnerCache ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
-  if (lookup !== null) hooks.onMatch.tapPromise('redis', (message, publisher) => lookup.before(message, publisher))
   const retained = new RedisRetained(sessions.writes, clock, log)
-  new MessagesBeforeLoad(broker, sessions, writers)
   services.provide('sessions', sessions, 'redis')
   services.provide('retained', retained, 'redis')
+  const ownsSessions = services.ownerOf('sessions') === 'redis'
+  const ownsRetained = services.ownerOf('retained') === 'redis'
+  const lookup = enableInnerCache || !ownsSessions ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
+  if (lookup !== null) hooks.onMatch.tapPromise('redis', (message, publisher) => lookup.before(message, publisher))
+  if (ownsSessions) new MessagesBeforeLoad(broker, sessions, writers)
 
-  const bus = new RedisBus(writers, sessions, retained, options, clock, log, String(broker.settings.brokerId))
+  const bus = new RedisBus(writers, sessions, ownsRetained ? retained : null, options, clock, log, String(broker.settings.brokerId))
+  // What brokers that share this store have to tell one another of it goes by its own line, though another plugin is the bus between nodes.
   services.provide('bus', bus, 'redis')
+  const speaksForStore = services.ownerOf('bus') !== 'redis' && (ownsSessions || ownsRetained)
 
   const resume = (): void => {
     writers.resume()
     // What happens to sessions while they are read must be seen too: the place in the log comes first.
     bus.join().then(
       () => {
-        void retained.load()
+        if (ownsRetained) void retained.load()
         void sessions.resume()
       },
       error => log.error({ err: error as Error }, (error as Error).message),
@@ -80,7 +86,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   let hasRights = false
   const admit = async (): Promise<void> => {
     if (!hasRights) {
-      const missing = await missingRights(link.client, options, keys, hooks.onRoutesChanged.isUsed())
+      const missing = await missingRights(link.client, options, keys, speaksForStore || hooks.onRoutesChanged.isUsed())
       if (missing.length > 0) throw rightsError(options, missing)
       hasRights = true
     }
@@ -102,10 +108,14 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]
   return {
-    probe: async () => [await probeRedis(options, keys, hooks.onRoutesChanged.isUsed())],
+    probe: async () => [await probeRedis(options, keys, speaksForStore || hooks.onRoutesChanged.isUsed())],
     async start() {
       await link.start()
-      if (link.ready) await retained.load()
+      if (speaksForStore) await bus.open(storeEvents(broker), storeTerms)
+      if (link.ready && ownsRetained) await retained.load()
+    },
+    async listen() {
+      if (speaksForStore) await bus.run()
     },
     async stop() {
       for (const timer of timers) timer.cancel()
@@ -116,3 +126,20 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     },
   }
 })
+
+const storeTerms: BusTerms = { heartbeatMs: 1000, expiryMs: 5000, facts: () => ({}) }
+
+/** What is heard where the bus carries nothing but what the store's brokers note for one another. */
+function storeEvents(broker: Broker): BusEvents {
+  const nothing = (): void => {}
+  return {
+    announced: nothing,
+    received: nothing,
+    joined: nothing,
+    left: nothing,
+    inherited: nothing,
+    expelled: nothing,
+    missed: () => broker.reloadSessions(),
+    interrupted: nothing,
+  }
+}

@@ -40,6 +40,7 @@ export function hostOf(
       const of = resolved.get(plugin)
       return of?.schema === undefined ? undefined : { options: of.options, root: of.root }
     },
+    provides: plugin => resolved.get(plugin)?.provides ?? plugin.provides ?? [],
     has: service => broker.services.has(service as never),
     providersOf: service => providersOf(catalogue, service),
   })
@@ -50,6 +51,7 @@ export function hostOf(
       const plugins = await Promise.all(config.plugins.map(plugin => plugin.create()))
       plugins.forEach((plugin, index) => {
         resolved.set(plugin, config.plugins[index]!)
+        broker.services.withhold(plugin.name, config.plugins[index]!.lost)
         if (plugin.factory !== undefined) broker.counters.declare(plugin.factory.manifest, broker.figures)
       })
       host.apply(plugins)

@@ -6,7 +6,7 @@ import { showShape, showValue } from '../../plugins/kit/options/describe.ts'
 import { isRecord } from '../../plugins/kit/options/plain-data.ts'
 import { unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Problem } from '../../plugins/kit/options/validation.ts'
-import type { Catalogue, PresetList } from './catalogue.ts'
+import { type Catalogue, type PresetList, providersOf } from './catalogue.ts'
 import { ConfigTree } from './config-tree.ts'
 import { loadPlugin } from './load-plugin.ts'
 import type { ResolvedPlugin } from './resolved-config.ts'
@@ -32,6 +32,7 @@ export interface ChosenPlugins {
   readonly plugins: ResolvedPlugin[]
   readonly provenance: Map<string, string>
   readonly warnings: string[]
+  readonly notes: string[]
   readonly problems: Problem[]
   /** The config says by name that nobody need check the rights which a plugin grants. */
   rightsIgnored: boolean
@@ -49,6 +50,8 @@ interface WantedPlugin {
   /** A plugin that already is one, from a custom preset or the list of plugins. */
   readonly plugin?: Plugin
   readonly provides: readonly string[]
+  /** What it could own, and another one owns here. */
+  readonly lost?: readonly string[]
   /** The user asked for it by its section or in `plugins`; it wins over what only the preset lists. */
   readonly named: boolean
 }
@@ -56,7 +59,14 @@ interface WantedPlugin {
 /** Which plugins run, in which order, with which options: the preset's list, the sections laid over it, then the user's own. */
 export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   const { preset, tree, testMode } = choice
-  const chosen: ChosenPlugins = { plugins: [], provenance: new Map(tree.provenance), warnings: [], problems: [], rightsIgnored: false }
+  const chosen: ChosenPlugins = {
+    plugins: [],
+    provenance: new Map(tree.provenance),
+    warnings: [],
+    notes: [],
+    problems: [],
+    rightsIgnored: false,
+  }
   const entries = listed(preset.list, preset.name === 'custom' ? 'preset' : `preset ${preset.name}`, chosen.problems)
   let wanted = wantedOf(choice, entries, index => `preset ${preset.name}[${index}]`, false, chosen)
   wanted = insertNamed(wanted, choice)
@@ -64,7 +74,7 @@ export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   wanted = withCheckOfRights(wanted, own, choice, chosen)
   // Who owns a service comes before those who may ask for it.
   const owners = own.filter(({ provides }) => provides.length > 0)
-  wanted = withoutReplaced([...owners, ...wanted, ...own.filter(one => !owners.includes(one))])
+  wanted = withOwners([...owners, ...wanted, ...own.filter(one => !owners.includes(one))], choice, chosen)
   if (testMode) wanted = inTestMode(wanted, choice, chosen)
   const needed = new Set<string>()
   for (const one of wanted) resolve(one, choice, chosen, needed)
@@ -192,15 +202,54 @@ async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<Wanted
   return wanted
 }
 
-// `redis` with preset `standalone`: who is named owns the service, and the preset's own owner gives way.
-function withoutReplaced(wanted: readonly WantedPlugin[]): WantedPlugin[] {
-  const taken = new Set(wanted.filter(({ named }) => named).flatMap(({ provides }) => provides))
-  const kept = wanted.filter(({ named, provides }) => named || !provides.some(service => taken.has(service)))
-  const provided = new Set(kept.flatMap(({ provides }) => provides))
-  return kept.filter(
-    ({ named, manifest }) =>
-      named || manifest?.goesWithItsServices !== true || (manifest.requires ?? []).every(service => provided.has(service)),
-  )
+/**
+ * One owner for each service: a plugin of the user's own before a built-in one that is named, and that before one that only the preset lists. Whoever loses a
+ * service keeps the others, and is left out where none is left; both are said. Two of the same rank are an error, later on.
+ */
+function withOwners(wanted: readonly WantedPlugin[], choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
+  const rank = ({ name, named }: WantedPlugin): number => (named ? 2 : 0) + (Object.hasOwn(choice.catalogue.plugins, name) ? 0 : 1)
+  const ownersOf = (service: string, among: readonly WantedPlugin[]): WantedPlugin[] => {
+    const able = among.filter(({ provides }) => provides.includes(service))
+    const highest = Math.max(...able.map(rank))
+    return able.filter(one => rank(one) === highest)
+  }
+  // `redis` with preset `standalone`: a store that is named takes the place of the preset's own, with all that it has.
+  const isReplaced = (one: WantedPlugin): boolean =>
+    rank(one) === 0 && one.provides.some(service => ownersOf(service, wanted).some(owner => rank(owner) === 2))
+  const left = wanted.filter(one => !isReplaced(one))
+  const kept: WantedPlugin[] = []
+  for (const one of wanted) {
+    const provides = left.includes(one) ? one.provides.filter(service => ownersOf(service, left).includes(one)) : []
+    const lost = one.provides.filter(service => !provides.includes(service))
+    if (lost.length === 0) {
+      kept.push(one)
+      continue
+    }
+    const owners = new Map<string, string[]>()
+    for (const service of lost) {
+      const owner = ownersOf(service, left)[0]?.name ?? 'nobody'
+      owners.set(owner, [...(owners.get(owner) ?? []), service])
+    }
+    const taken = [...owners].map(([owner, services]) => `${owner} owns ${services.join(' and ')}`)
+    const stays = provides.length > 0 || one.manifest?.listener === true
+    if (stays) kept.push({ ...one, provides, lost })
+    const what = provides.length > 0 ? `owns ${provides.join(' and ')} only` : stays ? 'owns no service' : 'left out'
+    chosen.notes.push(`${one.name}: ${what}, because ${taken.join(', ')}`)
+  }
+  return withoutTheirServices(kept, choice, chosen)
+}
+
+// `cluster`, which preset `prod` lists, where nobody owns the bus any more.
+function withoutTheirServices(wanted: readonly WantedPlugin[], { catalogue, testMode }: Choice, chosen: ChosenPlugins): WantedPlugin[] {
+  const provided = new Set(wanted.flatMap(({ provides }) => provides))
+  return wanted.filter(({ name, named, manifest }) => {
+    if (named || manifest?.goesWithItsServices !== true) return true
+    const missing = (manifest.requires ?? []).filter(service => !provided.has(service))
+    if (missing.length === 0) return true
+    const cure = `add ${[...missing.flatMap(service => providersOf(catalogue, service)), 'a plugin of your own'].join(' or ')}, or say ${name}: false`
+    if (!testMode) chosen.warnings.push(`${name}: left out, because no plugin provides the service ${missing.join(' and ')}; ${cure}`)
+    return false
+  })
 }
 
 // Preset `test` says who owns what in memory; whoever else owns one of those services gives way, named or not.
@@ -232,7 +281,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
   const { name, manifest, listed, plugin, base } = wanted
   if (manifest === undefined) {
     // Written by hand: it has no options that anybody could check.
-    if (plugin !== undefined) chosen.plugins.push({ ...described(plugin), options: {}, root: {}, create: async () => plugin })
+    if (plugin !== undefined) chosen.plugins.push({ ...described(wanted, plugin), options: {}, root: {}, create: async () => plugin })
     return
   }
   const section = listed === undefined ? undefined : choice.tree.values[name]
@@ -249,7 +298,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
     chosen.problems.push(...problems)
     for (const service of manifest.needs?.(options as never) ?? []) needed.add(service)
     chosen.plugins.push({
-      ...described(manifest),
+      ...described(wanted, manifest),
       schema,
       options,
       root: pick(choice.root, manifest.rootOptions ?? {}),
@@ -272,8 +321,11 @@ function layOver(base: object, given: Record<string, unknown>, name: string, { p
   return { section: tree.values[name] ?? {}, provenance }
 }
 
-function described({ name, provides = [], requires = [] }: Pick<Plugin, 'name' | 'provides' | 'requires'>) {
-  return { name, provides, requires }
+function described(
+  { name, provides, lost = [] }: Pick<WantedPlugin, 'name' | 'provides' | 'lost'>,
+  { requires = [] }: Pick<Plugin, 'requires'>,
+) {
+  return { name, provides, lost, requires }
 }
 
 // A service that a plugin needs by its options and nobody provides: the built-in plugin that stands in for its owner comes first of all.
@@ -284,7 +336,7 @@ function addStandIns({ plugins }: Catalogue, needed: ReadonlySet<string>, chosen
     const owner = Object.values(plugins).find(({ standIn, manifest }) => standIn !== undefined && manifest.provides?.includes(service))
     if (owner === undefined) continue
     chosen.plugins.unshift({
-      ...described(owner.manifest),
+      ...described({ name: owner.manifest.name, provides: owner.manifest.provides ?? [] }, owner.manifest),
       options: {},
       root: {},
       create: async () => createPlugin(await owner.standIn!(), {}),

@@ -32,6 +32,7 @@ export function configReport(catalogue: Catalogue, config: ResolvedConfig): stri
     '',
     `plugins, in order: ${config.plugins.map(plugin => plugin.section ?? plugin.name).join(', ')}`,
     ...groups.flat().map(line),
+    ...(config.notes.length > 0 ? ['', ...config.notes] : []),
     ...(config.warnings.length > 0 ? ['', ...config.warnings.map(warning => `warning: ${warning}`)] : []),
   ]
 }

@@ -53,11 +53,24 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
     has: service => catalogue.services?.includes(service) === true,
     providersOf: service => providersOf(catalogue, service),
   })
-  const { plugins, provenance, rightsIgnored } = choice
+  const { plugins, provenance, notes, rightsIgnored } = choice
   const warnings = [...layers.flatMap(layer => layer.warnings ?? []), ...choice.warnings]
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
-  return { preset: chosen.name, testMode, settings, root, rootSchema, plugins, provenance, warnings, rightsIgnored, configFile, folder }
+  return {
+    preset: chosen.name,
+    testMode,
+    settings,
+    root,
+    rootSchema,
+    plugins,
+    provenance,
+    warnings,
+    notes,
+    rightsIgnored,
+    configFile,
+    folder,
+  }
 }
 
 // `enableTopicSubPubSecure: true` stands for an empty section of its plugin.

@@ -8,6 +8,8 @@ export interface PluginHostOptions {
   context(plugin: Plugin): PluginContext
   /** The options of a plugin, where the config has checked them; otherwise the plugin checks its own. */
   checked?(plugin: Plugin): CheckedOptions | undefined
+  /** The services that a plugin owns; those that it declares where nothing is said. */
+  provides?(plugin: Plugin): readonly string[]
   /** Whether somebody owns a service who did not declare it: core itself, or a plugin that provided it in `apply`. */
   has?(service: string): boolean
   /** The built-in plugins that could provide a service, for the cure in the message: `['memory', 'redis']`. */
@@ -38,7 +40,8 @@ export class PluginHost {
   /** Applies all in order and checks their services. Nothing has started when it throws. */
   apply(plugins: readonly Plugin[]): void {
     this.#enter('applied', ['new'])
-    checkOwners(plugins)
+    const owning = plugins.map(plugin => ({ ...plugin, provides: this.#options.provides?.(plugin) ?? plugin.provides ?? [] }))
+    checkOwners(owning)
     for (const plugin of plugins) {
       const running = this.#applyOne(plugin)
       if (isThenable(running)) {
@@ -54,7 +57,7 @@ export class PluginHost {
       }
       this.#hosted.push({ plugin, running: running ?? {}, startBegan: false })
     }
-    checkRequired(plugins, this.#options)
+    checkRequired(owning, this.#options)
   }
 
   /** Has all plugins look at what their options name, in order. Rejects with all that is wrong at once. Nothing has started. */
@@ -232,7 +235,9 @@ export function checkRequired(
       if (provided.has(service) || options.has?.(service) === true) continue
       const providers = options.providersOf?.(service) ?? []
       const cure =
-        providers.length === 0 ? 'add a plugin that provides it' : `add ${providers.map(provider => `${provider}()`).join(' or ')}`
+        providers.length === 0
+          ? 'add a plugin that provides it'
+          : `turn on ${providers.join(' or ')} (${providers[0]}: true), or add a plugin of your own that provides it`
       problems.push(`${name} requires service "${service}"; ${cure}`)
     }
   }

@@ -14,6 +14,8 @@ export interface ResolvedPlugin {
   readonly root: object
   /** The services that it owns. */
   readonly provides: readonly string[]
+  /** The services that it could own, and another plugin owns here. */
+  readonly lost: readonly string[]
   /** The services that it cannot do without. */
   readonly requires: readonly string[]
   /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
@@ -40,6 +42,8 @@ export interface ResolvedConfig {
   readonly provenance: ReadonlyMap<string, string>
   /** What is not wrong but probably not meant either; one log line each. */
   readonly warnings: readonly string[]
+  /** Who owns which service, and who was left out for it, where several plugins could; one log line each. */
+  readonly notes: readonly string[]
   /** The config says by name that nobody need check the rights which a plugin grants. */
   readonly rightsIgnored: boolean
   /** The path of the config file; `undefined`: there is none. */

@@ -56,6 +56,7 @@ export class RunningBroker {
       tapEntryRules(broker, config.rightsIgnored)
       await host.start()
       await broker.load()
+      for (const note of config.notes) broker.log.info(note)
       for (const warning of config.warnings) broker.log.warn(warning)
       const open = checkGuard(catalogue, config, broker)
       if (open !== null) broker.log.info(open)

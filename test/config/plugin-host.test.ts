@@ -120,7 +120,7 @@ test('names the plugin whose apply threw', () => {
 test('names who requires a missing service and which built-in plugins provide it', () => {
   const kafka: Plugin = { name: 'kafka', requires: ['sessions'], apply() {} }
   expect(() => host({ providersOf: () => ['memory', 'redis'] }).apply([kafka])).toThrow(
-    'kafka requires service "sessions"; add memory() or redis()',
+    'kafka requires service "sessions"; turn on memory or redis (memory: true), or add a plugin of your own that provides it',
   )
   expect(() => host().apply([kafka])).toThrow('kafka requires service "sessions"; add a plugin that provides it')
   host({ has: service => service === 'sessions' }).apply([kafka])

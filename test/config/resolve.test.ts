@@ -73,6 +73,41 @@ test('gives a service to the owner that is named, in place of the preset’s', a
   expect(await names({ plugins: [own()] })).toEqual(['mine', 'log', 'retain', 'socket'])
 })
 
+test('chooses an owner service by service, and says who gives way', async () => {
+  const own = (name: string, ...provides: string[]) => definePlugin({ name, provides, apply() {} })()
+  const owners = async (object: object) => {
+    const { plugins, notes, warnings } = await resolveObject(object)
+    return {
+      owners: Object.fromEntries(plugins.filter(one => one.provides.length > 0).map(one => [one.name, one.provides])),
+      notes,
+      warnings,
+    }
+  }
+  // A store keeps what nobody else owns.
+  expect(await owners({ plugins: [own('mine', 'retained')] })).toEqual({
+    owners: { mine: ['retained'], memory: ['sessions'] },
+    notes: ['memory: owns sessions only, because mine owns retained'],
+    warnings: [],
+  })
+  // So does one that is named in the config: what is the user's own comes first.
+  expect((await owners({ redis: {}, plugins: [own('mine', 'retained')] })).owners).toEqual({ mine: ['retained'], redis: ['sessions'] })
+  expect(await owners({ redis: {}, plugins: [own('mine', 'sessions', 'retained')] })).toEqual({
+    owners: { mine: ['sessions', 'retained'] },
+    notes: ['memory: left out, because mine owns sessions and retained', 'redis: left out, because mine owns sessions and retained'],
+    warnings: [],
+  })
+  // A built-in store that is named takes the place of the preset's, with all that it has.
+  expect(await owners({ redis: {} })).toMatchObject({
+    owners: { redis: ['sessions', 'retained'] },
+    notes: [expect.stringMatching(/^memory: left out/)],
+  })
+  // In a list of one's own, too, the own plugin comes before the built-in one.
+  expect((await owners({ preset: () => ['redis', own('mine', 'retained')] })).owners).toEqual({ redis: ['sessions'], mine: ['retained'] })
+  expect(await problems(resolveObject({ plugins: [own('a', 'retained'), own('b', 'retained')] }))).toEqual([
+    'a and b both provide service "retained"; turn one off: a: false or b: false',
+  ])
+})
+
 test('names both owners of one service, and the cure', async () => {
   expect(await problems(resolveObject({ redis: {}, memory: {} }))).toEqual([
     'memory and redis both provide service "sessions"; turn one off: memory: false or redis: false',
@@ -97,7 +132,9 @@ test('names two plugins of one name, and the cure; several listeners are none', 
 })
 
 test('names the built-in plugins that provide a missing service', async () => {
-  expect(await problems(resolveObject({ memory: false }))).toEqual(['retain requires service "retained"; add memory() or redis()'])
+  expect(await problems(resolveObject({ memory: false }))).toEqual([
+    'retain requires service "retained"; turn on memory or redis (memory: true), or add a plugin of your own that provides it',
+  ])
 })
 
 test('puts any preset into memory by enableTestMode, without the cluster', async () => {

@@ -101,7 +101,7 @@ test.each<[what: string, files: Record<string, string>, args: string[], env: Rec
     {},
     ['--set', 'disk=false'],
     {},
-    /^error: .*requires service "(retained|sessions)"; add disk\(\) or redis\(\) or memory\(\)/,
+    /^error: .*requires service "(retained|sessions)"; turn on disk or redis or memory/,
   ],
 ])('ends with 1 and one line that has the cure at %s', async (_what, files, args, env, line) => {
   const plugins = 'p.mjs' in files ? ['--set', 'plugins=["./p.mjs"]'] : []
