@@ -5,7 +5,7 @@ import { RedisServer } from '../support/redis.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
 import { type FaultOutcome, finished } from './faults.ts'
-import { History } from './history.ts'
+import { type FaultEvent, History } from './history.ts'
 
 const window = 50
 const perRound = 300
@@ -37,11 +37,14 @@ export async function emptiedRounds(program: string, { rounds, random }: { round
         await redis.start()
       }
       // Later than it is gone: what was sent just before may have been answered by the Redis that is no more.
-      history.add({ kind: 'emptied', client: 'redis', sent: new Map(publishers.flatMap(one => [...one.last])) })
-      // The broker notices before it acknowledges anything more.
+      const sent = new Map(publishers.flatMap(one => [...one.last]))
+      history.add({ kind: 'emptied', client: 'redis', sent })
+      // The broker notices before it acknowledges anything that was sent since; what it acknowledged before may only be read now.
       for (const one of publishers) one.allow(window)
-      const later = history.count('acknowledged') + Math.ceil(random() * window)
-      await history.until(() => history.count('acknowledged') >= later || publishers.every(one => one.idle))
+      const from = history.events.length
+      const isNew = (event: FaultEvent): boolean => event.kind === 'acknowledged' && event.sequence >= sent.get(event.topic)!
+      await history.until(() => history.events.slice(from).some(isNew))
+      await history.acknowledgedMore(random() * window)
       if (random() < 0.5) continue
       await broker.kill()
       await Promise.all(clients.map(one => one.gone))
