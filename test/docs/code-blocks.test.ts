@@ -1,14 +1,13 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { initTls } from '../../presets/shell/init-tls.ts'
-import { beforeAllBuilt } from '../config/built.ts'
+import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
 
-const built = beforeAllBuilt()
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = ['README.md', ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`)].filter(name => name.endsWith('.md'))
 
@@ -74,15 +73,8 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     await writeFile(join(folder, 'passwords'), '')
     await writeFile(join(folder, 'order.schema.json'), '{}')
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
-    const { code: status, text } = await check(folder)
-    if (status !== 0) wrong.push(`${page}: ${text}`)
+    const { code: status, errors } = await commandLine(folder, ['check'])
+    if (status !== 0) wrong.push(`${page}: ${errors.join('\n')}`)
   }
   expect(wrong).toEqual([])
 }, 300_000)
-
-function check(folder: string): Promise<{ code: number | null; text: string }> {
-  const child = spawn(process.execPath, [built.path('presets/bin.js'), 'check'], { cwd: folder })
-  let text = ''
-  child.stderr.on('data', chunk => (text += chunk))
-  return new Promise(resolve => child.on('close', code => resolve({ code, text })))
-}

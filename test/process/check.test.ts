@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
+import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
 import { freePort } from '../support/redis.ts'
 import { TestCa } from '../support/test-ca.ts'
@@ -65,8 +66,8 @@ const run = (folder: string, args: readonly string[], under: readonly string[] =
 
 test.each(refused)('check finds %s, as the start does', async (_what, config, error) => {
   const folder = await folderFor(config)
-  const check = run(folder, ['check'])
-  expect(await check.ended()).toBe(1)
+  const check = await commandLine(folder, ['check'])
+  expect(check.code).toBe(1)
   expect(check.errors).toEqual([expect.stringMatching(error)])
   // It says what would be in force, too.
   expect(check.out[0]).toMatch(/^mqttx-broker .*preset/)
@@ -82,8 +83,8 @@ test('check finds all that is wrong with what the options name at once', async (
     authFile: { path: 'none' },
     topicSecurity: { rulesFile: 'none.yaml' },
   })
-  const check = run(folder, ['check'])
-  expect(await check.ended()).toBe(1)
+  const check = await commandLine(folder, ['check'])
+  expect(check.code).toBe(1)
   expect(check.errors).toHaveLength(3)
   const start = run(folder, [])
   expect(await start.ended()).toBe(1)

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { hashPassword } from '../../plugins/auth-file/password-hash.ts'
 import { beforeAllBuilt } from '../config/built.ts'
+import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
 import { Command } from '../process/command.ts'
 import { says, startAuthServer } from '../support/auth-server.ts'
@@ -102,17 +103,17 @@ test.each([
   const folder = await folderWith({})
   const common = ['--preset', 'dev', '--port', '0', '--set', 'redis.connectTimeout=200ms', ...given]
   const said: string[] = []
-  for (const command of [['check'], ['check', '--connect'], []]) {
-    const broker = new Command(built.path('presets/bin.js'), folder, [...command, ...common])
-    const ended = broker.ended()
-    if (command.length === 0) {
-      // A broker whose Redis is away may wait for it.
-      await Promise.race([ended, broker.line(/redis/i).catch(() => {})])
-      broker.signal('SIGTERM')
-    }
-    await ended
-    said.push(...broker.out, ...broker.errors)
+  for (const command of [['check'], ['check', '--connect']]) {
+    const { out, errors } = await commandLine(folder, [...command, ...common])
+    said.push(...out, ...errors)
   }
+  const broker = new Command(built.path('presets/bin.js'), folder, common)
+  const ended = broker.ended()
+  // A broker whose Redis is away may wait for it.
+  await Promise.race([ended, broker.line(/redis/i).catch(() => {})])
+  broker.signal('SIGTERM')
+  await ended
+  said.push(...broker.out, ...broker.errors)
   expect(said.length).toBeGreaterThan(0)
   expect(said.join('\n')).not.toMatch(/hun.?ter2|ter2/)
 })
