@@ -2,7 +2,7 @@
 // A verb asks a running broker and is over, so nothing is loaded for it of what a broker itself needs: 0.5 s of processor time.
 const argv = process.argv.slice(2)
 const [first = 'start'] = argv
-const own = new Set(['start', 'check', 'init', 'passwd', 'help'])
+const own = new Set(['start', 'check', 'init', 'passwd', 'token', 'help'])
 const isVerb = first.startsWith('--socket') || !(first.startsWith('-') || (own.has(first) && (first !== 'help' || argv.length === 1)))
 
 if (isVerb) {

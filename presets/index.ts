@@ -20,6 +20,11 @@ export const catalogue = defineCatalogue({
       help: 'add a user to the file of authFile, or change its password (--delete: take it out)',
       load: async () => (await import('../plugins/auth-file/passwd.ts')).passwd,
     },
+    token: {
+      usage: 'FILE NAME',
+      help: 'make a token for admin.http: --role read, operate or admin (--delete: take it out)',
+      load: async () => (await import('../plugins/admin/token-command.ts')).token,
+    },
   },
   exports: () => import('./index.ts'),
 })

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type {} from '../kit/services/state-folder.ts'
+import { HttpPort } from './http-port.ts'
 import { adminManifest } from './manifest.ts'
 import { Record as ActsRecord } from './record.ts'
 import { answerRequest } from './requests.ts'
@@ -13,7 +14,9 @@ import { listenAtPath, listenIn, socketFolder } from './socket-place.ts'
 const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
-export const admin = definePlugin(adminManifest, ({ broker, hooks, services, clock, log }, { socket, optional }) => {
+export const admin = definePlugin(adminManifest, (context, { socket, optional, http }) => {
+  const { broker, hooks, services, clock, log } = context
+  const port = http.port === null ? null : new HttpPort(context, http)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)
   let server: Server | undefined
@@ -34,19 +37,27 @@ export const admin = definePlugin(adminManifest, ({ broker, hooks, services, clo
     return at
   }
 
+  const listenAtSocket = async (): Promise<string[]> => {
+    if (socket === false) return []
+    try {
+      path = await open()
+    } catch (error) {
+      if (!optional || typeof socket === 'string' || !(error instanceof OperatorError)) throw error
+      log.warn(`no admin socket, so the command line cannot ask this broker: ${error.message}`)
+      return []
+    }
+    return [`admin socket at ${path}`]
+  }
+
   return {
+    verify: () => port?.verify(),
     async listen() {
-      if (socket === false) return []
-      try {
-        path = await open()
-      } catch (error) {
-        if (!optional || typeof socket === 'string' || !(error instanceof OperatorError)) throw error
-        log.warn(`no admin socket, so the command line cannot ask this broker: ${error.message}`)
-        return []
-      }
-      return [`admin socket at ${path}`]
+      const lines = await listenAtSocket()
+      return port === null ? lines : [...lines, await port.listen()]
     },
+    reread: () => port?.reread(),
     async stop() {
+      await port?.stop()
       server?.closeAllConnections()
       await new Promise<void>(done => (server === undefined ? done() : server.close(() => done())))
       // Node removes it where the path that it was given still leads there.

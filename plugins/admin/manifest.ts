@@ -1,13 +1,35 @@
 import { defineManifest } from '../kit/define-manifest.ts'
+import { type ListenerTlsOption, listenerNeeds, sslOptions } from '../kit/listening/tls-options.ts'
 
 /** A socket by which the broker's own user asks and steers it: `npx mqttx-broker status`, and all other verbs of the command line. */
 export const adminManifest = defineManifest({
   name: 'admin',
+  needs: (options: { readonly http?: { readonly tls?: ListenerTlsOption } }) => listenerNeeds(options.http ?? {}),
   options: {
     /** The Unix socket: `true` puts `admin-PID.sock` beside the data, into the folder that systemd gives as `RUNTIME_DIRECTORY`, or into `data` of the config's folder; a path puts it there; `false` opens none. Only the broker's own user can open it, and needs no password. */
     socket: { oneOf: [{ type: 'boolean' }, { type: 'string', minLength: 1 }], default: true },
     /** A socket that cannot be made is a warning, not the end of the start. Presets say so; where `socket` is a path it is an error all the same. */
     optional: { type: 'boolean', default: false },
+    /** The same verbs over HTTP, for whoever has a token: off unless `port` is set. */
+    http: {
+      type: 'object',
+      properties: {
+        /** The port; 0 picks a free one. `null`: no HTTP. */
+        port: { type: 'integer', minimum: 0, maximum: 65_535, default: null },
+        /** The address to bind to. Any other than one of loopback needs TLS. */
+        host: { type: 'string', minLength: 1, default: '127.0.0.1' },
+        /** The file of the tokens, relative to the config's folder, which `npx mqttx-broker token FILE NAME --role read|operate|admin` writes. There is no other user and no way in without one. */
+        tokens: { type: 'string', minLength: 1, default: null },
+        /** Names and addresses that may stand in a request's `Host`, beside those of loopback. `null`: those of loopback only where `host` is one, any elsewhere. */
+        hosts: { type: 'list', items: { type: 'string', minLength: 1 }, default: null },
+        /** Pages that may ask, by their origin: `https://ops.example.com`. Programs name none; a page of another origin is refused, whatever token it has. */
+        origins: { type: 'list', items: { type: 'string', minLength: 1 }, default: [] },
+        /** TLS: `true` by the section `ssl`, `false` not at all, or an object with options as in `ssl`. Where nothing is said there is TLS if there is `ssl`. */
+        tls: { oneOf: [{ type: 'boolean' }, { type: 'object', properties: sslOptions }], default: null },
+        /** How often the file of the tokens is looked at, and taken up where it has changed. `null`: never. */
+        checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
+      },
+    },
   },
 })
 
@@ -15,5 +37,9 @@ declare module '../../core/error-codes.js' {
   interface ErrorCodes {
     /** The admin socket cannot be made. */
     ERR_ADMIN_SOCKET: true
+    /** Somebody without a token, or who listens on the network, could steer the broker. */
+    ERR_ADMIN_OPEN: true
+    /** The file of the tokens has a line that is none, or a name twice. */
+    ERR_TOKEN_FILE: true
   }
 }

@@ -3,10 +3,10 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
 import { Limiter } from '../kit/limiter.ts'
+import { decoyHash, isPassword, isSameHash, type PasswordHash } from '../kit/password-hash.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { authFileManifest } from './manifest.ts'
 import { parsePasswordFile } from './password-file.ts'
-import { decoyHash, isPassword, isSameHash, type PasswordHash } from './password-hash.ts'
 
 // The same words whatever was wrong, so that nobody learns which names there are.
 const refused: Refusal = { reasonCode: ReasonCode.BadUserNameOrPassword, reasonString: 'bad user name or password' }

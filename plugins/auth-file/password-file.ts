@@ -1,5 +1,5 @@
 import { OperatorError } from '../../core/errors.ts'
-import { type PasswordHash, parseHash } from './password-hash.ts'
+import { type PasswordHash, parseHash } from '../kit/password-hash.ts'
 
 /** The users of a password file, by name. A line that is not understood is an error: nobody is let in, or kept out, by a typo. */
 export function parsePasswordFile(text: string, path: string): Map<string, PasswordHash> {

@@ -4,13 +4,13 @@ import { definePlugin } from '../../core/plugin.ts'
 import { openFiles } from '../kit/listening/open-files.ts'
 import { closeServer, listenOn } from '../kit/listening/open-server.ts'
 import { RefusedLines } from '../kit/listening/refused-lines.ts'
+import { hostFault, keepShort, looksOften } from '../kit/listening/short-connections.ts'
 import { verifyPlace } from '../kit/listening/verify-place.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
 import { pluginsVerb } from './plugins-verb.ts'
-import { hostFault, keepShort, looksOften } from './short-connections.ts'
 
 const connectionsMax = 100
 
@@ -55,7 +55,7 @@ export const metrics = definePlugin(metricsManifest, ({ broker, at }, { host, ho
       const opened = createServer(looksOften, (request, response) => {
         const { method, url = '/' } = request
         // A page elsewhere that gives its own name this address would be of the same origin as what it reads here.
-        const fault = hostFault(request.headers.host, hosts, host)
+        const fault = hostFault(request.headers.host, hosts, host, 'metrics.hosts')
         if (fault !== null) {
           response.writeHead(421, { 'Content-Type': 'text/plain; charset=utf-8' }).end(`${fault}\n`)
           return

@@ -3,9 +3,7 @@ import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { adminManifest } from '../../plugins/admin/manifest.ts'
 import { socketFolder } from '../../plugins/admin/socket-place.ts'
-import { validateOptions } from '../../plugins/kit/options/validation.ts'
 import { knownVerbs } from '../../presets/shell/ask/known-verbs.ts'
 import { environmentAssignments } from '../../presets/shell/assignments.ts'
 import { folderWith } from '../config/folder.ts'
@@ -139,8 +137,4 @@ test('texts that clients choose write nothing into a terminal but themselves', a
   const { text } = await typed('clients', { folder })
   expect(text).toContain('a\\u001b[31mred')
   expect(text).not.toContain('\u001b')
-})
-
-test('the options are as the docs say', () => {
-  expect(validateOptions(adminManifest.options, {}, 'admin').options).toEqual({ socket: true, optional: false })
 })

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { hashPassword } from '../../plugins/auth-file/password-hash.ts'
+import { hashPassword } from '../../plugins/kit/password-hash.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'

@@ -30,13 +30,13 @@ export function keepShort(server: Server, connectionsMax: number): void {
 /** Options of a server that looks often enough whether a connection has been silent for too long; Node itself looks every 30 s. */
 export const looksOften = { connectionsCheckingInterval: silentMs / 2 }
 
-/** Why a request is not answered: it is for a name that is not this port's; null: it is. */
-export function hostFault(header: string | undefined, hosts: readonly string[] | null, boundTo: string): string | null {
+/** Why a request is not answered: it is for a name that is not this port's; null: it is. `option` names the list of names, for the message. */
+export function hostFault(header: string | undefined, hosts: readonly string[] | null, boundTo: string, option: string): string | null {
   // Only HTTP/1.0 has none, which no browser speaks.
   if (header === undefined) return null
   const name = header.replace(/:\d*$/, '').toLowerCase()
-  if (hosts !== null) return hosts.some(host => host.toLowerCase() === name) || isLoopback(name) ? null : 'not one of metrics.hosts'
-  return !isLoopback(boundTo) || isLoopback(name) ? null : 'not a name of loopback; metrics.hosts takes others'
+  if (hosts !== null) return hosts.some(host => host.toLowerCase() === name) || isLoopback(name) ? null : `not one of ${option}`
+  return !isLoopback(boundTo) || isLoopback(name) ? null : `not a name of loopback; ${option} takes others`
 }
 
 function isLoopback(name: string): boolean {

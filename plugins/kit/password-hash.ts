@@ -4,9 +4,13 @@ import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 export interface PasswordHash {
   /** Base 2 logarithm of scrypt's cost. */
   readonly costLog: number
+  /** Scrypt's block size. */
   readonly blockSize: number
+  /** Scrypt's parallelization. */
   readonly parallel: number
+  /** The salt, another one for each password. */
   readonly salt: Buffer
+  /** What scrypt has made of the password. */
   readonly key: Buffer
 }
 
