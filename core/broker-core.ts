@@ -92,6 +92,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly queueLimits: QueueLimits
   readonly router: Router<KnownSession>
   readonly topics: TopicCache
+  readonly caches: Broker['caches']
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
@@ -150,6 +151,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.queueLimits = queueLimitsOf(settings)
     this.router = new Router()
     this.topics = new TopicCache()
+    this.caches = [this.router, this.topics]
     this.flusher = new Flusher()
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns()
@@ -467,8 +469,9 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   // What other nodes do
 
-  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): void {
+  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined {
     this.dispatcher.receive(message, plain, picked)
+    return this.router.spent ? this.turns.next() : undefined
   }
 
   memberJoined(node: string, clientId: string, subscription: Subscription): void {

@@ -65,6 +65,8 @@ export interface Broker {
   readonly counters: Counters
   /** Numbers that plugins offer. */
   readonly figures: Figures
+  /** What the broker itself keeps only to spare time, routes and topic names: its name, its bytes, roughly, and what forgets it. */
+  readonly caches: readonly { readonly name: string; readonly bytes: number; clear(): void }[]
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
   /** The package's version. */
@@ -160,9 +162,10 @@ export interface Broker {
 
   /**
    * Passes on what another node has accepted and kept: to the subscribers that are connected here (`plain`: those with subscriptions of
-   * their own), and to the members of shared groups that the other node has picked.
+   * their own), and to the members of shared groups that the other node has picked. Returns undefined, or resolves when it is time for the next one: so much has been
+   * matched in this turn of the event loop.
    */
-  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): void
+  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined
   /**
    * A client of another node, whose session ends with its connection, has joined a shared group: messages of the group may go to it as to
    * members of this node.

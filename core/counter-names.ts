@@ -15,6 +15,8 @@ export interface LimitCounts {
   topicLength: number
   /** `mqtt.subscriptionsMax`. */
   subscriptions: number
+  /** `mqtt.sharedSubscriptionsMax`. */
+  sharedSubscriptions: number
   /** `mqtt.receiveMaximum`. */
   receiveMaximum: number
   /** `mqtt.clientIdOwner`: a client came with the client id of another user's session. */

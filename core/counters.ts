@@ -46,6 +46,7 @@ export class Counters {
     topicLevels: 0,
     topicLength: 0,
     subscriptions: 0,
+    sharedSubscriptions: 0,
     receiveMaximum: 0,
     clientIdOwner: 0,
     clientIds: 0,

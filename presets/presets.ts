@@ -37,6 +37,7 @@ const prodLimits = {
   bytesPerSecond: '16MiB',
   packetTimeout: '60s',
   maxKeepAlive: '1h',
+  maxClientIdLength: 1024,
   memory: { max: 'auto' },
 } satisfies OptionsInput<typeof limitsManifest.options>
 

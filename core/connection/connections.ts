@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.ts'
 import type { Hooks } from '../hooks.ts'
+import { LineThrottle } from '../line-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Settings } from '../options/settings.ts'
 import { ReasonCode } from '../reason.ts'
@@ -32,12 +33,15 @@ export class Connections {
   readonly #all: Set<Connection>
   /** `onDisconnect` taps that are still at work. */
   readonly #disconnecting: Set<Promise<unknown>>
+  // Whoever may not come in may come again at once.
+  readonly #refused: LineThrottle
 
   constructor(host: ConnectionsHost, handlers: PacketHandlers) {
     this.#host = host
     this.#handlers = handlers
     this.#all = new Set()
     this.#disconnecting = new Set()
+    this.#refused = new LineThrottle(host.clock, { everyMs: 1000, kindsMax: 1000 })
   }
 
   get all(): ReadonlySet<Connection> {
@@ -82,7 +86,7 @@ export class Connections {
     const { counters, hooks } = this.#host
     const { session } = connection
     if (wasConnected) counters.connected -= 1
-    this.#logEnd(connection, reason)
+    this.#logEnd(connection, reason, wasConnected)
     if (session !== null && session.client === connection) this.#host.leave(session, connection, publishWill && wasConnected)
     if (connection.onConnectBegan) {
       const told = hooks.onDisconnect.promise(connection, reason).finally(() => this.#disconnecting.delete(told))
@@ -90,14 +94,12 @@ export class Connections {
     }
   }
 
-  #logEnd({ clientId, remoteAddress: address }: Connection, reason: DisconnectReason): void {
+  #logEnd({ clientId, remoteAddress: address }: Connection, { message, code, by }: DisconnectReason, wasConnected: boolean): void {
     const { log } = this.#host
-    if (clientId !== '') {
-      if (log.isLevelEnabled('info'))
-        log.info({ clientId, address, reason: reason.message, code: reason.code, by: reason.by }, 'disconnected')
-    } else if (log.isLevelEnabled('debug')) {
-      log.debug({ address, reason: reason.message }, 'closed before CONNECT')
-    }
+    if (clientId === '') return log.isLevelEnabled('debug') ? log.debug({ address, reason: message }, 'closed before CONNECT') : undefined
+    if (!log.isLevelEnabled('info')) return
+    const times = wasConnected ? 1 : this.#refused.pass(address)
+    if (times > 0) log.info({ clientId, address, reason: message, code, by, ...(times > 1 ? { times } : {}) }, 'disconnected')
   }
 
   /** The transport has closed. */

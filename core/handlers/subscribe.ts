@@ -18,8 +18,9 @@ interface Subscribing {
   readonly packetId: number
   readonly attempts: SubscriptionAttempt[]
   readonly reasonCodes: number[]
-  /** Filters granted here that the session did not hold before. */
+  /** Filters granted here that the session did not hold before, and how many of them are shared. */
   readonly added: Set<string>
+  addedShared: number
   /** What the first refusal says; SUBACK has room for one. */
   properties: Properties | undefined
   /** How often anybody's rights had changed when it came. */
@@ -36,6 +37,7 @@ export function handleSubscribe(host: HandlerHost, client: Connection, packet: S
     attempts: [],
     reasonCodes: [],
     added: new Set(),
+    addedShared: 0,
     properties: undefined,
     changes: host.authority.changes,
   }
@@ -136,17 +138,23 @@ function wrongFilter(host: HandlerHost, asked: SubscriptionAttempt): number | un
 /** One filter more than a session may hold. One that it holds already is replaced and takes no place, nor does one that a plugin serves. */
 function noPlaceLeft(subscribing: Subscribing, { filter, lifetime }: SubscriptionAttempt): number | undefined {
   const { host, client } = subscribing
-  const { session } = client
-  const { subscriptionsMax } = host.settings.mqtt
-  if (subscriptionsMax === null || lifetime === 'none') return undefined
+  const session = client.session!
+  const { subscriptionsMax, sharedSubscriptionsMax } = host.settings.mqtt
   const { added } = subscribing
-  if (session!.subscriptions.has(filter) || added.has(filter)) return undefined
-  if (session!.subscriptions.size + added.size < subscriptionsMax) {
-    added.add(filter)
-    return undefined
-  }
-  host.counters.limited.subscriptions += 1
-  subscribing.properties ??= { reasonString: `a session may hold ${subscriptionsMax} subscriptions` }
+  if (lifetime === 'none' || session.subscriptions.has(filter) || added.has(filter)) return undefined
+  const shared = filter.startsWith('$share/') ? 1 : 0
+  if (session.subscriptions.size + added.size >= (subscriptionsMax ?? Number.POSITIVE_INFINITY))
+    return refuseFull(subscribing, 'subscriptions', `${subscriptionsMax} subscriptions`)
+  if (shared > 0 && session.shared + subscribing.addedShared >= (sharedSubscriptionsMax ?? Number.POSITIVE_INFINITY))
+    return refuseFull(subscribing, 'sharedSubscriptions', `${sharedSubscriptionsMax} shared subscriptions`)
+  added.add(filter)
+  subscribing.addedShared += shared
+  return undefined
+}
+
+function refuseFull(subscribing: Subscribing, limit: 'subscriptions' | 'sharedSubscriptions', what: string): number {
+  subscribing.host.counters.limited[limit] += 1
+  subscribing.properties ??= { reasonString: `a session may hold ${what} (mqtt.${limit}Max)` }
   return ReasonCode.QuotaExceeded
 }
 

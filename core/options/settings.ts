@@ -52,6 +52,8 @@ export const settingsSchema = defineOptions({
       topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535, live: true },
       /** Filters that one session may hold; `null` sets no limit. Preset `prod` has 1,000. */
       subscriptionsMax: { type: 'integer', default: 10_000, minimum: 1, nullable: true, live: true },
+      /** Shared subscriptions, `$share/…`, that one session may hold, of the above; `null` sets no limit. Each group gets its own copy of a message. */
+      sharedSubscriptionsMax: { type: 'integer', default: 1000, minimum: 1, nullable: true, live: true },
       /** Who may take up a session: the user that it belongs to, or any client that gives its client id. `user` lets nobody else take a client id while its session is connected or stored: the client is refused (0x85; 2 before MQTT 5). Not set: `user` where a plugin authenticates clients, else `anyone`. */
       clientIdOwner: { type: 'string', enum: ['user', 'anyone'], default: null, live: true },
       /** The client ids that there are, so that no user takes those of another: `%u` stands for the user name, `#` at the end for whatever follows. `['%u', '%u-#']` leaves each user its own name and what begins with it and a hyphen; choose what follows `%u` so that no user name holds it. Empty: any. */

@@ -11,12 +11,16 @@ const entriesMax = 65_536
 const cachedLengthMax = 256
 const plus = 0x2b
 const hash = 0x23
+// A place's object, and the heads of its buffer and its text.
+const entryBytes = 200
 
 /**
  * Topic names by their bytes: one that was seen before costs a hash and a comparison instead of decoding and checking. Each
- * place holds one topic, and a newer one takes it over, so it is bounded: 65,536 topics of at most 256 bytes.
+ * place holds one topic, and a newer one takes it over, so it is bounded: 65,536 topics of at most 256 bytes, 46 MiB.
  */
 export class TopicCache {
+  /** What `/metrics` calls it. */
+  readonly name = 'topicNames'
   readonly #entries: (CachedTopic | undefined)[] = new Array(entriesMax).fill(undefined)
 
   /** Reads a topic name of at least one character; wildcards are refused [MQTT-3.3.2-2]. */
@@ -33,6 +37,16 @@ export class TopicCache {
     bytes.copy(own, 0, start, end)
     this.#entries[index] = { bytes: own, topic }
     return topic
+  }
+
+  /** Bytes that the names keep, as bytes and as text, roughly. Counted when asked, which is seldom. */
+  get bytes(): number {
+    return this.#entries.reduce((sum, entry) => sum + (entry === undefined ? 0 : entryBytes + entry.bytes.length * 2), 0)
+  }
+
+  /** Forgets all names. */
+  clear(): void {
+    this.#entries.fill(undefined)
   }
 }
 

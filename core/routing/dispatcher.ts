@@ -63,6 +63,7 @@ export class Dispatcher {
       throw error
     }
     if (dispatch.targets !== null || received !== null) this.#append(dispatch, received)
+    this.#count(targets.length + groups.length)
     const { receipt } = dispatch
     const matched = targets.length > 0 || groups.length > 0
     if (receipt === null) return matched ? null : unmatched
@@ -98,7 +99,12 @@ export class Dispatcher {
       throw error
     }
     if (dispatch.targets !== null) this.#append(dispatch, null)
+    this.#count(plain ? route.targets.length + picked.length : picked.length)
     dispatch.receipt?.release()
+  }
+
+  #count(receivers: number): void {
+    if (receivers > manyReceivers) this.#host.router.spend(receivers)
   }
 
   #toPicked(dispatch: Dispatch, key: string, clientId: string): void {
@@ -223,6 +229,8 @@ export class Dispatcher {
   }
 }
 
+// A message to so many is work that others should not wait for again and again in one turn; to fewer it is not worth counting.
+const manyReceivers = 64
 const noTargets: readonly never[] = []
 
 /** How a target gets a message. Messages of a topic seldom differ in QoS and RETAIN flag, so the last answer is kept. */

@@ -16,7 +16,7 @@ interface Cached<S extends Subscriber> {
 const generationBytes = 33_554_432
 // What an element of a list takes, with what the list has in reserve.
 const elementBytes = 12
-// Levels of filters that are looked at, and matches, in one turn of the event loop: some 2 ms.
+// Levels of filters that are looked at, and matches, in one turn of the event loop, some 2 ms; receivers of messages that have many, some 7 ms.
 const stepsPerTurn = 20_000
 // So many missed changes are compared with the topic one by one (some 50 ns each); after more the trie is asked again.
 const replayMax = 64
@@ -28,13 +28,16 @@ const replayMax = 64
  * many topics there are.
  */
 export class Router<S extends Subscriber> {
+  /** What `/metrics` calls the routes of topic names. */
+  readonly name = 'routes'
   readonly #exact = new Map<string, FilterNode<S>>()
   readonly #wild = new FilterTrie<S>()
   // Two generations: what was not used while the younger filled up goes.
   #young = new Map<string, Cached<S>>()
   #old = new Map<string, Cached<S>>()
   #youngBytes = 0
-  /** What matching has cost in this turn of the event loop. */
+  #oldBytes = 0
+  /** What matching, and bringing messages to many, has cost in this turn of the event loop. */
   steps = 0
   readonly #generationBytes: number
   // The last changes of wildcard filters, as a ring, and how many there were in all.
@@ -55,6 +58,25 @@ export class Router<S extends Subscriber> {
   /** So much has been matched in this turn, for whomever, that who publishes now goes on in a later one: filters by the thousand may match a topic name. */
   get spent(): boolean {
     return this.steps > stepsPerTurn
+  }
+
+  /** Bytes that the routes of topic names keep, roughly. */
+  get bytes(): number {
+    return this.#youngBytes + this.#oldBytes
+  }
+
+  /** Forgets the routes of all topic names, which are made anew when somebody publishes; the subscriptions stay. */
+  clear(): void {
+    this.#young = new Map()
+    this.#old = new Map()
+    this.#youngBytes = 0
+    this.#oldBytes = 0
+  }
+
+  /** So much more has been done for a message in this turn: filters looked at, or receivers that get it. */
+  spend(steps: number): void {
+    if (this.steps === 0) setImmediate(() => (this.steps = 0))
+    this.steps += steps
   }
 
   /** Adds one; `true` where it takes the place of one with the same filter [MQTT-3.8.4-3]. */
@@ -105,6 +127,7 @@ export class Router<S extends Subscriber> {
         return cached.route
       }
       this.#old.delete(topic)
+      this.#oldBytes -= cached.cost
       this.#keep(topic, cached)
     }
     if (cached.changes !== this.#changes) {
@@ -129,6 +152,7 @@ export class Router<S extends Subscriber> {
   #keep(topic: string, cached: Cached<S>): void {
     if (this.#youngBytes + cached.cost > this.#generationBytes) {
       this.#old = this.#young
+      this.#oldBytes = this.#youngBytes
       this.#young = new Map()
       this.#youngBytes = 0
     }
@@ -144,6 +168,7 @@ export class Router<S extends Subscriber> {
     }
     const cached = this.#young.get(filter)
     if (cached === undefined) {
+      this.#oldBytes -= this.#old.get(filter)?.cost ?? 0
       this.#old.delete(filter)
     } else {
       this.#young.delete(filter)
@@ -162,10 +187,10 @@ export class Router<S extends Subscriber> {
     const nodes: FilterNode<S>[] = []
     const exact = this.#exact.get(topic)
     if (exact !== undefined) nodes.push(exact)
-    if (this.steps === 0) setImmediate(() => (this.steps = 0))
-    this.steps += this.#wild.match(topic, nodes) + nodes.length
+    const looked = this.#wild.match(topic, nodes)
     const groups: ShareGroup<S>[] = []
     for (const node of nodes) if (node.groups !== null) for (const group of node.groups.values()) groups.push(group)
+    this.spend(looked + nodes.length + groups.length)
     const plain = nodes.filter(node => node.size > 0)
     // One filter's list is shared by all topics that it alone matches; a merged one is this topic's own.
     const merged = plain.length === 1 ? null : merge(plain)
@@ -197,7 +222,8 @@ function merge<S extends Subscriber>(nodes: readonly FilterNode<S>[]): { targets
   for (const [subscriber, all] of overlapping) {
     const target = new Target(subscriber, all)
     targets.set(subscriber, target)
-    bytes += (all.length + (target.identifiers?.length ?? 0)) * elementBytes
+    // There may be another such target without those that are No Local.
+    bytes += (all.length + (target.identifiers?.length ?? 0)) * elementBytes * (target.noLocal ? 2 : 1)
   }
   return { targets: [...targets.values()], bytes }
 }

@@ -19,6 +19,8 @@ export class Target<S extends Subscriber> {
   readonly subscriptions: readonly Subscription[]
   /** How the subscriber got the last message. @internal */
   lastTerms: DeliveryTerms | null
+  // Made once, however often the subscriber publishes to the topic itself.
+  #others: Target<S> | null | undefined
 
   constructor(subscriber: S, subscriptions: readonly Subscription[]) {
     let qos: QoS = 0
@@ -41,12 +43,14 @@ export class Target<S extends Subscriber> {
     this.noLocal = noLocal
     this.subscriptions = subscriptions
     this.lastTerms = null
+    this.#others = undefined
   }
 
   /** The same without its No Local subscriptions; null where it has no other. @internal */
   withoutNoLocal(): Target<S> | null {
+    if (this.#others !== undefined) return this.#others
     const others = this.subscriptions.filter(subscription => !subscription.noLocal)
-    return others.length === 0 ? null : new Target(this.subscriber, others)
+    return (this.#others = others.length === 0 ? null : new Target(this.subscriber, others))
   }
 }
 

@@ -67,6 +67,8 @@ export class KnownSession implements Session {
   readonly subscriptions: Map<string, Subscription>
   /** Filters of subscriptions that their client knows by another one; null: there never was any. */
   renamed: Map<string, string> | null
+  /** How many of them are shared. */
+  shared: number
   /** Filters that go with the connection, whatever becomes of the session. */
   temporary: Set<string> | null
   /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
@@ -100,6 +102,7 @@ export class KnownSession implements Session {
     this.expiryMs = 0
     this.subscriptions = new Map()
     this.renamed = null
+    this.shared = 0
     this.temporary = null
     this.received = null
     this.joined = null

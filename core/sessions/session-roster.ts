@@ -189,6 +189,7 @@ export class SessionRoster {
   forget(session: KnownSession): void {
     for (const filter of session.subscriptions.keys()) this.#host.router.unsubscribe(session, filter)
     session.subscriptions.clear()
+    session.shared = 0
     if (this.#sessions.get(session.clientId) === session) this.#sessions.delete(session.clientId)
   }
 
@@ -198,6 +199,7 @@ export class SessionRoster {
     const { onRoutesChanged } = this.#host.hooks
     if (session.client !== null && onRoutesChanged.isUsed())
       onRoutesChanged.call(session, subscription, session.subscriptions.get(subscription.filter) ?? null)
+    if (isShared(subscription.filter) && !session.subscriptions.has(subscription.filter)) session.shared += 1
     session.subscriptions.set(subscription.filter, subscription)
     if (subscription.requested !== undefined) (session.renamed ??= new Map()).set(subscription.requested, subscription.filter)
     this.#host.router.subscribe(session, subscription)
@@ -208,7 +210,7 @@ export class SessionRoster {
     const held = session.subscriptions.get(filter)
     if (held !== undefined && session.client !== null && onRoutesChanged.isUsed()) onRoutesChanged.call(session, null, held)
     if (held?.requested !== undefined && session.renamed?.get(held.requested) === filter) session.renamed.delete(held.requested)
-    session.subscriptions.delete(filter)
+    if (session.subscriptions.delete(filter) && isShared(filter)) session.shared -= 1
     this.#host.router.unsubscribe(session, filter)
   }
 
@@ -229,6 +231,8 @@ export class SessionRoster {
       for (const { filter, requested = filter } of lost) onUnsubscribed.call(client, { requested, filter })
   }
 }
+
+const isShared = (filter: string): boolean => filter.startsWith('$share/')
 
 function isSame(a: Subscription, b: Subscription): boolean {
   return (

@@ -30,6 +30,12 @@ export function offerFigures(figures: Figures, bus: Bus, node: ClusterNode): voi
     { value: outgoing.told, labels: { way: 'qos0' } },
   ])
   add('arrived_total', 'counter', 'Messages that other nodes have sent to this one.', () => [{ value: node.received }])
+  add(
+    'arrived_lost_total',
+    'counter',
+    'What other nodes have sent to this one at QoS 0 and was lost because too much of it waited.',
+    () => [{ value: node.inbox.lost }],
+  )
   figures.add(
     outgoing.timing.figure('cluster_bus_seconds', 'From handing messages for another node to the bus until they cannot be lost any more.'),
   )

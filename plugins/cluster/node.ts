@@ -17,6 +17,7 @@ import { clusterVersion, refusalOf } from './cluster-version.ts'
 import { Confirmations, type LeftOutRecord, type NumberRecord } from './confirmations.ts'
 import { Fence } from './fence.ts'
 import { type ConfirmFrame, packConfirm, unpack, unpackConfirm } from './frames.ts'
+import { Inbox } from './inbox.ts'
 import { LateMessages } from './late-messages.ts'
 import { Outgoing } from './outgoing.ts'
 import { OwnRoutes } from './own-routes.ts'
@@ -64,6 +65,7 @@ export class ClusterNode {
   readonly #actedOn: ActedOn
   readonly #fence: Fence
   readonly #late: LateMessages
+  readonly inbox: Inbox
   readonly events: BusEvents
   // How often this node has been away, and the last time after which the others have been told that it is there.
   #awaySince = 0
@@ -115,9 +117,10 @@ export class ClusterNode {
     this.step = step
     this.takeOvers = new TakeOvers({ broker, step, actedOn, fence, timeoutMs, hasOthers: () => living().length > 0 })
     this.#late = new LateMessages({ broker, step, forward: (message, receipt) => this.forwardAll(message, receipt) })
+    this.inbox = new Inbox((from, frame) => this.#received(from, frame))
     this.events = {
       announced: (from, record) => this.#announced(from, record as NodeRecord),
-      received: (from, frame) => this.#received(from, frame),
+      received: (from, frame, told = false) => this.inbox.take(from, frame, told),
       joined: node => {
         broker.log.info({ node: node.name }, 'a node has joined the cluster')
         const refusal = refusalOf(node)
@@ -358,13 +361,14 @@ export class ClusterNode {
     if (client !== undefined && this.#numberOf.get(client) === connection) this.#broker.refuseOwned(client)
   }
 
-  #received(from: string, frame: Buffer): void {
+  *#received(from: string, frame: Buffer): Generator<Promise<void>> {
     try {
       const confirm = unpackConfirm(frame)
       if (confirm !== null) return this.#told(from, confirm)
       for (const { body, plain, picks } of unpack(from, frame)) {
         this.received += 1
-        this.#broker.receive(decodeMessage(body, 'peer', this.#bus.clockShift ?? 0), plain, picks)
+        const rest = this.#broker.receive(decodeMessage(body, 'peer', this.#bus.clockShift ?? 0), plain, picks)
+        if (rest !== undefined) yield rest
       }
     } catch (error) {
       // What another node sends must not end this one: a frame that cannot be read is left out, and said.

@@ -12,10 +12,10 @@ export interface Cache {
 
 const cachesByBroker = new WeakMap<Broker, Set<Cache>>()
 
-/** What the plugins of a broker keep only to spare time: all of it is forgotten when memory becomes short, before anybody is refused or slowed. */
+/** What a broker and its plugins keep only to spare time: all of it is forgotten when memory becomes short, before anybody is refused or slowed. */
 export function cachesOf(broker: Broker): Set<Cache> {
   let caches = cachesByBroker.get(broker)
-  if (caches === undefined) cachesByBroker.set(broker, (caches = new Set()))
+  if (caches === undefined) cachesByBroker.set(broker, (caches = new Set(broker.caches)))
   return caches
 }
 

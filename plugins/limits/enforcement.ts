@@ -3,6 +3,8 @@ import type { PluginContext } from '../../core/context.ts'
 import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
+import { ReasonCode } from '../../core/reason.ts'
+import type { Refusal } from '../../core/refusals.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import '../kit/services/memory-pressure.ts'
@@ -110,7 +112,7 @@ export class Enforcement implements RunningPlugin<Options> {
   /** Makes what the options ask for, and taps what is not tapped yet. */
   #follow(options: Options): void {
     const { hooks, broker } = this.#context
-    const { topicRates, packetTimeout, maxKeepAlive, maxConnectionsPerUser } = options
+    const { topicRates, packetTimeout, maxKeepAlive, maxConnectionsPerUser, maxClientIdLength } = options
     const connections = this.#connections
     if (connections.used) {
       this.#once('connections', () => {
@@ -135,6 +137,7 @@ export class Enforcement implements RunningPlugin<Options> {
     }
     this.#keepAliveSeconds = maxKeepAlive === null ? Number.POSITIVE_INFINITY : Math.floor(maxKeepAlive / 1000)
     if (maxKeepAlive !== null) this.#once('keepAlive', () => hooks.onConnect.tap(tap, client => this.#shortenKeepAlive(client)))
+    if (maxClientIdLength !== null) this.#once('clientIds', () => hooks.onConnect.tap(tap, client => this.#judgeClientId(client)))
     const rates = this.#rates
     if (rates.used) {
       this.#once('rates', () => {
@@ -161,6 +164,14 @@ export class Enforcement implements RunningPlugin<Options> {
     this.#packetTimer?.cancel()
     const packets = this.#packets
     this.#packetTimer = packets === null || !this.#started ? null : this.#context.clock.every(packets.everyMs, () => packets.look())
+  }
+
+  #judgeClientId({ clientId, remoteAddress: address }: Client): Refusal | undefined {
+    const max = this.#options.maxClientIdLength ?? Number.POSITIVE_INFINITY
+    if (clientId.length <= max) return undefined
+    const reasonString = `a client id may have ${max} characters`
+    this.#log.hit('clientIdLength', `clients are refused: ${reasonString}`, () => ({ clientId, address }))
+    return { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString }
   }
 
   /** MQTT 5 clients are told by CONNACK, because it is not what they asked for [MQTT-3.1.2-21]. */

@@ -16,6 +16,7 @@ export const limitsManifest = defineManifest({
     'topicRate',
     'packetTimeout',
     'keepAlive',
+    'clientIdLength',
     'sessions',
     'sessionsPerUser',
     'memoryRefused',
@@ -35,6 +36,8 @@ export const limitsManifest = defineManifest({
     maxConnectionsPerAddress: { type: 'integer', default: null, minimum: 1, live: true },
     /** Connections under one user name. Clients without one are not counted. */
     maxConnectionsPerUser: { type: 'integer', default: null, minimum: 1, live: true },
+    /** Characters that a client id may have; a client with a longer one is refused. */
+    maxClientIdLength: { type: 'integer', default: null, minimum: 23, maximum: 65_535, live: true },
     /** Sessions, connected or not, that this node knows; one more is refused. */
     maxSessions: { type: 'integer', default: null, minimum: 1, live: true },
     /** Sessions of one user that outlive their connection. Those without a user name are not counted. */
@@ -130,6 +133,7 @@ declare module '../../core/counter-names.js' {
     topicRate: number
     packetTimeout: number
     keepAlive: number
+    clientIdLength: number
     sessions: number
     sessionsPerUser: number
     memoryRefused: number

@@ -89,7 +89,7 @@ export class RedisBus implements Bus {
     this.#logWriter = new BusLogWriter(sessions.writes, node, () => this.#members!.boot)
     this.#barrier = new Barrier(clock, number => this.#channel.tellNow(node, barrierFrame(busVersion, number)))
     this.#channel = new BusChannel(options, writers, node, {
-      told: frame => this.#guard(() => this.#received(frame)),
+      told: frame => void this.#guard(() => this.#received(frame, true)),
       listening: () => {
         this.#onListening()
         this.#interrupted()
@@ -211,8 +211,11 @@ export class RedisBus implements Bus {
   #openInbox(): void {
     this.#inbox?.stop()
     this.#inbox = new StreamReader(this.#options, this.#writers.keys.inbox(this.node, this.#members!.boot), true, {
-      entries: entries => {
-        for (const entry of entries) this.#guard(() => this.#received(entry.get('d')!))
+      entries: async entries => {
+        for (const entry of entries) {
+          const rest = this.#guard(() => this.#received(entry.get('d')!, false))
+          if (rest !== undefined) await rest
+        }
       },
       missed: () => this.#log.warn('what other nodes posted to this one was lost by a fail-over of Redis; see redis.waitReplicas'),
       resumed: () => {},
@@ -221,11 +224,12 @@ export class RedisBus implements Bus {
   }
 
   // Whoever listens must not end the reading.
-  #guard(run: () => void): void {
+  #guard<T>(run: () => T): T | undefined {
     try {
-      run()
+      return run()
     } catch (error) {
       this.#log.error({ err: error as Error }, `the bus: ${(error as Error).message}`)
+      return undefined
     }
   }
 
@@ -352,13 +356,13 @@ export class RedisBus implements Bus {
     this.#events!.interrupted()
   }
 
-  #received(bytes: Buffer): void {
+  #received(bytes: Buffer, told: boolean): void | Promise<void> {
     const version = versionOf(bytes)
     if (version === null || !canRead(version)) return this.#unreadable(null)
     const frame = readFrame(bytes)
     if (frame.kind === 'wake') this.#sessions.woken(frame.sessionKeys)
     else if (frame.kind === 'barrier') this.#barrier.arrived(frame.number)
-    else this.#events!.received(frame.from, frame.payload)
+    else return this.#events!.received(frame.from, frame.payload, told)
   }
 
   // Nothing that such a node says is heard, so that nothing is misunderstood.

@@ -5,8 +5,8 @@ import { createClient, type Options, renew } from './client-options.ts'
 export type StreamEntry = ReadonlyMap<string, Buffer>
 
 export interface StreamEvents {
-  /** What has been written since, in order. */
-  entries(entries: readonly StreamEntry[]): void
+  /** What has been written since, in order. Where it returns a promise, no more is read before it resolves. */
+  entries(entries: readonly StreamEntry[]): void | Promise<void>
   /** What was written may be missing here: it has been trimmed, or a fail-over lost it. Reading goes on with what comes now. */
   missed(): void
   /** The connection is there again, and nothing is missing. */
@@ -88,7 +88,8 @@ export class StreamReader {
     ])) as [Buffer, [Buffer, Buffer[]][]][] | null
     if (this.#stopped || reply === null) return
     const entries = reply[0]![1]
-    this.#events.entries(entries.map(([, fields]) => fieldsOf(fields)))
+    const done = this.#events.entries(entries.map(([, fields]) => fieldsOf(fields)))
+    if (done !== undefined) await done
     this.#position = String(entries.at(-1)![0])
     // Trimmed behind what has been dealt with; should that get lost, the next one does it.
     if (this.#trims) client.callBuffer('XTRIM', this.#key, 'MINID', next(this.#position)).catch(() => {})

@@ -47,6 +47,19 @@ test.each([
   },
 )
 
+test('60 publishes that a thousand shared groups of one session get each let others be answered meanwhile', async () => {
+  const { connect, hooks } = await startBroker()
+  let routed = 0
+  hooks.onRoute.tap('test', () => void (routed += 1))
+  const [holder, publisher, other] = [await connect(), await connect(), await connect()]
+  expect((await holder.subscribe(Array.from({ length: 1000 }, (_, i) => `$share/g${i}/#`))).every(code => code === 0)).toBe(true)
+  publisher.stream.write(Buffer.concat(Array.from({ length: 60 }, (_, i) => publishBytes('same', String(i)))))
+  expect(await routedBeforeAnswer(other, () => routed)).toBeLessThan(60)
+  await expect.poll(() => routed).toBe(60)
+  await settled()
+  expect(await holder.payloads()).toHaveLength(60_000)
+})
+
 test('what stands behind waits its turn, and a publisher that leaves has sent all that it wrote', async () => {
   const { holder, publisher } = await start(false)
   publisher.stream.write(Buffer.concat(Array.from({ length: 20 }, (_, i) => publishBytes(`${common}/${i}`, String(i)))))

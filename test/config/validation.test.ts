@@ -152,6 +152,7 @@ test('has the defaults that are promised', () => {
       connectSizeMax: 131_072,
       userPropertiesMax: 1000,
       subscriptionsMax: 10_000,
+      sharedSubscriptionsMax: 1000,
       clientIdOwner: null,
       clientIds: [],
       sessionExpiryMax: null,

@@ -154,7 +154,7 @@ test('a bounded cache keeps what is asked for, and never more than its bound', (
   expect(cache.get('x'.repeat(10_000))).toBeUndefined()
 })
 
-test('every plugin that keeps something by topic or by question adds it', async () => {
+test('the broker itself, and every plugin that keeps something by topic or by question, adds it', async () => {
   const { broker } = await startBroker({
     topicSecurity: {},
     rewrite: { rules: [{ filter: 'a', to: 'b' }] },
@@ -168,7 +168,9 @@ test('every plugin that keeps something by topic or by question adds it', async 
     'limits.topicRates',
     'messageBridge',
     'rewrite',
+    'routes',
     'schema',
+    'topicNames',
     'topicSecurity',
   ])
 })

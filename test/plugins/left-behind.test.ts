@@ -15,6 +15,36 @@ const lasting = (clientId: string, username?: string) => ({
 })
 
 describe.each(versions)('MQTT %i', version => {
+  test('a client id that is longer than limits.maxClientIdLength is refused', async () => {
+    const { open, broker } = await startBroker({ limits: { maxClientIdLength: 30 } })
+    const codes: number[] = []
+    for (const length of [30, 31]) codes.push((await open(version).connect({ clientId: 'x'.repeat(length) })).reasonCode)
+    expect(codes).toEqual([0, version === 5 ? ReasonCode.ClientIdentifierNotValid : 2])
+    expect(broker.counters.limited.clientIdLength).toBe(1)
+  })
+
+  test('shared subscriptions have a bound of their own; what replaces one, or is not shared, makes no trouble', async () => {
+    const log = keptLog()
+    const { connect, broker } = await startBroker({ log: false, plugins: [log.plugin], mqtt: { sharedSubscriptionsMax: 2 } })
+    const again = { ...lasting('c'), version, ...(version === 4 ? { properties: {} } : {}) }
+    const client = await connect(again)
+    const no = version === 5 ? ReasonCode.QuotaExceeded : 0x80
+    expect(await client.subscribe(['$share/a/x', '$share/a/x', '$share/b/x', '$share/c/x', 'x'])).toEqual([0, 0, 0, no, 0])
+    expect(await client.subscribe(['$share/a/x', '$share/d/x'], 1)).toEqual([1, no])
+    await client.unsubscribe('$share/a/x')
+    expect(await client.subscribe(['$share/d/x', '$share/e/x'])).toEqual([0, no])
+    client.drop()
+    await client.closed
+    await settled()
+    // A session that comes back counts what it holds.
+    const back = await connect(again)
+    expect(await back.subscribe(['$share/e/x'])).toEqual([no])
+    expect(broker.counters.limited.sharedSubscriptions).toBe(4)
+    // One line, not four.
+    const said = log.lines.filter(({ message }) => message.startsWith('subscription refused'))
+    expect(said).toMatchObject([{ fields: { clientId: 'c', filter: '$share/c/x', reasonCode: ReasonCode.QuotaExceeded } }])
+  })
+
   test('one session more than limits.maxSessions is refused; those that are there come back, and one that ends makes room', async () => {
     const { open, broker } = await startBroker({ limits: { maxSessions: 2 } })
     const connect = async (clientId: string, cleanStart = false) => {

@@ -158,7 +158,7 @@ test('the first that is given up is what was kept to spare time: of the broker a
   for (let i = 0; i < 100; i++) client.sendPublish(`a/${i}`)
   await client.rest()
   const bytes = () => Object.fromEntries([...cachesOf(broker)].map(cache => [cache.name, cache.bytes > 0]))
-  expect(bytes()).toEqual({ rewrite: true, forgetful: true })
+  expect(bytes()).toEqual({ routes: true, topicNames: true, rewrite: true, forgetful: true })
   const thresholds = { refuseAt: 75, pauseAt: 85, dropAt: 90, disconnectAt: 95 }
   // What the caches keep is what is too much.
   const watch = new MemoryWatch(thresholds, broker, new LimitLog(broker), () => ({
@@ -166,7 +166,7 @@ test('the first that is given up is what was kept to spare time: of the broker a
     max: 100,
   }))
   watch.look()
-  expect(bytes()).toEqual({ rewrite: false, forgetful: false })
+  expect(bytes()).toEqual({ routes: false, topicNames: false, rewrite: false, forgetful: false })
   watch.look()
   expect(watch.refuses).toBe(false)
 })

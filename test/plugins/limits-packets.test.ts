@@ -212,7 +212,9 @@ describe('mqtt.subscriptionsMax', () => {
       subscriptions: [{ filter: 'x', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
       properties: undefined,
     })
-    expect((await client.next<SubackPacket>(PacketType.Suback)).properties?.reasonString).toBe('a session may hold 1 subscriptions')
+    expect((await client.next<SubackPacket>(PacketType.Suback)).properties?.reasonString).toBe(
+      'a session may hold 1 subscriptions (mqtt.subscriptionsMax)',
+    )
   })
 
   test('a session that comes back counts what it holds', async () => {

@@ -228,6 +228,33 @@ describe('overlapping subscriptions', () => {
   })
 })
 
+test('without No Local the rest of a target is made once, however often its subscriber publishes', () => {
+  const router = new Router<Reader>()
+  for (let i = 0; i < 3; i++) router.subscribe(readers[0]!, subscription(['a', '+', '#'][i]!, { noLocal: i > 0, identifier: i + 1 }))
+  const target = router.route('a').targets[0]!
+  expect(target.withoutNoLocal()!.identifiers).toEqual([1])
+  expect(target.withoutNoLocal()).toBe(target.withoutNoLocal())
+  router.unsubscribe(readers[0]!, 'a')
+  const left = router.route('a').targets[0]!
+  expect([left.withoutNoLocal(), left.withoutNoLocal()]).toEqual([null, null])
+})
+
+test('what the routes keep is counted, whatever comes and goes, and can be forgotten', () => {
+  const router = new Router<Reader>(4000)
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 50; i++) router.route(`t/${i}`)
+    // Exact filters take out the route of their topic, in the younger half and in the older.
+    for (let i = 0; i < 50; i += 5) router.subscribe(readers[0]!, subscription(`t/${i}`))
+    for (let i = 0; i < 50; i += 7) router.route(`t/${i}`)
+    expect(router.bytes).toBeGreaterThan(0)
+    expect(router.bytes).toBeLessThanOrEqual(8000)
+  }
+  router.clear()
+  expect(router.bytes).toBe(0)
+  expect(router.route('t/0').targets).toHaveLength(1)
+  expect(router.bytes).toBeGreaterThan(0)
+})
+
 test('matching grows as the matches do, not with their square: however many filters of one session overlap', () => {
   const looks = (count: number): number => {
     const router = new Router<Reader>()

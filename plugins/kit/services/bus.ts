@@ -14,9 +14,10 @@ export interface BusEvents {
   announced(from: string, record: unknown): void
   /**
    * Another node has sent something to this one. Messages of one sender come in order, those sent by `tell` and those by `post` each for
-   * themselves.
+   * themselves. Where it returns a promise the node has enough to do: no more of what was posted is handed over before it resolves. `told`: it was sent by `tell`, so it may be
+   * lost where too much waits; left out, nothing is.
    */
-  received(from: string, frame: Buffer): void
+  received(from: string, frame: Buffer, told?: boolean): void | Promise<void>
   /** A node is there: called after `open` for each that is there already, and for each that comes. */
   joined(node: Node): void
   /** A node has gone, in good order or because it gave no sign of life. All nodes hear of it, in order with the announcements. */
