@@ -49,8 +49,11 @@ export async function verdictRounds(program: string, { rounds, random }: { round
       const reasonCode = await asker.publish(size)
       if (reasonCode !== wanted) wrong.push(`round ${round}, ${what}: ${reasonCode} was answered, and not ${wanted}`)
     }
+    let turn = Math.floor(random() * kinds.length)
     for (let round = 0; round < rounds; round++) {
-      const kind = kinds[Math.floor(random() * kinds.length)]!
+      // Each comes once, then as the seed says.
+      turn += round < kinds.length ? 1 : Math.floor(random() * kinds.length)
+      const kind = kinds[turn % kinds.length]!
       for (const one of publishers) one.allow(perRound)
       await moreOrAll(random() * perRound * 4)
       await answers(round, 'before', 0)
