@@ -11,7 +11,10 @@ const { bin, exports } = JSON.parse(readFileSync(join(dirname(fileURLToPath(impo
 const targets = [...Object.values(bin), ...Object.values(exports).map(one => one.default)]
 const entries = targets.filter(Boolean).map(target => target.replace(/^(\.\/)?dist\//, ''))
 
+// Where two fit, the first; a part takes along what it imports, unless an earlier one has.
 const parts = [
+  // A verb of the command line is to need nothing else.
+  [/^presets\/shell\/ask\//, 'ask'],
   [/^core\//, 'core'],
   [/^plugins\/kit\//, 'kit'],
   [/^presets\/shell\//, 'shell'],
@@ -37,7 +40,9 @@ try {
     dir: made,
     entryFileNames: '[name].js',
     chunkFileNames: ({ name, moduleIds }) => `chunks/${parts.some(([, part]) => part === name) ? name : named(name, moduleIds)}.js`,
-    codeSplitting: { groups: parts.map(([pattern, name]) => ({ name, test: id => pattern.test(relative(folder, id)) })) },
+    codeSplitting: {
+      groups: parts.map(([pattern, name], i) => ({ name, priority: parts.length - i, test: id => pattern.test(relative(folder, id)) })),
+    },
     keepNames: true,
     minifyInternalExports: false,
   })
