@@ -13,6 +13,7 @@ declare module '../../core/counter-names.js' {
   }
 }
 
+const originOption = { type: 'string', pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/\\s]+)$' } as const
 const pathOption = { type: 'string', pattern: '^/[^?#\\s]*$' } as const
 
 export const websocketManifest = defineManifest({
@@ -43,8 +44,8 @@ export const websocketManifest = defineManifest({
     httpConnectionsMax: { type: 'integer', default: 1000, minimum: 1 },
     /** The root's `allowAnonymous`, for this listener alone. */
     allowAnonymous: { type: 'boolean', default: null },
-    /** Pages that may connect, by their origin: `https://example.com`. Clients that are no browser name none and always may. `null` lets every page. */
-    origins: { type: 'list', items: { type: 'string', pattern: '^[a-z][a-z0-9+.-]*://[^/\\s]+$' }, default: null },
+    /** Pages that may connect, by their origin: `https://example.com`, or several; `*`: all. Clients that are no browser name none and always may. Not set: every page where clients have to give a password or the like, else (also where a client certificate is shown, as a browser does that for any page) those of `localhost`, `127.0.0.1` and `[::1]` at any port. */
+    origins: { oneOf: [originOption, { type: 'list', items: originOption }], default: null },
     /** The largest message of WebSocket that a client may send; it may carry several packets, or a part of one. `null`: 64 KiB more than `mqtt.maximumPacketSize`. */
     maxPayload: { type: 'bytes', default: null, minimum: 128, maximum: 268_435_460 },
     /** Compresses messages above 1 KiB for clients that ask for it (permessage-deflate). Costs much CPU, and some 100 KiB of memory for each of them. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { type PageRule, whyForeign } from './origins.ts'
 
 /** The sub-protocols that a client may ask for, MQTT's own name first [MQTT-6.0.0-3]. */
 const protocols = ['mqtt', 'mqttv3.1']
@@ -22,6 +23,8 @@ export function protocolOf({ headers }: IncomingMessage): string | undefined {
 export interface UpgradeRefusal {
   /** What is wrong and the cure, for the client and the log. */
   readonly text: string
+  /** What of the request the log shows with it. */
+  readonly about: 'path' | 'origin'
   /** The whole answer. */
   readonly answer: string
 }
@@ -29,7 +32,7 @@ export interface UpgradeRefusal {
 /** Why a request must not become a WebSocket; `null` where it may. */
 export function whyRefused(
   request: IncomingMessage,
-  { paths, origins }: { readonly paths: readonly string[]; readonly origins: readonly string[] | null },
+  { paths, pages }: { readonly paths: readonly string[]; readonly pages: PageRule },
 ): UpgradeRefusal | null {
   const { headers, method } = request
   if (!paths.includes(pathOf(request))) return refusal('404 Not Found', `MQTT is at ${paths.join(', ')} here`)
@@ -42,10 +45,8 @@ export function whyRefused(
   if (headers['sec-websocket-version'] !== '13') {
     return refusal('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
   }
-  const { origin } = headers
-  if (origins !== null && origin !== undefined && !origins.includes(origin)) {
-    return refusal('403 Forbidden', 'pages of this origin may not connect: websocket.origins')
-  }
+  const foreign = whyForeign(headers.origin, pages)
+  if (foreign !== null) return { ...refusal('403 Forbidden', foreign), about: 'origin' }
   if (protocolOf(request) === undefined) {
     return refusal('400 Bad Request', `ask for one of the sub-protocols ${protocols.join(', ')} (Sec-WebSocket-Protocol)`)
   }
@@ -63,5 +64,5 @@ function refusal(status: string, text: string, more: readonly string[] = []): Up
   const body = `${text}\n`
   const length = `Content-Length: ${Buffer.byteLength(body)}`
   const headers = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', length, ...more]
-  return { text, answer: `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}` }
+  return { text, about: 'path', answer: `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}` }
 }

@@ -19,7 +19,7 @@ import { FrameTransport } from './frame-transport.ts'
 import { answer } from './http-answers.ts'
 import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
-import { acceptance, pathOf, protocolOf, whyRefused } from './upgrade.ts'
+import { acceptance, pathOf, protocolOf, type UpgradeRefusal, whyRefused } from './upgrade.ts'
 import type { WebSocketConnection, WebSocketOptions } from './websocket-connection.ts'
 
 /** What all connections of one listener have in common. */
@@ -50,6 +50,7 @@ const headersMsMax = 10_000
 export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
   const { broker, options, at, routes, seats, refused } = listener
   const paths = [options.path].flat()
+  const listed = options.origins === null ? null : [options.origins].flat()
   const { heartbeat, mqtt } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long, its headers less.
   const headersTimeout = Math.min(headersMsMax, heartbeat)
@@ -94,16 +95,19 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
 
     server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
       socket.on('error', () => {})
-      const why = whyRefused(request, { paths, origins: options.origins })
+      const peerCertificate = certificates?.of(socket as TLSSocket)
+      // A browser shows a certificate for whatever page asks, as it reaches loopback for it.
+      const secretWanted = peerCertificate === undefined && !admitsAnybody(listener)
+      const why = whyRefused(request, { paths, pages: { listed, secretWanted } })
       if (why !== null) {
         broker.counters.upgradesRefused += 1
-        listener.lines.say(refusalOf(why.text), socket.remoteAddress ?? '', pathOf(request))
+        const about = why.about === 'origin' ? request.headers.origin! : pathOf(request)
+        listener.lines.say(refusalOf(why), socket.remoteAddress ?? '', about)
         socket.end(why.answer, () => socket.destroy())
         return
       }
       const transport = sockets.find(socket)
       if (transport === undefined) return void socket.destroy()
-      const peerCertificate = certificates?.of(socket as TLSSocket)
       transport.peerCertificate = peerCertificate
       transport.username = peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate)
       upgrade({ request, socket, head, transport, events: () => sockets.handOver(transport) })
@@ -111,13 +115,19 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
   }
 }
 
+/** A client comes in without showing who it is. Asked for each connection: taps may come and go. */
+function admitsAnybody({ broker, options }: WebSocketListener): boolean {
+  const allowed = options.allowAnonymous ?? broker.settings.allowAnonymous
+  return allowed ?? !broker.hooks.onAuthenticate.isUsed()
+}
+
 // There are as many as whyRefused has answers, for each listener's options.
 const refusals = new Map<string, ClientEvent>()
 
-function refusalOf(text: string): ClientEvent {
+function refusalOf({ text, about }: UpgradeRefusal): ClientEvent {
   let event = refusals.get(text)
   if (event === undefined) {
-    event = { level: 'info', text: `request for a WebSocket refused: ${text}`, who: 'address', about: 'path' }
+    event = { level: 'info', text: `request for a WebSocket refused: ${text}`, who: 'address', about }
     refusals.set(text, event)
   }
   return event

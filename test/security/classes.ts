@@ -186,4 +186,12 @@ export const problemClasses: readonly ProblemClass[] = [
     seenIn: 'most brokers',
     shownBy: [[others, 'a user that is taken out of the password file while connected']],
   },
+  {
+    problem: "A web page anywhere uses a broker on the reader's own machine",
+    seenIn: 'most brokers',
+    shownBy: [
+      ['transports/origins.test.ts', 'pages of this machine alone may connect: nobody authenticates'],
+      ['transports/origins.test.ts', 'a program, which names no origin, may connect; Host is not asked'],
+    ],
+  },
 ]

@@ -16,6 +16,7 @@ const page = `<!doctype html><meta charset="utf-8"><title>waiting</title><script
 const url = location.protocol.replace('http', 'ws') + '//' + location.host + '/mqtt'
 const client = mqtt.connect(url, { protocolVersion: 5, clientId: 'page', reconnectPeriod: 0 })
 const got = []
+client.on('close', () => fetch('/said', { method: 'POST', body: 'closed' }))
 client.on('error', error => fetch('/said', { method: 'POST', body: 'error ' + error.message }))
 client.on('message', (topic, payload) => {
   got.push(topic + ' ' + (payload.length > 100 ? payload.length : payload))
@@ -94,6 +95,11 @@ const all = 'page/0 good morning, page/1 grüß dich, page/2 200000'
 
 test('a page in Chromium with MQTT.js over ws, served by the same port', async () => {
   expect(await visit({}, port => `http://localhost:${port}/page`)).toBe(all)
+})
+
+test('a page in Chromium whose name has been pointed at this machine does not get in where nobody needs a password', async () => {
+  expect(await visit({}, port => `http://pages.example:${port}/page`)).toMatch(/^(closed|error)/)
+  expect(await visit({ websocket: { port: 0, origins: '*' } }, port => `http://pages.example:${port}/page`)).toBe(all)
 })
 
 test('a page in Chromium over wss, with a certificate that it is told to trust', async () => {
