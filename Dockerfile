@@ -14,8 +14,9 @@ COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/dist /app/dist
 # The config is found in the current folder, and what is kept on disk lies there: mount it.
 WORKDIR /mqttx
-RUN chown node:node /mqttx
-USER node
+# The image's user node, by number: Kubernetes' runAsNonRoot does not look names up.
+RUN chown 1000:1000 /mqttx
+USER 1000:1000
 VOLUME /mqttx
 EXPOSE 1883 8083
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["node", "-e", "fetch('http://127.0.0.1:9464/readyz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

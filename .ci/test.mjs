@@ -1,4 +1,4 @@
-// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, strace, Java and Maven for Kafka), then runs them.
+// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, strace, systemd's tools, Java and Maven for Kafka), then runs them.
 import { spawnSync } from 'node:child_process'
 
 const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
@@ -10,6 +10,7 @@ const needed = {
   chromium: 'chromium',
   'redis-server': 'redis-server',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
   java: 'openjdk-17-jre-headless',
   mvn: 'maven',
 }

@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+// First, before anything takes time.
+import './shell/no-inspector.ts'
+
 // A verb asks a running broker and is over, so nothing is loaded for it of what a broker itself needs: 0.5 s of processor time.
 const argv = process.argv.slice(2)
 const [first = 'start'] = argv
@@ -17,5 +20,3 @@ if (isVerb) {
 } else {
   await import('./main.ts')
 }
-
-export {}

@@ -3,9 +3,11 @@ import { drainOutputs, standardError } from '../plugins/kit/output/standard-outp
 import { catalogue } from './index.ts'
 import { runCli } from './shell/cli.ts'
 import { LiveConfig } from './shell/live-config.ts'
+import { onInspectorAsked } from './shell/no-inspector.ts'
 import { watchNpm } from './shell/npm-parent.ts'
 import { takeStreams } from './shell/process-streams.ts'
 import { RunningBroker } from './shell/running-broker.ts'
+import { tellServiceManager } from './shell/service-manager.ts'
 
 // The last lines have so long to be read; whoever reads at all needs less.
 const drainMs = 200
@@ -26,6 +28,7 @@ process.exitCode = await runCli(catalogue, argv[0] === 'help' ? ['--help'] : arg
     process.on('SIGHUP', () => void live?.reread())
     const wired = (made: Log): void => void (log = made)
     const running = await RunningBroker.start(catalogue, config, { wired })
+    onInspectorAsked(() => running.log.warn('SIGUSR1 opens no inspector here; start the broker with node --inspect to debug it'))
     live = new LiveConfig(running, config.configFile, again)
     await live.watch(config.settings.checkConfigEvery)
     const unwatch = watchNpm(npm => {
@@ -37,11 +40,12 @@ process.exitCode = await runCli(catalogue, argv[0] === 'help' ? ['--help'] : arg
       const text = reason instanceof Error ? reason.message : String(reason)
       running.broker.report(new Error(`unhandled rejection: ${text}`, { cause: reason }))
     })
+    await tellServiceManager('ready', running.log)
     return {
-      stop() {
+      async stop() {
         unwatch()
         live?.stop()
-        return running.stop()
+        await Promise.all([tellServiceManager('stopping', running.log), running.stop()])
       },
     }
   },

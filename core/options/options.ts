@@ -74,6 +74,8 @@ export interface StringOption extends Common<string> {
   readonly maxLength?: number
   /** A regular expression that the text must match. */
   readonly pattern?: string
+  /** The text is the path of a file with passwords or a key in it, relative to the config's folder: where every user of the machine may read that file, `check` and the start warn. Default: false. */
+  readonly secretFile?: boolean
 }
 
 export interface BooleanOption extends Common<boolean> {

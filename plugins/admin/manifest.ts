@@ -19,7 +19,7 @@ export const adminManifest = defineManifest({
         /** The address to bind to. Any other than one of loopback needs TLS. */
         host: { type: 'string', minLength: 1, default: '127.0.0.1' },
         /** The file of the tokens, relative to the config's folder, which `npx mqttx-broker token FILE NAME --role read|operate|admin` writes. There is no other user and no way in without one. */
-        tokens: { type: 'string', minLength: 1, default: null },
+        tokens: { type: 'string', minLength: 1, default: null, secretFile: true },
         /** Names and addresses that may stand in a request's `Host`, beside those of loopback. `null`: those of loopback only where `host` is one, any elsewhere. */
         hosts: { type: 'list', items: { type: 'string', minLength: 1 }, default: null },
         /** Pages that may ask, by their origin: `https://ops.example.com`. Programs name none; a page of another origin is refused, whatever token it has. */

@@ -5,7 +5,7 @@ export const authFileManifest = defineManifest({
   name: 'authFile',
   options: {
     /** The file, relative to the config's folder: a line `USER:HASH` for each user, passwords hashed by scrypt. */
-    path: { type: 'string', required: true, minLength: 1 },
+    path: { type: 'string', required: true, minLength: 1, secretFile: true },
     /** What happens to a user name that the file does not hold: it is refused, or left to the authentication plugins that come after. */
     unknownUsers: { type: 'string', enum: ['refuse', 'pass'], default: 'refuse' },
     /** How often the file is looked at, and taken up where it has changed and two looks have seen the same. Connected clients whose user is gone, or whose password has changed, are closed (MQTT 5: 0x87). `null`: never. */

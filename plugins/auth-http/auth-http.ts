@@ -5,6 +5,7 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { Limiter } from '../kit/limiter.ts'
+import { isLoopback } from '../kit/network.ts'
 import { formatDuration } from '../kit/options/quantity.ts'
 import { AdmissionCache } from './admission-cache.ts'
 import { rightsOf } from './answer.ts'
@@ -84,9 +85,19 @@ export const authHttp = definePlugin(
       }
     })
 
-    return { stop: () => service.close() }
+    return {
+      start() {
+        const { protocol, hostname } = new URL(url)
+        if (protocol === 'https:' || isLoopback(hostname)) return
+        log.warn(
+          `authHttp.url: passwords go to ${hostname} readable for whoever is on the way; use https: there, or a proxy of this machine`,
+        )
+      },
+      stop: () => service.close(),
+    }
   },
 )
+
 function checkUrl(url: string): void {
   if (!URL.canParse(url)) throw new OperatorError('ERR_CONFIG', 'authHttp.url: not a URL; write http://host:port/path')
 }

@@ -5,7 +5,7 @@ export const diskQueueManifest = defineManifest({
   name: 'diskQueue',
   provides: ['queue'],
   options: {
-    /** The folder that holds them, relative to the config's folder; made where there is none, and not that of `disk`. Only its owner can read what is in it. One broker at a time. */
+    /** The folder that holds them, relative to systemd's `$STATE_DIRECTORY` where there is one, else to the config's folder; made where there is none, and not that of `disk`. Only its owner can read what is in it. One broker at a time. */
     path: { type: 'string', minLength: 1, default: './queue' },
     /** What may wait for a disk that is slow or takes no writes. Beyond it a write is refused. */
     pendingBytesMax: { type: 'bytes', minimum: '1MiB', default: '64MiB' },

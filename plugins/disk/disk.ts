@@ -1,13 +1,13 @@
-import { resolve } from 'node:path'
 import { definePlugin } from '../../core/plugin.ts'
 import type {} from '../kit/services/state-folder.ts'
+import { statePath } from '../kit/state-path.ts'
 import { DiskStore } from './disk-store.ts'
 import { Folder } from './folder.ts'
 import { diskManifest } from './manifest.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
 export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }, options) => {
-  const path = resolve(broker.folder, options.path)
+  const path = statePath(broker.folder, options.path)
   const store = new DiskStore({ ...options, path }, clock, log)
   services.provide('sessions', store.sessions, 'disk')
   services.provide('retained', store.retained, 'disk')

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoredFormatError } from '../../core/messages/stored-message.ts'
@@ -135,17 +137,36 @@ function newer(plugin: string, path: string, why: string): OperatorError {
 function unusable(plugin: string, path: string, error: unknown): Error {
   if (error instanceof OperatorError) return error
   if (error instanceof StoredFormatError) return newer(plugin, path, `cannot be read: ${error.message}`)
-  const { code, message } = error as NodeJS.ErrnoException
-  const cures: Record<string, string> = {
-    EACCES: 'may not be read and written by this user; change its owner, or name another folder',
-    EPERM: 'may not be read and written by this user; change its owner, or name another folder',
-    EROFS: 'is on a disk that is mounted read-only; name another folder',
-    ENOTDIR: 'is not a folder; name another',
-    EEXIST: 'is not a folder; name another',
-    ENOSPC: 'is on a disk that is full; free some space',
+  return new OperatorError('ERR_DISK_UNUSABLE', `${plugin}.path: ${whyUnusable(path, error as NodeJS.ErrnoException)}`, { cause: error })
+}
+
+// It names what is in the way, which is the folder above where this one is yet to be made.
+function whyUnusable(path: string, { code, message, path: at = path }: NodeJS.ErrnoException): string {
+  const isThere = existsSync(path)
+  const what = isThere
+    ? path
+    : `${path} is not there, or not for this user to see, and cannot be made: ${existsSync(at) ? at : dirname(path)}`
+  const another = 'or name another folder; under systemd StateDirectory= makes one'
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return `${what} may not be read and written by this user${userText()}; give it to that user (chown -R), ${another}`
+    case 'EROFS':
+      return `${what} is read-only here (its disk is mounted so, or a unit's ProtectSystem= or a container has it so); let it be written to, ${another}`
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return `${path} is not a folder; name another`
+    case 'ENOSPC':
+      return `${path} is on a disk that is full; free some space`
+    default:
+      return `${path} cannot be opened (${message}); name another folder, or move its data.mdb away to begin anew`
   }
-  const cure = cures[code ?? ''] ?? `cannot be opened (${message}); name another folder, or move its data.mdb away to begin anew`
-  return new OperatorError('ERR_DISK_UNUSABLE', `${plugin}.path: ${path} ${cure}`, { cause: error })
+}
+
+// In a container names of users say nothing.
+function userText(): string {
+  const id = process.geteuid?.()
+  return id === undefined ? '' : ` (uid ${id})`
 }
 
 function commitEvents(log: Log, plugin: string, path: string): GroupCommitEvents {

@@ -4,7 +4,7 @@ export const diskManifest = defineManifest({
   name: 'disk',
   provides: ['sessions', 'retained', 'stateFolder'],
   options: {
-    /** The folder that holds sessions, queues and retained messages, relative to the config's folder; made where there is none. Only its owner can read what is in it. One broker at a time. */
+    /** The folder that holds sessions, queues and retained messages, relative to systemd's `$STATE_DIRECTORY` where there is one, else to the config's folder; made where there is none. Only its owner can read what is in it. One broker at a time. */
     path: { type: 'string', minLength: 1, default: './data' },
     /** What may wait for a disk that is slow or takes no writes. Beyond it a write is refused: its client is disconnected and sends again. */
     pendingBytesMax: { type: 'bytes', minimum: '1MiB', default: '256MiB' },

@@ -38,3 +38,9 @@ function numbersOf(part: string): number[] {
     return [(a << 8) | b, (c << 8) | d]
   })
 }
+
+/** Whether a host name or an address is this machine's own: `localhost`, `127.0.0.0/8` and `::1`, in brackets too. */
+export function isLoopback(host: string): boolean {
+  const name = host.toLowerCase()
+  return name === 'localhost' || name === '::1' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name)
+}

@@ -56,7 +56,7 @@ export const messageBridgeManifest = defineManifest({
         /** The user's password. */
         password: { type: 'string', secret: true, minLength: 1 },
         /** For `oauthbearer`: a file with the token, relative to the config's folder; read again at each login. */
-        tokenFile: { type: 'string', minLength: 1 },
+        tokenFile: { type: 'string', minLength: 1, secretFile: true },
       },
     },
     /** TLS towards Kafka. Files are PEM, relative to the config's folder. */
@@ -70,7 +70,7 @@ export const messageBridgeManifest = defineManifest({
         /** The bridge's own certificate, where Kafka asks for one. */
         cert: { type: 'string', minLength: 1 },
         /** The private key of that certificate. */
-        key: { type: 'string', minLength: 1 },
+        key: { type: 'string', minLength: 1, secretFile: true },
         /** The name that the brokers' certificates must bear; that of each address where nothing is said. */
         servername: { type: 'string', minLength: 1 },
       },

@@ -38,7 +38,7 @@ export const redisManifest = defineManifest({
         /** The broker's own certificate, where the server asks for one. */
         cert: { type: 'string', minLength: 1 },
         /** The private key of that certificate. */
-        key: { type: 'string', minLength: 1 },
+        key: { type: 'string', minLength: 1, secretFile: true },
         /** The name that the server's certificate must bear; that of the address where nothing is said. */
         servername: { type: 'string', minLength: 1 },
       },

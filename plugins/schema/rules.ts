@@ -5,6 +5,7 @@ import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { isReservedTopic } from '../../core/routing/topic.ts'
+import { nestingFault } from '../kit/options/nesting.ts'
 import { TopicTemplate } from '../kit/topic-template.ts'
 import { ruleFilterFault } from '../kit/topics.ts'
 import type { schemaManifest } from './manifest.ts'
@@ -39,7 +40,7 @@ export function readRules(given: readonly Given[], folder: string): SchemaRule[]
         problems.push(`${at}.quarantine: ${JSON.stringify(quarantine)} is no topic name that clients may publish to; choose another`)
       }
       const validate = compile(typeof schema === 'string' ? readSchema(resolve(folder, schema)) : schema)
-      const fault = (value: unknown) => (validate(value) ? null : textOf(validate.errors?.[0]))
+      const fault = (value: unknown) => faultOf(validate, value)
       rules.push({ filter, onInvalid, quarantine: template, fault })
     } catch (error) {
       problems.push(`${at}: ${(error as Error).message}`)
@@ -49,6 +50,16 @@ export function readRules(given: readonly Given[], folder: string): SchemaRule[]
   return rules
 }
 
+// A schema that refers to itself goes as deep as the payload does, and whoever publishes decides how deep that is.
+function faultOf(validate: ValidateFunction, value: unknown): string | null {
+  try {
+    return validate(value) ? null : textOf(validate.errors?.[0])
+  } catch (error) {
+    if (error instanceof RangeError) return 'the payload is nested too deeply'
+    throw error
+  }
+}
+
 /** Compiles with the dialect that a schema names. A format says what a text is meant as; only its being a text is checked. */
 function compiler(): (schema: unknown) => ValidateFunction {
   const made = new Map<string, AjvInstance>()
@@ -56,6 +67,8 @@ function compiler(): (schema: unknown) => ValidateFunction {
     if (typeof schema !== 'boolean' && (typeof schema !== 'object' || schema === null || Array.isArray(schema))) {
       throw new Error('a JSON Schema is an object; see json-schema.org')
     }
+    const nested = nestingFault(schema)
+    if (nested !== null) throw new Error(`the JSON Schema ${nested}`)
     const dialect = /draft-0[67]/.test(String((schema as { $schema?: unknown }).$schema)) ? 'ajv' : 'ajv/dist/2020.js'
     let ajv = made.get(dialect)
     if (ajv === undefined) {

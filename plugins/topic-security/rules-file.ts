@@ -1,6 +1,6 @@
-import { defaultLoaders } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
 import { validateOptions } from '../kit/options/validation.ts'
+import { readYaml, type YamlError } from '../kit/yaml.ts'
 import { topicSecurityManifest } from './manifest.ts'
 import type { RuleInput } from './rules.ts'
 
@@ -8,11 +8,10 @@ import type { RuleInput } from './rules.ts'
 export function parseRules(text: string, path: string): readonly RuleInput[] {
   let list: unknown
   try {
-    list = defaultLoaders['.yaml'](path, text)
+    list = readYaml(path, text)
   } catch (cause) {
-    const { reason, mark, message } = cause as { reason?: string; mark?: { line: number }; message: string }
-    const place = mark === undefined ? path : `${path}:${mark.line + 1}`
-    throw new OperatorError('ERR_RULES', `topicSecurity.rulesFile: ${place}: ${reason ?? message.split('\n')[0]}`, { cause })
+    const { place, message } = cause as YamlError
+    throw new OperatorError('ERR_RULES', `topicSecurity.rulesFile: ${path}${place}: ${message}`, { cause })
   }
   // An empty file says nothing, so it allows nothing.
   const { options, problems } = validateOptions({ rules: topicSecurityManifest.options.rules }, { rules: list ?? [] }, '')

@@ -1,5 +1,6 @@
 import type { OptionSchema, OptionsSchema } from '../../core/options/options.ts'
 import { describeOption, showGiven } from '../../plugins/kit/options/describe.ts'
+import { nestingFault } from '../../plugins/kit/options/nesting.ts'
 import { readText } from '../../plugins/kit/options/read-text.ts'
 import { fold, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Problem } from '../../plugins/kit/options/validation.ts'
@@ -86,16 +87,16 @@ function read(catalogue: Catalogue, assignment: Assignment, find: Find, show: (k
     }
   }
   const [root] = keys
-  if (keys.length === 1 && root !== undefined && Object.hasOwn(catalogue.plugins, root)) {
-    return { keys, value: readText({ oneOf: [{ type: 'boolean' }, { type: 'any' }] }, assignment.text) }
-  }
+  const isSection = keys.length === 1 && root !== undefined && Object.hasOwn(catalogue.plugins, root)
+  if (isSection) option = { oneOf: [{ type: 'boolean' }, { type: 'any' }] }
   const value = readText(option, assignment.text)
   const wantsJson = 'type' in option && (option.type === 'array' || option.type === 'list' || option.type === 'object')
   if (wantsJson && typeof value === 'string') {
     const text = `must be ${describeOption(option)}, written as JSON, got ${showGiven(assignment.text, option, keys.at(-1))} (${assignment.who})`
     return { problem: { path: keys.join('.'), text } }
   }
-  return { keys, value }
+  const fault = nestingFault(value)
+  return fault === null ? { keys, value } : { problem: { path: keys.join('.'), text: `${fault} (${assignment.who})` } }
 }
 
 const rootSchemas = new WeakMap<Catalogue, OptionsSchema>()

@@ -59,7 +59,7 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
         return 0
       case 'init': {
         const lines = command.tls
-          ? await (await import('./init-tls.ts')).initTls(io.folder)
+          ? await (await import('./init-tls.ts')).initTls(io.folder, await tlsPort(catalogue, env, io))
           : await (await import('./init.ts')).initFolder(io.folder)
         for (const line of lines) io.out(line)
         return 0
@@ -79,6 +79,19 @@ async function resolved(catalogue: Catalogue, command: RunCommand, env: Environm
   const [{ loadConfig }, { resolveConfig }] = await Promise.all([import('./load-config.ts'), import('./config.ts')])
   const file = await loadConfig(catalogue, io.folder, command.configFile, again)
   return await resolveConfig(catalogue, { file, env, assignments: command.assignments, folder: io.folder })
+}
+
+// Where a listener would speak TLS once `ssl` is there, by the config as it is now.
+async function tlsPort(catalogue: Catalogue, env: Environment, io: CliIo): Promise<number> {
+  const usual = 1883
+  try {
+    const { plugins } = await resolved(catalogue, { name: 'check', assignments: [], verbose: false, connect: false }, env, io)
+    const listeners = plugins.filter(({ name }) => name === 'socket').map(({ options }) => options as { port: number; tls?: unknown })
+    return listeners.find(({ tls }) => tls !== false)?.port || usual
+  } catch {
+    // Whatever is wrong with the config, certificates can be made; the start will say it.
+    return usual
+  }
 }
 
 async function start(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo): Promise<number> {

@@ -1,6 +1,7 @@
 import { basename, dirname } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import { showShape, showValue } from '../../plugins/kit/options/describe.ts'
+import { nestingFault } from '../../plugins/kit/options/nesting.ts'
 import { isRecord } from '../../plugins/kit/options/plain-data.ts'
 import { suggest, unknownName } from '../../plugins/kit/options/suggestion.ts'
 import { type Problem, validateOptions } from '../../plugins/kit/options/validation.ts'
@@ -9,6 +10,7 @@ import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } 
 import { choosePlugins } from './choose-plugins.ts'
 import { ConfigTree } from './config-tree.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
+import { readableSecrets } from './readable-secrets.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { rootOptionsOf, settingsOf, withoutTheirPlugin } from './root-options.ts'
 import { isServiceLink, passedOver } from './service-links.ts'
@@ -54,9 +56,9 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
     providersOf: service => providersOf(catalogue, service),
   })
   const { plugins, provenance, notes, rightsIgnored } = choice
-  const warnings = [...layers.flatMap(layer => layer.warnings ?? []), ...choice.warnings]
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
+  const warnings = [...layers.flatMap(layer => layer.warnings ?? []), ...choice.warnings, ...readableSecrets(plugins, folder)]
   return {
     preset: chosen.name,
     testMode,
@@ -107,6 +109,8 @@ function readSources(catalogue: Catalogue, sources: ConfigSources): Layer[] {
 }
 
 function dataLayer(values: unknown, who: string): Layer {
+  const fault = nestingFault(values)
+  if (fault !== null) return { problems: [{ path: who, text: fault }], into: () => {} }
   if (!isRecord(values)) {
     const text = `must export an object, as in export default defineConfig({ preset: 'dev' }), got ${showShape(values)}`
     return { problems: [{ path: who, text }], into: () => {} }

@@ -1,10 +1,13 @@
 import type { BrokerCore } from '../../core/broker-core.ts'
 import { OperatorError } from '../../core/errors.ts'
+import { isLoopback } from '../../plugins/kit/network.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 interface ListenerOptions {
   readonly allowAnonymous?: boolean | null
+  readonly host?: string | null
+  readonly tls?: unknown
 }
 
 /**
@@ -24,6 +27,23 @@ export function checkGuard(catalogue: Catalogue, { settings, plugins }: Resolved
     )
   }
   return `anybody may connect, so listeners bind to loopback only; to open them, ${cure}`
+}
+
+/**
+ * What is said where clients show who they are by listeners without TLS that other machines reach, and nobody said `tls: false` there: whoever is on the way reads
+ * their passwords. Null: nothing.
+ */
+export function plainListeners(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: BrokerCore): string | null {
+  if (!broker.hooks.onAuthenticate.isUsed() || (broker.services.find('tls')?.shared ?? null) !== null) return null
+  const plain = plugins.filter(({ name, options }) => {
+    const { host, tls, allowAnonymous } = options as ListenerOptions
+    if (catalogue.plugins[name]?.manifest.listener !== true || (tls ?? null) !== null) return false
+    return broker.addressesFor(host ?? settings.host, allowAnonymous ?? undefined).some(address => !isLoopback(address))
+  })
+  if (plain.length === 0) return null
+  const names = plain.map(({ name, section = name }) => section).join(' and ')
+  const cure = "add ssl: { cert, key }; where a proxy ends TLS on this machine say host: '127.0.0.1'; if it is meant say tls: false there"
+  return `${names}: without TLS, so passwords can be read on the way to the broker; ${cure}`
 }
 
 declare module '../../core/error-codes.js' {

@@ -12,9 +12,9 @@ const leafDays = 397
 
 /**
  * Makes a CA for testing, a certificate for a broker on this machine and one for a client, in the folder `tls`. Overwrites nothing:
- * all or none is written. Returns the lines to print.
+ * all or none is written. Returns the lines to print. `port`: of the listener that will use them.
  */
-export async function initTls(folder: string): Promise<string[]> {
+export async function initTls(folder: string, port: number): Promise<string[]> {
   const place = join(folder, folderName)
   const files = make()
   const written: string[] = []
@@ -40,7 +40,7 @@ export async function initTls(folder: string): Promise<string[]> {
     `  ssl: { cert: '${folderName}/server.crt', key: '${folderName}/server.key' },`,
     'or, to let in only clients that show a certificate:',
     `  ssl: { cert: '${folderName}/server.crt', key: '${folderName}/server.key', ca: '${folderName}/ca.crt', clientAuth: true },`,
-    `then: mosquitto_sub -h localhost -p 1883 --cafile ${folderName}/ca.crt --cert ${folderName}/client.crt --key ${folderName}/client.key -t '#'`,
+    `then: mosquitto_sub -h localhost -p ${port} --cafile ${folderName}/ca.crt --cert ${folderName}/client.crt --key ${folderName}/client.key -t '#'`,
   ]
 }
 

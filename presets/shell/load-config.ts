@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { Loader, PublicExplorer } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
+import type { YamlError } from '../../plugins/kit/yaml.ts'
 import type { Catalogue } from './catalogue.ts'
 import { describeFailure, loadModule } from './load-module.ts'
 
@@ -60,12 +61,8 @@ async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean)
       throw new OperatorError('ERR_CONFIG', `${basename(file)}: no default export; write export default defineConfig({ … })`)
     return exported.default ?? {}
   }
-  const { cosmiconfig, defaultLoaders } = await import('cosmiconfig')
-  const loaders: Record<string, Loader> = {
-    '.json': readJson,
-    '.yaml': yamlLoader(defaultLoaders['.yaml']),
-    '.yml': yamlLoader(defaultLoaders['.yml']),
-  }
+  const { cosmiconfig } = await import('cosmiconfig')
+  const loaders: Record<string, Loader> = { '.json': readJson, '.yaml': readYamlFile, '.yml': readYamlFile }
   // cosmiconfig's own loader for TypeScript does not work with typescript 7 and writes a file beside the config.
   for (const one of ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']) loaders[one] = module
   return cosmiconfig('mqttx', { loaders, searchPlaces: configFileNames, cache: false, ignoreEmptySearchPlaces: false })
@@ -93,15 +90,12 @@ function jsonErrorLine(content: string, error: Error): number {
   return content.slice(0, position).split('\n').length
 }
 
-// js-yaml knows the place, and says it in a drawing of several lines.
-function yamlLoader(load: Loader): Loader {
-  return async (path, content) => {
-    try {
-      return ((await load(path, content)) as unknown) ?? {}
-    } catch (cause) {
-      const { reason, mark, message } = cause as { reason?: string; mark?: { line: number }; message: string }
-      const place = mark === undefined ? '' : `:${mark.line + 1}`
-      throw new OperatorError('ERR_CONFIG', `${basename(path)}${place}: ${reason ?? message.split('\n')[0]}`, { cause })
-    }
+async function readYamlFile(path: string, content: string): Promise<unknown> {
+  const { readYaml } = await import('../../plugins/kit/yaml.ts')
+  try {
+    return readYaml(path, content) ?? {}
+  } catch (cause) {
+    const { place, message } = cause as YamlError
+    throw new OperatorError('ERR_CONFIG', `${basename(path)}${place}: ${message}`, { cause })
   }
 }

@@ -2,7 +2,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
-import { checkGuard } from './guard.ts'
+import { checkGuard, plainListeners } from './guard.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 /** What was found of a config without starting a broker: lines about what answers, and problems with their cures. */
@@ -28,9 +28,12 @@ export async function examine(catalogue: Catalogue, config: ResolvedConfig, conn
   await apply()
   await noting(() => checkGuard(catalogue, config, broker))
   await noting(() => host.verify())
-  if (!connect) return { lines: [], problems }
-  const { lines, errors } = await host.probe()
-  if (lines.length === 0 && errors.length === 0) lines.push('nothing here depends on another server')
+  const plain = plainListeners(catalogue, config, broker)
+  const warnings = plain === null ? [] : [`warning: ${plain}`]
+  if (!connect) return { lines: warnings, problems }
+  const { lines: answers, errors } = await host.probe()
+  if (answers.length === 0 && errors.length === 0) answers.push('nothing here depends on another server')
+  const lines = [...warnings, ...answers]
   // What is wrong with a file is found by whoever would connect with it, too.
   return { lines, problems: [...new Set([...problems, ...errors.flatMap(problemsOf)])] }
 }

@@ -11,7 +11,7 @@ import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
 import { tapEntryRules } from './entry-rules.ts'
-import { checkGuard } from './guard.ts'
+import { checkGuard, plainListeners } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
@@ -60,6 +60,8 @@ export class RunningBroker {
       for (const warning of config.warnings) broker.log.warn(warning)
       const open = checkGuard(catalogue, config, broker)
       if (open !== null) broker.log.info(open)
+      const plain = plainListeners(catalogue, config, broker)
+      if (plain !== null) broker.log.warn(plain)
       running.#checkRights(config)
       for (const line of await host.listen()) broker.log.info(line)
       if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')

@@ -162,3 +162,50 @@ test('says what is wrong with a plugin that cannot be loaded', async () => {
     'plugins[6]: ./none.mjs exports no plugin; add export default definePlugin({ name, apply })',
   ])
 })
+
+const laughs = [
+  'a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]',
+  ...'bcdefghi'.split('').map((name, at) => `${name}: &${name} [${Array(10).fill(`*${'abcdefgh'[at]}`)}]`),
+]
+const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+
+test.each([
+  [
+    'an alias that holds itself',
+    { 'mqttx.config.yaml': 'socket: &a\n  port: *a\n' },
+    /^mqttx\.config\.yaml: is nested more than 100 levels deep, or holds itself; /,
+  ],
+  [
+    'aliases of aliases',
+    { 'mqttx.config.yaml': `${laughs.join('\n')}\n` },
+    /^mqttx\.config\.yaml: holds more than 1000000 values, aliases counted each time; /,
+  ],
+  ['brackets without end in YAML', { 'mqttx.config.yml': `socket: ${deep}\n` }, /^mqttx\.config\.yml(:1)?: .*nest/],
+  [
+    'brackets without end in JSON',
+    { 'mqttx.config.json': `{"socket": ${deep}}` },
+    /^mqttx\.config\.json: is nested more than 100 levels deep/,
+  ],
+  [
+    'an object of a program that holds itself',
+    { 'mqttx.config.mjs': 'const socket = { port: 1 }; socket.host = socket\nexport default { socket }' },
+    /^mqttx\.config\.mjs: is nested more than 100 levels deep, or holds itself; /,
+  ],
+])('%s: one line', async (_what, files, expected) => {
+  const folder = await folderWith(files as Record<string, string>)
+  const found = loadConfig(catalogue, folder).then(file => resolveConfig(catalogue, { file }))
+  const error = await found.then(
+    () => undefined,
+    (error: OperatorError) => error,
+  )
+  expect(error?.code).toBe('ERR_CONFIG')
+  expect(error?.message).toMatch(expected)
+  expect(error?.message).not.toMatch(/\n|call stack/)
+})
+
+test('brackets without end in the environment: one line that names the variable', async () => {
+  const env = { MQTTX_PLUGINS: deep }
+  expect(await problems(resolveConfig(catalogue, { env }))).toEqual([
+    'plugins: is nested more than 100 levels deep, or holds itself; write it flatter (MQTTX_PLUGINS)',
+  ])
+})

@@ -69,7 +69,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     })
     await writeFile(join(folder, 'five-hooks.js'), readFileSync(join(root, 'test/fixtures/five-hooks.js')))
     // The files that configs name, as the pages say how to make them.
-    await initTls(folder)
+    await initTls(folder, 1883)
     await writeFile(join(folder, 'passwords'), '')
     await writeFile(join(folder, 'order.schema.json'), '{}')
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))

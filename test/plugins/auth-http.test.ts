@@ -54,7 +54,8 @@ describe('the answer of the service is CONNACK', () => {
     ['{"authorizedSub":"a/#"}'],
     ['{"authorizedSub":[1]}'],
     ['{"authorizedPub":["a/#/b"]}'],
-  ])('200 with %j: 3, and 0x88', async body => {
+    [`{"authorizedPub":${'['.repeat(300_000)}${']'.repeat(300_000)}}`],
+  ])('200 with %.60j: 3, and 0x88', async body => {
     const { url } = await startAuthServer(says(200, body))
     expect((await connacks(url)).codes).toEqual([3, ServerUnavailable])
   })

@@ -125,7 +125,14 @@ test('a folder of somebody else is one line', async () => {
     process.seteuid!(65_534)
     onTestFinished(() => process.seteuid!(0))
   }
-  expect(await refusal(path)).toMatchObject({ code: 'ERR_DISK_UNUSABLE', message: expect.stringContaining('change its owner') })
+  expect(await refusal(path)).toMatchObject({
+    code: 'ERR_DISK_UNUSABLE',
+    message: expect.stringContaining('give it to that user (chown -R)'),
+  })
+  // One that is yet to be made: what is in the way is the folder above.
+  const { message } = await refusal(join(path, 'new'))
+  expect(message).toMatch(/^disk\.path: \S+new is not there, .*cannot be made: (\S+) may not be read and written by this user \(uid \d+\)/)
+  expect(message).toContain(`cannot be made: ${path} `)
 })
 
 /** A store in which something was kept, closed again; `forget` is in its last commit. */

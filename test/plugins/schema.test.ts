@@ -112,3 +112,26 @@ test('a schema may lie in a file, which is read again; one that is wrong is said
   await broker.running.reload('schema', { rules: [] })
   expect(await code('anything')).toBe(false)
 })
+
+test('a payload that is nested as deep as its size allows does not fit, and is no error of the broker', async () => {
+  // It refers to itself, so the check goes as deep as the payload.
+  const tree = { type: 'object', properties: { child: { $ref: '#' } }, additionalProperties: false }
+  const broker = await start([{ filter: 'a', schema: tree }])
+  const errors: Error[] = []
+  broker.hooks.onError.tap('test', error => void errors.push(error))
+  const client = await broker.connect({ version: 5 })
+  const nested = (depth: number) => `${'{"child":'.repeat(depth)}{}${'}'.repeat(depth)}`
+  expect(await client.publish('a', nested(100), { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.NoMatchingSubscribers })
+  expect(await client.publish('a', nested(100_000), { qos: 1 })).toMatchObject({
+    reasonCode: ReasonCode.PayloadFormatInvalid,
+    properties: { reasonString: 'the payload is nested too deeply' },
+  })
+  expect(errors).toEqual([])
+})
+
+test('a JSON Schema that is nested without end is one line', async () => {
+  const folder = await folderWith({ 'deep.json': `${'{"not":'.repeat(50_000)}{}${'}'.repeat(50_000)}` })
+  await expect(start([{ filter: 'a', schema: join(folder, 'deep.json') }])).rejects.toThrow(
+    /^schema\.rules\[0\]: the JSON Schema is nested more than 100 levels deep, or holds itself; write it flatter$/,
+  )
+})

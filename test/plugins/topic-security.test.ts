@@ -288,8 +288,10 @@ describe('a rules file', () => {
   test.each([
     ['- allow: [', /rules.yaml:2: /],
     ['allow: all', /rules.yaml: rules: must be a list/],
+    ['- &r { allow: all, topics: [a], users: [*r] }', /rules.yaml: is nested more than 100 levels deep, or holds itself/],
+    [`- ${'['.repeat(20_000)}`, /rules.yaml(:1)?: .*nest/],
     ['- { allow: all, topics: [a+] }', /rules.yaml\[0\].topics\[0\]: "a\+" is no topic filter/],
-  ])('%j is an error at start', async (text, message) => {
+  ])('%.60j is an error at start', async (text, message) => {
     const rulesFile = join(await folderWith({ 'rules.yaml': `${text}\n` }), 'rules.yaml')
     await expect(startBroker({ topicSecurity: { rulesFile } })).rejects.toThrow(message)
   })

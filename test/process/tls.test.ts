@@ -14,10 +14,11 @@ const built = beforeAllBuilt()
 const ssl = { cert: 'tls/server.crt', key: 'tls/server.key', ca: 'tls/ca.crt', clientAuth: true }
 
 async function initialized(): Promise<string> {
-  const folder = await folderWith()
+  const folder = await folderWith({ 'mqttx.config.json': '{ "socket": [{ "port": 1884, "tls": false }, { "port": 8883 }] }' })
   const init = new Command(built.path('presets/bin.js'), folder, ['init', '--tls'])
   expect(await init.ended()).toBe(0)
-  expect(init.out.join('\n')).toMatch(/wrote ca\.crt.*ssl: \{ cert: 'tls\/server\.crt'/s)
+  // The port is that of the listener which will have TLS.
+  expect(init.out.join('\n')).toMatch(/wrote ca\.crt.*ssl: \{ cert: 'tls\/server\.crt'.* -p 8883 /s)
   return folder
 }
 

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { isLoopback } from '../kit/network.ts'
 
 // Whoever asks does so at once.
 const silentMs = 1000
@@ -37,8 +38,4 @@ export function hostFault(header: string | undefined, hosts: readonly string[] |
   const name = header.replace(/:\d*$/, '').toLowerCase()
   if (hosts !== null) return hosts.some(host => host.toLowerCase() === name) || isLoopback(name) ? null : `not one of ${option}`
   return !isLoopback(boundTo) || isLoopback(name) ? null : `not a name of loopback; ${option} takes others`
-}
-
-function isLoopback(name: string): boolean {
-  return name === 'localhost' || name === '::1' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name)
 }

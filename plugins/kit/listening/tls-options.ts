@@ -5,11 +5,11 @@ export const sslOptions = defineOptions({
   /** The certificate in PEM, followed by those between it and its CA. */
   cert: { type: 'string', default: null, minLength: 1 },
   /** The certificate's private key in PEM. */
-  key: { type: 'string', default: null, minLength: 1 },
+  key: { type: 'string', default: null, minLength: 1, secretFile: true },
   /** The password of an encrypted `key`. */
   passphrase: { type: 'string', default: null },
   /** A PKCS12 keystore with certificate and key, in place of `cert` and `key`. `classpath:` is the config's folder. */
-  keyStoreLocation: { type: 'string', default: null, minLength: 1 },
+  keyStoreLocation: { type: 'string', default: null, minLength: 1, secretFile: true },
   /** The keystore's password. */
   keyStorePassword: { type: 'string', default: null },
   /** The keystore's kind: `pkcs12`, in any case. */
@@ -26,11 +26,11 @@ export const sslOptions = defineOptions({
         /** As above. */
         cert: { type: 'string', minLength: 1 },
         /** As above. */
-        key: { type: 'string', minLength: 1 },
+        key: { type: 'string', minLength: 1, secretFile: true },
         /** As above. */
         passphrase: { type: 'string' },
         /** As above. */
-        keyStoreLocation: { type: 'string', minLength: 1 },
+        keyStoreLocation: { type: 'string', minLength: 1, secretFile: true },
         /** As above. */
         keyStorePassword: { type: 'string' },
         /** As above. */

@@ -3,6 +3,7 @@ import type { Ajv as AjvInstance, ErrorObject, ValidateFunction } from 'ajv'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionSchema, OptionsSchema } from '../../../core/options/options.ts'
 import { describeOption, formFor, optionAt, showGiven, showShape } from './describe.ts'
+import { nestingFault } from './nesting.ts'
 import { clone, deepFreeze, isRecord } from './plain-data.ts'
 import { onlyAjvKnows, plainOptions } from './plain-values.ts'
 import { durationMsMax, parseBytes, parseDuration } from './quantity.ts'
@@ -34,6 +35,8 @@ export function validateOptions(schema: OptionsSchema, given: unknown, at: strin
   if (!isRecord(given)) {
     return { options: {}, problems: [{ path: at, text: `must be an object of options, got ${showShape(given)}` }] }
   }
+  const fault = nestingFault(given)
+  if (fault !== null) return { options: {}, problems: [{ path: at, text: fault }] }
   const options = clone(given)
   const plain = plainOptions(schema, options)
   if (plain !== onlyAjvKnows) return { options: deepFreeze(plain), problems: [] }

@@ -1,0 +1,34 @@
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { OptionSchema } from '../../core/options/options.ts'
+import { formFor } from '../../plugins/kit/options/describe.ts'
+import type { ResolvedPlugin } from './resolved-config.ts'
+
+const readableByAll = 0o004
+
+/** What is said of the files of passwords and keys that a config names and every user of this machine may read: a line for each. */
+export function readableSecrets(plugins: readonly ResolvedPlugin[], folder: string): string[] {
+  const lines: string[] = []
+  for (const { name, section = name, schema = {}, options } of plugins) {
+    for (const { at, file } of secretFiles({ type: 'object', properties: schema }, options, section)) {
+      // As Java's class path, which is this folder.
+      const path = resolve(folder, file.replace(/^classpath:\s*\/*/i, ''))
+      const mode = process.platform === 'win32' ? 0 : (statSync(path, { throwIfNoEntry: false })?.mode ?? 0)
+      if ((mode & readableByAll) !== 0) lines.push(`${at}: every user of this machine may read ${path}; chmod o= ${path}`)
+    }
+  }
+  return lines
+}
+
+function* secretFiles(option: OptionSchema, value: unknown, at: string): Generator<{ readonly at: string; readonly file: string }> {
+  const form = formFor(option, value)
+  if (form === undefined || value === null || value === undefined) return
+  if (typeof value === 'string') {
+    if ('secretFile' in form && form.secretFile === true) yield { at, file: value }
+  } else if ('properties' in form) {
+    for (const [name, part] of Object.entries(form.properties))
+      yield* secretFiles(part, (value as Record<string, unknown>)[name], `${at}.${name}`)
+  } else if ('items' in form && Array.isArray(value)) {
+    for (const [index, part] of value.entries()) yield* secretFiles(form.items, part, `${at}[${index}]`)
+  }
+}
