@@ -118,12 +118,23 @@ function sectionOf(list, at) {
   return name === 'settingsSchema' ? '' : name.replace(/(Options|Schema)$/, '')
 }
 
+/** Lists of options that several plugins have in common: `const clientTlsOptions = { … }`, by their names. */
+function sharedOf(file) {
+  const list = tokens(readFileSync(file, 'utf8'))
+  return list.flatMap(({ text }, at) => {
+    if (text !== 'const' || list[at + 2]?.text !== '=' || list[at + 3]?.text !== '{') return []
+    const { value } = readObject(list, at + 4)
+    const isList = Object.values(value).every(({ value: option }) => option?.type !== undefined || option?.oneOf !== undefined)
+    return isList && Object.keys(value).length > 0 ? [[list[at + 1].text, value]] : []
+  })
+}
+
 function rows(options, above, problems, file) {
   const lines = []
   for (const [name, { value: option, doc }] of Object.entries(options)) {
     const path = above === '' ? name : `${above}.${name}`
     if (doc === undefined || doc === '') problems.push(`${path}: no text; write a JSDoc comment above it in ${file}`)
-    const nested = option.properties?.value
+    const nested = shared.get(option.properties?.value.source) ?? option.properties?.value
     const forms = option.items?.value?.oneOf?.value
     const element =
       option.items?.value?.properties?.value ?? (Array.isArray(forms) ? forms.find(form => form.properties)?.properties.value : undefined)
@@ -193,9 +204,9 @@ const parts = [
   'What bears a ↻ can change while the broker runs: [Changing it while it runs](running.md#changing-the-config).',
 ]
 const head = ['', '| Option | Type | Default | |', '|---|---|---|---|']
-const found = sources()
-  .filter(file => existsSync(join(root, file)))
-  .flatMap(file => schemasOf(join(root, file)).map(schema => ({ ...schema, file })))
+const files = sources().filter(file => existsSync(join(root, file)))
+const shared = new Map(files.flatMap(file => sharedOf(join(root, file))))
+const found = files.flatMap(file => schemasOf(join(root, file)).map(schema => ({ ...schema, file })))
 const atRoot = found.filter(({ name }) => name === '')
 const inSections = found.filter(({ name }) => name !== '').sort((a, b) => (a.name < b.name ? -1 : 1))
 for (const { name, doc, schemas } of [

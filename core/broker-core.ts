@@ -18,7 +18,7 @@ import { EntryCheck } from './handlers/entry-check.ts'
 import type { HandlerHost } from './handlers/host.ts'
 import { Handlers } from './handlers/index.ts'
 import { createHooks, type Hooks } from './hooks.ts'
-import type { LineThrottle } from './line-throttle.ts'
+import { LineThrottle } from './line-throttle.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
 import { publishFor } from './messages/late-publish.ts'
 import type { Message } from './messages/message.ts'
@@ -104,6 +104,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly entry: EntryCheck
   readonly slowedSessions: Set<KnownSession>
   readonly withholding: Set<Acknowledger>
+  readonly unkeptLines: LineThrottle
   now: number
   deliverUsed: boolean
   deliveredUsed: boolean
@@ -163,6 +164,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.entry = new EntryCheck(this)
     this.slowedSessions = new Set()
     this.withholding = new Set()
+    this.unkeptLines = new LineThrottle(clock, { everyMs: 10_000, linesMax: 20 })
     this.#connections = new Connections(this, new Handlers(this))
     this.#storedSessions = new StoredSessions(this)
     this.#members = new RemoteMembers(this)
@@ -393,7 +395,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   applyRevoke(whom: Revoked, keepSession: boolean): number {
     const found = [...this.connections].filter(
       ({ state, username, clientId }) =>
-        state !== 'new' && state !== 'closed' && ('user' in whom ? username === whom.user : clientId === whom.clientId),
+        state !== 'new' && state !== 'closed' && ('username' in whom ? username === whom.username : clientId === whom.clientId),
     )
     for (const client of found) {
       if (!keepSession) client.leaveNothing()

@@ -25,4 +25,4 @@ export interface Publisher {
 export type Whom = string | { readonly clientId: string } | { readonly username: string }
 
 /** Who is taken away by `revoke`: all clients of a user (null: those without a user name), or the one with a client id. */
-export type Revoked = { readonly user: string | null } | { readonly clientId: string }
+export type Revoked = { readonly username: string | null } | { readonly clientId: string }

@@ -116,8 +116,16 @@ export class Acknowledger {
     }
     const time = now - host.settings.mqtt.receiptTimeout
     if (!this.#queue.overdue(time) && (this.#joins === 0 || this.#joinedAt >= time)) return
-    host.log.warn({ clientId: client.clientId }, 'a message was not kept in time; its publisher is disconnected so that it sends it again')
-    client.close(ReasonCode.ServerUnavailable, 'the message was not kept in time')
+    this.#giveUp(ReasonCode.ServerUnavailable, 'was not kept in time', {})
+  }
+
+  // A store that hangs costs every publisher its connection at once.
+  #giveUp(reasonCode: ReasonCode, what: string, fields: object): void {
+    const { host, clientId } = this.#client
+    const count = host.unkeptLines.pass(what)
+    if (count > 0)
+      host.log.warn({ clientId, count, ...fields }, `a message ${what}; its publisher is disconnected so that it sends it again`)
+    this.#client.close(reasonCode, `the message ${what}`)
   }
 
   /** Writes PUBACK or PUBREC now. */
@@ -168,11 +176,7 @@ export class Acknowledger {
     if (qos === 2) this.abandon(packetId)
     // The first of many that were on their way says it for all of them.
     if (client.closed) return null
-    host.log.warn(
-      { clientId: client.clientId, err: error },
-      'a message could not be kept; its publisher is disconnected so that it sends it again',
-    )
-    client.close(full ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable, 'the message could not be kept')
+    this.#giveUp(full ? ReasonCode.QuotaExceeded : ReasonCode.ServerUnavailable, 'could not be kept', { err: error })
     return null
   }
 

@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.ts'
 import type { Hooks } from '../hooks.ts'
+import type { LineThrottle } from '../line-throttle.ts'
 import type { Log } from '../log.ts'
 import type { Message } from '../messages/message.ts'
 import type { Settings } from '../options/settings.ts'
@@ -37,6 +38,8 @@ export interface ConnectionHost {
   readonly sessions: SessionStore
   /** Those who keep acknowledgements back just now. */
   readonly withholding: Set<Acknowledger>
+  /** Bounds the lines about messages that were not kept. */
+  readonly unkeptLines: LineThrottle
   connectionOf(clientId: string): Connection | undefined
   traces(clientId: string): boolean
   drop(clientId: string, message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): void

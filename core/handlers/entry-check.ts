@@ -1,6 +1,7 @@
 import type { Client } from '../connection/client.ts'
 import type { LimitName } from '../counter-names.ts'
 import type { Counters } from '../counters.ts'
+import { cutText } from '../cut-text.ts'
 import type { Hooks } from '../hooks.ts'
 import { LineThrottle } from '../line-throttle.ts'
 import type { Log } from '../log.ts'
@@ -19,8 +20,6 @@ export interface EntryCheckHost {
 }
 
 const linesEveryMs = 10_000
-// A client may give itself an id of 65,535 bytes.
-const shownMax = 256
 const cureOfOwned =
   'a session goes to its own user only; if this is the same client under a new user name, give it a new client id, end the session under the old name, or let it expire; mqtt.clientIdOwner: anyone lets any user have any session'
 
@@ -54,9 +53,9 @@ export class EntryCheck {
   refuse(client: Client, limit: LimitName, reasonCode: ReasonCode, reasonString: string, cure: string): Refusal {
     const { counters, log } = this.#host
     counters.limited[limit] += 1
-    const clientId = client.clientId.slice(0, shownMax)
+    const clientId = cutText(client.clientId)
     const count = this.#lines.pass(`${limit} ${clientId}`)
-    const username = client.username?.slice(0, shownMax) ?? null
+    const username = client.username === null ? null : cutText(client.username)
     const level = limit === 'uncheckedRights' ? 'warn' : 'info'
     if (count > 0) log[level]({ clientId, username, address: client.remoteAddress, count }, `client refused: ${reasonString}; ${cure}`)
     return { reasonCode, reasonString }

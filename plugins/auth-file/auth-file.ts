@@ -38,8 +38,8 @@ export const authFile = definePlugin(
         let closed = 0
         for (const [user, hash] of before) {
           const now = users.get(user)
-          if (now === undefined) closed += revoke({ user })
-          else if (closeChanged && !isSameHash(now, hash)) closed += revoke({ user }, { keepSession: true })
+          if (now === undefined) closed += revoke({ username: user })
+          else if (closeChanged && !isSameHash(now, hash)) closed += revoke({ username: user }, { keepSession: true })
         }
         log.info({ path: at, users: users.size, closed }, 'password file read again')
       },

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../core/error-codes.ts'
 import type { Node } from '../kit/services/bus.ts'
+import { type Language, versionRefusal } from '../kit/spoken-versions.ts'
 
 /**
  * The version of what nodes say to one another through whatever bus there is: frames of messages, announcements, rows of routes and wills. A node
@@ -19,15 +20,17 @@ export function spokenBy({ facts }: Node): number {
   return Number(facts.clusterVersion ?? 0)
 }
 
+const language: Language = {
+  name: 'what nodes say to one another',
+  own: { newest: clusterVersion, oldest: oldestClusterVersion },
+  cureOfNone: 'upgrade that node first, one version at a time',
+}
+
 /** Why this node cannot speak with another; null: it can. */
 export function refusalOf(node: Node): string | null {
-  const { name } = node
-  const spoken = spokenBy(node)
-  if (spoken >= oldestClusterVersion && spoken <= clusterVersion + 1) return null
-  const said =
-    spoken === 0 ? 'says no version of what nodes say to one another' : `speaks version ${spoken} of what nodes say to one another`
-  const older = spoken < oldestClusterVersion ? 'that node' : 'this node'
-  return `node ${name} ${said}, and this node version ${clusterVersion}; upgrade ${older} first, one version at a time`
+  const newest = spokenBy(node)
+  // It says the newest alone, and speaks the one before, too.
+  return versionRefusal(node.name, newest === 0 ? null : { newest, oldest: Math.max(1, newest - 1) }, language)
 }
 
 /** What another node has sent is of a version that this node does not speak; the message names both. */

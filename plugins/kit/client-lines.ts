@@ -1,5 +1,6 @@
 import type { Log } from '../../core/log.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import { cutText } from './cut-text.ts'
 
 /** What can happen to a client again and again, and how it is said. Make one of each kind and use it for all clients. */
 export interface ClientEvent {
@@ -35,8 +36,6 @@ interface Entry {
 const tickMs = 1000
 // So many clients and kinds are told apart at a time; what is beyond is counted in the line that says what had none.
 const entriesMax = 1000
-// Clients choose client ids and topic names, of up to 64 KiB.
-const textMax = 200
 
 /**
  * Lines about what befalls clients, at a pace that no client can raise: the first event of a kind is a line at once; what follows is counted, and
@@ -71,7 +70,7 @@ export class ClientLines {
     if (!this.#log.isLevelEnabled(event.level)) return
     const entry = this.#kinds.get(event)?.get(who)
     if (entry === undefined) return this.#begin(event, who, about)
-    if (entry.count === 0) entry.about = clipped(about)
+    if (entry.count === 0) entry.about = cutText(about)
     entry.count += 1
   }
 
@@ -89,13 +88,13 @@ export class ClientLines {
 
   #begin(event: ClientEvent, who: string, about: string): void {
     this.#timer ??= this.#clock.after(tickMs, () => this.#tick())
-    if (who.length > textMax) {
+    const short = cutText(who)
+    if (short !== who) {
       // The short form stands for all that begin so: what is kept here is bounded, whatever clients call themselves.
-      const short = clipped(who)
       if (this.#kinds.get(event)?.has(short) === true) return this.say(event, short, about)
       who = short
     }
-    const entry: Entry = { about: clipped(about), count: 1, since: this.#clock.now() }
+    const entry: Entry = { about: cutText(about), count: 1, since: this.#clock.now() }
     if (this.#entries < entriesMax) {
       let entries = this.#kinds.get(event)
       if (entries === undefined) this.#kinds.set(event, (entries = new Map()))
@@ -148,9 +147,4 @@ export class ClientLines {
     this.#rest = new Map()
     this.#log.warn({ events }, 'more such lines than the log takes; these had none')
   }
-}
-
-function clipped(text: string): string {
-  // A part of a string keeps the whole of it; a copy does not.
-  return text.length <= textMax ? text : Buffer.from(`${text.slice(0, textMax)}…`).toString()
 }

@@ -1,15 +1,12 @@
-/** Characters of a text of a client's that a line shows. */
-const textMax = 256
+import { cutText } from './cut-text.ts'
+
 // C0 and C1 controls, line separators, and marks that turn the direction of what follows: in a terminal any of these writes something else than it says.
 const hidden = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 const nestedMax = 4
 
-/** A text that a client may have made up, for people: at most 256 characters and how many there are, with controls as `\u009b`. */
-export function shownText(text: string, max = textMax): string {
-  // Not in the middle of a letter that takes two code units.
-  const cut = text.length > max ? text.slice(0, max).replace(/[\ud800-\udbff]$/, '') : text
-  const shown = cut.replace(hidden, letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
-  return text.length > max ? `${shown}… (${text.length} characters)` : shown
+/** A text that a client may have made up, for people: cut as `cutText` does, at most 256 characters and how many there are, with controls as `\u009b`. */
+export function shownText(text: string, max?: number): string {
+  return cutText(text, max).replace(hidden, letter => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /** The fields of a line with each text in them as `shownText` has it. */

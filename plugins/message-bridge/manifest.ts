@@ -1,3 +1,4 @@
+import { clientTlsOptions } from '../kit/client-tls-options.ts'
 import { defineManifest } from '../kit/define-manifest.ts'
 
 /**
@@ -60,21 +61,7 @@ export const messageBridgeManifest = defineManifest({
       },
     },
     /** TLS towards Kafka. Files are PEM, relative to the config's folder. */
-    ssl: {
-      type: 'object',
-      properties: {
-        /** Turns it on. */
-        enable: { type: 'boolean', default: false },
-        /** The authorities that the brokers' certificates are judged by; the system's where nothing is said. */
-        ca: { type: 'string', minLength: 1 },
-        /** The bridge's own certificate, where Kafka asks for one. */
-        cert: { type: 'string', minLength: 1 },
-        /** The private key of that certificate. */
-        key: { type: 'string', minLength: 1, secretFile: true },
-        /** The name that the brokers' certificates must bear; that of each address where nothing is said. */
-        servername: { type: 'string', minLength: 1 },
-      },
-    },
+    ssl: { type: 'object', properties: clientTlsOptions },
     /** The replicas that must have a message before Kafka acknowledges it: all that are in sync, the leader alone, or none. */
     acks: { type: 'string', enum: ['all', 'leader', 'none'], default: 'all' },
     /** Kafka leaves out what is sent a second time because an acknowledgement was lost. Only with `acks: all`. */

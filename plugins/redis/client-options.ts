@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
@@ -13,6 +14,15 @@ type ServerOptions = Omit<RedisOptions, 'replyMapping'>
 // Redis that is back is found again within this time.
 const reconnectMsMax = 250
 const backOff = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), reconnectMsMax)
+
+/** The options with the paths of files as they are from everywhere: a config says them relative to its folder. */
+export function withFiles(options: Options, folder: string): Options {
+  const named = (['ca', 'cert', 'key'] as const).flatMap(name => {
+    const file = options.tls[name]
+    return file === undefined ? [] : [[name, resolve(folder, file)]]
+  })
+  return { ...options, tls: { ...options.tls, ...Object.fromEntries(named) } }
+}
 
 /** The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. */
 export function createClient(options: Options, use: 'commands' | 'blocking' = 'commands'): Redis | Cluster {

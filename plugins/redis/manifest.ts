@@ -1,3 +1,4 @@
+import { clientTlsOptions } from '../kit/client-tls-options.ts'
 import { defineManifest } from '../kit/define-manifest.ts'
 
 export const redisManifest = defineManifest({
@@ -27,22 +28,8 @@ export const redisManifest = defineManifest({
     sentinelPassword: { type: 'string', secret: true, minLength: 1 },
     /** Redis Cluster: some of its nodes as `host:port`; the others are found through them. */
     nodes: { type: 'list', items: { type: 'string', pattern: '^[^@]+:\\d+$' }, default: [] },
-    /** TLS towards Redis; `rediss://` turns it on too. Files are PEM, relative to the current folder. */
-    tls: {
-      type: 'object',
-      properties: {
-        /** Turns it on. */
-        enable: { type: 'boolean', default: false },
-        /** The authorities that the server's certificate is judged by; the system's where nothing is said. */
-        ca: { type: 'string', minLength: 1 },
-        /** The broker's own certificate, where the server asks for one. */
-        cert: { type: 'string', minLength: 1 },
-        /** The private key of that certificate. */
-        key: { type: 'string', minLength: 1, secretFile: true },
-        /** The name that the server's certificate must bear; that of the address where nothing is said. */
-        servername: { type: 'string', minLength: 1 },
-      },
-    },
+    /** TLS towards Redis; `rediss://` turns it on too. Files are PEM, relative to the config's folder. */
+    tls: { type: 'object', properties: clientTlsOptions },
     /** What happens when Redis is away at start: the broker starts without it and takes it up when it comes, or it ends with an error. */
     startup: { type: 'string', enum: ['retry', 'fail'], default: 'retry' },
     /** The time that Redis has for one answer; then it counts as away, and what it was asked is asked again. */

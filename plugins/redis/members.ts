@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { OperatorError } from '../../core/errors.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
-import { busVersion, oldestBusVersion, refusalOf, type SpokenVersions } from './bus-version.ts'
+import { type SpokenVersions, versionRefusal } from '../kit/spoken-versions.ts'
+import { busLanguage, busVersion, oldestBusVersion } from './bus-version.ts'
 import type { Command } from './operation.ts'
 import { logField } from './script/layout.ts'
 import { LuaScript } from './script/lua-script.ts'
@@ -156,7 +157,7 @@ export class Members {
     for (let i = 0; i < list.length; i += 2) {
       const name = list[i]!.toString()
       const text = list[i + 1]!.toString()
-      const refusal = refusalOf(name, versionsOf(text))
+      const refusal = versionRefusal(name, versionsOf(text), busLanguage)
       if (refusal !== null) found.set(name, { text, refusal })
     }
     return found
@@ -199,7 +200,7 @@ export class Members {
 
   #signOf(name: string, text: string, at: number): MemberSign {
     const spoken = versionsOf(text)
-    const refusal = refusalOf(name, spoken)
+    const refusal = versionRefusal(name, spoken, busLanguage)
     if (refusal !== null) this.onRefused(name, refusal)
     return { text, node: nodeOf(name, text), refusal, newest: spoken?.newest ?? 0, knowsDatabase: (JSON.parse(text) as Sign).d === 1, at }
   }

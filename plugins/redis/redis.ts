@@ -3,7 +3,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { BusEvents, BusTerms } from '../kit/services/bus.ts'
 import { RedisBus } from './bus.ts'
-import { databaseOf } from './client-options.ts'
+import { databaseOf, withFiles } from './client-options.ts'
 import { Keys } from './keys.ts'
 import { Link } from './link.ts'
 import { redisManifest } from './manifest.ts'
@@ -22,7 +22,8 @@ const lookupSweepMs = 1000
 const lookAtMarkMs = 2000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
-export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log }, options, { enableInnerCache }) => {
+export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log }, given, { enableInnerCache }) => {
+  const options = withFiles(given, broker.folder)
   const { waitReplicas, waitTimeout, commandTimeout } = options
   if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
     throw new OperatorError(

@@ -1,12 +1,11 @@
 import type { Log } from '../../core/log.ts'
 import { MessageRefusedError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { cutText } from '../kit/cut-text.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
 import { type RefusalReason, verdictOn } from './verdicts.ts'
 
 const linesEveryMs = 10_000
-// A key may be as long as a topic name.
-const shownMax = 200
 
 /** What Redis refuses by itself, while it takes everything else: counted by reason, and named in a line. */
 export class RedisRefusals {
@@ -40,7 +39,7 @@ export class RedisRefusals {
       return new StoreFullError('Redis is out of memory; raise its maxmemory or make room')
     }
     this.counts[reason] += 1
-    const shown = about.length > shownMax ? `${about.slice(0, shownMax)}…` : about
+    const shown = cutText(about)
     const text = `redis refuses ${shown}: ${error.message}; ${cure}`
     this.#say(`${reason} ${shown}`, clientId, text)
     return new MessageRefusedError(text)
@@ -49,11 +48,9 @@ export class RedisRefusals {
   /** What lies in Redis cannot be read, and stays where it is. */
   unreadable(error: Error, about: string, clientId: string | null = null): void {
     this.counts.damaged += 1
-    this.#say(
-      `damaged ${about}`,
-      clientId,
-      `redis holds what cannot be read, so it is left where it is and left out: ${about}: ${error.message}`,
-    )
+    const shown = cutText(about)
+    const text = `redis holds what cannot be read, so it is left where it is and left out: ${shown}: ${error.message}`
+    this.#say(`damaged ${shown}`, clientId, text)
   }
 
   /** Something that nobody asked for was not done. */

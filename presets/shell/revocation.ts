@@ -20,7 +20,7 @@ async function endStored(broker: BrokerCore, whom: Revoked): Promise<void> {
   let after: string | null = null
   do {
     const page = await sessions.list(after, pageMax)
-    for (const { clientId, user, node } of page.sessions) if (user === whom.user && node === null) await end(broker, clientId, whom)
+    for (const { clientId, user, node } of page.sessions) if (user === whom.username && node === null) await end(broker, clientId, { user })
     after = page.next
   } while (after !== null)
 }

@@ -81,7 +81,7 @@ test('a user that is revoked at one node is closed at all, and its stored sessio
   stored.drop()
   await stored.closed
   await eventually(() => a.broker.roster.get('stored')?.online === false)
-  a.running.revoke({ user: 'u' })
+  a.running.revoke({ username: 'u' })
   for (const client of [here, there]) expect((await client.ended())?.reasonCode).toBe(0x87)
   await eventually(() => [a, b].every(({ broker }) => broker.roster.get('stored') === undefined && broker.roster.get('here') === undefined))
   await other.rest()

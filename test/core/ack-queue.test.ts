@@ -6,6 +6,7 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Config } from '../../presets/index.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
 import type { ConnectOptions, TestClient } from '../support/client.ts'
+import { keptLog } from '../support/log.ts'
 
 /** A broker in which every publish waits until the test lets its receipt go, by payload. */
 async function start(config: Config = {}): Promise<TestBroker & { receipts: Map<string, Receipt> }> {
@@ -90,6 +91,37 @@ describe('a message that could not be kept', () => {
       expect(acks(client)).toEqual([])
     })
   }
+
+  test.each(['fails', 'hangs'] as const)(
+    'of many publishers, while a store %s: some lines say whose, and one how many they were',
+    async how => {
+      const { lines, plugin } = keptLog()
+      const broker = await startBroker({ log: false, plugins: [plugin], mqtt: { receiptTimeout: '1s' } })
+      const receipts: Receipt[] = []
+      broker.hooks.onRoute.tap('test', (message, _route, receipt) => {
+        if (message.topic !== 't') return
+        receipt.hold()
+        receipts.push(receipt)
+      })
+      const said = () => lines.filter(({ level, message }) => level === 'warn' && message.includes('its publisher is disconnected'))
+      const round = async (publishers: number) => {
+        const clients = await Promise.all(Array.from({ length: publishers }, () => broker.connect()))
+        for (const client of clients) client.sendPublish('t', 'x', { qos: 1 })
+        await settled()
+        if (how === 'fails') for (const receipt of receipts.splice(0)) receipt.release(new Error('disk full'))
+        else await broker.advance(3000)
+        await Promise.all(clients.map(client => client.ended()))
+      }
+      await round(50)
+      expect(said()).toHaveLength(20)
+      expect(said().every(({ fields }) => typeof fields.clientId === 'string' && fields.count === 1)).toBe(true)
+      await broker.advance(10_000)
+      await round(1)
+      // The thirty that had no line, and this one.
+      expect(said()).toHaveLength(21)
+      expect(said().at(-1)!.fields.count).toBe(31)
+    },
+  )
 
   test('is not acknowledged where that is known before routing is over', async () => {
     const { connect, hooks } = await startBroker()

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { cutText } from '../../core/cut-text.ts'
 import { shownLine, shownText } from '../../plugins/kit/shown-text.ts'
 import { startBroker } from '../support/broker.ts'
 
@@ -7,6 +8,14 @@ test('a text of a client is cut to 256 characters, and says how many there are',
   expect(shownText('x'.repeat(65_000))).toBe(`${'x'.repeat(256)}… (65000 characters)`)
   // Not in the middle of a letter.
   expect(shownText(`${'x'.repeat(255)}𝄞𝄞`)).toBe(`${'x'.repeat(255)}… (259 characters)`)
+})
+
+test('one rule cuts: what was cut for a line of its own is not cut again when the line is written', () => {
+  const cut = cutText('x'.repeat(65_000))
+  expect(shownText(cut)).toBe(cut)
+  expect(shownText(cutText(`${'\x9b'.repeat(300)}`))).toBe(`${'\\u009b'.repeat(256)}… (300 characters)`)
+  // A client that ends its text so gains a few characters and no more.
+  expect(cutText(`${'x'.repeat(1000)}… (7 characters)`).length).toBeLessThan(290)
 })
 
 test.each([

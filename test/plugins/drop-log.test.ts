@@ -97,8 +97,8 @@ test('what clients call themselves is bounded: long names are cut, and kept as s
   for (let i = 0; i < 3; i++) lines.say(event, 'x'.repeat(60_000), 't'.repeat(60_000))
   lines.flush()
   expect(kept.map(({ fields }) => [(fields.clientId as string).length, (fields.topic as string).length, fields.count])).toEqual([
-    [201, 201, 1],
-    [201, 201, 2],
+    [276, 276, 1],
+    [276, 276, 2],
   ])
 })
 

@@ -41,7 +41,7 @@ test.each([
     stored.drop()
     await stored.closed
     await settled()
-    expect(broker.running.revoke({ user: 'u' })).toBe(2)
+    expect(broker.running.revoke({ username: 'u' })).toBe(2)
     expect((await durable.ended())?.reasonCode).toBe(NotAuthorized)
     await clean.closed
     await eventually(() => ['durable', 'clean', 'stored'].every(clientId => broker.broker.roster.get(clientId) === undefined))
