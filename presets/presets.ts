@@ -41,8 +41,11 @@ const prodLimits = {
   memory: { max: 'auto' },
 } satisfies OptionsInput<typeof limitsManifest.options>
 
-/** What one client may leave behind, and all of them together. */
+/** What one client may send, and leave behind. No value is above those of other brokers' hardened defaults: docs/security.md has the table. */
 const prodBounds = {
+  maximumPacketSize: '1MiB',
+  connectSizeMax: '96KiB',
+  topicAliasMaximum: 10,
   clientIdOwner: 'user',
   subscriptionsMax: 1000,
   topicLengthMax: 1024,

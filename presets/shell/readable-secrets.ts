@@ -13,11 +13,20 @@ export function readableSecrets(plugins: readonly ResolvedPlugin[], folder: stri
     for (const { at, file } of secretFiles({ type: 'object', properties: schema }, options, section)) {
       // As Java's class path, which is this folder.
       const path = resolve(folder, file.replace(/^classpath:\s*\/*/i, ''))
-      const mode = process.platform === 'win32' ? 0 : (statSync(path, { throwIfNoEntry: false })?.mode ?? 0)
-      if ((mode & readableByAll) !== 0) lines.push(`${at}: every user of this machine may read ${path}; chmod o= ${path}`)
+      if ((modeOf(path) & readableByAll) !== 0) lines.push(`${at}: every user of this machine may read ${path}; chmod o= ${path}`)
     }
   }
   return lines
+}
+
+// Of a file that is not there or not to be reached its plugin says so.
+function modeOf(path: string): number {
+  if (process.platform === 'win32') return 0
+  try {
+    return statSync(path).mode
+  } catch {
+    return 0
+  }
 }
 
 function* secretFiles(option: OptionSchema, value: unknown, at: string): Generator<{ readonly at: string; readonly file: string }> {

@@ -43,7 +43,21 @@ const guard = definePlugin({
   },
 })
 
+const users = definePlugin({
+  name: 'users',
+  apply({ hooks }) {
+    hooks.onAuthenticate.tap('users', (_client, { username }) => {
+      if (username === undefined || username === 'ann' || username === 'bob') return { username: username ?? null }
+      return { reasonCode: ReasonCode.BadUserNameOrPassword }
+    })
+  },
+})
+
+// Small, so that what is too much for it fits a script.
+const connectSizeMax = 1024
+
 const configs = {
+  owned: { plugins: [users()], mqtt: { clientIdOwner: 'user', connectSizeMax, subscriptionsMax: 100 } },
   plain: {},
   guarded: {
     plugins: [guard()],
@@ -69,6 +83,8 @@ export class Arena {
   readonly #kit: TestBroker
   readonly #bystander: TestClient
   readonly #errors: string[] = []
+  // Whose each session is, by client id, from its first connection to its end.
+  readonly #owners = new Map<string, string | null>()
   readonly #onStray = (error: unknown): void => void this.#errors.push(`nobody caught: ${text(error)}`)
   #served = 0
 
@@ -76,8 +92,22 @@ export class Arena {
     this.#kit = kit
     this.#bystander = bystander
     kit.running.hooks.onError.tap('fuzz', error => void this.#errors.push(`the broker reports: ${text(error)}`))
+    if (kit.running.broker.settings.mqtt.clientIdOwner === 'user') this.#watchOwners()
     process.on('uncaughtException', this.#onStray)
     process.on('unhandledRejection', this.#onStray)
+  }
+
+  #watchOwners(): void {
+    const { hooks } = this.#kit.running
+    hooks.onConnected.tap('fuzz', ({ clientId, username }) => {
+      const owner = this.#owners.get(clientId)
+      if (owner !== undefined && owner !== username) this.#errors.push(`a session of ${owner} went to ${username}: ${clientId}`)
+      this.#owners.set(clientId, username)
+    })
+    hooks.onSessionExpired.tap('fuzz', clientId => void this.#owners.delete(clientId))
+    hooks.onSessionClosed.tap('fuzz', ({ clientId, expiryMs }) => {
+      if (expiryMs === 0) this.#owners.delete(clientId)
+    })
   }
 
   static async open(broker: Script['broker']): Promise<Arena> {
@@ -104,7 +134,7 @@ export class Arena {
       await settled()
     }
     const faults: string[] = []
-    for (const peer of peers) faults.push(...faultsIn(peer))
+    for (const peer of peers) faults.push(...faultsIn(peer), ...oversizedIn(peer, broker.settings.mqtt.connectSizeMax))
     const seen = new Set<string>(peers.flatMap(answersOf))
     for (const [reason, count] of Object.entries(broker.counters.dropped)) {
       if (count > before[reason as keyof typeof before]) seen.add(`dropped:${reason}`)
@@ -200,6 +230,23 @@ export function faultsIn({ heard, sent, dropped, held }: Spoken): string[] {
     if (isAnswer && !asked.has(packet.packetId)) faults.push(`an answer of type ${packet.type} to ${packet.packetId}, which nobody asked`)
   }
   return faults
+}
+
+/** A CONNECT that is longer than the broker takes is let in by nobody. */
+export function oversizedIn({ heard, sent }: Spoken, connectSizeMax: number): string[] {
+  const said = Buffer.concat(sent)
+  if (said[0] !== 0x10) return []
+  let length = 0
+  let at = 1
+  for (let scale = 1; at < 5; at++, scale *= 128) {
+    const byte = said[at] ?? 0
+    length += (byte & 0x7f) * scale
+    if (byte < 0x80) break
+  }
+  if (at === 5 || at + 1 + length <= connectSizeMax) return []
+  const { packets } = decode(Buffer.concat(heard), versionOf(said), 'client')
+  const isIn = packets.some(packet => packet.type === PacketType.Connack && packet.reasonCode === 0)
+  return isIn ? [`a CONNECT of ${at + 1 + length} bytes was let in`] : []
 }
 
 function answersOf({ heard, sent, stream }: Peer): string[] {

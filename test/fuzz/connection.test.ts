@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { randomFrom } from '../fault/faults.ts'
-import { Arena, faultsIn } from './arena.ts'
+import { Arena, faultsIn, oversizedIn } from './arena.ts'
 import { readCorpus } from './corpus.ts'
 import { Maker } from './make.ts'
-import { parseScript, scriptText } from './script.ts'
+import { brokers, parseScript, scriptText } from './script.ts'
 
 // `npm run fuzz` does the same for as long as it is given, and keeps what it finds.
 
 describe('a client, or three of them, that says whatever it likes', () => {
   const arenas: Record<string, Arena> = {}
   beforeAll(async () => {
-    for (const name of ['plain', 'guarded'] as const) arenas[name] = await Arena.open(name)
+    for (const name of brokers) arenas[name] = await Arena.open(name)
   })
   afterAll(async () => {
     for (const arena of Object.values(arenas)) await arena.close()
@@ -41,9 +41,9 @@ test('a script is the same in its file', () => {
   }
 })
 
-describe('what the broker says is judged:', () => {
-  const connect = Buffer.from('100c00044d5154540402000000 00'.replaceAll(' ', ''), 'hex')
+const connect = Buffer.from('100c00044d5154540402000000 00'.replaceAll(' ', ''), 'hex')
 
+describe('what the broker says is judged:', () => {
   test.each([
     ['a CONNACK', '20020000', []],
     ['what is no packet', '20020000ff', [/is no MQTT 4/]],
@@ -55,4 +55,12 @@ describe('what the broker says is judged:', () => {
     expect(found).toHaveLength(faults.length)
     for (const [i, fault] of faults.entries()) expect(found[i]).toMatch(fault)
   })
+})
+
+test('a CONNECT that is longer than the broker takes and is let in all the same is a fault; one that is refused is none', () => {
+  const long = Buffer.concat([Buffer.from('10ff0f', 'hex'), connect.subarray(2, 12), Buffer.from('07f3', 'hex'), Buffer.alloc(0x07f3, 'x')])
+  const spoken = (said: string) => ({ sent: [long], heard: [Buffer.from(said, 'hex')], dropped: false, held: false })
+  expect(oversizedIn(spoken('20020000'), 1024)).toEqual([expect.stringMatching(/was let in/)])
+  expect(oversizedIn(spoken('20020003'), 1024)).toEqual([])
+  expect(oversizedIn(spoken('20020000'), 4096)).toEqual([])
 })

@@ -3,7 +3,7 @@ import { randomFrom } from '../fault/faults.ts'
 import { Arena, type Outcome } from './arena.ts'
 import { keep, readCorpus } from './corpus.ts'
 import { Maker } from './make.ts'
-import { type Script, scriptText } from './script.ts'
+import { type BrokerName, brokers, type Script, scriptText } from './script.ts'
 
 const usage = `npm run fuzz [-- options]      random clients against a whole broker in memory: nothing they say may harm it
   --seconds N       how long (default 60)
@@ -46,11 +46,14 @@ async function fuzz(): Promise<void> {
   }
   console.log(`${corpus.length} scripts of the corpus, ${known.size} things seen that the broker does`)
   const until = performance.now() + Number(values.seconds) * 1000
-  const arenas = { plain: await Arena.open('plain'), guarded: await Arena.open('guarded') }
+  let arenas = await openAll()
   let count = 0
   let kept = 0
   for (; performance.now() < until; count++) {
-    if (count % perArena === perArena - 1) await renew(arenas)
+    if (count % perArena === perArena - 1) {
+      await closeAll(arenas)
+      arenas = await openAll()
+    }
     const script = maker.script(corpus)
     const { faults, seen } = await arenas[script.broker].run(script)
     if (faults.length > 0) return found(await shrunk(script, faults), faults)
@@ -65,16 +68,19 @@ async function fuzz(): Promise<void> {
     kept += 1
     if (values.keep) keep(small, 'seen')
   }
-  await arenas.plain.close()
-  await arenas.guarded.close()
+  await closeAll(arenas)
   console.log(`${count} scripts, ${kept} did something new, no fault`)
 }
 
-async function renew(arenas: Record<Script['broker'], Arena>): Promise<void> {
-  for (const name of ['plain', 'guarded'] as const) {
-    await arenas[name].close()
-    arenas[name] = await Arena.open(name)
-  }
+type Arenas = Record<BrokerName, Arena>
+
+async function openAll(): Promise<Arenas> {
+  const opened = await Promise.all(brokers.map(async name => [name, await Arena.open(name)] as const))
+  return Object.fromEntries(opened) as Arenas
+}
+
+async function closeAll(arenas: Arenas): Promise<void> {
+  for (const arena of Object.values(arenas)) await arena.close()
 }
 
 async function once(script: Script): Promise<Outcome> {

@@ -7,9 +7,12 @@ export type Step =
   | { readonly kind: 'hold' | 'read'; readonly client: number }
   | { readonly kind: 'wait'; readonly ms: number }
 
+/** Which broker: one that allows everything, one with rules, limits and an exchange of authentication, or one whose sessions belong to two users and nobody. */
+export const brokers = ['plain', 'guarded', 'owned'] as const
+export type BrokerName = (typeof brokers)[number]
+
 export interface Script {
-  /** Which broker: one that allows everything, or one with rules, limits and an exchange of authentication. */
-  readonly broker: 'plain' | 'guarded'
+  readonly broker: BrokerName
   readonly steps: readonly Step[]
 }
 
@@ -24,8 +27,9 @@ export function scriptText({ broker, steps }: Script): string {
 
 export function parseScript(text: string): Script {
   const [broker, ...lines] = text.trim().split('\n')
-  if (broker !== 'plain' && broker !== 'guarded') throw new Error(`no script: it begins with ${broker}`)
-  return { broker, steps: lines.map(parseStep) }
+  const name = brokers.find(one => one === broker)
+  if (name === undefined) throw new Error(`no script: it begins with ${broker}`)
+  return { broker: name, steps: lines.map(parseStep) }
 }
 
 function parseStep(line: string): Step {

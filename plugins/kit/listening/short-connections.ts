@@ -1,6 +1,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { isLoopback } from '../kit/network.ts'
+import { isLoopback } from '../network.ts'
 
 // Whoever asks does so at once.
 const silentMs = 1000
