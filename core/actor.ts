@@ -4,6 +4,8 @@ export interface Actor {
   readonly name: string
   /** How the actor speaks to the broker: `socket`, `http`, or `program`. */
   readonly via: string
+  /** What the actor may do, where somebody has looked: `read`, `operate`, `admin`. */
+  readonly role?: string
   /** The actor's network address; left out where there is none. */
   readonly address?: string
 }

@@ -9,14 +9,16 @@ import { adminManifest } from './manifest.ts'
 import { Record as ActsRecord } from './record.ts'
 import { answerRequest } from './requests.ts'
 import { listenAtPath, listenIn, socketFolder } from './socket-place.ts'
+import { Watching } from './watching.ts'
 
 // Whoever is at the command line asks one thing at a time.
 const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
-export const admin = definePlugin(adminManifest, (context, { socket, optional, http }) => {
+export const admin = definePlugin(adminManifest, (context, { socket, optional, http, payloads }) => {
   const { broker, hooks, services, clock, log } = context
   const port = http.port === null ? null : new HttpPort(context, http)
+  const watching = new Watching(context, payloads)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)
   let server: Server | undefined
@@ -26,7 +28,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
     const created = createServer((request, response) => {
       // Whoever can open the socket is the broker's own user, or root; the name is for the log.
       const name = String(request.headers['x-actor'] ?? 'socket').slice(0, 100)
-      void answerRequest(broker, { actor: { name, via: 'socket' }, role: 'admin' }, request, response)
+      void answerRequest(broker, { actor: { name, via: 'socket', role: 'admin' }, role: 'admin' }, request, response)
     })
     created.maxConnections = connectionsMax
     created.on('clientError', (_error, connection) => connection.destroy())
@@ -57,6 +59,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
     },
     reread: () => port?.reread(),
     async stop() {
+      watching.stop()
       await port?.stop()
       server?.closeAllConnections()
       await new Promise<void>(done => (server === undefined ? done() : server.close(() => done())))

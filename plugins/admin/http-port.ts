@@ -126,7 +126,12 @@ export class HttpPort {
     }
     const found = await this.#tokens.check(token, address)
     if (typeof found === 'object')
-      return answerRequest(this.#context.broker, { actor: { name: found.name, via: 'http', address }, role: found.role }, request, response)
+      return answerRequest(
+        this.#context.broker,
+        { actor: { name: found.name, via: 'http', address, role: found.role }, role: found.role },
+        request,
+        response,
+      )
     if (found === 'wrong') return refuse(401, 'ERR_ADMIN_TOKEN', 'this token is not one that counts')
     response.setHeader('Retry-After', '1')
     return refuse(

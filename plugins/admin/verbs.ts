@@ -21,6 +21,42 @@ export const takeoversVerb = {
   takes: { limit },
 } as const satisfies VerbDeclaration
 
+const watched = {
+  /** How long. */
+  for: { type: 'duration', default: '60s', minimum: '1s', maximum: '1h' },
+  /** Lines at most. */
+  limit: { type: 'integer', minimum: 1, maximum: 1_000_000, default: 10_000 },
+  /** With payloads: for the role admin, where the config says `admin.payloads: true`. */
+  payload: { type: 'boolean', default: false },
+} as const
+
+export const tailVerb = {
+  name: 'tail',
+  help: 'messages as they pass this node; drops rather than slows',
+  example: "tail 'plant/#' --for 10s",
+  role: 'read',
+  takes: { filter: { type: 'string', minLength: 1, default: '#' }, ...watched },
+  positional: ['filter'],
+} as const satisfies VerbDeclaration
+
+export const traceVerb = {
+  name: 'trace',
+  help: 'the packets of a client at this node, without passwords and payloads',
+  example: 'trace meter-7 --for 60s',
+  role: 'operate',
+  takes: {
+    id: { type: 'string', minLength: 1, default: null },
+    /** All clients of this user. */
+    user: { type: 'string', minLength: 1, default: null },
+    /** All clients from this address. */
+    address: { type: 'string', minLength: 1, default: null },
+    /** Only PUBLISH packets to topics that match this filter. */
+    topic: { type: 'string', minLength: 1, default: null },
+    ...watched,
+  },
+  positional: ['id'],
+} as const satisfies VerbDeclaration
+
 declare module '../../core/verbs.js' {
   interface VerbMap {
     audit: [given: { limit?: number; node?: string }, answer: { rows: readonly AuditRow[]; missing?: readonly MissingNode[] }]

@@ -4,11 +4,11 @@ import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
+import { packetLine } from '../kit/packet-line.ts'
 import { shownLine } from '../kit/shown-text.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { levelVerb } from './level-verb.ts'
 import { logManifest } from './manifest.ts'
-import { packetLine } from './packet-line.ts'
 
 /** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
 export const log = definePlugin(logManifest, ({ hooks, services, broker, clock }, { level, format }) => {

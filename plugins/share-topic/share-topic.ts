@@ -6,5 +6,5 @@ import { strategies } from './strategies.ts'
 export const shareTopic = definePlugin(shareTopicManifest, ({ hooks, broker }, { shareSubStrategy }) => {
   broker.capabilities.sharedSubscriptions = true
   const { pick, look } = strategies[shareSubStrategy]()
-  hooks.onShare.tap({ name: 'shareTopic', look }, (group, message) => pick(group, message))
+  hooks.onShare.tap({ name: 'shareTopic', look, explain: () => `strategy ${shareSubStrategy}` }, (group, message) => pick(group, message))
 })

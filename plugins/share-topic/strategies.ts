@@ -57,7 +57,8 @@ function hash(): Strategy {
     }
     return best
   }
-  return { pick, look: pick }
+  // It depends on the publisher, who is not known before there is one.
+  return { pick, look: group => onlyOf(candidates(group)) }
 }
 
 function sticky(): Strategy {

@@ -189,7 +189,8 @@ class Look {
         return
       }
       next = (ask as (...args: unknown[]) => Member<Session> | undefined)(group, this.#message(topic))
-      by = tap.name
+      const reason = (tap.explain as (() => string | undefined) | undefined)?.()
+      by = reason === undefined ? tap.name : `${tap.name}, ${reason}`
       if (next !== undefined) break
     }
     const who = next === undefined ? 'any of them' : next.subscriber.clientId === this.#id ? 'this one' : next.subscriber.clientId

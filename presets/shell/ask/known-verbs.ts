@@ -1,4 +1,4 @@
-import { auditVerb, takeoversVerb } from '../../../plugins/admin/verbs.ts'
+import { auditVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
@@ -9,6 +9,8 @@ import { configChangesVerb, configDiffVerb, endSessionVerb, reloadVerb } from '.
 
 const brought: readonly VerbDeclaration[] = [
   endSessionVerb,
+  tailVerb,
+  traceVerb,
   dropsVerb,
   takeoversVerb,
   auditVerb,

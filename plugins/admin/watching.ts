@@ -1,0 +1,178 @@
+import type { Actor } from '../../core/actor.ts'
+import type { Client } from '../../core/connection/client.ts'
+import type { PluginContext } from '../../core/context.ts'
+import { OperatorError } from '../../core/errors.ts'
+import { Stage } from '../../core/hooks.ts'
+import type { Message } from '../../core/messages/message.ts'
+import type { OptionsOf } from '../../core/options/options.ts'
+import type { Packet } from '../../core/protocol/packets.ts'
+import { isTopicFilter, matches, parseShare } from '../../core/routing/topic.ts'
+import { packetLine } from '../kit/packet-line.ts'
+import { defineVerb } from '../kit/verbs/define-verb.ts'
+import { Feed } from './feed.ts'
+import { tailVerb, traceVerb } from './verbs.ts'
+
+interface Tail {
+  readonly filter: string
+  readonly payload: boolean
+  readonly feed: Feed
+}
+
+interface Trace {
+  readonly isWanted: (client: Client) => boolean
+  readonly topic: string | null
+  readonly payload: boolean
+  readonly feed: Feed
+  /** The client ids whose packets are traced for it. */
+  readonly ids: Set<string>
+}
+
+// Whoever looks at more at once does not look.
+const feedsMax = 20
+const bytesMax = 64 * 1024 * 1024
+const clientsMax = 1000
+const tap = { name: 'admin', stage: Stage.Observe }
+
+/** Lets operators see messages and packets as they pass. Nothing is tapped before somebody asks; what a reader does not take is dropped. */
+export class Watching {
+  readonly #context: PluginContext
+  readonly #payloads: boolean
+  readonly #tails = new Set<Tail>()
+  readonly #traces = new Set<Trace>()
+  // How many traces each client id is in.
+  readonly #traced = new Map<string, number>()
+  #tapsMessages = false
+  #tapsPackets = false
+
+  /** `payloads`: those with the role admin may see payloads. */
+  constructor(context: PluginContext, payloads: boolean) {
+    this.#context = context
+    this.#payloads = payloads
+    const { broker } = context
+    broker.verbs.add(defineVerb(broker, tailVerb, { run: (_broker, given, actor) => this.#tail(given, actor) }))
+    broker.verbs.add(defineVerb(broker, traceVerb, { run: (_broker, given, actor) => this.#trace(given, actor) }))
+  }
+
+  /** Nobody looks any more. */
+  stop(): void {
+    for (const { feed } of [...this.#tails, ...this.#traces]) feed.end()
+  }
+
+  #tail({ filter, for: ms, limit, payload }: OptionsOf<typeof tailVerb.takes>, actor: Actor): Feed {
+    if (!isTopicFilter(filter) || parseShare(filter) !== null)
+      throw new OperatorError('ERR_ARGUMENTS', `tail: ${filter} is no topic filter; + and # stand alone between slashes`)
+    this.#mayLook(payload, actor)
+    if (!this.#tapsMessages) {
+      this.#tapsMessages = true
+      this.#context.hooks.onRoute.tap(tap, message => {
+        for (const tail of this.#tails) if (matches(tail.filter, message.topic)) show(tail, message)
+      })
+    }
+    const feed = this.#feed(ms, limit, () => this.#tails.delete(tail))
+    const tail: Tail = { filter, payload, feed }
+    this.#tails.add(tail)
+    return feed
+  }
+
+  #trace({ id, user, address, topic, for: ms, limit, payload }: OptionsOf<typeof traceVerb.takes>, actor: Actor): Feed {
+    if (id === null && user === null && address === null)
+      throw new OperatorError('ERR_ARGUMENTS', 'trace: say whom: ID, --user or --address')
+    if (topic !== null && !isTopicFilter(topic)) throw new OperatorError('ERR_ARGUMENTS', `trace: ${topic} is no topic filter`)
+    this.#mayLook(payload, actor)
+    this.#tapPackets()
+    const feed = this.#feed(ms, limit, () => this.#forget(trace))
+    const isWanted = (client: Client): boolean =>
+      (id === null || client.clientId === id) &&
+      (user === null || client.username === user) &&
+      (address === null || client.remoteAddress === address)
+    const trace: Trace = { isWanted, topic, payload, feed, ids: new Set() }
+    this.#traces.add(trace)
+    // So that the CONNECT of one that is not there yet is seen, too.
+    if (id !== null) this.#include(trace, id)
+    else
+      for (const client of this.#context.broker.clients)
+        if (client.state === 'connected' && isWanted(client)) this.#include(trace, client.clientId)
+    return feed
+  }
+
+  #mayLook(payload: boolean, { role }: Actor): void {
+    if (payload && !this.#payloads)
+      throw new OperatorError('ERR_ARGUMENTS', 'payload: payloads are shown only where the config says admin.payloads: true')
+    if (payload && role !== 'admin') throw new OperatorError('ERR_OPERATE_REFUSED', 'payload: payloads are shown to the role admin only')
+    if (this.#tails.size + this.#traces.size >= feedsMax)
+      throw new OperatorError('ERR_OPERATE_REFUSED', `${feedsMax} tails and traces are open; end one first`)
+  }
+
+  #feed(ms: number, piecesMax: number, gone: () => void): Feed {
+    const timer = this.#context.clock.after(ms, () => feed.end())
+    const feed: Feed = new Feed({ piecesMax, bytesMax }, () => {
+      timer.cancel()
+      gone()
+    })
+    return feed
+  }
+
+  #tapPackets(): void {
+    if (this.#tapsPackets) return
+    this.#tapsPackets = true
+    const { hooks } = this.#context
+    hooks.onPacketReceived.tap(tap, (client, packet) => this.#packet('in', client, packet))
+    hooks.onPacketSent.tap(tap, (client, packet) => this.#packet('out', client, packet))
+    hooks.onConnected.tap(tap, client => {
+      for (const trace of this.#traces) if (trace.isWanted(client)) this.#include(trace, client.clientId)
+    })
+  }
+
+  #packet(way: 'in' | 'out', client: Client, packet: Readonly<Packet>): void {
+    for (const { ids, topic, payload, feed } of this.#traces) {
+      if (!ids.has(client.clientId) || (topic !== null && !isAbout(packet, topic))) continue
+      const { clientId: id, ...line } = packetLine(client, packet) as { clientId: string }
+      const bytes = 'payload' in packet ? packet.payload : null
+      const item = {
+        at: Math.round(this.#context.clock.now()),
+        id,
+        way,
+        ...line,
+        ...(payload && bytes !== null ? { payload: shown(bytes) } : {}),
+      }
+      feed.push(item, 300 + (payload && bytes !== null ? bytes.length : 0))
+    }
+  }
+
+  #include({ ids }: Trace, id: string): void {
+    if (ids.has(id) || ids.size >= clientsMax) return
+    ids.add(id)
+    const before = this.#traced.get(id) ?? 0
+    this.#traced.set(id, before + 1)
+    if (before === 0) this.#context.broker.trace(id)
+  }
+
+  #forget(trace: Trace): void {
+    this.#traces.delete(trace)
+    for (const id of trace.ids) {
+      const left = (this.#traced.get(id) ?? 1) - 1
+      if (left > 0) this.#traced.set(id, left)
+      else {
+        this.#traced.delete(id)
+        this.#context.broker.trace(id, false)
+      }
+    }
+  }
+}
+
+function show({ feed, payload }: Tail, message: Message): void {
+  const { receivedAt, topic, qos, retain, payloadLength: bytes, clientId: from } = message
+  const item = { at: Math.round(receivedAt), topic, qos, retain, bytes, from, ...(payload ? { payload: shown(message.payload) } : {}) }
+  feed.push(item, 200 + topic.length + (payload ? bytes : 0))
+}
+
+// Text where it is text; JSON has no bytes.
+function shown(bytes: Buffer): string | { readonly base64: string } {
+  const text = bytes.toString('utf8')
+  return Buffer.from(text).equals(bytes) ? text : { base64: bytes.toString('base64') }
+}
+
+/** Whether a packet has to do with topics that match a filter. */
+function isAbout(packet: Readonly<Packet>, filter: string): boolean {
+  return 'topic' in packet && typeof packet.topic === 'string' && matches(filter, packet.topic)
+}
