@@ -1,4 +1,4 @@
-// Writes docs/config.md from the option schemas in the sources: the text of an option is the JSDoc above it.
+// Writes docs/config.md, and docs/config.schema.json for editors, from the option schemas in the sources: the text of an option is the JSDoc above it.
 //   node .ci/config-docs.mjs           writes
 //   node .ci/config-docs.mjs --check   fails where the file is stale or an option has no text
 // TypeScript 7 has no compiler API, and the schemas are plain literals, so a small scanner reads them as they stand.
@@ -87,6 +87,8 @@ const plainText = comment =>
     .replace(/\s+/g, ' ')
     .trim()
 
+const bare = []
+
 const declaring = ['defineOptions', 'definePlugin', 'defineManifest']
 
 /** The schemas of a file: `defineOptions({…})`, and `options: {…}` within `definePlugin({…})` and `defineManifest({…})`. */
@@ -103,7 +105,10 @@ function schemasOf(file) {
     const options = called === 'defineOptions' ? value : value.options?.value
     name = called === 'defineOptions' ? sectionOf(list, at) : value.name?.value
     // `options: sharedOptions` names a schema that defineOptions declares elsewhere; without a name of its own it is a second form of another plugin.
-    if (name !== undefined && options !== undefined && options.source === undefined) schemas.push({ name, doc, options })
+    const isList = value.listener?.value === true
+    if (name !== undefined && options !== undefined && options.source === undefined) schemas.push({ name, doc, options, isList })
+    // A plugin without options has a section all the same, in the JSON Schema.
+    else if (called !== 'defineOptions' && name !== undefined && options === undefined) bare.push({ name, doc, isList })
     // What a plugin has at the root of the config goes with the broker's own.
     const root = called === 'defineOptions' ? undefined : value.rootOptions?.value
     if (root !== undefined && root.source === undefined) schemas.push({ name: '', options: root })
@@ -220,11 +225,75 @@ for (const { name, doc, schemas } of [
 }
 const text = `${parts.join('\n')}\n`
 
+/** An option as JSON Schema has it. Durations and sizes are texts or numbers, which the broker reads. */
+function jsonSchemaOf(option, doc) {
+  const said = Object.fromEntries(Object.entries(option).map(([key, entry]) => [key, entry.value]))
+  const { type, enum: choices, minimum, maximum, minLength, pattern, oneOf, items, properties, values } = said
+  let schema = {}
+  if (Array.isArray(choices)) schema.enum = choices
+  else if (Array.isArray(oneOf)) schema.anyOf = oneOf.map(one => jsonSchemaOf(one))
+  else if (type === 'duration' || type === 'bytes') schema.type = ['string', 'number']
+  else if (type === 'list' || type === 'array')
+    schema = { type: 'array', ...(items?.source === undefined && items !== undefined && { items: jsonSchemaOf(items) }) }
+  else if (type === 'object' && properties !== undefined && properties.source === undefined) schema = objectSchemaOf(properties)
+  else if (type === 'object')
+    schema = { type: 'object', ...(values !== undefined && values.source === undefined && { additionalProperties: jsonSchemaOf(values) }) }
+  else if (typeof type === 'string' && type !== 'any') schema.type = type
+  if (type === 'integer' || type === 'number') {
+    if (typeof minimum === 'number') schema.minimum = minimum
+    if (typeof maximum === 'number') schema.maximum = maximum
+  }
+  if (type === 'string' && typeof minLength === 'number') schema.minLength = minLength
+  if (type === 'string' && typeof pattern === 'string') schema.pattern = pattern
+  if ((said.nullable === true || said.default === null) && Object.keys(schema).length > 0) schema = { anyOf: [schema, { type: 'null' }] }
+  const isPlain = said.default !== undefined && said.default?.source === undefined
+  return { ...(doc !== undefined && doc !== '' && { description: doc }), ...schema, ...(isPlain && { default: said.default }) }
+}
+
+function objectSchemaOf(options) {
+  const properties = Object.fromEntries(Object.entries(options).map(([name, { value, doc }]) => [name, jsonSchemaOf(value, doc)]))
+  const required = Object.keys(options).filter(name => options[name].value.required?.value === true)
+  return { type: 'object', properties, ...(required.length > 0 && { required }), additionalProperties: false }
+}
+
+function sectionSchemaOf({ doc, options = {}, isList }) {
+  const { required: _required, ...section } = objectSchemaOf(options)
+  section.properties = { enable: { description: 'false turns the plugin off.', type: 'boolean' }, ...section.properties }
+  const forms = [{ type: 'boolean' }, section, ...(isList ? [{ type: 'array', items: section }] : [])]
+  return { ...(doc !== undefined && { description: doc }), anyOf: forms }
+}
+
+const sections = [...inSections, ...bare].sort((a, b) => (a.name < b.name ? -1 : 1))
+const jsonSchema = {
+  $schema: 'http://json-schema.org/draft-07/schema#',
+  title: 'mqttx-broker',
+  description:
+    'A config of mqttx-broker, as mqttx.config.json and mqttx.config.yaml have it. What is no option here is the section of a plugin of your own.',
+  type: 'object',
+  properties: {
+    $schema: { type: 'string' },
+    preset: { description: 'The plugins to begin with: test, dev, prod or standalone.', type: 'string' },
+    plugins: {
+      description: 'Plugins of your own, after the preset’s: files, relative to the config, or installed packages, or [name, options].',
+      type: 'array',
+      items: { anyOf: [{ type: 'string' }, { type: 'array' }] },
+    },
+    ...Object.assign({}, ...atRoot.map(({ options }) => objectSchemaOf(options).properties)),
+    ...Object.fromEntries(sections.map(section => [section.name, sectionSchemaOf(section)])),
+  },
+  additionalProperties: { anyOf: [{ type: 'boolean' }, { type: 'object' }] },
+}
+const schemaText = `${JSON.stringify(jsonSchema, null, 1)}\n`
+const schemaTarget = join(root, 'docs', 'config.schema.json')
+
 if (process.argv.includes('--check')) {
-  if (!existsSync(target) || readFileSync(target, 'utf8') !== text) problems.push('docs/config.md is stale: run  node .ci/config-docs.mjs')
+  const isStale = (file, wanted) => !existsSync(file) || readFileSync(file, 'utf8') !== wanted
+  if (isStale(target, text)) problems.push('docs/config.md is stale: run  node .ci/config-docs.mjs')
+  else if (isStale(schemaTarget, schemaText)) problems.push('docs/config.schema.json is stale: run  node .ci/config-docs.mjs')
 } else {
   mkdirSync(dirname(target), { recursive: true })
   writeFileSync(target, text)
+  writeFileSync(schemaTarget, schemaText)
 }
 for (const problem of problems) console.error(problem)
 process.exitCode = problems.length > 0 ? 1 : 0

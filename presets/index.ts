@@ -1,9 +1,12 @@
 import { createRequire } from 'node:module'
+import type { OptionsInput } from '../core/options/options.ts'
 import type { Clock } from '../core/time/clock.ts'
 import { plugins } from '../plugins/index.ts'
+import type { ListedPlugin } from '../plugins/kit/listed-plugin.ts'
 import { presets } from './presets.ts'
-import { type ConfigInput, defineCatalogue } from './shell/catalogue.ts'
+import { type ConfigInput, defineCatalogue, type PresetEntry } from './shell/catalogue.ts'
 import { resolveConfig } from './shell/config.ts'
+import type { ConfigContext } from './shell/load-config.ts'
 import { RunningBroker } from './shell/running-broker.ts'
 
 const { version } = createRequire(import.meta.url)('mqttx-broker/package.json') as { version: string }
@@ -29,12 +32,35 @@ export const catalogue = defineCatalogue({
   exports: () => import('./index.ts'),
 })
 
-/** What `mqttx.config.ts` exports and `createBroker` takes. */
-export type Config = ConfigInput<typeof catalogue>
+/** The sections of plugins that are no built-in ones: empty here. A plugin adds its own, so that a config in TypeScript may have it: see `SectionOf`. */
+// biome-ignore lint/suspicious/noEmptyInterface: it is filled by declaration merging.
+export interface PluginSections {}
 
-/** Types a config; returns it as it is. */
-export function defineConfig(config: Config): Config {
+/** What `mqttx.config.ts` exports and `createBroker` takes. */
+export type Config = ConfigInput<typeof catalogue> & { [name in keyof PluginSections]?: PluginSections[name] | undefined }
+
+/** A config that depends on the environment, or on what is done with it. */
+export type ConfigFunction = (context: ConfigContext) => Config | Promise<Config>
+
+/** Types a config, or a function that returns one; returns it as it is. */
+export function defineConfig(config: ConfigFunction): ConfigFunction
+export function defineConfig(config: Config): Config
+export function defineConfig(config: Config | ConfigFunction): Config | ConfigFunction {
   return config
+}
+
+/**
+ * The built-in plugins, for a list of your own: `plugins: [builtIn.mountpoint({ prefix: 'tenants/{username}/' })]`, or in a preset beside those of `presets`. A section
+ * of the config is laid over the options. Nothing of a plugin is loaded before the broker starts.
+ */
+export const builtIn = Object.fromEntries(
+  Object.keys(plugins).map(name => [name, (options: object = {}) => [name, options] as const]),
+) as unknown as BuiltIn
+
+type BuiltIn = {
+  readonly [name in keyof (typeof catalogue)['plugins']]: (typeof catalogue)['plugins'][name] extends ListedPlugin<infer M>
+    ? (options?: OptionsInput<NonNullable<M['options']>>) => PresetEntry
+    : never
 }
 
 /** A broker with its config, not yet started. */
@@ -122,6 +148,9 @@ export type { OwnCertificates, RenewableServer, ServerCertificates, TlsService }
 export * from '../plugins/kit/verbs/answers.ts'
 export type { Page } from '../plugins/kit/verbs/page.ts'
 export type { PluginRow } from '../plugins/metrics/plugins-verb.ts'
+export { presets } from './presets.ts'
+export type { Preset, PresetEntry, PresetList, SectionOf } from './shell/catalogue.ts'
+export type { ConfigContext } from './shell/load-config.ts'
 export type { RunningBroker } from './shell/running-broker.ts'
 export type { ConfigReading } from './shell/shell-verb-declarations.ts'
 export { ManualClock } from './testing/manual-clock.ts'

@@ -71,4 +71,5 @@ const prod: Preset = {
   ],
 }
 
+/** The presets: which built-in plugins, in which order, with which options. To extend one: `preset: () => [...presets.standalone(), builtIn.delay()]`. */
 export const presets = { test, standalone, dev, prod }

@@ -45,10 +45,12 @@ export type Preset = PresetList | { readonly settings?: SettingsInput; readonly 
 /** A config for a catalogue: the broker's own options, one section for each built-in plugin, and plugins of one's own. */
 export type ConfigInput<C extends Pick<Catalogue, 'plugins' | 'presets'> = Catalogue> = SettingsInput &
   RootInput<C['plugins']> & {
-    /** The plugins to begin with: one of the presets, or a function that returns plugins. `standalone` if nothing is said. */
-    preset?: (keyof C['presets'] & string) | PresetList | undefined
-    /** Plugins of one's own, in order, after the preset's; a string is a file, relative to the config. */
+    /** The plugins to begin with: one of the presets, or one of your own. `standalone` if nothing is said. */
+    preset?: (keyof C['presets'] & string) | Preset | undefined
+    /** Plugins of one's own, in order, after the preset's; a string is a file, relative to the config, or an installed package. Each has a section of its name, like a built-in one. */
     plugins?: readonly PresetEntry[] | undefined
+    /** Where the JSON Schema of configs is, for editors; the broker does not read it. */
+    $schema?: string | undefined
   } & Sections<C['plugins']>
 
 type RootInput<P> = Intersection<
@@ -58,6 +60,9 @@ type RootInput<P> = Intersection<
 type Intersection<U> = (U extends unknown ? (one: U) => void : never) extends (all: infer I) => void ? I : never
 
 type Sections<P> = { -readonly [K in keyof P]?: P[K] extends ListedPlugin ? SectionInput<P[K]['manifest']> | undefined : never }
+
+/** What the section of a plugin may hold, by its factory: `declare module 'mqttx-broker' { interface PluginSections { rateLimit: SectionOf<typeof rateLimit> } }`. */
+export type SectionOf<F extends { readonly manifest: PluginManifest }> = SectionInput<F['manifest']>
 
 type SectionInput<M extends PluginManifest> = boolean | Section<M> | (M extends { listener: true } ? readonly Section<M>[] : never)
 

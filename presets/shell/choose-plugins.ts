@@ -1,4 +1,3 @@
-import { OperatorError } from '../../core/errors.ts'
 import type { PluginManifest } from '../../core/manifest.ts'
 import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
 import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
@@ -8,14 +7,19 @@ import { unknownName } from '../../plugins/kit/options/suggestion.ts'
 import type { Problem } from '../../plugins/kit/options/validation.ts'
 import { type Catalogue, type PresetList, providersOf } from './catalogue.ts'
 import { ConfigTree } from './config-tree.ts'
-import { loadPlugin } from './load-plugin.ts'
+import { NotLoaded } from './own-plugins.ts'
 import type { ResolvedPlugin } from './resolved-config.ts'
 import { pick } from './root-options.ts'
 import { checkSection, isOff, optionsOf } from './section.ts'
 
 /** What the plugins are chosen by. */
 export interface Choice {
+  /** The plugins that may have a section: the built-in ones, then the user's own. */
   readonly catalogue: Catalogue
+  /** The built-in ones alone. */
+  readonly builtIn: Catalogue
+  /** What the user lists in `plugins`, loaded. */
+  readonly own: readonly unknown[]
   /** The preset's name, `custom` for a function of the user's own, and its list. */
   readonly preset: { readonly name: string; readonly list: PresetList }
   /** What the user's sources say; the preset's options lie beneath. */
@@ -23,8 +27,6 @@ export interface Choice {
   /** The checked options at the root. */
   readonly root: object
   readonly testMode: boolean
-  /** The folder that plugin paths are relative to. */
-  readonly folder: string
 }
 
 /** The plugins that run, and what there is to say of the choice. */
@@ -50,6 +52,8 @@ interface WantedPlugin {
   /** A plugin that already is one, from a custom preset or the list of plugins. */
   readonly plugin?: Plugin
   readonly provides: readonly string[]
+  /** It stands in `plugins`. */
+  readonly own?: boolean
   /** What it could own, and another one owns here. */
   readonly lost?: readonly string[]
   /** The user asked for it by its section or in `plugins`; it wins over what only the preset lists. */
@@ -57,7 +61,7 @@ interface WantedPlugin {
 }
 
 /** Which plugins run, in which order, with which options: the preset's list, the sections laid over it, then the user's own. */
-export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
+export function choosePlugins(choice: Choice): ChosenPlugins {
   const { preset, tree, testMode } = choice
   const chosen: ChosenPlugins = {
     plugins: [],
@@ -69,8 +73,8 @@ export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   }
   const entries = listed(preset.list, preset.name === 'custom' ? 'preset' : `preset ${preset.name}`, chosen.problems)
   let wanted = wantedOf(choice, entries, index => `preset ${preset.name}[${index}]`, false, chosen)
-  wanted = insertNamed(wanted, choice)
-  const own = await ownPlugins(choice, chosen)
+  const own = ownPlugins(choice, chosen)
+  wanted = insertNamed(wanted, own, choice)
   wanted = withCheckOfRights(wanted, own, choice, chosen)
   // Who owns a service comes before those who may ask for it.
   const owners = own.filter(({ provides }) => provides.length > 0)
@@ -79,7 +83,7 @@ export async function choosePlugins(choice: Choice): Promise<ChosenPlugins> {
   const needed = new Set<string>()
   for (const one of wanted) resolve(one, choice, chosen, needed)
   checkSectionsThatAreOff(choice, wanted, chosen)
-  checkNames(wanted, choice.catalogue, chosen)
+  checkNames(wanted, choice.builtIn, chosen)
   addStandIns(choice.catalogue, needed, chosen)
   return chosen
 }
@@ -103,14 +107,15 @@ function wantedOf(
   for (const [index, entry] of entries.entries()) {
     const [first, base] = Array.isArray(entry) ? [entry[0] as unknown, (entry[1] as unknown) ?? {}] : [entry, {}]
     if (isPlugin(first)) {
-      wanted.push(ofPlugin(first, catalogue, named))
+      wanted.push({ ...ofPlugin(first, choice, named), own: named })
     } else if (typeof first === 'string' && Object.hasOwn(catalogue.plugins, first)) {
-      wanted.push(ofListed(first, choice, base as object, named))
+      wanted.push({ ...ofListed(first, choice, base as object, named), own: named })
     } else {
-      chosen.problems.push({ path: at(index), text: notAPlugin(first, Object.keys(catalogue.plugins)) })
+      const text = first instanceof NotLoaded ? first.text : notAPlugin(first, Object.keys(catalogue.plugins))
+      chosen.problems.push({ path: at(index), text })
     }
   }
-  return wanted.filter(one => named || one.listed === undefined || !isOff(tree.values[one.name]))
+  return wanted.filter(one => one.listed === undefined || !isOff(tree.values[one.name]))
 }
 
 function ofListed(name: string, { catalogue, tree }: Choice, base: object, named: boolean): WantedPlugin {
@@ -119,11 +124,13 @@ function ofListed(name: string, { catalogue, tree }: Choice, base: object, named
   return { name, manifest, listed, base, provides: manifest.provides ?? [], named: named || tree.values[name] !== undefined }
 }
 
-function ofPlugin(plugin: Plugin, catalogue: Catalogue, named: boolean): WantedPlugin {
+function ofPlugin(plugin: Plugin, { catalogue, builtIn }: Choice, named: boolean): WantedPlugin {
   const { name, provides = [], factory, given = {} } = plugin
-  if (factory === undefined) return { name, plugin, base: given, provides, named }
-  const builtIn = !named && Object.hasOwn(catalogue.plugins, name) ? { listed: catalogue.plugins[name]! } : {}
-  return { name, plugin, base: given, provides, named, manifest: factory.manifest, ...builtIn }
+  const listed = catalogue.plugins[name]!
+  // One that has the name of a built-in plugin, and is none, has no section: that is the built-in one's. In a preset it takes the place of that one.
+  const isItsOwn = !Object.hasOwn(builtIn.plugins, name) || factory?.manifest === listed.manifest || (factory !== undefined && !named)
+  const manifest = factory?.manifest ?? (isItsOwn ? listed.manifest : undefined)
+  return { name, plugin, base: given, provides, named, ...(manifest && { manifest }), ...(isItsOwn && { listed }) }
 }
 
 function notAPlugin(value: unknown, names: readonly string[]): string {
@@ -133,20 +140,22 @@ function notAPlugin(value: unknown, names: readonly string[]): string {
 }
 
 // A built-in plugin that only its section names stands where the catalogue has it among the others.
-function insertNamed(wanted: readonly WantedPlugin[], choice: Choice): WantedPlugin[] {
-  const { catalogue, tree } = choice
+function insertNamed(wanted: readonly WantedPlugin[], own: readonly WantedPlugin[], choice: Choice): WantedPlugin[] {
+  const { builtIn, tree } = choice
   const all = [...wanted]
-  for (const name of Object.keys(catalogue.plugins)) {
+  for (const name of Object.keys(builtIn.plugins)) {
     const section = tree.values[name]
-    if (section === undefined || isOff(section) || all.some(one => one.name === name)) continue
-    insert(all, ofListed(name, choice, {}, true), catalogue)
+    if (section === undefined || isOff(section) || [...all, ...own].some(one => one.name === name && one.listed !== undefined)) continue
+    insert(all, ofListed(name, choice, {}, true), builtIn)
   }
   return all
 }
 
 function insert(all: WantedPlugin[], one: WantedPlugin, catalogue: Catalogue): void {
   const names = Object.keys(catalogue.plugins)
-  const next = all.findIndex(other => other.listed !== undefined && names.indexOf(other.name) > names.indexOf(one.name))
+  const next = all.findIndex(
+    other => other.listed !== undefined && names.includes(other.name) && names.indexOf(other.name) > names.indexOf(one.name),
+  )
   all.splice(next === -1 ? all.length : next, 0, one)
 }
 
@@ -172,34 +181,16 @@ function withCheckOfRights(wanted: WantedPlugin[], own: readonly WantedPlugin[],
     tree.set([name], options, who)
     for (const [path, by] of tree.provenance) if (by === who) chosen.provenance.set(path, by)
     wanted = [...wanted]
-    insert(wanted, ofListed(name, choice, {}, true), catalogue)
+    insert(wanted, ofListed(name, choice, {}, true), choice.builtIn)
   }
   return wanted
 }
 
-async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<WantedPlugin[]> {
-  const { tree, catalogue } = choice
-  const given = tree.values.plugins
-  if (given === undefined) return []
-  if (!Array.isArray(given)) {
-    chosen.problems.push({ path: 'plugins', text: `must be a list of plugins, got ${showShape(given)}` })
-    return []
-  }
-  const wanted: WantedPlugin[] = []
-  for (const [index, entry] of given.entries()) {
-    const [first, options] = Array.isArray(entry) ? [entry[0] as unknown, entry[1] as unknown] : [entry, undefined]
-    if (typeof first !== 'string' || Object.hasOwn(catalogue.plugins, first)) {
-      wanted.push(...wantedOf(choice, [entry], () => `plugins[${index}]`, true, chosen))
-      continue
-    }
-    try {
-      wanted.push(ofPlugin(await loadPlugin(first, options, choice.folder, catalogue), catalogue, true))
-    } catch (error) {
-      if (!(error instanceof OperatorError)) throw error
-      chosen.problems.push({ path: `plugins[${index}]`, text: error.message })
-    }
-  }
-  return wanted
+function ownPlugins(choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
+  const { plugins } = choice.tree.values
+  if (plugins !== undefined && !Array.isArray(plugins))
+    chosen.problems.push({ path: 'plugins', text: `must be a list of plugins, got ${showShape(plugins)}` })
+  return wantedOf(choice, choice.own, index => `plugins[${index}]`, true, chosen)
 }
 
 /**
@@ -207,7 +198,7 @@ async function ownPlugins(choice: Choice, chosen: ChosenPlugins): Promise<Wanted
  * service keeps the others, and is left out where none is left; both are said. Two of the same rank are an error, later on.
  */
 function withOwners(wanted: readonly WantedPlugin[], choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
-  const rank = ({ name, named }: WantedPlugin): number => (named ? 2 : 0) + (Object.hasOwn(choice.catalogue.plugins, name) ? 0 : 1)
+  const rank = ({ name, named }: WantedPlugin): number => (named ? 2 : 0) + (Object.hasOwn(choice.builtIn.plugins, name) ? 0 : 1)
   const ownersOf = (service: string, among: readonly WantedPlugin[]): WantedPlugin[] => {
     const able = among.filter(({ provides }) => provides.includes(service))
     const highest = Math.max(...able.map(rank))
@@ -254,8 +245,8 @@ function withoutTheirServices(wanted: readonly WantedPlugin[], { catalogue, test
 
 // Preset `test` says who owns what in memory; whoever else owns one of those services gives way, named or not.
 function inTestMode(wanted: readonly WantedPlugin[], choice: Choice, chosen: ChosenPlugins): WantedPlugin[] {
-  const { catalogue, tree } = choice
-  const { test } = catalogue.presets
+  const { builtIn, tree } = choice
+  const { test } = builtIn.presets
   const list = test === undefined ? () => [] : typeof test === 'function' ? test : test.plugins
   const entries = listed(list, 'preset test', chosen.problems)
   const owners = wantedOf(choice, entries, index => `preset test[${index}]`, false, chosen).filter(
@@ -273,7 +264,7 @@ function inTestMode(wanted: readonly WantedPlugin[], choice: Choice, chosen: Cho
       chosen.warnings.push(`${one.name}: off in test mode, where ${instead.join(' and ')} takes its place`)
     }
   }
-  for (const owner of owners) if (!kept.some(({ name }) => name === owner.name)) insert(kept, owner, catalogue)
+  for (const owner of owners) if (!kept.some(({ name }) => name === owner.name)) insert(kept, owner, builtIn)
   return kept
 }
 
@@ -286,11 +277,12 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
   }
   const section = listed === undefined ? undefined : choice.tree.values[name]
   const parts = Array.isArray(section) ? (section as unknown[]) : [section]
+  if (wanted.own === true && listed !== undefined && !chosen.provenance.has(name)) chosen.provenance.set(name, listedBy(choice.tree))
   for (const [index, part] of parts.entries()) {
     if (isOff(part)) continue
     const at = Array.isArray(section) ? `${name}[${index}]` : name
     const place = Array.isArray(section) ? `${name}.${index}` : name
-    const laid = layOver(base, isRecord(part) ? part : {}, name, choice)
+    const laid = layOver(base, isRecord(part) ? part : {}, wanted, choice)
     for (const [path, who] of laid.provenance)
       if (path !== '' && !chosen.provenance.has(`${place}${path}`)) chosen.provenance.set(`${place}${path}`, who)
     const schema = manifest.options ?? {}
@@ -304,7 +296,7 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
       root: pick(choice.root, manifest.rootOptions ?? {}),
       ...(listed === undefined ? {} : { section: place }),
       create: async () => {
-        if (plugin !== undefined && section === undefined) return plugin
+        if (plugin !== undefined && (section === undefined || plugin.factory === undefined)) return plugin
         return createPlugin(plugin?.factory ?? (await listed!.load(options)), options)
       },
     })
@@ -312,13 +304,18 @@ function resolve(wanted: WantedPlugin, choice: Choice, chosen: ChosenPlugins, ne
 }
 
 // Whether a preset's own plugin is on, its section says, not the preset's options.
-function layOver(base: object, given: Record<string, unknown>, name: string, { preset }: Choice) {
+function layOver(base: object, given: Record<string, unknown>, { name, own }: WantedPlugin, { preset, tree: said }: Choice) {
   const tree = new ConfigTree({})
-  const who = preset.name === 'custom' ? 'preset' : `preset ${preset.name}`
+  const who = own === true ? listedBy(said) : preset.name === 'custom' ? 'preset' : `preset ${preset.name}`
   if (isRecord(base)) tree.merge({ [name]: optionsOf(base) }, who)
   tree.merge({ [name]: given }, '')
   const provenance = [...tree.provenance].filter(([, by]) => by !== '').map(([path, by]) => [path.slice(name.length), by] as const)
   return { section: tree.values[name] ?? {}, provenance }
+}
+
+/** Who lists the user's own plugins. */
+function listedBy({ provenance }: ConfigTree): string {
+  return `plugins (${provenance.get('plugins') ?? 'default'})`
 }
 
 function described(

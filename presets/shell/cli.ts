@@ -77,7 +77,7 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
 
 async function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {
   const [{ loadConfig }, { resolveConfig }] = await Promise.all([import('./load-config.ts'), import('./config.ts')])
-  const file = await loadConfig(catalogue, io.folder, command.configFile, again)
+  const file = await loadConfig(catalogue, io.folder, command.configFile, again, { env, command: command.name })
   return await resolveConfig(catalogue, { file, env, assignments: command.assignments, folder: io.folder })
 }
 

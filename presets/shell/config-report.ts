@@ -13,10 +13,9 @@ export function configReport(catalogue: Catalogue, config: ResolvedConfig): stri
   const source = config.configFile === undefined ? 'no config file' : basename(config.configFile)
   const rows: Row[] = [...rowsOf(config.root, config.rootSchema, '', path => who(config, path))]
   const groups: Row[][] = []
-  for (const { name, options, section } of config.plugins) {
+  for (const { name, options, section, schema = {} } of config.plugins) {
     const path = section ?? name
     const by = section === undefined ? () => ownersOf(config) : (at: string) => who(config, at)
-    const schema = section === undefined ? {} : (catalogue.plugins[name]?.manifest.options ?? {})
     const found = rowsOf(options, schema, path, by)
     groups.push(found.length > 0 ? found : [[path, 'on', section === undefined ? ownersOf(config) : onBy(config, path)]])
   }

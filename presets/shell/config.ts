@@ -9,6 +9,7 @@ import { type Assignment, environmentAssignments, type ReadAssignment, readEnvir
 import { type Catalogue, type Preset, type PresetList, providersOf, rootNames } from './catalogue.ts'
 import { choosePlugins } from './choose-plugins.ts'
 import { ConfigTree } from './config-tree.ts'
+import { findOwnPlugins, type OwnPlugins } from './own-plugins.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
 import { readableSecrets } from './readable-secrets.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
@@ -31,9 +32,13 @@ export interface ConfigSources {
 
 /** Merges preset, file, environment and command line or object, checks everything, and says which plugins run in which order. */
 export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources): Promise<ResolvedConfig> {
+  const own = await ownPluginsOf(catalogue, sources)
+  const builtIn = catalogue
+  // From here on a plugin of the user's own is one like any other.
+  catalogue = own.catalogue
   const layers = readSources(catalogue, sources)
   const problems: Problem[] = layers.flatMap(layer => layer.problems)
-  const chosen = choosePreset(catalogue, layers, problems)
+  const chosen = { ...choosePreset(catalogue, layers, problems), list: own.list }
 
   const tree = new ConfigTree(catalogue.plugins)
   if (chosen.settings !== undefined) tree.merge(chosen.settings, `preset ${chosen.name}`)
@@ -45,7 +50,7 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   const root = checkRoot(catalogue, tree, problems)
   const settings = settingsOf(root)
   const testMode = settings.enableTestMode === true || chosen.name === 'test'
-  const choice = await choosePlugins({ catalogue, preset: chosen, tree, root, testMode, folder: folderOf(sources, tree) })
+  const choice = choosePlugins({ catalogue, builtIn, preset: chosen, own: own.entries, tree, root, testMode })
   problems.push(...choice.problems, ...withoutTheirPlugin(catalogue, root, choice.plugins))
   // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
@@ -75,6 +80,16 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   }
 }
 
+/** Before any option is read: of the sources only what they say of `plugins` and `preset` is looked at. */
+function ownPluginsOf(catalogue: Catalogue, sources: ConfigSources): Promise<OwnPlugins> {
+  const layers = readSources(catalogue, sources)
+  const from = layers.findLast(layer => layer.plugins !== undefined)
+  // A plugin's path is relative to the file that names it.
+  const file = from !== undefined && from === layers[0] ? sources.file?.path : undefined
+  const folder = file === undefined ? (sources.folder ?? process.cwd()) : dirname(file)
+  return findOwnPlugins(catalogue, from?.plugins, choosePreset(catalogue, layers, []).list, folder)
+}
+
 // `enableTopicSubPubSecure: true` stands for an empty section of its plugin.
 function turnOn({ plugins }: Catalogue, tree: ConfigTree): void {
   for (const [name, { manifest }] of Object.entries(plugins)) {
@@ -95,6 +110,7 @@ interface Layer {
   readonly problems: Problem[]
   readonly warnings?: readonly string[]
   readonly preset?: unknown
+  readonly plugins?: unknown
   into(tree: ConfigTree): void
 }
 
@@ -115,7 +131,7 @@ function dataLayer(values: unknown, who: string): Layer {
     const text = `must export an object, as in export default defineConfig({ preset: 'dev' }), got ${showShape(values)}`
     return { problems: [{ path: who, text }], into: () => {} }
   }
-  return { problems: [], preset: values.preset, into: tree => tree.merge(values, who) }
+  return { problems: [], preset: values.preset, plugins: values.plugins, into: tree => tree.merge(values, who) }
 }
 
 /** `passes`: of what no option has, whether it is somebody else's and says nothing to the broker. */
@@ -134,11 +150,12 @@ function textLayer(
       else problems.push(result.problem)
     } else values.push({ ...result, who: assignment.who })
   }
-  const preset = values.findLast(({ keys }) => keys[0] === 'preset')?.value
+  const saidOf = (name: string): unknown => values.findLast(({ keys }) => keys.length === 1 && keys[0] === name)?.value
   return {
     problems,
     warnings: passed.length === 0 ? [] : [passedOver(passed)],
-    preset,
+    preset: saidOf('preset'),
+    plugins: saidOf('plugins'),
     into(tree) {
       for (const { keys, value, who } of values) tree.set(keys, value, who)
     },
@@ -149,6 +166,10 @@ function choosePreset(catalogue: Catalogue, layers: readonly Layer[], problems: 
   const nothing: ChosenPreset = { name: 'custom', list: () => [] }
   const wanted = layers.findLast(layer => layer.preset !== undefined)?.preset ?? catalogue.defaultPreset ?? 'standalone'
   if (typeof wanted === 'function') return { name: 'custom', list: wanted as PresetList }
+  if (isRecord(wanted) && typeof wanted.plugins === 'function') {
+    const { plugins, settings } = wanted as Exclude<Preset, PresetList>
+    return { name: 'custom', list: plugins, settings: { ...settings } }
+  }
   const names = Object.keys(catalogue.presets)
   const preset: Preset | undefined =
     typeof wanted === 'string' && Object.hasOwn(catalogue.presets, wanted) ? catalogue.presets[wanted] : undefined
@@ -162,15 +183,18 @@ function choosePreset(catalogue: Catalogue, layers: readonly Layer[], problems: 
   return { name: wanted, list: preset.plugins, settings: { ...preset.settings } }
 }
 
+// What stands at the root and is neither an option nor a section; `$schema` is for editors.
+const beside = ['preset', 'plugins', '$schema']
+
 function checkRoot(catalogue: Catalogue, tree: ConfigTree, problems: Problem[]): object {
   const schema = rootOptionsOf(catalogue)
   const own: Record<string, unknown> = {}
   for (const [key, value] of Object.entries(tree.values)) {
     if (Object.hasOwn(schema, key)) own[key] = value
-    else if (key !== 'preset' && key !== 'plugins' && !Object.hasOwn(catalogue.plugins, key)) {
+    else if (!beside.includes(key) && !Object.hasOwn(catalogue.plugins, key)) {
       const names = rootNames(catalogue, schema)
       const meant = suggest(key, names)
-      const text = meant === undefined ? `unknown; no option and no built-in plugin has this name` : unknownName(key, names)
+      const text = meant === undefined ? `unknown; no option and no plugin has this name` : unknownName(key, names)
       problems.push({ path: key, text })
     }
   }
@@ -185,11 +209,4 @@ function lines(problems: readonly Problem[], tree: ConfigTree): string[] {
     const named = who !== undefined && (who.startsWith('MQTTX_') || who.startsWith('--')) && !text.includes(`(${who})`)
     return `${path}: ${text}${named ? ` (${who})` : ''}`
   })
-}
-
-// A plugin's path is relative to the file that names it.
-function folderOf(sources: ConfigSources, tree: ConfigTree): string {
-  const path = sources.file?.path
-  if (path !== undefined && tree.provenance.get('plugins') === basename(path)) return dirname(path)
-  return sources.folder ?? process.cwd()
 }

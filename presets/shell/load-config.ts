@@ -15,12 +15,21 @@ export interface LoadedConfig {
   readonly values: unknown
 }
 
+/** What a config that is a function is called with. */
+export interface ConfigContext {
+  /** The environment of the process. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** What is done with the config: a broker starts, or it is only checked. A config that is read again while the broker runs is `start`, too. */
+  readonly command: 'start' | 'check'
+}
+
 /** The config file of a folder, or the one that `--config` names; `undefined` if the folder has none. `again`: as it is now, though it was read before. */
 export async function loadConfig(
   catalogue: Pick<Catalogue, 'exports'>,
   folder: string,
   named?: string,
   again = false,
+  context: ConfigContext = { env: {}, command: 'start' },
 ): Promise<LoadedConfig | undefined> {
   const path = named === undefined ? undefined : resolve(folder, named)
   if (path !== undefined && !existsSync(path)) {
@@ -36,7 +45,7 @@ export async function loadConfig(
   if (!/\.([cm]?[jt]s|json|ya?ml)$/.test(name)) {
     throw new OperatorError('ERR_CONFIG', `${name}: a config file ends in .ts, .js, .mjs, .json, .yaml or .yml`)
   }
-  const explorer = await explorerOf(catalogue, again)
+  const explorer = await explorerOf(catalogue, again, context)
   try {
     const result = path === undefined ? await explorer.search(folder) : await explorer.load(path)
     // cosmiconfig passes over what it cannot read, and a broker without its config is open to nobody knows whom.
@@ -54,12 +63,13 @@ async function namesIn(folder: string): Promise<string[]> {
   return configFileNames.filter(name => names.includes(name))
 }
 
-async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean): Promise<PublicExplorer> {
+async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean, context: ConfigContext): Promise<PublicExplorer> {
   const module: Loader = async file => {
     const exported = await loadModule(file, catalogue, again)
     if (!('default' in exported))
       throw new OperatorError('ERR_CONFIG', `${basename(file)}: no default export; write export default defineConfig({ … })`)
-    return exported.default ?? {}
+    const config = exported.default
+    return (typeof config === 'function' ? ((await config(context)) as unknown) : config) ?? {}
   }
   const { cosmiconfig } = await import('cosmiconfig')
   const loaders: Record<string, Loader> = { '.json': readJson, '.yaml': readYamlFile, '.yml': readYamlFile }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { OperatorError } from '../../core/errors.ts'
 import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
 import { suggest } from '../../plugins/kit/options/suggestion.ts'
@@ -9,7 +10,7 @@ import { loadModule } from './load-module.ts'
 
 /** The plugin in a file (`./rate-limit.js`) or a package, as `plugins` of a JSON config names it. */
 export async function loadPlugin(name: string, options: unknown, folder: string, catalogue: Catalogue): Promise<Plugin> {
-  const exported = await loadModule(locate(name, folder, catalogue), catalogue)
+  const exported = await loadModule(await locate(name, folder, catalogue), catalogue)
   const candidates = exported.default === undefined ? Object.values(exported) : [exported.default]
   const found = candidates.filter(candidate => isPluginFactory(candidate) || isPlugin(candidate))
   const [plugin] = found
@@ -23,19 +24,27 @@ export async function loadPlugin(name: string, options: unknown, folder: string,
   return plugin as Plugin
 }
 
-function locate(name: string, folder: string, catalogue: Catalogue): string {
+async function locate(name: string, folder: string, catalogue: Catalogue): Promise<string> {
   if (name.startsWith('.') || isAbsolute(name)) {
     const path = resolve(folder, name)
     if (!existsSync(path)) throw new OperatorError('ERR_CONFIG', `there is no file ${name}; paths are relative to ${folder}`)
     return path
   }
+  const beside = join(folder, 'package.json')
   try {
-    return createRequire(join(folder, 'package.json')).resolve(name)
+    return createRequire(beside).resolve(name)
   } catch (cause) {
+    // A package that can be imported only, not required.
+    if ((cause as NodeJS.ErrnoException).code === 'ERR_PACKAGE_PATH_NOT_EXPORTED') return fileURLToPath(await importedAs(name, beside))
     const meant = suggest(name, Object.keys(catalogue.plugins))
     const cure = existsSync(join(folder, name))
       ? `did you mean ./${name}?`
       : `a file begins with ./${meant === undefined ? '' : `; did you mean ${meant}?`}`
     throw new OperatorError('ERR_CONFIG', `${name} is neither a built-in plugin nor an installed package; ${cure}`, { cause })
   }
+}
+
+async function importedAs(name: string, beside: string): Promise<string> {
+  const { createJiti } = await import('jiti')
+  return createJiti(pathToFileURL(beside).href).esmResolve(name)
 }

@@ -18,7 +18,7 @@ export interface ResolvedPlugin {
   readonly lost: readonly string[]
   /** The services that it cannot do without. */
   readonly requires: readonly string[]
-  /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own. */
+  /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own that has a built-in plugin's name, and so no section. */
   readonly section?: string
   /** Imports the implementation and makes the plugin of it. */
   create(): Promise<Plugin>

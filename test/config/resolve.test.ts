@@ -203,7 +203,7 @@ test('lists every problem, each with its path and cure', async () => {
     'socket.port: must be an integer from 0 to 65535, got "abc"',
     'socket.prot: unknown; did you mean port?',
     'sysTopc: unknown; did you mean sysTopic?',
-    'zzzzzz: unknown; no option and no built-in plugin has this name',
+    'zzzzzz: unknown; no option and no plugin has this name',
   ])
 })
 
