@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
+import { attacks, runAttack } from './attacks.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
@@ -19,7 +20,8 @@ const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, a
   --nodes N         brokers, with --answers (default 2)
   --away MS         how long one is frozen or cut off (default 10000)
   --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
-  --heap MIB        the broker's heap then, with limits.memory.max=auto (default: as Node has it)
+  --attack NAME     what a hostile client costs, and what a bystander sees of it, in place of kills: filters, topics, properties, groups, http, refused, or all
+  --heap MIB        the broker's heap with --storm, with limits.memory.max=auto (default: as Node has it)
   --rounds N        rounds of kill -9 (default 50)
   --seed N          when it is killed; printed, so that a run can be repeated
   --points          a kill behind each write of one QoS 1 and one QoS 2 exchange, in place of rounds`
@@ -36,6 +38,7 @@ const { values } = parseArgs({
     away: { type: 'string', default: '10000' },
     points: { type: 'boolean', default: false },
     storm: { type: 'boolean', default: false },
+    attack: { type: 'string' },
     heap: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -54,6 +57,7 @@ else {
   else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
   else if (values.what in onOwnRedis) await onRedisItself(program, values.what)
+  else if (values.attack !== undefined) await attack(program, values.attack)
   else if (values.points) await points(program, create)
   else await rounds(program, create)
 }
@@ -126,6 +130,20 @@ async function storm(program: string): Promise<void> {
   })
   console.log(`${wrong} wrong`)
   if (wrong > 0) process.exitCode = 1
+}
+
+async function attack(program: string, name: string): Promise<void> {
+  const names = Object.keys(attacks)
+  if (name !== 'all' && !names.includes(name)) throw new Error(`--attack: ${name} is not known; it is one of ${names.join(', ')}, all`)
+  for (const one of name === 'all' ? names : [name]) {
+    const { figures, pingMedianMs, pingMaxMs, calmMaxMs, delivered, wrong } = await runAttack(program, attacks[one]!)
+    for (const figure of figures) console.log(`${one}: ${figure}`)
+    console.log(
+      `${one}: a bystander's ping ${pingMedianMs.toFixed(1)} ms in the median, ${pingMaxMs.toFixed(0)} ms at worst (${calmMaxMs.toFixed(0)} before), ${delivered} of its messages delivered, ${wrong.length} wrong`,
+    )
+    for (const line of wrong) console.log(line)
+    if (wrong.length > 0) process.exitCode = 1
+  }
 }
 
 async function answers(program: string, trouble: AnswerTrouble): Promise<void> {

@@ -272,6 +272,25 @@ export function attacksOnOthers(
       },
     },
     {
+      name: 'refused CONNECTs with a client id of 65,000 characters, again and again',
+      happens: { refused: 300, log: 'a line in a second, each below 2,000 characters' },
+      async run(target) {
+        const clientId = `long-${'x'.repeat(65_000)}`
+        await guest(target, { clientId })
+        const from = target.log.length
+        const began = Date.now()
+        let refused = 0
+        for (let i = 0; i < 300; i++)
+          if ((await target.connect({ clientId, username: 'stranger' })).connack.reasonCode === 0x85) refused += 1
+        await (await guest(target)).rest()
+        const lines = target.log.slice(from).filter(line => String(line.clientId).startsWith('long-') && line.msg !== 'connected')
+        const most = 4 + (Date.now() - began) / 1000
+        const tooLong = lines.filter(line => JSON.stringify(line).length >= 2000).length
+        const isFew = lines.length > 0 && lines.length <= most && tooLong === 0
+        return { refused, log: isFew ? 'a line in a second, each below 2,000 characters' : `${lines.length} lines, ${tooLong} too long` }
+      },
+    },
+    {
       name: 'guessing passwords, from one address',
       happens: { atOnce: 10, turnedAway: 10, others: 'waited', elsewhere: 0 },
       leaves: 100,

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'
-import type { AckPacket } from '../../core/protocol/packets.ts'
+import type { AckPacket, Properties } from '../../core/protocol/packets.ts'
 import { connectBytes } from '../conformance/connect-bytes.ts'
 import { invalidCases } from '../protocol/invalid-cases.ts'
 import { type ConnectOptions, connectPacket } from '../support/client.ts'
@@ -257,6 +257,108 @@ export const attacksOnProtocol: readonly Attack[] = [
       let publish = 0
       for (let i = 0; i < 30; i++) publish += (await client.publish('guest/x', '', { qos: 1, properties: { userProperties } }))!.reasonCode
       return { connect: [...new Set(connect)], will: [...new Set(will)], publish }
+    },
+  },
+  {
+    name: 'user properties of no letter by the ten thousand: in CONNECT, in PUBLISH, in SUBSCRIBE; and CONNECT packets of which the last byte never comes',
+    happens: { connect: [0x97], publish: ['0x97'], subscribe: ['0x97'], halves: 'kept by their bytes' },
+    leaves: 60,
+    async run(target) {
+      const many = (count: number): Properties => ({ userProperties: Array.from({ length: count }, () => ['', '']) })
+      const connect = await times(30, async () => (await target.connect({ properties: many(20_000) })).connack.reasonCode)
+      const [publish, subscribe] = await Promise.all([
+        times(10, async () => {
+          const client = await guest(target)
+          client.sendPublish('guest/x', '', { properties: many(100_000) })
+          return end(client)
+        }),
+        times(10, async () => {
+          const client = await guest(target)
+          const subscription = { filter: 'guest/x', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const
+          client.send({ type: PacketType.Subscribe, packetId: 1, subscriptions: [subscription], properties: many(100_000) })
+          return end(client)
+        }),
+      ])
+      const whole = encodePacket(connectPacket({ version: 5, username: 'guest', password: 'guest', properties: many(26_000) }), 5)
+      const before = target.memory.now
+      await times(200, async () => {
+        const socket = await target.socket()
+        await new Promise(resolve => socket.write(whole.subarray(0, whole.length - 1), resolve))
+      })
+      // The broker has read all of it when it answers who asks behind them.
+      await (await guest(target)).rest()
+      const grown = target.memory.now - before
+      return {
+        connect: [...new Set(connect)],
+        publish: [...new Set(publish)],
+        subscribe: [...new Set(subscribe)],
+        halves: grown < 100 ? 'kept by their bytes' : `they weigh ${grown} MiB`,
+      }
+    },
+  },
+  {
+    name: 'an exchange of AUTH packets that never ends, though each challenge is answered at once',
+    happens: '20 closed by heartbeat',
+    async run(target) {
+      const properties = { authenticationMethod: 'endless' }
+      const ends = await times(20, async () => {
+        const client = await target.open(5, '127.0.0.78')
+        client.send(connectPacket({ version: 5, properties }))
+        for (let step = 0; ; step++) {
+          const next = await Promise.race([client.next(PacketType.Auth).catch(() => null), client.closed.then(() => null)])
+          if (next === null) return step
+          client.send({ type: PacketType.Auth, reasonCode: 0x18, properties })
+        }
+      })
+      return ends.every(steps => steps > 0) ? `${ends.length} closed by heartbeat` : `closed after ${ends} steps`
+    },
+  },
+  {
+    name: 'HTTP that becomes no WebSocket: silent connections, requests without end, headers without end, an upgrade with a body',
+    happens: { silent: 300, bounded: true, requests: 8, headers: 'closed', body: 'HTTP/1.1 400 Bad Request' },
+    async run(target) {
+      const port = await target.portOf('ws')
+      const ask = async (text: string): Promise<string> => {
+        const socket = await target.socket('127.0.0.1', port)
+        let heard = ''
+        socket.on('data', chunk => {
+          heard += String(chunk)
+        })
+        socket.write(text)
+        await closed(socket)
+        return heard
+      }
+      const silent = await times(300, async () => closed(await target.socket('127.0.0.1', port)))
+      const bounded = target.log.some(({ msg }) => /^websocket.httpConnectionsMax: 100 connections are no WebSocket yet/.test(msg))
+      const upgrade =
+        'GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n'
+      const [requests, body, headers] = await Promise.all([
+        ask('GET / HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20)),
+        ask(`${upgrade}Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nContent-Length: 5\r\n\r\nhello`),
+        ask(`GET / HTTP/1.1\r\nHost: x\r\n${'x: y\r\n'.repeat(10)}`),
+      ])
+      return {
+        silent: silent.length,
+        bounded,
+        requests: requests.match(/HTTP\/1\.1 200/g)?.length ?? 0,
+        headers: /408|^$/.test(headers) ? 'closed' : headers,
+        body: body.split('\r\n')[0],
+      }
+    },
+  },
+  {
+    name: 'shared groups by the thousand that all match what one client publishes in one write',
+    happens: { granted: 1000, refused: '0x97', heard: 20_000 },
+    leaves: 60,
+    async run(target) {
+      const client = await guest(target)
+      const codes = await client.subscribe(Array.from({ length: 1200 }, (_, i) => `$share/group-${i}/guest/shared/#`))
+      const publisher = await guest(target)
+      publisher.stream.write(Buffer.concat(Array.from({ length: 20 }, () => publishBytes('guest/shared/x', 1))))
+      let heard = 0
+      for (; heard < 20_000; heard++) await client.next(PacketType.Publish)
+      const refused = new Set(codes.filter(code => code >= 0x80).map(code => `0x${code.toString(16)}`))
+      return { granted: codes.filter(code => code === 0).length, refused: [...refused].join(), heard }
     },
   },
   {

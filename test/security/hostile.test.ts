@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { PacketType } from '../../core/protocol/constants.ts'
 import { hashPassword } from '../../plugins/kit/password-hash.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { type AuthServer, serveAuth } from '../support/auth-server.ts'
@@ -15,14 +16,16 @@ import { Target } from './target.ts'
 
 // Goal: whatever a client sends, it harms itself only. Method: one broker in a process of its own, with a real authentication service and a real Kafka,
 // lives through every attack of two tables. After each, what happened is as the table says; the process is there and has grown by no
-// more than it may; and a bystander, who has been publishing and subscribing all the time, has been served. At the end it has said
+// more than it may; and a bystander, who has been pinging, publishing and reading all the time, was answered each time and got each of its messages once, in order.
+// At the end it has said
 // nothing on standard error, logged no error, and stops with 0.
 
-// A system behind the bridge that takes everything.
+// A system behind the bridge that takes everything, and an authentication that asks on for ever.
 const sink = `export default {
   name: 'sink',
   requires: ['bridge'],
-  apply({ services }) {
+  apply({ services, hooks }) {
+    hooks.onAuth.tapPromise('endless', () => new Promise(resolve => setTimeout(() => resolve({ continue: true }), 50)))
     const createSender = () => ({ async send() {}, async close() {} })
     services.get('bridge').add({ name: 'sink', place: 'memory', legalName: text => text, createSender })
   },
@@ -69,6 +72,7 @@ beforeAll(async () => {
     heartbeat: '2s',
     log: { format: 'json' },
     socket: { port: 0 },
+    websocket: { port: 0, httpConnectionsMax: 100 },
     sysTopic: {},
     // Kafka's own acknowledgement: a publish is answered when Kafka has it.
     messageBridge: {
@@ -105,13 +109,19 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-/** Goes on publishing and reading its own messages until it is told to stop; returns how often it was served. */
-function watch(): { stop(): Promise<number> } {
+/** Goes on pinging, publishing and reading its own messages until it is told to stop; returns how often it was served, and what it got instead of its messages. */
+function watch(): { stop(): Promise<{ served: number; wrong: string[] }> } {
   let stopped = false
+  const wrong: string[] = []
   const served = (async () => {
     for (let count = 1; ; count++) {
-      await bystander.publish('guest/bystander', `${count}`, { qos: 1 })
-      if (stopped) return count
+      bystander.send({ type: PacketType.Pingreq })
+      await bystander.next(PacketType.Pingresp)
+      bystander.sendPublish('guest/bystander', `${count}`, { qos: 1 })
+      const { payload } = await bystander.receive()
+      if (String(payload) !== `${count}`) wrong.push(`${payload} where ${count} was due`)
+      bystander.forget()
+      if (stopped) return { served: count, wrong }
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   })()
@@ -127,7 +137,9 @@ test.each(attacks.map(attack => [attack.name, attack] as const))('%s', async (_n
   const weighed = target.memory.now
   const watching = watch()
   const happened = await attack.run(target)
-  expect(await watching.stop()).toBeGreaterThan(0)
+  const { served, wrong } = await watching.stop()
+  expect(served).toBeGreaterThan(0)
+  expect(wrong).toEqual([])
   expect(happened).toEqual(attack.happens)
   target.leave(bystander.stream)
   expect(target.runs).toBe(true)
@@ -156,5 +168,10 @@ test('then the broker has failed nowhere, weighs little more than before, and st
         .filter(({ level, msg }) => level === warning && msg !== 'message dropped' && !msg.startsWith('messageBridge: '))
         .map(({ msg }) => msg),
     ),
-  ).toEqual(new Set(['10 attempts to connect from this address under this user name have failed within a minute; they are slowed']))
+  ).toEqual(
+    new Set([
+      '10 attempts to connect from this address under this user name have failed within a minute; they are slowed',
+      expect.stringMatching(/^websocket.httpConnectionsMax: 100 connections are no WebSocket yet/),
+    ]),
+  )
 })

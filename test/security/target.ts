@@ -1,5 +1,5 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { PacketType } from '../../core/protocol/constants.ts'
@@ -54,7 +54,21 @@ export class Target {
 
   async ready(): Promise<void> {
     await this.line(/^ready/)
-    this.port = Number(/:(\d+)$/.exec(await this.line(/listening on/))![1])
+    this.port = await this.portOf('tcp')
+  }
+
+  /** The port of a listener: `tcp`, `ws`. */
+  async portOf(protocol: string): Promise<number> {
+    return Number(/:(\d+)$/.exec(await this.line(new RegExp(`^${protocol} listening on`)))![1])
+  }
+
+  /** Milliseconds of CPU that all its threads have taken. */
+  get cpuMs(): number {
+    const tasks = `/proc/${this.#child.pid}/task`
+    return readdirSync(tasks).reduce(
+      (sum, task) => sum + Number(readFileSync(`${tasks}/${task}/schedstat`, 'latin1').split(' ')[0]) / 1e6,
+      0,
+    )
   }
 
   get runs(): boolean {
@@ -79,9 +93,9 @@ export class Target {
   }
 
   /** A bare socket, from an address of loopback of one's own. */
-  socket(from = '127.0.0.1'): Promise<Socket> {
+  socket(from = '127.0.0.1', port = this.port): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port: this.port, host: '127.0.0.1', localAddress: from }, () => resolve(socket))
+      const socket = connect({ port, host: '127.0.0.1', localAddress: from }, () => resolve(socket))
       socket.on('error', reject)
       socket.on('error', () => {})
       this.#sockets.add(socket)
