@@ -11,7 +11,7 @@ import { choosePlugins } from './choose-plugins.ts'
 import { ConfigTree } from './config-tree.ts'
 import { findOwnPlugins, type OwnPlugins } from './own-plugins.ts'
 import { checkOwners, checkRequired } from './plugin-host.ts'
-import { readableSecrets } from './readable-secrets.ts'
+import { readableConfig, readableSecrets } from './readable-secrets.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { rootOptionsOf, settingsOf, withoutTheirPlugin } from './root-options.ts'
 import { isServiceLink, passedOver } from './service-links.ts'
@@ -63,7 +63,12 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   const { plugins, provenance, notes, rightsIgnored } = choice
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
-  const warnings = [...layers.flatMap(layer => layer.warnings ?? []), ...choice.warnings, ...readableSecrets(plugins, folder)]
+  const warnings = [
+    ...layers.flatMap(layer => layer.warnings ?? []),
+    ...choice.warnings,
+    ...readableSecrets(plugins, folder),
+    ...readableConfig(configFile, provenance),
+  ]
   return {
     preset: chosen.name,
     testMode,

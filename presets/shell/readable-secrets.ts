@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import type { OptionSchema } from '../../core/options/options.ts'
-import { formFor } from '../../plugins/kit/options/describe.ts'
+import { formFor, isSecretName } from '../../plugins/kit/options/describe.ts'
 import type { ResolvedPlugin } from './resolved-config.ts'
 
 const readableByAll = 0o004
@@ -27,6 +27,14 @@ function modeOf(path: string): number {
   } catch {
     return 0
   }
+}
+
+/** The same of the config's own file, where passwords stand in it. A program that is a config may have them from elsewhere. */
+export function readableConfig(path: string | undefined, provenance: ReadonlyMap<string, string>): string[] {
+  if (path === undefined || !/\.(json|ya?ml)$/.test(path) || (modeOf(path) & readableByAll) === 0) return []
+  const secret = [...provenance].find(([at, who]) => who === basename(path) && isSecretName(at.slice(at.lastIndexOf('.') + 1)))
+  if (secret === undefined) return []
+  return [`${secret[0]}: every user of this machine may read ${path}; chmod o= ${path}`]
 }
 
 function* secretFiles(option: OptionSchema, value: unknown, at: string): Generator<{ readonly at: string; readonly file: string }> {

@@ -42,6 +42,24 @@ test('files of passwords and keys that every user may read are warned of, whiche
   expect(warnings).toContain(`authFile.path: every user of this machine may read ${users}; chmod o= ${users}`)
 })
 
+test('a config in JSON or YAML with passwords in it that every user may read is warned of', async () => {
+  const redis = { password: 'sesame' }
+  const folder = await folderWith({ 'mqttx.config.yaml': '', 'mqttx.config.ts': '' })
+  const warned = async (name: string, values: object, mode: number) => {
+    const path = join(folder, name)
+    chmodSync(path, mode)
+    return (await resolveConfig(catalogue, { file: { path, values: { preset: 'dev', ...values } } })).warnings
+  }
+  const path = join(folder, 'mqttx.config.yaml')
+  expect(await warned('mqttx.config.yaml', { redis }, 0o644)).toEqual([
+    `redis.password: every user of this machine may read ${path}; chmod o= ${path}`,
+  ])
+  expect(await warned('mqttx.config.yaml', { redis }, 0o640)).toEqual([])
+  expect(await warned('mqttx.config.yaml', { redis: { database: 1 } }, 0o644)).toEqual([])
+  // What a program exports it may have from elsewhere.
+  expect(await warned('mqttx.config.ts', { redis }, 0o644)).toEqual([])
+})
+
 const someone = definePlugin({ name: 'someone', apply: ({ hooks }) => hooks.onAuthenticate.tap('someone', () => undefined) })
 
 /** What `check` says of a config beside its options. */

@@ -4,6 +4,7 @@ import { symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { hashPassword } from '../../plugins/kit/password-hash.ts'
 import { initTls } from '../../presets/shell/init-tls.ts'
 import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
@@ -57,6 +58,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
   expect(configs.length).toBeGreaterThan(10)
   const modules = blocks.filter(({ code }) => code.includes('definePlugin(') && !code.includes('defineConfig('))
   const wrong: string[] = []
+  const token = `grafana:read:${await hashPassword('sesame')}\n`
   for (const { page, code, name } of configs) {
     // What a config imports, or names by its path, is another block of the same page, or of the page that it is from.
     const imported = Object.fromEntries([...modules].map(({ file, code: text }) => [file, text]))
@@ -71,6 +73,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     // The files that configs name, as the pages say how to make them.
     await initTls(folder, 1883)
     await writeFile(join(folder, 'passwords'), '')
+    await writeFile(join(folder, 'tokens'), token)
     await writeFile(join(folder, 'order.schema.json'), '{}')
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     const { code: status, errors } = await commandLine(folder, ['check'])

@@ -88,7 +88,8 @@ export function maskText(text: string, name: string): string {
   return text.replace(/ur[il]$/i.test(name) ? /^.*@/s : /^[^\s@]*:.*@/s, '***@')
 }
 
-function isSecretName(name: string): boolean {
+/** Whether what an option of this name says is not to be shown: `password`, `keyStorePassword`, `token`. */
+export function isSecretName(name: string): boolean {
   return /passw|secret|token|passphrase|privatekey|credential/i.test(name)
 }
 
