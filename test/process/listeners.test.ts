@@ -39,6 +39,38 @@ test('binds to loopback alone, in both families, while anybody may connect, what
   } else expect(printed).toBe(`INFO: tcp listening on 127.0.0.1:${port}`)
 })
 
+test('a page from elsewhere does not get into a broker on loopback that anybody may use; those who are there are served all the same', async () => {
+  const broker = await start('--preset', 'test', '--port', '0', '--set', 'websocket.port=0')
+  const bystander = await mqtt.connectAsync(`mqtt://127.0.0.1:${await broker.ready()}`, { reconnectPeriod: 0 })
+  onTestFinished(() => void bystander.end(true))
+  let heard = 0
+  bystander.on('message', () => void (heard += 1))
+  await bystander.subscribeAsync('a')
+  const [, port = ''] = await broker.line(/ws listening on .*:(\d+)/)
+  const headers = [
+    'Host: localhost',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Protocol: mqtt',
+  ]
+  const key = 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+  const answer = async (origin: string) => {
+    const page = openSocket(Number(port), '127.0.0.1')
+    onTestFinished(() => void page.destroy())
+    page.write(['GET /mqtt HTTP/1.1', ...headers, key, `Origin: ${origin}`, '', ''].join('\r\n'))
+    const [bytes] = await once(page, 'data')
+    return String(bytes).slice(9, 12)
+  }
+  for (let i = 0; i < 50; i++) {
+    expect(await answer('https://evil.example')).toBe('403')
+    await bystander.publishAsync('a', 'x', { qos: 1 })
+  }
+  expect(await answer('http://localhost:3000')).toBe('101')
+  expect(heard).toBe(50)
+  await broker.line(/request for a WebSocket refused: .*websocket\.origins/)
+})
+
 test('binds to every address once allowAnonymous is said, and to one where host names it', async () => {
   const open = await start('--preset', 'test', '--port', '0', '--set', 'allowAnonymous=true')
   expect(await answers(otherAddress, await open.ready())).toBe(true)
