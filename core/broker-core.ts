@@ -364,8 +364,8 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.#connections.accept(transport)
   }
 
-  connected(connection: Connection): void {
-    this.#connections.connected(connection)
+  connected(connection: Connection, sessionPresent: boolean): void {
+    this.#connections.connected(connection, sessionPresent)
   }
 
   ended(connection: Connection, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {

@@ -45,7 +45,7 @@ export interface ConnectionHost {
   drop(clientId: string, message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): void
   report(error: Error): void
   /** CONNACK is written. */
-  connected(connection: Connection): void
+  connected(connection: Connection, sessionPresent: boolean): void
   /** The connection ends: what becomes of its session and will. */
   ended(connection: Connection, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void
   /** The transport has closed. */

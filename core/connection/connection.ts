@@ -375,7 +375,7 @@ export class Connection implements Client {
       return
     }
     const { host } = this
-    host.connected(this)
+    host.connected(this, sessionPresent)
     this.watch()
     host.hooks.onConnected.call(this, sessionPresent)
     session.pump()

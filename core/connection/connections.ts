@@ -74,11 +74,14 @@ export class Connections {
   }
 
   /** CONNACK is written. */
-  connected({ clientId, remoteAddress: address, transport, version, keepAlive }: Connection): void {
+  connected(connection: Connection, sessionPresent: boolean): void {
+    const { version, keepAlive, session } = connection
     const { counters, log } = this.#host
     counters.connected += 1
     if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
-    if (log.isLevelEnabled('info')) log.info({ clientId, address, protocol: transport.protocol, version, keepAlive }, 'connected')
+    if (!log.isLevelEnabled('info')) return
+    const expiry = session?.expiryMs === Number.POSITIVE_INFINITY ? 'never' : (session?.expiryMs ?? 0) / 1000
+    log.info({ ...this.#who(connection), version, keepAlive, expiry, sessionPresent }, 'connected')
   }
 
   /** A connection has ended: its session is parked or ended, its will sent or kept, everybody told. */
@@ -94,12 +97,24 @@ export class Connections {
     }
   }
 
-  #logEnd({ clientId, remoteAddress: address }: Connection, { message, code, by }: DisconnectReason, wasConnected: boolean): void {
-    const { log } = this.#host
-    if (clientId === '') return log.isLevelEnabled('debug') ? log.debug({ address, reason: message }, 'closed before CONNECT') : undefined
-    if (!log.isLevelEnabled('info')) return
-    const times = wasConnected ? 1 : this.#refused.pass(address)
-    if (times > 0) log.info({ clientId, address, reason: message, code, by, ...(times > 1 ? { times } : {}) }, 'disconnected')
+  #logEnd(connection: Connection, { message: reason, code, by }: DisconnectReason, wasConnected: boolean): void {
+    const { log, clock } = this.#host
+    const { clientId, remoteAddress: address, transport, acceptedAt } = connection
+    // Whoever has only looked whether the port is open has done nothing wrong.
+    const level = clientId === '' && by !== 'server' ? 'debug' : 'info'
+    if (!log.isLevelEnabled(level)) return
+    const times = wasConnected || level === 'debug' ? 1 : this.#refused.pass(address)
+    if (times === 0) return
+    const more = times > 1 ? { times } : {}
+    if (clientId === '') return log[level]({ address, listener: transport.listener, reason, ...more }, 'closed before CONNECT')
+    const seconds = Math.round((clock.now() - acceptedAt) / 1000)
+    log.info({ ...this.#who(connection), reason, code, by, ...(wasConnected ? { seconds } : {}), ...more }, 'disconnected')
+  }
+
+  /** What each line says of a client. */
+  #who({ clientId, username: user, remoteAddress: address, transport }: Connection): object {
+    const { protocol, listener } = transport
+    return { clientId, user, address, protocol, listener, node: this.#host.settings.brokerId }
   }
 
   /** The transport has closed. */

@@ -2,7 +2,7 @@ import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
 import { decodeBody } from './bodies.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
-import { headerFault, isRepeat, type Receiver } from './headers.ts'
+import { firstFault, headerFault, isRepeat, type Receiver } from './headers.ts'
 import { InboundPublish } from './inbound-publish.ts'
 import { longBody, ManyFilters } from './many-filters.ts'
 import type { Packet, Properties } from './packets.ts'
@@ -198,7 +198,7 @@ export class Decoder {
 
   /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */
   #measure(bytes: Buffer, at: number, end: number): number {
-    const fault = this.#connected || bytes[at]! >>> 4 === PacketType.Connect ? headerFault(bytes[at]!, this.#receiver) : beforeConnect
+    const fault = this.#connected ? headerFault(bytes[at]!, this.#receiver) : firstFault(bytes[at]!)
     if (fault !== null && !(this.version === 3 && isRepeat(bytes[at]!))) throw new MqttError(fault.reasonCode, fault.message)
     let length = 0
     for (let i = 1; i <= 4; i++) {
@@ -310,5 +310,3 @@ export class Decoder {
     }
   }
 }
-
-const beforeConnect = { reasonCode: ReasonCode.ProtocolError, message: 'something else than CONNECT came first' } // [MQTT-3.1.0-1]

@@ -23,6 +23,20 @@ export function headerFault(header: number, receiver: Receiver): HeaderFault | n
   return faults[receiver][header]!
 }
 
+const before = (message: string): HeaderFault => ({ reasonCode: ReasonCode.ProtocolError, message })
+const other = before('something else than CONNECT came first') // [MQTT-3.1.0-1]
+const tls = before('something else than CONNECT came first, TLS by its look: give the client the port of TLS, or turn its TLS off')
+const http = before('something else than CONNECT came first, HTTP by its look: give the client the port of websocket')
+// The first letters of GET, POST and PUT, HEAD, DELETE, OPTIONS, CONNECT, TRACE.
+const methods: ReadonlySet<number> = new Set(Buffer.from('GPHDOCT'))
+
+/** What is wrong with the first byte of a connection to a server; null: it may begin a CONNECT. What else comes to such ports is named. */
+export function firstFault(first: number): HeaderFault | null {
+  if (first === 0x16) return tls
+  if (first >>> 4 === Connect) return headerFault(first, 'server')
+  return methods.has(first) ? http : other
+}
+
 /** PUBREL, SUBSCRIBE or UNSUBSCRIBE with the DUP flag, which only MQTT 3.1 has there. */
 export function isRepeat(header: number): boolean {
   return header === 0x6a || header === 0x8a || header === 0xaa

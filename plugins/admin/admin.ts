@@ -60,6 +60,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
     reread: () => port?.reread(),
     async stop() {
       watching.stop()
+      record.stop()
       await port?.stop()
       server?.closeAllConnections()
       await new Promise<void>(done => (server === undefined ? done() : server.close(() => done())))

@@ -5,6 +5,7 @@ import type { Log } from '../../core/log.ts'
 import type { OperatorAct } from '../../core/operator-act.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { type ClientEvent, ClientLines } from '../kit/client-lines.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import type { AuditRow, TakeoverRow } from './answers.ts'
 import { auditVerb, takeoversVerb } from './verbs.ts'
@@ -12,17 +13,42 @@ import { auditVerb, takeoversVerb } from './verbs.ts'
 const actsMax = 1000
 const takeoversMax = 1000
 const textMax = 200
+// Two devices with one client id throw each other out again and again.
+const flappingCount = 3
+const flappingMs = 60_000
+const flaps: ClientEvent = {
+  level: 'warn',
+  text: 'connections with this client id throw one another out; give each device an id of its own',
+  who: 'clientId',
+  about: 'address',
+}
 
 /** Who did what, and who took over whom: bounded, the oldest goes. */
 export class Record {
   readonly #broker: Broker
   readonly #clock: Clock
   readonly #acts: AuditRow[] = []
+  // Take-overs, each within a minute of the one before.
+  readonly #since = new Map<string, number>()
+  #taken = 0
+  readonly #flapping: ClientLines
   readonly #takeovers = new Map<string, { -readonly [K in keyof TakeoverRow]: TakeoverRow[K] }>()
 
   constructor(broker: Broker, clock: Clock) {
     this.#broker = broker
     this.#clock = clock
+    this.#flapping = new ClientLines(clock, broker.log)
+    broker.figures.add({
+      name: 'client_takeovers_total',
+      type: 'counter',
+      help: 'Connections that ended because another one came with the same client id.',
+      read: () => [{ value: this.#taken }],
+    })
+  }
+
+  /** Says what is still to be said. */
+  stop(): void {
+    this.#flapping.flush()
   }
 
   /** Begins to listen, and brings the verbs that tell. */
@@ -82,12 +108,22 @@ export class Record {
 
   #takenOver(clientId: string, from: string): void {
     const id = clientId.length > textMax ? Buffer.from(`${clientId.slice(0, textMax)}…`).toString() : clientId
+    this.#taken += 1
     const known = this.#takeovers.get(id)
+    const at = Math.round(this.#clock.now())
+    // One that comes back after its network has failed does so once.
+    const since = known !== undefined && at - known.at < flappingMs ? (this.#since.get(id) ?? 0) + 1 : 1
+    this.#since.set(id, since)
+    if (since >= flappingCount) this.#flapping.say(flaps, id, from)
     const by = this.#broker.clientOf(clientId)?.remoteAddress ?? null
-    const row = { at: Math.round(this.#clock.now()), id, count: (known?.count ?? 0) + 1, from, by, node: this.#broker.verbs.node }
+    const row = { at, id, count: (known?.count ?? 0) + 1, from, by, node: this.#broker.verbs.node }
     // The one that was taken over last stands last.
     this.#takeovers.delete(id)
-    if (this.#takeovers.size === takeoversMax) this.#takeovers.delete(this.#takeovers.keys().next().value!)
+    if (this.#takeovers.size === takeoversMax) {
+      const oldest = this.#takeovers.keys().next().value!
+      this.#takeovers.delete(oldest)
+      this.#since.delete(oldest)
+    }
     this.#takeovers.set(id, row)
     // The new connection has its session a moment later.
     if (by === null)

@@ -128,8 +128,9 @@ export class ClusterNode {
         this.confirmations.joined(node)
         this.peers.joined(node)
       },
-      left: node => {
-        broker.log.info({ node: node.name }, 'a node has left the cluster')
+      left: (node, died) => {
+        if (died === true) broker.log.warn({ node: node.name }, 'a node of the cluster has died: it has given no sign of life')
+        else broker.log.info({ node: node.name }, `a node has left the cluster${died === false ? ' in good order' : ''}`)
         this.confirmations.left(node.name)
         this.#fence.left(node.name)
         this.peers.left(node)

@@ -310,7 +310,7 @@ export class RedisBus implements Bus {
         const gone = this.#peers.get(from) ?? { name: from, boot: b, facts: {} }
         if (from !== this.node && gone.boot === b) {
           this.#peers.delete(from)
-          this.#events!.left(gone)
+          this.#events!.left(gone, by !== b)
         }
         if (by === this.#members!.boot && from !== this.node) this.#inherit({ ...gone, boot: b })
       }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { startNodes } from '../support/cluster.ts'
+import { startNodes, startOnRedis, TestNode } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
+import { keptLog } from '../support/log.ts'
 
 const alice = { name: 'alice', via: 'program' }
 
@@ -44,4 +45,17 @@ test('a node that does not answer is named, and the answer is that of the others
   const { rows, missing } = await one.broker.inspect('clients')
   expect(rows.map(({ id }) => id)).toEqual(['a'])
   expect(missing).toEqual([{ node: 'n2', why: 'no answer within 2000 ms' }])
+})
+
+test('a node that leaves in good order is no dead one, in the log of the others', async () => {
+  const { lines, plugin } = keptLog()
+  const { redis, nodes } = await startOnRedis(1, { admin: { socket: false }, log: false, plugins: [plugin] })
+  const other = await TestNode.start('n2', { url: redis.url }, { admin: { socket: false } })
+  await eventually(() => nodes[0]!.broker.services.get('bus').nodes().length === 2)
+  await other.running.stop()
+  await eventually(() => lines.some(({ message }) => message.startsWith('a node has left the cluster')))
+  expect(lines.filter(({ fields }) => fields.node === 'n2').map(({ level, message }) => [level, message])).toEqual([
+    ['info', 'a node has joined the cluster'],
+    ['info', 'a node has left the cluster in good order'],
+  ])
 })

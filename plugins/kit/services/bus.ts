@@ -20,8 +20,11 @@ export interface BusEvents {
   received(from: string, frame: Buffer, told?: boolean): void | Promise<void>
   /** A node is there: called after `open` for each that is there already, and for each that comes. */
   joined(node: Node): void
-  /** A node has gone, in good order or because it gave no sign of life. All nodes hear of it, in order with the announcements. */
-  left(node: Node): void
+  /**
+   * A node has gone. All nodes hear of it, in order with the announcements. `died`: it gave no sign of life, and others have taken it off the list; false: it has
+   * left in good order; absent: this node cannot tell.
+   */
+  left(node: Node, died?: boolean): void
   /** Exactly one node hears this of a dead node, after `left`: it is to deal with what the dead one has left in its tables. */
   inherited(node: Node): void | Promise<void>
   /** The others took this node for dead, which it was not: what was posted to it meanwhile is gone, and its tables are empty. */

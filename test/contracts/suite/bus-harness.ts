@@ -24,6 +24,8 @@ export interface TestNode {
   /** In order: `announced NAME RECORD`, `received NAME TEXT`, `joined NAME`, `left NAME`, `inherited NAME`, `expelled`, `missed`. */
   readonly told: string[]
   readonly frames: Buffer[]
+  /** Of each node that has left, whether it died; `undefined`: the bus cannot tell. */
+  readonly deaths: Map<string, boolean | undefined>
   /** Called for each node that this one inherits, before it is done with it. */
   onInherited: (node: Node) => Promise<void>
 }
@@ -40,7 +42,7 @@ export class BusHarness {
   async node(name: string, { runs = true, facts = {} }: { runs?: boolean; facts?: Node['facts'] } = {}): Promise<TestNode> {
     const bus = await this.#owner.create(name)
     this.#living.add(bus)
-    const node: TestNode = { bus, told: [], frames: [], onInherited: async () => {} }
+    const node: TestNode = { bus, told: [], frames: [], deaths: new Map(), onInherited: async () => {} }
     const { told } = node
     const events: BusEvents = {
       announced: (from, record) => void told.push(`announced ${from} ${JSON.stringify(record)}`),
@@ -50,7 +52,10 @@ export class BusHarness {
         node.frames.push(Buffer.from(frame))
       },
       joined: ({ name: other }) => void told.push(`joined ${other}`),
-      left: ({ name: other }) => void told.push(`left ${other}`),
+      left: ({ name: other }, died) => {
+        node.deaths.set(other, died)
+        told.push(`left ${other}`)
+      },
       inherited: async dead => {
         told.push(`inherited ${dead.name}`)
         await node.onInherited(dead)

@@ -39,6 +39,7 @@ export function membershipCases(one: BusCase): void {
     await harness.stop(c)
     for (const node of [a, b]) {
       await harness.until(() => node.told.includes('left c'), 'that it has left')
+      assert.notEqual(node.deaths.get('c'), true, 'it has left in good order')
       assert.ok(node.told.indexOf('announced c "last words"') < node.told.indexOf('left c'))
       assert.ok(node.told.includes('announced c "last words"'))
       await harness.until(() => namesOf(node).join() === 'a,b', 'that it is on no list')
@@ -57,7 +58,10 @@ export function membershipCases(one: BusCase): void {
       }
     }
     await harness.crash(c)
-    for (const node of [a, b]) await harness.until(() => node.told.includes('left c'), 'that it has gone')
+    for (const node of [a, b]) {
+      await harness.until(() => node.told.includes('left c'), 'that it has gone')
+      assert.notEqual(node.deaths.get('c'), false, 'it has died')
+    }
     const heirs = () => [a, b].filter(({ told }) => told.includes('inherited c'))
     await harness.until(() => heirs().length === 1 && found.length === 1, 'an heir')
     assert.deepEqual(found, ['client will'])
