@@ -119,7 +119,7 @@ export function createHooks(options: TapGuardOptions) {
     onMatch: decidesLater<[message: Message, publisher: Publisher | null], Error>(['message', 'publisher'], loading),
     /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */
     onRoute: happened<[message: Message, targets: Route<Session>, receipt: Receipt]>('message', 'targets', 'receipt'),
-    /** Picks the member of a shared group that gets the message. */
+    /** Picks the member of a shared group that gets the message; asked where there are several. */
     onShare: decides<[group: ShareGroup<Session>, message: Message], Member<Session>>(['group', 'message'], member),
     /** The member that was picked is connected at another node (`member.node`), which is to have the message; `receipt` is null at QoS 0. */
     onForward: happened<[message: Message, member: ForwardedMember, receipt: Receipt | null]>('message', 'member', 'receipt'),

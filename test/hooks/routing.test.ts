@@ -132,7 +132,7 @@ describe('onRoute', () => {
 describe('onShare', () => {
   const group = '$share/g/t'
 
-  test('is called once for each group, with its members, and picks who gets the message', async () => {
+  test('is called once for each group of several, with its members, and picks who gets the message', async () => {
     const { connect, hooks, broker } = await startBroker({ shareTopic: false, plugins: [{ name: 'share', apply: enableShares }] })
     const [a, b, plain] = [await connect({ clientId: 'a' }), await connect({ clientId: 'b' }), await connect({ clientId: 'plain' })]
     for (const client of [a, b]) await client.subscribe(group, 1)
@@ -145,6 +145,16 @@ describe('onShare', () => {
     expect(await plain.payloads()).toEqual(['1', '2'])
     expect(calls).toHaveLength(2)
     expect(calls[0]!.args).toEqual([expect.objectContaining({ name: 'g', filter: 't' }), expect.objectContaining({ topic: 't' })])
+  })
+
+  test('is not asked for a group of one, who gets it', async () => {
+    const { connect, hooks, broker } = await startBroker()
+    const only = await connect()
+    await only.subscribe(group, 1)
+    const calls = noteCalls(hooks, 'onShare')
+    await broker.publish({ topic: 't', payload: 'hello' })
+    expect(await only.payloads()).toEqual(['hello'])
+    expect(calls).toEqual([])
   })
 
   test('leaves it to the first member that is connected where no tap has an opinion', async () => {
@@ -167,6 +177,10 @@ describe('onShare', () => {
     ['that is false', false],
   ])('takes a member %s for no opinion, and says so', async (_name, nonsense) => {
     const { connect, hooks, broker } = await startBroker({ shareTopic: false, plugins: [{ name: 'share', apply: enableShares }] })
+    const away = await connect({ clientId: 'away', cleanStart: false })
+    await away.subscribe(group, 1)
+    away.disconnect()
+    await away.closed
     const a = await connect()
     await a.subscribe(group, 1)
     hooks.onShare.tap('test', () => nonsense as Member<Session>)

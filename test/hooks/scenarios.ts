@@ -156,6 +156,13 @@ export const scenarios: readonly Scenario[] = [
   {
     hook: 'onShare',
     kind: 'decide',
+    // It is asked where there are several members; one that is away gets nothing while another is there.
+    async arrange({ connect }) {
+      const away = await connect({ clientId: 'away', cleanStart: false })
+      await away.subscribe('$share/group/victim/#', 1)
+      away.disconnect()
+      await away.closed
+    },
     provoke: broker => delivery(broker, '$share/group/victim/#'),
     unharmed: ['message'],
     harmed: ['message'],
