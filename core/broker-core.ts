@@ -23,6 +23,7 @@ import { LateLog, type Log, silentLog } from './log.ts'
 import { publishFor } from './messages/late-publish.ts'
 import type { Message } from './messages/message.ts'
 import { publishOwn, type ServerMessage } from './messages/own-publish.ts'
+import { type MessageHandler, type OwnSubscription, OwnSubscriptions } from './messages/own-subscriptions.ts'
 import { publishFault } from './messages/publish-fault.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
@@ -113,6 +114,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly #storedSessions: StoredSessions
   readonly #members: RemoteMembers
   readonly #wills: Wills
+  readonly #own: OwnSubscriptions
   readonly #troubles: StoreTroubles
   readonly #wallWatch: WallWatch
   readonly #errorLines: LineThrottle
@@ -169,6 +171,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.#storedSessions = new StoredSessions(this)
     this.#members = new RemoteMembers(this)
     this.#wills = new Wills(this)
+    this.#own = new OwnSubscriptions(this)
     this.#troubles = new StoreTroubles(this)
     this.#wallWatch = new WallWatch(this)
     this.#errorLines = throttledErrors(clock, this.log)
@@ -257,6 +260,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   async load(): Promise<void> {
     await this.sessions.open(this.#storeEvents(), this.queueLimits)
     await this.#storedSessions.load()
+    this.#own.load()
     this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
   }
 
@@ -433,6 +437,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     const { session } = client as Connection
     if (session !== null && client.state === 'connected')
       this.dispatcher.deliverTo(session, message, new DeliveryTerms(qos, retain, identifiers, null))
+  }
+
+  subscribe(filter: string, handler: MessageHandler): OwnSubscription {
+    return this.#own.add(filter, handler)
   }
 
   publish(message: ServerMessage): Promise<void> {

@@ -8,6 +8,7 @@ import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
 import type { Message } from './messages/message.ts'
 import type { ServerMessage } from './messages/own-publish.ts'
+import type { MessageHandler, OwnSubscription } from './messages/own-subscriptions.ts'
 import type { Settings } from './options/settings.ts'
 import type { QoS } from './protocol/constants.ts'
 import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
@@ -132,6 +133,12 @@ export interface Broker {
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish(message: ServerMessage): Promise<void>
+  /**
+   * Subscribes the program itself: `handler` gets each accepted message that the topic filter matches, whatever its QoS, also those that other nodes of a cluster accept. The
+   * acknowledgement of a QoS 1 or 2 message waits for the promise that the handler gives; a throw or a rejection withholds it, so that its publisher sends the message
+   * again. Of QoS 0, 1,000 messages may be under way; more are dropped (`slowReader`). Retained messages are not handed over. Throws a `TypeError` where the filter is none, or shared.
+   */
+  subscribe(filter: string, handler: MessageHandler): OwnSubscription
   /**
    * Publishes in the name of a publisher whose packet came earlier, the way of a publish from `onAuthorize` on: a message that was held back.
    * Resolves when everybody who has to keep the message has it, or it was refused (`'refused'`, counted as dropped); rejects where a store could not keep it.

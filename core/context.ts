@@ -20,8 +20,13 @@ export interface PluginContext {
    * node were closed.
    */
   revoke(whom: Revoked, options?: { readonly keepSession?: boolean }): number
-  /** The log; lines before all plugins have started are lost. */
+  /** The log. Lines of `apply` are written when the log has started. */
   readonly log: Log
+  /**
+   * Something of the plugin's failed that no client is to blame for, in a timer, say, or in a promise that nobody awaits: a line at `error` that names the plugin, at most a
+   * few a second, and `onError`. What waits for it, the plugin has to see to.
+   */
+  report(error: unknown): void
   /** Where the plugin's options stand in the config, for what it says of them: `socket`, `socket[1]`. */
   readonly at: string
   /**

@@ -1,7 +1,7 @@
 import { AsyncParallelHook, AsyncSeriesBailHook, SyncBailHook, SyncHook } from 'tapable'
 import type { Actor } from './actor.ts'
 import { answer } from './answers.ts'
-import type { Client, Session } from './connection/client.ts'
+import type { AnyPublisher, Client, Session } from './connection/client.ts'
 import type { DisconnectReason } from './connection/disconnect-reason.ts'
 import type { Transport } from './connection/transport.ts'
 import type { DropReason } from './counter-names.ts'
@@ -114,7 +114,7 @@ export function createHooks(options: TapGuardOptions) {
     /** A session with a connection here has one subscription more (`removed` null), one less (`added` null), or one in place of another. */
     onRoutesChanged: happened<[session: Session, added: Subscription | null, removed: Subscription | null]>('session', 'added', 'removed'),
     /** Once for each message from a client or its will, before routing and acknowledgement; may change the message. */
-    onPublish: decidesLater<[publisher: Publisher, message: Message], PublishVerdict>(['publisher', 'message'], verdict),
+    onPublish: decidesLater<[publisher: AnyPublisher, message: Message], PublishVerdict>(['publisher', 'message'], verdict),
     /** A message is about to be matched with subscriptions: what has to be known of its subscribers is loaded here, however long it takes. An error says why it cannot be, where `publisher` is null: nobody waits for it. */
     onMatch: decidesLater<[message: Message, publisher: Publisher | null], Error>(['message', 'publisher'], loading),
     /** Every accepted message once, after matching. `receipt.hold()` keeps the publisher's acknowledgement back. */

@@ -8,6 +8,8 @@ export interface Rights {
 
 /** Who publishes: a client, or what is left of one when its will is due. */
 export interface Publisher {
+  /** `client`: a client that is connected; `session`: a session, whose client need not be; absent: what is left of a client, when its will or a message that was held back is due. */
+  readonly kind?: 'client' | 'session' | undefined
   /** The client id. */
   readonly clientId: string
   /** The user name; null: none. */

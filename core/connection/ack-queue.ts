@@ -48,10 +48,10 @@ export class AckQueue {
     return this.#waiting.length
   }
 
-  /** True where the first has waited since before `time`, and not because somebody reads slowly. */
-  overdue(time: number): boolean {
+  /** The receipt of the first, where that has waited since before `time`, and not because somebody reads slowly. */
+  overdue(time: number): Receipt | null {
     const first = this.#waiting[0]
-    return first !== undefined && first.receipt !== null && !first.receipt.slowed && first.since < time
+    return first !== undefined && first.receipt !== null && !first.receipt.slowed && first.since < time ? first.receipt : null
   }
 
   push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null, bytes: number): void {

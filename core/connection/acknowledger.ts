@@ -115,8 +115,9 @@ export class Acknowledger {
       return
     }
     const time = now - host.settings.mqtt.receiptTimeout
-    if (!this.#queue.overdue(time) && (this.#joins === 0 || this.#joinedAt >= time)) return
-    this.#giveUp(ReasonCode.ServerUnavailable, 'was not kept in time', {})
+    const late = this.#queue.overdue(time)
+    if (late === null && (this.#joins === 0 || this.#joinedAt >= time)) return
+    this.#giveUp(ReasonCode.ServerUnavailable, 'was not kept in time', late === null ? {} : { heldBy: late.holders })
   }
 
   // A store that hangs costs every publisher its connection at once.

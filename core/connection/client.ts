@@ -9,6 +9,8 @@ import type { Transport } from './transport.ts'
 
 /** One connection and who is behind it, as hooks and plugins see it. */
 export interface Client extends Publisher {
+  /** Tells a client from what is left of one: `if (publisher.kind === 'client')`. */
+  readonly kind: 'client'
   /** The byte stream to the client. */
   readonly transport: Transport
   /** `new` until CONNECT, `connecting` until CONNACK, then `connected`, in the end `closed`. */
@@ -81,6 +83,8 @@ export interface Client extends Publisher {
 
 /** What the broker knows of one client beyond its connection, as hooks and plugins see it. */
 export interface Session extends Subscriber, SessionKey, Publisher {
+  /** Tells a session from a client. */
+  readonly kind: 'session'
   /** The client id, which names the session. */
   readonly clientId: string
   /** The client's connection to this node; null while it has none here. */
@@ -107,5 +111,14 @@ export interface Session extends Subscriber, SessionKey, Publisher {
 
 /** Whether a publisher is a connected client, and not what is left of one when its will is due. */
 export function isClient(publisher: Publisher): publisher is Client {
-  return 'transport' in publisher
+  return publisher.kind === 'client'
 }
+
+/** What is left of a client when its will, or a message that was held back, is due. */
+export interface FormerClient extends Publisher {
+  /** There is no client any more. */
+  readonly kind?: undefined
+}
+
+/** Who publishes, told apart by `kind`. */
+export type AnyPublisher = Client | FormerClient

@@ -95,6 +95,10 @@ export class Connection implements Client {
   /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
   readonly timer: WheelItem
 
+  get kind(): 'client' {
+    return 'client'
+  }
+
   constructor(host: ConnectionHost, handlers: PacketHandlers, transport: Transport) {
     const { mqtt } = host.settings
     this.host = host

@@ -1,3 +1,4 @@
+import type { AnyPublisher } from '../connection/client.ts'
 import type { DropReason } from '../counter-names.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Publisher } from '../publisher.ts'
@@ -43,7 +44,7 @@ export function publishFor(
 export function publishLate(host: LatePublishHost, publisher: Publisher, message: Message, settled?: (error?: Error) => void): void {
   const { clientId, topic, qos, properties } = message
   if (message.retain && !host.capabilities.retain) message.retain = false
-  host.hooks.onPublish.callAsync(publisher, message, (_error, verdict) => {
+  host.hooks.onPublish.callAsync(publisher as AnyPublisher, message, (_error, verdict) => {
     const answer = (verdict as PublishVerdict | undefined) ?? changeFault(host, topic, properties, message)
     message.qos = loweredQoS(qos, message.qos)
     if (answer !== undefined) {

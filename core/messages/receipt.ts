@@ -8,14 +8,36 @@ export class Receipt {
   // How many readers of it do not keep up.
   #slowedBy = 0
   #error: Error | undefined
+  #named: Set<{ readonly name: string }> | undefined
   /** Somebody has subscribed to the topic. @internal */
-  matched = true
+  matched = false
   #settled: ((error: Error | undefined) => void) | undefined
 
   /** Keeps the acknowledgement back; each `hold` needs its own `release`. */
-  hold(): void {
+  hold(): void
+  /**
+   * The same, and says who holds: a receipt that is too late names its holders in the log. Returns the `release` of this hold, which may be called again and does
+   * nothing then.
+   */
+  hold(name: string): (error?: Error) => void
+  hold(name?: string): ((error?: Error) => void) | undefined {
     if (this.#holds === 0) throw new Error('this receipt has settled; hold it synchronously, inside onRoute')
     this.#holds += 1
+    if (name === undefined) return undefined
+    const hold = { name }
+    this.#named ??= new Set()
+    this.#named.add(hold)
+    return error => {
+      if (this.#named!.delete(hold)) this.release(error)
+    }
+  }
+
+  /** Who holds it: those that gave a name, and `others` for those that did not. */
+  get holders(): string[] {
+    const named = [...(this.#named ?? [])].map(({ name }) => name)
+    return named.length < this.#holds
+      ? [...named, named.length === 0 ? 'the session store, or a plugin that gives no name' : 'others']
+      : named
   }
 
   /** Ends one `hold`. With an error the message is not acknowledged, and its publisher's connection is closed so that it sends again. */

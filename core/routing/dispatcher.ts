@@ -34,7 +34,6 @@ export interface PickedMember {
 // What a publisher need not wait for, though nobody has subscribed.
 const unmatched = new Receipt()
 unmatched.release()
-unmatched.matched = false
 
 /** Brings each accepted message to everybody who is to have it. */
 export class Dispatcher {
@@ -67,9 +66,9 @@ export class Dispatcher {
     const { receipt } = dispatch
     const matched = targets.length > 0 || groups.length > 0
     if (receipt === null) return matched ? null : unmatched
-    receipt.matched = matched
+    if (matched) receipt.matched = true
     receipt.release()
-    return matched && receipt.settled && receipt.error === undefined ? null : receipt
+    return receipt.matched && receipt.settled && receipt.error === undefined ? null : receipt
   }
 
   /** Tells whoever looks at routes, and returns the receipt by which they hold the acknowledgement; null where nobody looks. */

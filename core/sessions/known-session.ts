@@ -120,6 +120,10 @@ export class KnownSession implements Session {
     return held !== undefined && (held.requested ?? filter) === requested ? filter : undefined
   }
 
+  get kind(): 'session' {
+    return 'session'
+  }
+
   get online(): boolean {
     return this.client !== null || this.node !== null
   }

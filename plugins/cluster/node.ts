@@ -262,7 +262,8 @@ export class ClusterNode {
   }
 
   routesChanged(session: Session, added: Subscription | null, removed: Subscription | null): void {
-    if (!this.#counted.has(session)) return
+    // The program's own session has no connection that would have been opened.
+    if (session.client !== null && !this.#counted.has(session)) return
     if (removed !== null) this.own.remove(session, removed)
     if (added !== null) this.own.add(session, added)
   }

@@ -10,10 +10,14 @@ import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { levelVerb } from './level-verb.ts'
 import { logManifest } from './manifest.ts'
 
+// Lines of `apply`, a few for each plugin.
+const earlyMax = 1000
+
 /** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
 export const log = definePlugin(logManifest, ({ hooks, services, broker, clock }, { level, format }) => {
-  // The service is there when plugins are wired, what it writes to when they have started; lines before that are lost.
-  let write: (line: string) => void = () => {}
+  // The service is there when plugins are wired, what it writes to when they have started: lines before that wait, the first of them if they are very many.
+  const early: string[] = []
+  let write: (line: string) => void = line => void (early.length < earlyMax && early.push(line))
   // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
   const logger = pino({ level, base: null, hooks: { logMethod } }, { write: line => write(line) })
   services.provide('log', logger, 'log')
@@ -63,6 +67,7 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock }
       write = line => {
         output.write(worded(line))
       }
+      for (const line of early.splice(0)) write(line)
       output.lostLine = (lost, why) =>
         worded(lineOf({ lost, ...(why === null ? {} : { why }) }, `${lost} lines lost: they were not read in time`))
     },

@@ -40,11 +40,8 @@ export const retain = definePlugin(retainManifest, ({ hooks, services, broker, c
     if (full !== null) return refuse(message, receipt, full)
     const done = store.set(message)
     if (done === undefined) return
-    receipt.hold()
-    done.then(
-      () => receipt.release(),
-      error => receipt.release(error),
-    )
+    const release = receipt.hold('retain')
+    done.then(() => release(), release)
   })
 
   hooks.onConnected.tap('retain', client => replays.get(client.session!)?.resume(client))

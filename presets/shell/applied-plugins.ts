@@ -28,6 +28,7 @@ export function hostOf(
       broker,
       revoke: (whom, options) => revoke(broker, whom, options),
       log: broker.log,
+      report: error => broker.report(ofPlugin(plugin, error)),
       at: placeOf(resolved.get(plugin) ?? plugin),
       clock,
       checkOptions,
@@ -57,4 +58,10 @@ export function hostOf(
       host.apply(plugins)
     },
   }
+}
+
+function ofPlugin({ name }: Plugin, cause: unknown): Error {
+  const text = cause instanceof Error ? cause.message : String(cause)
+  // By its name lines of one plugin do not keep those of another out of the log.
+  return Object.assign(new Error(`${name}: ${text}`, { cause }), { name })
 }

@@ -4,6 +4,7 @@ import type { Transport, TransportEvents } from '../../core/connection/transport
 import { OperatorError } from '../../core/errors.ts'
 import type { Hooks } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
+import type { MessageHandler, OwnSubscription } from '../../core/messages/own-subscriptions.ts'
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
@@ -104,6 +105,11 @@ export class RunningBroker {
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish(message: ServerMessage): Promise<void> {
     return this.#broker.publish(message)
+  }
+
+  /** Subscribes the program itself; see `Broker.subscribe`. */
+  subscribe(filter: string, handler: MessageHandler): OwnSubscription {
+    return this.#broker.subscribe(filter, handler)
   }
 
   /** Gives other rights to a client by its id, `'meter-7'`, or to all of a user, `{ username: 'alice' }`; see `Broker.setRights`. */

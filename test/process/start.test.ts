@@ -42,9 +42,15 @@ test('says where it listens, and that it is ready, last; then serves clients', a
 })
 
 test('binds as it is told once allowAnonymous is said', async () => {
-  const broker = start(await folderWith(), ['--preset', 'test', '--port', '0', '--set', 'allowAnonymous=true'])
+  // What a plugin says while it is applied is said too, once the log has started.
+  const files = {
+    'early.mjs': "export default { name: 'early', apply: ({ log }) => void log.info('applied') }",
+    'mqttx.config.json': '{ "plugins": ["./early.mjs"] }',
+  }
+  const broker = start(await folderWith(files), ['--preset', 'test', '--port', '0', '--set', 'allowAnonymous=true'])
   await broker.ready()
-  expect(broker.out[0]).toMatch(/^INFO: tcp listening on 0\.0\.0\.0:\d+$/)
+  expect(broker.out[0]).toBe('INFO: applied')
+  expect(broker.out[1]).toMatch(/^INFO: tcp listening on 0\.0\.0\.0:\d+$/)
 })
 
 test('is standalone where nothing names a preset: what was acknowledged is there after a kill and a restart', async () => {

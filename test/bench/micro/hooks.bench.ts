@@ -1,7 +1,7 @@
 import type { Bench } from 'tinybench'
+import type { FormerClient } from '../../../core/connection/client.ts'
 import { createHooks } from '../../../core/hooks.ts'
 import { Message } from '../../../core/messages/message.ts'
-import type { Publisher } from '../../../core/publisher.ts'
 import { SystemClock } from '../../../core/time/clock.ts'
 
 // Calls the hook that every publish goes through, with no, one and three taps, guarded as plugins' taps are: what a plugin's
@@ -10,7 +10,7 @@ import { SystemClock } from '../../../core/time/clock.ts'
 export const title = 'onPublish.callAsync with synchronous taps'
 
 export function add(bench: Bench): void {
-  const publisher: Publisher = { clientId: 'c', username: null, rights: null }
+  const publisher: FormerClient = { clientId: 'c', username: null, rights: null }
   const message = new Message({
     topic: 't',
     payload: Buffer.alloc(64),
