@@ -17,6 +17,7 @@ import { Figures } from './figures.ts'
 import { EntryCheck } from './handlers/entry-check.ts'
 import type { HandlerHost } from './handlers/host.ts'
 import { Handlers } from './handlers/index.ts'
+import { subscribeFor, unsubscribeFor } from './handlers/on-behalf.ts'
 import { createHooks, type Hooks } from './hooks.ts'
 import { LineThrottle } from './line-throttle.ts'
 import { LateLog, type Log, silentLog } from './log.ts'
@@ -441,6 +442,14 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   subscribe(filter: string, handler: MessageHandler): OwnSubscription {
     return this.#own.add(filter, handler)
+  }
+
+  subscribeClient(client: Client, filter: string, qos: QoS): Promise<number> {
+    return subscribeFor(this, client as Connection, filter, qos)
+  }
+
+  unsubscribeClient(client: Client, filter: string): Promise<number> {
+    return unsubscribeFor(this, client as Connection, filter)
   }
 
   publish(message: ServerMessage): Promise<void> {

@@ -153,6 +153,13 @@ export interface Broker {
   routeOf(topic: string): Route<Session>
   /** One message to one connected client, whatever it has subscribed to: retained messages, answers. */
   deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void
+  /**
+   * Subscribes a connected client to one filter as if it had sent a SUBSCRIBE: rights and plugins are asked, the store keeps it, retained messages come. Resolves to what SUBACK
+   * would say: the QoS, or a reason code from 0x80 on. Rejects where the client is not connected, or the filter is none.
+   */
+  subscribeClient(client: Client, filter: string, qos: QoS): Promise<number>
+  /** The same for an UNSUBSCRIBE: 0, 0x11 where the client had no such subscription, or a reason code from 0x80 on. */
+  unsubscribeClient(client: Client, filter: string): Promise<number>
   /** A message did not reach a subscriber: counts it, and tells `onDrop`. `reasonCode`: what the publisher of a refused message was told. */
   drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void
   /** Something failed that no client is to blame for: a line in the log, and `onError`. A store that is away or full is one line a second at most. */

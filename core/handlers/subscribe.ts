@@ -25,10 +25,17 @@ interface Subscribing {
   properties: Properties | undefined
   /** How often anybody's rights had changed when it came. */
   readonly changes: number
+  /** Who gets the answer where no packet brought it; undefined: the client. */
+  readonly told: ((reasonCodes: readonly number[]) => void) | undefined
 }
 
 /** SUBSCRIBE: each filter is judged by itself and answered in order; SUBACK waits for the store. */
-export function handleSubscribe(host: HandlerHost, client: Connection, packet: SubscribePacket): void | Promise<void> {
+export function handleSubscribe(
+  host: HandlerHost,
+  client: Connection,
+  packet: SubscribePacket,
+  told?: (reasonCodes: readonly number[]) => void,
+): void | Promise<void> {
   const { packetId, subscriptions } = packet
   const subscribing: Subscribing = {
     host,
@@ -40,6 +47,7 @@ export function handleSubscribe(host: HandlerHost, client: Connection, packet: S
     addedShared: 0,
     properties: undefined,
     changes: host.authority.changes,
+    told,
   }
   const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0
   // One packet with several filters does what as many packets would [MQTT-3.8.4-5].
@@ -234,18 +242,20 @@ function register(host: HandlerHost, { session }: Connection, granted: readonly 
   }
 }
 
-function answer({ host, client, packetId, attempts, reasonCodes, properties, changes }: Subscribing): void {
+function answer({ host, client, packetId, attempts, reasonCodes, properties, changes, told }: Subscribing): void {
   // Its rights may have been taken away while the store was asked.
   const { authority } = host
   if (authority.changes !== changes && client.session!.client === client) authority.recheck(client.session!)
+  told?.(reasonCodes)
   if (client.closed) return
-  client.sender.packet({
-    type: PacketType.Suback,
-    packetId,
-    // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
-    reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
-    properties: client.sender.problemInformation ? properties : undefined, // [MQTT-3.1.2-29]
-  })
+  if (told === undefined)
+    client.sender.packet({
+      type: PacketType.Suback,
+      packetId,
+      // Before MQTT 5 there is one failure code [MQTT-3.9.3-2].
+      reasonCodes: client.version === 5 ? reasonCodes : reasonCodes.map(code => Math.min(code, 0x80)),
+      properties: client.sender.problemInformation ? properties : undefined, // [MQTT-3.1.2-29]
+    })
   if (!reasonCodes.some(code => code >= 0x80)) return
   const { onSubscribeRefused } = host.hooks
   for (const [i, code] of reasonCodes.entries()) {

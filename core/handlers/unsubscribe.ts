@@ -15,12 +15,19 @@ interface Unsubscribing {
   readonly packet: UnsubscribePacket
   readonly reasonCodes: number[]
   readonly held: Map<string, string>
+  /** Who gets the answer where no packet brought it; undefined: the client. */
+  readonly told: ((reasonCodes: readonly number[]) => void) | undefined
 }
 
 /** UNSUBSCRIBE: filters are compared character by character [MQTT-3.10.4-1]; UNSUBACK waits for the store. */
-export function handleUnsubscribe(host: HandlerHost, client: Connection, packet: UnsubscribePacket): void | Promise<void> {
+export function handleUnsubscribe(
+  host: HandlerHost,
+  client: Connection,
+  packet: UnsubscribePacket,
+  told?: (reasonCodes: readonly number[]) => void,
+): void | Promise<void> {
   const { filters } = packet
-  const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Map() }
+  const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Map(), told }
   if (filters.length > filtersPerTurn) return unsubscribeMany(unsubscribing)
   look(unsubscribing, filters)
   const leaving = [...unsubscribing.held.keys()]
@@ -99,7 +106,8 @@ function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void |
   said()
 }
 
-function answer({ client, packet, reasonCodes }: Unsubscribing): void {
+function answer({ client, packet, reasonCodes, told }: Unsubscribing): void {
+  if (told !== undefined) return told(reasonCodes)
   if (client.closed) return
   client.sender.packet({
     type: PacketType.Unsuback,

@@ -140,3 +140,29 @@ test('a plugin reports by its name what failed outside of a tap', async () => {
   expect(errors.map(({ message }) => message)).toEqual(['mine: no route', 'mine: text'])
   expect(errors[0]!.cause).toBe(cause)
 })
+
+test('a client is subscribed and unsubscribed from the server’s side, by the way of its own packets', async () => {
+  const { connect, broker, hooks, running } = await startBroker()
+  await running.publish({ topic: 'a/1', payload: 'retained', retain: true })
+  const asked: string[] = []
+  hooks.onAuthorize.tap('test', (_client, action, topic) => (action === 'subscribe' && topic === 'secret' ? false : undefined))
+  hooks.onSubscribe.tap('test', (_client, { filter }) => void asked.push(filter))
+  const options = { clientId: 'a', version: 5, cleanStart: false, properties: { sessionExpiry: 60 } } as const
+  const device = await connect(options)
+  const client = broker.clientOf('a')!
+  expect(await broker.subscribeClient(client, 'a/#', 1)).toBe(1)
+  expect(await broker.subscribeClient(client, 'secret', 1)).toBe(ReasonCode.NotAuthorized)
+  await expect(broker.subscribeClient(client, 'a/#/b', 1)).rejects.toThrow('not a topic filter')
+  expect((await device.receive()).payload.toString()).toBe('retained')
+  expect(asked).toEqual(['a/#'])
+  expect(device.heard.map(({ type }) => type)).not.toContain(PacketType.Suback)
+  device.drop()
+  await eventually(() => broker.clientOf('a') === undefined)
+  await running.publish({ topic: 'a/2', payload: 'queued', qos: 1 })
+  const again = await connect(options)
+  expect((await again.receive()).payload.toString()).toBe('queued')
+  expect(await broker.unsubscribeClient(broker.clientOf('a')!, 'a/#')).toBe(0)
+  expect(await broker.unsubscribeClient(broker.clientOf('a')!, 'a/#')).toBe(ReasonCode.NoSubscriptionExisted)
+  await expect(broker.unsubscribeClient(client, 'a/#')).rejects.toThrow('not connected')
+  expect(again.heard.map(({ type }) => type)).not.toContain(PacketType.Unsuback)
+})
