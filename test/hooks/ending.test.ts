@@ -17,7 +17,7 @@ describe('onWill', () => {
     client.drop()
     await settled()
     expect(calls.map(({ hook }) => hook)).toEqual(['onAuthorize', 'onWill', 'onPublish', 'onRoute', 'onDisconnect'])
-    const publisher = { clientId: 'a', username: 'u', rights: { authorizedPub: ['will'] } }
+    const publisher = { clientId: 'a', username: 'u', rights: { authorizedPub: ['will'] }, mountPoint: '' }
     expect(calls[0]!.args).toEqual([publisher, 'publish', 'will'])
     expect(calls[1]!.args).toEqual([publisher, expect.objectContaining({ topic: 'will', origin: 'will', clientId: 'a' })])
     expect((calls[1]!.args[1] as Message).payload.toString()).toBe('gone')
@@ -38,7 +38,7 @@ describe('onWill', () => {
     await advance(9000)
     expect(calls).toEqual([])
     await advance(2000)
-    expect(calls).toEqual([{ hook: 'onWill', args: [{ clientId: 'a', username: null, rights: null }, expect.anything()] }])
+    expect(calls).toEqual([{ hook: 'onWill', args: [{ clientId: 'a', username: null, rights: null, mountPoint: '' }, expect.anything()] }])
   })
 
   test('is not called for a client that leaves in good order', async () => {
