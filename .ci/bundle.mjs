@@ -25,6 +25,18 @@ const parts = [
   ],
 ]
 
+// What is loaded only where it is needed stays a file of its own, and so does what that alone brings along: cosmiconfig, for one.
+const lazy = new Set(
+  javascriptIn(folder).flatMap(file => {
+    const targets = readFileSync(join(folder, file), 'utf8').matchAll(/\bimport\('(\.[^']+)'\)/g)
+    return [...targets].map(([, target]) => join(dirname(file), target))
+  }),
+)
+const isIn = ([pattern, part], id) => {
+  const within = relative(folder, id)
+  return pattern.test(within) && (part === 'ask' || part === 'basics' || !lazy.has(within))
+}
+
 const build = await rolldown({
   input: Object.fromEntries(entries.map(entry => [entry.replace(/\.js$/, ''), join(folder, entry)])),
   platform: 'node',
@@ -41,7 +53,7 @@ try {
     entryFileNames: '[name].js',
     chunkFileNames: ({ name, moduleIds }) => `chunks/${parts.some(([, part]) => part === name) ? name : named(name, moduleIds)}.js`,
     codeSplitting: {
-      groups: parts.map(([pattern, name], i) => ({ name, priority: parts.length - i, test: id => pattern.test(relative(folder, id)) })),
+      groups: parts.map((part, i) => ({ name: part[1], priority: parts.length - i, test: id => isIn(part, id) })),
     },
     keepNames: true,
     minifyInternalExports: false,
