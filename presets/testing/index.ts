@@ -1,15 +1,19 @@
 import type { Duplex } from 'node:stream'
 import type { Transport } from '../../core/connection/transport.ts'
+import { isPlugin } from '../../core/plugin.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
-import { type Config, createBroker } from '../index.ts'
-import type { RunningBroker } from '../shell/running-broker.ts'
+import { type Config, catalogue } from '../index.ts'
+import { resolveConfig } from '../shell/config.ts'
+import { RunningBroker } from '../shell/running-broker.ts'
+import { KitClient, type KitClientOptions } from './kit-client.ts'
 import { Line } from './line.ts'
 import { ManualClock } from './manual-clock.ts'
 import { Received, type ReceivedMessage } from './received.ts'
 import { settled } from './settled.ts'
 import { TestStore } from './test-store.ts'
 
+export type { KitClient, KitClientOptions, KitPublishOptions } from './kit-client.ts'
 export type { ReceivedMessage } from './received.ts'
 
 /** How a test broker runs. */
@@ -44,6 +48,10 @@ export interface TestBroker {
   readonly messages: readonly ReceivedMessage[]
   /** What can be made to go wrong. */
   readonly faults: Faults
+  /** What the kit ignores of the config (`cluster`), and what else is probably not meant; each is a warning of Node's, too (`MqttxTestKit`). */
+  readonly warnings: readonly string[]
+  /** A client in memory, connected, which acknowledges what it gets. Rejects where the broker refuses it. */
+  client(clientId: string, options?: KitClientOptions): Promise<KitClient>
   /** A connection in memory, on which nothing has been said yet: `new MqttClient(() => broker.stream(), options)`. */
   stream(remoteAddress?: string): Duplex
   /**
@@ -61,20 +69,25 @@ export interface TestBroker {
 /** Starts a broker in this process: in memory, silent, without a port unless one is asked for. `config` is as in `mqttx.config.ts`. */
 export async function createTestBroker(config: Config = {}, options: TestBrokerOptions = {}): Promise<TestBroker> {
   const clock = options.clock === 'real' ? new SystemClock() : new ManualClock()
-  const store = config.memory === undefined && config.disk === undefined && config.redis === undefined ? new TestStore() : null
   const { plugins = [], ...rest } = config
-  const running = await createBroker(
-    {
+  const isNamed = config.memory !== undefined || config.disk !== undefined || config.redis !== undefined
+  const owned = plugins.flatMap(plugin => (isPlugin(plugin) ? (plugin.provides ?? []) : []))
+  const left = (['sessions', 'retained'] as const).filter(service => !owned.includes(service))
+  const store = isNamed || left.length === 0 ? null : new TestStore(left)
+  const resolved = await resolveConfig(catalogue, {
+    object: {
       preset: 'test',
       log: { level: 'silent' },
       socket: options.port === undefined ? false : { port: options.port, host: '127.0.0.1' },
-      ...(store === null ? {} : { memory: false }),
+      ...(isNamed ? {} : { memory: false }),
       ...rest,
       plugins: store === null ? plugins : [store.plugin, ...plugins],
     },
-    { clock },
-  ).start()
-  const received = new Received(running.hooks)
+  })
+  // The log is silent, and whoever asked for a cluster would look for it.
+  for (const warning of resolved.warnings) process.emitWarning(warning, 'MqttxTestKit')
+  const running = await RunningBroker.start(catalogue, resolved, { clock })
+  const received = Received.of(running.hooks)
   const lines = new Map<Transport, Line>()
   running.hooks.onClosed.tap('testing', transport => void lines.delete(transport))
 
@@ -84,11 +97,26 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
     return client.transport
   }
   const storeOf = (): TestStore => {
-    if (store === null) throw new Error('faults: the config names a store of its own; leave memory, disk and redis out')
+    if (store === null)
+      throw new Error('faults: the config names a store of its own; leave memory, disk and redis out, and plugins that own sessions')
     return store
+  }
+  const stream = (remoteAddress = 'memory'): Line => {
+    const [ours, theirs] = Line.pair()
+    const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress })
+    const events = running.accept(transport)
+    if (events === null) theirs.on('error', () => {})
+    else {
+      lines.set(transport, theirs)
+      transport.listen(events)
+    }
+    return ours
   }
   return {
     running,
+    warnings: resolved.warnings,
+    stream,
+    client: (clientId, given = {}) => KitClient.connect(stream(given.remoteAddress), clientId, given),
     faults: {
       dropConnection: clientId => transportOf(clientId).destroy(),
       slowReader(clientId, slow = true) {
@@ -110,17 +138,6 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
     },
     get messages() {
       return received.messages
-    },
-    stream(remoteAddress = 'memory') {
-      const [ours, theirs] = Line.pair()
-      const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress })
-      const events = running.accept(transport)
-      if (events === null) theirs.on('error', () => {})
-      else {
-        lines.set(transport, theirs)
-        transport.listen(events)
-      }
-      return ours
     },
     received: (filter, timeoutMs = 5000) => received.next(filter, timeoutMs),
     async advance(ms) {

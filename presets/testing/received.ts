@@ -4,7 +4,7 @@ import type { QoS } from '../../core/protocol/constants.ts'
 import type { Properties } from '../../core/protocol/packets.ts'
 import { isTopicFilter, matches } from '../../core/routing/topic.ts'
 
-/** A message that the broker has accepted. */
+/** A message that the broker has accepted, or that a client of the kit has got. */
 export interface ReceivedMessage {
   /** The topic name. */
   readonly topic: string
@@ -14,7 +14,7 @@ export interface ReceivedMessage {
   readonly qos: QoS
   /** The message was published with the RETAIN flag. */
   readonly retain: boolean
-  /** The client id of the publisher; empty for the broker itself. */
+  /** The client id of the publisher; empty for the broker itself, and where a client has got the message, which nobody tells whose it is. */
   readonly clientId: string
   /** What MQTT 5 carries with it. */
   readonly properties: Properties | undefined
@@ -23,18 +23,25 @@ export interface ReceivedMessage {
 // A test that publishes without end must not eat the memory of its suite.
 const keptMax = 100_000
 
-/** All messages that a broker has accepted, for those who wait for them. */
+/** All messages that a broker has accepted, or a client has got, for those who wait for them. */
 export class Received {
   readonly messages: ReceivedMessage[] = []
   readonly #read = new Map<string, number>()
   readonly #waiting = new Set<() => void>()
 
-  constructor(hooks: Hooks) {
-    hooks.onRoute.tap({ name: 'testing', stage: Stage.Observe }, ({ topic, payload, qos, retain, clientId, properties }) => {
-      if (this.messages.length >= keptMax) throw new Error(`more than ${keptMax} messages in one test; stop the broker in between`)
-      this.messages.push({ topic, payload, qos, retain, clientId, properties })
-      for (const look of [...this.#waiting]) look()
-    })
+  /** All that a broker accepts. */
+  static of(hooks: Hooks): Received {
+    const received = new Received()
+    hooks.onRoute.tap({ name: 'testing', stage: Stage.Observe }, ({ topic, payload, qos, retain, clientId, properties }) =>
+      received.add({ topic, payload, qos, retain, clientId, properties }),
+    )
+    return received
+  }
+
+  add(message: ReceivedMessage): void {
+    if (this.messages.length >= keptMax) throw new Error(`more than ${keptMax} messages in one test; stop the broker in between`)
+    this.messages.push(message)
+    for (const look of [...this.#waiting]) look()
   }
 
   /**

@@ -12,14 +12,15 @@ export class TestStore {
   #away = false
   #calls: { run(): void; fail(error: Error): void }[] = []
 
-  constructor() {
+  /** `provides`: of sessions and retained messages those that no plugin of the test's own keeps. */
+  constructor(provides: readonly ('sessions' | 'retained')[] = ['sessions', 'retained']) {
     const store = this
     const factory = definePlugin({
       name: 'testStore',
-      provides: ['sessions', 'retained'],
+      provides,
       apply({ services, clock }) {
-        services.provide('sessions', store.#behind(new MemorySessions(clock)), 'testStore')
-        services.provide('retained', store.#behind(new MemoryRetained(clock)), 'testStore')
+        if (provides.includes('sessions')) services.provide('sessions', store.#behind(new MemorySessions(clock)), 'testStore')
+        if (provides.includes('retained')) services.provide('retained', store.#behind(new MemoryRetained(clock)), 'testStore')
       },
     })
     this.plugin = factory()

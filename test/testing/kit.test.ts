@@ -1,6 +1,8 @@
 import mqtt from 'mqtt'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Config } from '../../presets/index.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
+import type { Config, PluginContext } from '../../presets/index.ts'
 import { createTestBroker, type TestBroker, type TestBrokerOptions } from '../../presets/testing/index.ts'
 import { eventually } from '../support/eventually.ts'
 
@@ -138,4 +140,69 @@ describe('the test kit', () => {
     const broker = await start({ memory: true })
     expect(() => broker.faults.storeAway()).toThrow('leave memory, disk and redis out')
   })
+})
+
+describe('a client of the kit', () => {
+  test('subscribes, publishes and receives at each QoS, and says what the broker answered', async () => {
+    const broker = await start({ topicSecurity: { rules: [{ allow: 'all', topics: ['a/#'] }] } })
+    for (const version of [3, 4, 5] as const) {
+      const [reader, writer] = [
+        await broker.client(`reader-${version}`, { version }),
+        await broker.client(`writer-${version}`, { version }),
+      ]
+      expect([await reader.subscribe('a/#', 2), await reader.subscribe('b', 1)]).toEqual([2, version === 5 ? 0x87 : 0x80])
+      for (const qos of [0, 1, 2] as const) expect(await writer.publish(`a/${version}/${qos}`, `${qos}`, { qos })).toBe(0)
+      const got = [await reader.received(), await reader.received(), await reader.received('a/+/2')]
+      expect(got.map(({ topic, qos }) => `${topic} ${qos}`)).toEqual([`a/${version}/0 0`, `a/${version}/1 1`, `a/${version}/2 2`])
+      if (version === 5) expect(await writer.publish('b', '', { qos: 1 })).toBe(0x87)
+      expect(await reader.unsubscribe('a/#')).toBe(0)
+      await writer.publish('a/x', '', { qos: 1 })
+      expect(reader.messages).toHaveLength(3)
+    }
+    await expect((await broker.client('waits')).received('never', 10)).rejects.toThrow('no message to never within 10 ms; none came at all')
+  })
+
+  test('loses its connection, leaves a will, and takes its session up again', async () => {
+    const broker = await start()
+    const watcher = await broker.client('watcher')
+    await watcher.subscribe('#', 1)
+    const first = await broker.client('a', { cleanStart: false, will: { topic: 'will', payload: 'gone', qos: 1 } })
+    await first.subscribe('queue', 1)
+    first.lose()
+    expect(String((await watcher.received('will')).payload)).toBe('gone')
+    expect(first.closed).toBe(true)
+    await expect(first.publish('x', '', { qos: 1 })).rejects.toThrow('the connection has closed')
+    await watcher.publish('queue', 'meanwhile', { qos: 1 })
+    const again = await broker.client('a', { cleanStart: false })
+    expect(String((await again.received('queue')).payload)).toBe('meanwhile')
+    again.disconnect()
+    const refusing = await start({ plugins: [{ name: 'no', apply: ({ hooks }) => hooks.onConnect.tap('no', () => false) }] })
+    await expect(refusing.client('a')).rejects.toThrow('client a: refused with 0x87')
+  })
+})
+
+test('the kit says what it ignores of a config', async () => {
+  const said: string[] = []
+  const listen = (warning: Error): void => void (warning.name === 'MqttxTestKit' && said.push(warning.message))
+  process.on('warning', listen)
+  onTestFinished(() => void process.off('warning', listen))
+  const broker = await start({ cluster: { heartbeat: '1s' } })
+  expect(broker.warnings).toEqual([expect.stringMatching(/^cluster: off in test mode/)])
+  await eventually(() => said.length === 1)
+})
+
+test('a plugin that owns sessions or retained messages takes the place of the kit’s store', async () => {
+  const store = (name: string, ...provides: ('sessions' | 'retained')[]) => ({
+    name,
+    provides,
+    apply({ services, clock }: PluginContext) {
+      if (provides.includes('sessions')) services.provide('sessions', new MemorySessions(clock), name)
+      if (provides.includes('retained')) services.provide('retained', new MemoryRetained(clock), name)
+    },
+  })
+  const ownersOf = ({ running }: TestBroker) => [running.broker.services.ownerOf('sessions'), running.broker.services.ownerOf('retained')]
+  const whole = await start({ plugins: [store('mine', 'sessions', 'retained')] })
+  expect(ownersOf(whole)).toEqual(['mine', 'mine'])
+  expect(() => whole.faults.storeAway()).toThrow('names a store of its own')
+  expect(ownersOf(await start({ plugins: [store('mine', 'retained')] }))).toEqual(['testStore', 'mine'])
 })
