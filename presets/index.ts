@@ -126,6 +126,7 @@ export { Timing } from '../core/timing.ts'
 export * from '../core/verbs.ts'
 export type { AuditRow, TakeoverRow } from '../plugins/admin/answers.ts'
 export type { DropsAnswer } from '../plugins/drop-log/drops-verb.ts'
+export type { Alarm } from '../plugins/kit/alarms.ts'
 export { RetainedTree } from '../plugins/kit/retained-tree.ts'
 export {
   type BridgeHeader,
@@ -149,6 +150,7 @@ export type { OwnCertificates, RenewableServer, ServerCertificates, TlsService }
 export * from '../plugins/kit/verbs/answers.ts'
 export type { Page } from '../plugins/kit/verbs/page.ts'
 export type { PluginRow } from '../plugins/metrics/plugins-verb.ts'
+export type { CertificateRow } from '../plugins/ssl/certificates-verb.ts'
 export { presets } from './presets.ts'
 export type { Preset, PresetEntry, PresetList, SectionOf } from './shell/catalogue.ts'
 export type { ConfigContext } from './shell/load-config.ts'

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type {} from '../kit/services/state-folder.ts'
+import { AlarmWatch } from './alarm-watch.ts'
 import { HttpPort } from './http-port.ts'
 import { adminManifest } from './manifest.ts'
 import { Record as ActsRecord } from './record.ts'
@@ -15,9 +16,10 @@ import { Watching } from './watching.ts'
 const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
-export const admin = definePlugin(adminManifest, (context, { socket, optional, http, payloads }) => {
+export const admin = definePlugin(adminManifest, (context, { socket, optional, http, payloads, alarmsEvery }) => {
   const { broker, hooks, services, clock, log } = context
   const port = http.port === null ? null : new HttpPort(context, http)
+  const alarmWatch = new AlarmWatch(context)
   const watching = new Watching(context, payloads)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)
@@ -53,12 +55,14 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
 
   return {
     verify: () => port?.verify(),
+    start: () => alarmWatch.start(alarmsEvery),
     async listen() {
       const lines = await listenAtSocket()
       return port === null ? lines : [...lines, await port.listen()]
     },
     reread: () => port?.reread(),
     async stop() {
+      alarmWatch.stop()
       watching.stop()
       record.stop()
       await port?.stop()

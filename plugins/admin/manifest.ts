@@ -10,6 +10,8 @@ export const adminManifest = defineManifest({
     socket: { oneOf: [{ type: 'boolean' }, { type: 'string', minLength: 1 }], default: true },
     /** A socket that cannot be made is a warning, not the end of the start. Presets say so; where `socket` is a path it is an error all the same. */
     optional: { type: 'boolean', default: false },
+    /** How often it is looked whether something is wrong: a full store, a clock that was set, drops… */
+    alarmsEvery: { type: 'duration', default: '5s', minimum: '1s' },
     /** Lets `tail` and `trace` show payloads, to whoever has the role admin. */
     payloads: { type: 'boolean', default: false },
     /** The same verbs over HTTP, for whoever has a token: off unless `port` is set. */

@@ -5,6 +5,7 @@ import type { Log } from '../../core/log.ts'
 import type { OperatorAct } from '../../core/operator-act.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { alarmsOf } from '../kit/alarms.ts'
 import { type ClientEvent, ClientLines } from '../kit/client-lines.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import type { AuditRow, TakeoverRow } from './answers.ts'
@@ -38,6 +39,11 @@ export class Record {
     this.#broker = broker
     this.#clock = clock
     this.#flapping = new ClientLines(clock, broker.log)
+    alarmsOf(broker).watch('flapping', now => {
+      let count = 0
+      for (const [id, { at }] of this.#takeovers) if (now - at < flappingMs && (this.#since.get(id) ?? 0) >= flappingCount) count += 1
+      return count === 0 ? null : `${count} client ids whose connections throw one another out; takeovers lists them`
+    })
     broker.figures.add({
       name: 'client_takeovers_total',
       type: 'counter',

@@ -11,6 +11,7 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Route } from '../../core/routing/target.ts'
 import type { StoredWill } from '../../core/sessions/session-store.ts'
+import { alarmsOf } from '../kit/alarms.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
 import { ActedOn, type MarkRecord } from './acted-on.ts'
 import { clusterVersion, refusalOf } from './cluster-version.ts'
@@ -48,6 +49,9 @@ type NodeRecord =
   | TickRecord
   | LeftOutRecord
 
+// A dead node that has not come back within an hour was taken away for good.
+const deadMs = 3_600_000
+
 /** The node that each broker of this process is, for tests that look inside. */
 export const clusterNodes = new WeakMap<Broker, ClusterNode>()
 
@@ -83,6 +87,8 @@ export class ClusterNode {
   /** Messages that other nodes have sent to this one. */
   received = 0
   readonly #startedAt: number
+  // Nodes that have died and not come back.
+  readonly #dead = new Map<string, number>()
 
   /** `confirmTimeoutMs`: how long an answer waits for other nodes at most. */
   constructor(broker: Broker, bus: Bus, confirmTimeoutMs: number) {
@@ -97,6 +103,10 @@ export class ClusterNode {
     this.peers = new Peers(broker, bus)
     this.questions = new VerbQuestions(broker, bus)
     broker.verbs.link(this.questions)
+    alarmsOf(broker).watch('nodeDead', now => {
+      for (const [name, at] of this.#dead) if (now - at >= deadMs) this.#dead.delete(name)
+      return this.#dead.size === 0 ? null : `dead nodes that have not come back: ${[...this.#dead.keys()].join(', ')}`
+    })
     const outgoing = new Outgoing(broker, bus)
     this.outgoing = outgoing
     const confirmations = new Confirmations({ bus, clock, log, timeoutMs, announce })
@@ -122,6 +132,7 @@ export class ClusterNode {
       announced: (from, record) => this.#announced(from, record as NodeRecord),
       received: (from, frame, told = false) => this.inbox.take(from, frame, told),
       joined: node => {
+        this.#dead.delete(node.name)
         broker.log.info({ node: node.name }, 'a node has joined the cluster')
         const refusal = refusalOf(node)
         if (refusal !== null) broker.log.error({ node: node.name }, refusal)
@@ -129,6 +140,7 @@ export class ClusterNode {
         this.peers.joined(node)
       },
       left: (node, died) => {
+        if (died === true) this.#dead.set(node.name, clock.now())
         if (died === true) broker.log.warn({ node: node.name }, 'a node of the cluster has died: it has given no sign of life')
         else broker.log.info({ node: node.name }, `a node has left the cluster${died === false ? ' in good order' : ''}`)
         this.confirmations.left(node.name)

@@ -1,7 +1,13 @@
+import type { Broker } from '../../core/broker.ts'
 import type { PluginContext } from '../../core/context.ts'
 import { definePlugin } from '../../core/plugin.ts'
+import { alarmsOf } from '../kit/alarms.ts'
 import type { TlsService } from '../kit/services/tls.ts'
+import { defineVerb } from '../kit/verbs/define-verb.ts'
+import { type CertificateRow, certificatesVerb } from './certificates-verb.ts'
+import { expiresSoon } from './check-certificate.ts'
 import { sslManifest } from './manifest.ts'
+import { subjectOf } from './peer-certificate.ts'
 import { TlsContexts } from './tls-contexts.ts'
 
 /** TLS for `socket` and `websocket`: reads the certificates, keeps them fresh, and hands them to whoever listens. */
@@ -26,5 +32,36 @@ function surroundings({ broker, clock, log }: PluginContext) {
 }
 
 function serviceOf(context: PluginContext, shared: TlsContexts | null): TlsService {
-  return { shared, own: (options, at) => new TlsContexts(options, at, surroundings(context)) }
+  const all = shared === null ? [] : [shared]
+  tellExpiry(context.broker, all)
+  return {
+    shared,
+    own(options, at) {
+      const contexts = new TlsContexts(options, at, surroundings(context))
+      all.push(contexts)
+      return contexts
+    },
+  }
+}
+
+/** When certificates expire: a figure, an alarm, a verb. */
+function tellExpiry(broker: Broker, all: readonly TlsContexts[]): void {
+  const rows = (): CertificateRow[] =>
+    all.flatMap(({ at, certificates }) =>
+      certificates.map(certificate => ({ at, subject: subjectOf(certificate), expiresAt: Date.parse(certificate.validTo) })),
+    )
+  broker.verbs.add(defineVerb(broker, certificatesVerb, { run: () => ({ rows: rows() }) }))
+  alarmsOf(broker).watch('certificateExpires', () => {
+    const soon = all
+      .flatMap(({ certificates }) => certificates.map(certificate => expiresSoon(certificate)))
+      .filter(text => text !== undefined)
+    return soon.length === 0 ? null : soon.join('; ')
+  })
+  broker.figures.add({
+    name: 'certificate_expiry_seconds',
+    type: 'gauge',
+    help: 'Seconds until a certificate that is served expires, by where its options stand.',
+    read: () =>
+      rows().map(({ at, subject, expiresAt }) => ({ value: Math.round((expiresAt - Date.now()) / 1000), labels: { at, subject } })),
+  })
 }

@@ -194,9 +194,19 @@ export class TlsContexts implements OwnCertificates {
     this.#warnOfExpiry()
   }
 
+  /** The certificates that are served now. */
+  get certificates(): readonly X509Certificate[] {
+    return [this.#mainCertificate, ...this.#named.map(one => one.certificate)].filter(certificate => certificate !== null)
+  }
+
+  /** Where their options stand. */
+  get at(): string {
+    return this.#at
+  }
+
   #warnOfExpiry(): void {
-    for (const certificate of [this.#mainCertificate, ...this.#named.map(one => one.certificate)]) {
-      const warning = certificate === null ? undefined : expiresSoon(certificate)
+    for (const certificate of this.certificates) {
+      const warning = expiresSoon(certificate)
       if (warning !== undefined) this.#surroundings.log.warn(`${this.#at}: ${warning}`)
     }
   }

@@ -1,4 +1,5 @@
 import { OperatorError } from '../../core/errors.ts'
+import { alarmsOf } from '../../plugins/kit/alarms.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
 import { FileWatch } from '../../plugins/kit/file-watch.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
@@ -33,6 +34,10 @@ export class LiveConfig {
 
   #addVerbs(): void {
     const { broker } = this.#running
+    alarmsOf(broker).watch('configRefused', () => {
+      const failed = this.#readings.at(-1)?.failed ?? null
+      return failed === null ? null : `the config was read again and not taken up: ${failed}`
+    })
     broker.verbs.add(
       defineVerb(broker, reloadVerb, {
         run: async () => {

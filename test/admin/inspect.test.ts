@@ -236,7 +236,7 @@ test('status says what is wrong', async () => {
   expect(await broker.inspect('memory')).toMatchObject({ clients: expect.any(Number), rows: expect.any(Array) })
   const store = broker.sessions as { trouble?: () => Error | null }
   store.trouble = () => new Error('no power')
-  expect(await broker.inspect('status')).toMatchObject({ well: false, problems: ['the store does not answer: no power'] })
+  expect(await broker.inspect('status')).toMatchObject({ serving: false, well: false, problems: ['the store does not answer: no power'] })
 })
 
 test('who was sent away by whom, and who takes over whom, is remembered and logged', async () => {

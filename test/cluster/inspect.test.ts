@@ -58,4 +58,14 @@ test('a node that leaves in good order is no dead one, in the log of the others'
     ['info', 'a node has joined the cluster'],
     ['info', 'a node has left the cluster in good order'],
   ])
+  // One that has died is an alarm, until it comes back.
+  const { broker, cluster } = nodes[0]!
+  const dead = { name: 'n3', boot: 'first', facts: {} }
+  cluster.events.left(dead, true)
+  expect((await broker.inspect('alarms')).rows.map(({ name, text }) => [name, text])).toEqual([
+    ['nodeDead', 'dead nodes that have not come back: n3'],
+  ])
+  expect(lines.at(-1)).toMatchObject({ level: 'warn', message: 'a node of the cluster has died: it has given no sign of life' })
+  cluster.events.joined({ ...dead, boot: 'second' })
+  expect((await broker.inspect('alarms')).rows).toEqual([])
 })

@@ -35,6 +35,7 @@ test('a running broker is asked and steered from its folder, and its config look
   await writeFile(join(folder, 'mqttx.config.json'), '{ "heartbeat": "soon" }')
   const wrong = await type('reload')
   expect([wrong.code, wrong.text]).toEqual([3, expect.stringContaining('heartbeat')])
+  expect([(await type('status')).code, (await type('alarms')).text]).toEqual([0, expect.stringContaining('configRefused')])
   expect((await type('config changes --json')).json).toMatchObject({
     rows: [{ taken: ['mqtt.queueMessagesMax'] }, { failed: expect.stringContaining('heartbeat') }],
   })

@@ -5,17 +5,18 @@ import type { ClientRow } from './clients.ts'
 import type { VerbRow } from './listed.ts'
 import type { Page } from './page.ts'
 import type { SessionRow } from './sessions.ts'
-import type { NodeRow, StatusAnswer } from './status.ts'
+import type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
 import type { MemoryAnswer, TopRow } from './top.ts'
 import type { RetainedRow, SubscriberRow } from './topics.ts'
 import type { WhyAnswer } from './why.ts'
 
 export type { CountAnswer } from './acts.ts'
+export type { BridgeRow } from './bridges.ts'
 export type { ClientDetails, QueueAnswer, WaitingRow } from './client.ts'
 export type { ClientRow } from './clients.ts'
 export type { VerbRow } from './listed.ts'
 export type { SessionRow } from './sessions.ts'
-export type { BridgeRow, NodeRow, StatusAnswer } from './status.ts'
+export type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
 export type { MemoryAnswer, TopRow } from './top.ts'
 export type { RetainedRow, SubscriberRow } from './topics.ts'
 export type { WhyAnswer, WhyRow } from './why.ts'
@@ -33,6 +34,7 @@ declare module '../../../core/verbs.js' {
   interface VerbMap {
     verbs: [given: object, answer: { rows: readonly VerbRow[] }]
     status: [given: object, answer: StatusAnswer]
+    alarms: [given: Everywhere, answer: { rows: readonly AlarmRow[]; missing?: readonly MissingNode[] }]
     nodes: [given: object, answer: { rows: NodeRow[] }]
     clients: [
       given: Paged &

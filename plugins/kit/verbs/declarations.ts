@@ -20,7 +20,16 @@ export const statusVerb = {
   help: 'how this node is, and what is wrong',
   example: 'status',
   role: 'read',
-  yes: 'well',
+  yes: 'serving',
+  takes: {},
+} as const satisfies VerbDeclaration
+
+export const alarmsVerb = {
+  name: 'alarms',
+  help: 'what is wrong, and since when',
+  example: 'alarms',
+  role: 'read',
+  everywhere: true,
   takes: {},
 } as const satisfies VerbDeclaration
 

@@ -1,8 +1,9 @@
 import type { Broker } from '../../../core/broker.ts'
-import { StoreFullError } from '../../../core/sessions/session-store.ts'
+import type { MissingNode } from '../../../core/verbs.ts'
+import { type Alarm, alarmsOf } from '../alarms.ts'
 import type {} from '../services/bus.ts'
-import type {} from '../services/memory-pressure.ts'
-import type { nodesVerb, statusVerb } from './declarations.ts'
+import { type BridgeRow, bridgesOf } from './bridges.ts'
+import type { alarmsVerb, nodesVerb, statusVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 
 /** How a node is. */
@@ -11,9 +12,11 @@ export interface StatusAnswer {
   readonly node: string
   /** The version of the package. */
   readonly version: string
-  /** Nothing is wrong that this answer knows of. */
+  /** Clients are served: the broker is not stopping, and its store answers. What a health check goes by. */
+  readonly serving: boolean
+  /** No alarm is on. */
   readonly well: boolean
-  /** What is wrong, one line each. */
+  /** What is wrong, one line each: the alarms that are on. */
   readonly problems: readonly string[]
   /** Milliseconds since the broker was made. */
   readonly uptimeMs: number
@@ -41,9 +44,6 @@ export interface StatusAnswer {
   readonly nodes: readonly string[]
 }
 
-// A bridge whose oldest message is older than this is not well.
-const lagSecondsMax = 60
-
 const startedAt = new WeakMap<Broker, number>()
 
 /** Uptime is counted from here. */
@@ -55,10 +55,13 @@ export function beginUptime(broker: Broker): void {
 export const status: VerbWork<typeof statusVerb.takes> = {
   run(broker): StatusAnswer {
     const { services, totals, counters } = broker
-    const problems = problemsOf(broker)
+    const alarms = alarmsOf(broker)
+    alarms.look()
+    const problems = [...(broker.stopping ? ['the broker is stopping'] : []), ...alarms.active.map(({ text }) => text)]
     return {
       node: broker.verbs.node,
       version: broker.version,
+      serving: !broker.stopping && !alarms.active.some(({ name }) => name === 'storeAway' || name === 'clusterCut'),
       well: problems.length === 0,
       problems,
       uptimeMs: uptimeOf(broker),
@@ -84,42 +87,23 @@ function uptimeOf(broker: Broker): number {
   return Math.round(broker.clock.now() - (startedAt.get(broker) ?? broker.clock.now()))
 }
 
-/** What is wrong just now, one line each. */
-export function problemsOf(broker: Broker): string[] {
-  const problems: string[] = []
-  const { services } = broker
-  if (broker.stopping) problems.push('the broker is stopping')
-  const sessions = services.find('sessions')
-  const trouble = sessions?.trouble?.() ?? null
-  if (sessions?.room?.().full === true || trouble instanceof StoreFullError) problems.push('the store has no room for new messages')
-  else if (trouble !== null) problems.push(`the store does not answer: ${trouble.message}`)
-  if (services.find('bus')?.connected === false) problems.push('this node is cut off from its cluster')
-  if (services.find('memoryPressure')?.slows === true) problems.push('memory is short: publishers are slowed')
-  for (const { target, lagSeconds } of bridgesOf(broker)) {
-    if (lagSeconds >= lagSecondsMax) problems.push(`the bridge to ${target} is ${Math.round(lagSeconds)} s behind`)
-  }
-  return problems
+/** An alarm that is on at a node. */
+export interface AlarmRow extends Alarm {
+  /** The node. */
+  readonly node: string
 }
 
-/** A system that messages are bridged to. */
-export interface BridgeRow {
-  /** The name of the target: `kafka`. */
-  readonly target: string
-  /** Messages that wait for it. */
-  readonly waiting: number
-  /** The age of the oldest message on its way, in seconds. */
-  readonly lagSeconds: number
-}
-
-// What the bridge offers as figures says it; without the plugin there are none.
-function bridgesOf(broker: Broker): BridgeRow[] {
-  const of = (figure: string): ReadonlyMap<string, number> => {
-    for (const { name, read } of broker.figures)
-      if (name === figure) return new Map(read().map(({ labels, value }) => [labels?.target ?? '', value]))
-    return new Map()
-  }
-  const waiting = of('bridge_waiting_messages')
-  return [...of('bridge_lag_seconds')].map(([target, lagSeconds]) => ({ target, waiting: waiting.get(target) ?? 0, lagSeconds }))
+/** The alarms that are on. */
+export const alarms: VerbWork<typeof alarmsVerb.takes> = {
+  run(broker): { rows: AlarmRow[] } {
+    const known = alarmsOf(broker)
+    known.look()
+    return { rows: known.active.map(alarm => ({ ...alarm, node: broker.verbs.node })) }
+  },
+  merge(parts, missing): { rows: AlarmRow[]; missing?: readonly MissingNode[] } {
+    const rows = parts.flatMap(({ answer }) => (answer as { rows: AlarmRow[] }).rows)
+    return { rows: rows.sort((a, b) => a.since - b.since), ...(missing.length > 0 ? { missing } : {}) }
+  },
 }
 
 /** A node of the cluster. */

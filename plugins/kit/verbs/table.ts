@@ -5,6 +5,7 @@ import type { VerbDeclaration, VerbWork } from './define-verb.ts'
 export const verbs: readonly { readonly declaration: VerbDeclaration; load(): Promise<VerbWork> }[] = [
   { declaration: declared.verbsVerb, load: async () => work((await import('./listed.ts')).listed) },
   { declaration: declared.statusVerb, load: async () => work((await import('./status.ts')).status) },
+  { declaration: declared.alarmsVerb, load: async () => work((await import('./status.ts')).alarms) },
   { declaration: declared.nodesVerb, load: async () => work((await import('./status.ts')).nodes) },
   { declaration: declared.clientsVerb, load: async () => work((await import('./clients.ts')).clients) },
   { declaration: declared.clientVerb, load: async () => work((await import('./client.ts')).client) },

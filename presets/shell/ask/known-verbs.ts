@@ -5,6 +5,7 @@ import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
 import { verbs } from '../../../plugins/kit/verbs/table.ts'
 import { levelVerb } from '../../../plugins/log/level-verb.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
+import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
 import { configChangesVerb, configDiffVerb, endSessionVerb, reloadVerb } from '../shell-verb-declarations.ts'
 
 const brought: readonly VerbDeclaration[] = [
@@ -14,6 +15,7 @@ const brought: readonly VerbDeclaration[] = [
   dropsVerb,
   takeoversVerb,
   auditVerb,
+  certificatesVerb,
   pluginsVerb,
   levelVerb,
   reloadVerb,
