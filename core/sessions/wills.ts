@@ -1,3 +1,4 @@
+import type { Turns } from '../connection/turns.ts'
 import { type LatePublishHost, publishLate } from '../messages/late-publish.ts'
 import { Message } from '../messages/message.ts'
 import { type PublishFaultHost, publishFault } from '../messages/publish-fault.ts'
@@ -8,6 +9,8 @@ import type { StoredWill } from './session-store.ts'
 /** What is used of the broker here. */
 export interface WillsHost extends LatePublishHost, PublishFaultHost {
   readonly clock: Clock
+  readonly router: { readonly spent: boolean }
+  readonly turns: Turns
 }
 
 /** Sends wills the way of a publish: rights, plugins, routing. There may be no client any more. */
@@ -50,11 +53,15 @@ export class Wills {
       return
     }
     const kept = new Promise<void>(resolve => {
-      publishLate(host, publisher, message, error => {
-        // Nobody will send it again.
-        if (error !== undefined) host.drop(clientId, message, 'storeFailed')
-        resolve()
-      })
+      const send = (): void =>
+        publishLate(host, publisher, message, error => {
+          // Nobody will send it again.
+          if (error !== undefined) host.drop(clientId, message, 'storeFailed')
+          resolve()
+        })
+      // Many clients may go at once, and each will be matched by filters by the thousand.
+      if (host.router.spent) void host.turns.next().then(send)
+      else send()
     })
     this.#unkept.set(clientId, kept)
     void kept.then(() => this.#unkept.get(clientId) === kept && this.#unkept.delete(clientId))

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
+import { encodePacket } from '../../core/protocol/encoder.ts'
 import { settled, startBroker } from '../support/broker.ts'
-import { publishBytes, type TestClient } from '../support/client.ts'
+import { connectPacket, publishBytes, type TestClient } from '../support/client.ts'
 
 // Goal: one session with thousands of filters that all match, and one publisher who publishes to a new topic name each time, stop nobody else.
 // Method: turns of the event loop are counted by what has been routed when somebody else is answered.
@@ -15,13 +16,13 @@ const overlapping = Array.from(
 
 /** A session with 8,192 filters, and how many messages have been routed. */
 async function start(asks: boolean) {
-  const { connect, hooks } = await startBroker({ mqtt: { subscriptionsMax: null } })
+  const { connect, open, hooks } = await startBroker({ mqtt: { subscriptionsMax: null } })
   let routed = 0
   hooks.onRoute.tap('test', () => void (routed += 1))
   if (asks) hooks.onPublish.tapPromise('test', () => new Promise(resolve => setImmediate(resolve)))
   const [holder, publisher, other] = [await connect(), await connect(), await connect()]
   expect((await holder.subscribe(overlapping)).every(code => code === 0)).toBe(true)
-  return { holder, publisher, other, routed: () => routed }
+  return { open, holder, publisher, other, routed: () => routed }
 }
 
 /** How many had been routed when somebody else was answered, who asked behind them all. */
@@ -46,6 +47,30 @@ test.each([
     expect(await holder.payloads()).toEqual(Array.from({ length: 60 }, (_, i) => String(i)))
   },
 )
+
+test('60 publishes that stand behind their CONNECT let others be answered meanwhile', async () => {
+  const { open, holder, other, routed } = await start(false)
+  const publisher = open(4)
+  const connect = encodePacket(connectPacket({ clientId: 'eager' }), 4)
+  publisher.stream.write(Buffer.concat([connect, ...Array.from({ length: 60 }, (_, i) => publishBytes(`${common}/${i}`, String(i)))]))
+  await expect.poll(routed).toBeGreaterThan(0)
+  expect(await routedBeforeAnswer(other, routed)).toBeLessThan(60)
+  await expect.poll(routed).toBe(60)
+  await settled()
+  expect(await holder.payloads()).toEqual(Array.from({ length: 60 }, (_, i) => String(i)))
+})
+
+test('the wills of 60 clients that go at once let others be answered meanwhile', async () => {
+  const { open, holder, other, routed } = await start(false)
+  const dying = Array.from({ length: 60 }, () => open(4))
+  for (const [i, client] of dying.entries()) await client.connect({ clientId: `dying-${i}`, will: { topic: `${common}/${i}` } })
+  for (const client of dying) client.drop()
+  await expect.poll(routed).toBeGreaterThan(0)
+  expect(await routedBeforeAnswer(other, routed)).toBeLessThan(60)
+  await expect.poll(routed).toBe(60)
+  await settled()
+  expect(await holder.payloads()).toHaveLength(60)
+})
 
 test('60 publishes that a thousand shared groups of one session get each let others be answered meanwhile', async () => {
   const { connect, hooks } = await startBroker()
