@@ -1,4 +1,4 @@
-import { defaultLoaders } from 'cosmiconfig'
+import { createRequire } from 'node:module'
 import { nestingFault } from './options/nesting.ts'
 
 /** What is wrong with a text in YAML: where, as `:LINE` behind the file's name, where that is known, and what. */
@@ -11,8 +11,12 @@ export class YamlError extends Error {
   }
 }
 
+const require = createRequire(import.meta.url)
+
 /** Reads YAML (of which JSON is a part). What is wrong is a `YamlError` in one line, also where it is nested without end or holds itself by an alias. */
 export function readYaml(path: string, text: string): unknown {
+  // Loaded when there is YAML to read: it takes some 30 ms, and a broker without a file of it needs none.
+  const { defaultLoaders } = require('cosmiconfig') as typeof import('cosmiconfig')
   let value: unknown
   try {
     value = defaultLoaders['.yaml'](path, text)

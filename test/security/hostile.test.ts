@@ -66,13 +66,14 @@ beforeAll(async () => {
   await reader.createTopics({ names: 1 })
   folder = await mkdtemp(join(tmpdir(), 'mqttx-hostile-'))
   const hashes = await Promise.all(['correct horse', 'goodbye'].map(hashPassword))
-  writeFileSync(join(folder, 'users'), `admin:${hashes[0]}\nleaver:${hashes[1]}\n`)
+  writeFileSync(join(folder, 'users'), `admin:${hashes[0]}\nleaver:${hashes[1]}\n`, { mode: 0o600 })
   writeFileSync(join(folder, 'sink.mjs'), sink)
   const config = {
     heartbeat: '2s',
     log: { format: 'json' },
-    socket: { port: 0 },
-    websocket: { port: 0, httpConnectionsMax: 100 },
+    // Said by name, or the start would warn of passwords that can be read on the way.
+    socket: { port: 0, tls: false },
+    websocket: { port: 0, tls: false, httpConnectionsMax: 100 },
     sysTopic: {},
     // Kafka's own acknowledgement: a publish is answered when Kafka has it.
     messageBridge: {
