@@ -12,7 +12,7 @@ import { catalogue, problems } from './sample.ts'
 const loadFiles = async (files: Record<string, string>, named?: string) => loadConfig(catalogue, await folderWith(files), named)
 // A child process runs the compiled code: within a test, Vite stands between us and Node's own loader.
 const load = (folder: string) => `
-  const { loadConfig } = await import('./chunks/shell.js')
+  const { loadConfig } = await import('./chunks/shell-load-config.js')
   const own = { defineConfig: config => ({ ...config, brokerId: 'mine' }), definePlugin: plugin => options => ({ ...plugin, options }), same: 'very same' }
   await loadConfig({ exports: async () => own }, ${JSON.stringify(folder)})
     .then(config => console.log(JSON.stringify(config.values)), error => console.log(error.message))`
