@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { request as secureRequest } from 'node:https'
 import { join } from 'node:path'
@@ -40,6 +40,7 @@ function tokensOnce() {
 async function started() {
   const { text, tokens } = await tokensOnce()
   const folder = await folderWith({ tokens: text })
+  await chmod(join(folder, 'tokens'), 0o600)
   const { lines, plugin } = keptLog()
   const kit = await startBroker({
     log: false,
@@ -51,6 +52,11 @@ async function started() {
     new Promise((done, failed) => {
       const asked = request({ host: '127.0.0.1', port, method, path, headers, agent: false }, answer => {
         let text = ''
+        // What is told as it happens has no end.
+        if (answer.headers['content-type'] !== 'application/json') {
+          done({ status: answer.statusCode!, text })
+          return answer.destroy()
+        }
         answer.setEncoding('utf8').on('data', chunk => (text += chunk))
         answer.on('end', () => done({ status: answer.statusCode!, text }))
       })
