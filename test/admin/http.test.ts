@@ -55,7 +55,8 @@ async function started() {
         // What is told as it happens has no end.
         if (answer.headers['content-type'] !== 'application/json') {
           done({ status: answer.statusCode!, text })
-          return answer.destroy()
+          answer.destroy()
+          return
         }
         answer.setEncoding('utf8').on('data', chunk => (text += chunk))
         answer.on('end', () => done({ status: answer.statusCode!, text }))
