@@ -26,7 +26,7 @@ export function headerFault(header: number, receiver: Receiver): HeaderFault | n
 const before = (message: string): HeaderFault => ({ reasonCode: ReasonCode.ProtocolError, message })
 const other = before('something else than CONNECT came first') // [MQTT-3.1.0-1]
 const tls = before('something else than CONNECT came first, TLS by its look: give the client the port of TLS, or turn its TLS off')
-const http = before('something else than CONNECT came first, HTTP by its look: give the client the port of websocket')
+const http = before('something else than CONNECT came first, HTTP by its look: give the client a port for WebSocket')
 // The first letters of GET, POST and PUT, HEAD, DELETE, OPTIONS, CONNECT, TRACE.
 const methods: ReadonlySet<number> = new Set(Buffer.from('GPHDOCT'))
 
