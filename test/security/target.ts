@@ -95,7 +95,8 @@ export class Target {
   /** A bare socket, from an address of loopback of one's own. */
   socket(from = '127.0.0.1', port = this.port): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', localAddress: from }, () => resolve(socket))
+      // Without the delay of Nagle's algorithm, of 40 ms, which would be taken for the broker's.
+      const socket = connect({ port, host: '127.0.0.1', localAddress: from, noDelay: true }, () => resolve(socket))
       socket.on('error', reject)
       socket.on('error', () => {})
       this.#sockets.add(socket)
