@@ -14,6 +14,7 @@ import { missingRights, rightsError } from './rights.ts'
 import { RedisSessions } from './sessions.ts'
 import { SlotWriters } from './slot-writers.ts'
 import { StoreCheck } from './store-check.ts'
+import { lookAtTimeMs } from './store-time.ts'
 import { SubscriberLookup } from './subscriber-lookup.ts'
 
 const signOfLifeMs = 5000
@@ -73,6 +74,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
       error => log.error({ err: error as Error }, (error as Error).message),
     )
   }
+  writers.time.hasOthers = () => hooks.onRoutesChanged.isUsed()
   const check = new StoreCheck(writers, options)
   check.sample = () => sessions.sample()
   check.onEmptied = isGone => {
@@ -104,7 +106,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   const timers = [
     clock.every(lookAtMarkMs, () => link.ready && void check.look().catch(() => {})),
     clock.every(lookupSweepMs, () => lookup?.sweep()),
-    clock.every(signOfLifeMs, () => link.up && void writers.time.look().catch(() => {})),
+    clock.every(lookAtTimeMs, () => link.up && void writers.time.look().catch(() => {})),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]

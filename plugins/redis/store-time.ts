@@ -10,23 +10,29 @@ const stepMinMs = 1000
 const differenceMaxMs = 1000
 const differenceEveryMs = 600_000
 
-// What Redis' clock says, and how far the store's time is ahead of it. That is changed from `seen` to `wanted`, where it still is `seen`.
+// A node looks so often, and a node that begins finds that one has looked lately, where others run.
+export const lookAtTimeMs = 1000
+const lookedAgoMaxMs = 3 * lookAtTimeMs
+const waitsMax = 2
+
+// What Redis' clock says; how far the store's time is ahead of it, which is changed from `seen` to `wanted` where it still is `seen`; and what Redis' clock said
+// when a node looked last. Both stand in one value.
 const timeScript = new LuaScript(
-  ['offset'],
+  ['time'],
   ['seen', 'wanted'],
   `
-local kept = redis.call('GET', offset)
-if not kept then
-  kept = '0'
+local kept = redis.call('GET', time) or '0'
+local offset, before = string.match(kept, '^(%S+) ?(%S*)$')
+local clock = redis.call('TIME')
+local now = string.format('%d%03d', clock[1], math.floor(clock[2] / 1000))
+if seen ~= wanted and offset == seen then
+  offset = wanted
+  redis.call('SET', time, offset .. ' ' .. now)
+else
   -- Redis may take no writes just now.
-  redis.pcall('SET', offset, kept)
+  redis.pcall('SET', time, offset .. ' ' .. now)
 end
-if seen ~= wanted and kept == seen then
-  redis.call('SET', offset, wanted)
-  kept = wanted
-end
-local time = redis.call('TIME')
-return {time[1], time[2], kept}
+return {clock[1], clock[2], offset, before}
 `,
 )
 
@@ -35,6 +41,8 @@ interface Reading {
   readonly redis: number
   /** How far the store's time is ahead of it, as Redis keeps it: text, to be compared. */
   readonly offset: string
+  /** What Redis' clock said when a node looked last; null: none has. */
+  readonly before: number | null
   /** The same moment on this machine: the broker's clock, its uptime, its wall clock. */
   readonly now: number
   readonly uptime: number
@@ -62,6 +70,8 @@ export class StoreTime {
   differenceMs: number | null
   /** How often Redis' clock was set, as far as this node has seen. */
   steps: number
+  /** Other nodes may run, which see a step that this one cannot know of. */
+  hasOthers: () => boolean = () => false
 
   constructor(link: Link, keys: Keys, clock: Clock, log: Log) {
     this.#link = link
@@ -93,7 +103,13 @@ export class StoreTime {
     let reading = await this.#ask('', '')
     this.#compare(reading)
     const last = this.#last
-    if (last !== null) {
+    if (last === null) {
+      // Others may be about to see that Redis' clock was set; until one has, the offset is not to be believed, and what this node did by it would be lost.
+      for (let waits = 0; this.hasOthers() && isDoubtful(reading) && waits < waitsMax; waits++) {
+        await new Promise(resolve => setTimeout(resolve, lookAtTimeMs + stepMinMs / 2))
+        reading = await this.#ask('', '')
+      }
+    } else {
       const passed = reading.uptime - last.uptime
       const doubt = stepMinMs + reading.tookMs + last.tookMs
       const step = reading.redis - last.redis - passed
@@ -114,16 +130,17 @@ export class StoreTime {
   }
 
   async #ask(seen: string, wanted: string): Promise<Reading> {
-    const before = this.#clock.moment()
+    const asked = this.#clock.moment()
     const key = this.#keys.time
-    const [reply] = await this.#link.send(key, [timeScript.whole({ offset: key }, { seen, wanted })], false)
+    const [reply] = await this.#link.send(key, [timeScript.whole({ time: key }, { seen, wanted })], false)
     if (reply instanceof Error) throw reply
     const { wall, uptime } = this.#clock.moment()
-    const tookMs = uptime - before.uptime
-    const [seconds, micros, offset] = (reply as Buffer[]).map(String) as [string, string, string]
+    const tookMs = uptime - asked.uptime
+    const [seconds, micros, offset, before] = (reply as Buffer[]).map(String) as [string, string, string, string]
     const half = tookMs / 2
     const redis = Number(seconds) * 1000 + Number(micros) / 1000
-    return { redis, offset, now: this.#clock.now() - half, uptime: uptime - half, wall: wall - half, tookMs }
+    const lookedAt = before === '' ? null : Number(before)
+    return { redis, offset, before: lookedAt, now: this.#clock.now() - half, uptime: uptime - half, wall: wall - half, tookMs }
   }
 
   #stepped(stepMs: number): void {
@@ -146,6 +163,11 @@ export class StoreTime {
 function refusedWrite(error: Error): null {
   if (/^(OOM|MISCONF|READONLY|NOREPLICAS)|OOM command not allowed/.test(error.message)) return null
   throw error
+}
+
+/** Redis' clock went back since a node looked, or so far ahead that nobody can have looked for a while. */
+function isDoubtful({ redis, before }: Reading): boolean {
+  return before !== null && (redis < before - stepMinMs || redis > before + lookedAgoMaxMs)
 }
 
 function timeOf({ redis, offset }: Reading): number {

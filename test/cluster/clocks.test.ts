@@ -173,6 +173,6 @@ test.skipIf(!hasCompiler).each([
     await eventually(() => a.broker.services.get('bus').nodes().length === 3)
     await swept(late)
     await expectKept(late)
-    expect(Math.abs(Number(await redis.call('GET', 'mqttx.session.key:time')) + seconds * 1000)).toBeLessThan(5000)
+    expect(Math.abs(Number.parseInt(String(await redis.call('GET', 'mqttx.session.key:time')), 10) + seconds * 1000)).toBeLessThan(5000)
   },
 )
