@@ -53,7 +53,10 @@ export const scenarios: readonly Scenario[] = [
     ),
   ),
   ...levels.map(qos =>
-    scenario(`pairs-q${qos}-w20`, `100 pairs, 64 B, QoS ${qos}, window 20`, 500, { qos, messages: qos === 0 ? 10_000 : 5000 }),
+    scenario(`pairs-q${qos}-w20`, `100 pairs, 64 B, QoS ${qos}, window 20`, qos === 0 ? 4000 : 1000, {
+      qos,
+      messages: qos === 0 ? 10_000 : 5000,
+    }),
   ),
   ...levels.map(qos => scenario(`pairs-q${qos}-w1`, `100 pairs, 64 B, QoS ${qos}, window 1`, 200, { qos, window: 1, messages: 1500 })),
   ...([0, 1] as const).map(qos =>
