@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { type AddressInfo, BlockList, isIP } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { PluginContext } from '../../core/context.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
@@ -10,6 +10,7 @@ import { openFiles } from '../kit/listening/open-files.ts'
 import { closeServer, listenOn } from '../kit/listening/open-server.ts'
 import { hostFault, keepShort, looksOften } from '../kit/listening/short-connections.ts'
 import { verifyPlace } from '../kit/listening/verify-place.ts'
+import { isLoopback } from '../kit/network.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import type { adminManifest } from './manifest.ts'
 import { answerRequest, send } from './requests.ts'
@@ -20,9 +21,6 @@ type HttpOptions = OptionsOf<typeof adminManifest.options>['http']
 
 const connectionsMax = 100
 const tokenRefused: ClientEvent = { level: 'warn', text: 'an admin request was refused', who: 'address', about: 'reason' }
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8, 'ipv4')
-loopback.addAddress('::1', 'ipv6')
 
 /** The admin routes over HTTP, for whoever has a token: never open, never without TLS where others can reach it. */
 export class HttpPort {
@@ -152,9 +150,4 @@ function open(what: string): OperatorError {
     'ERR_ADMIN_OPEN',
     `${what}, so anybody could steer the broker; write one by npx mqttx-broker token tokens NAME --role read, and say admin.http.tokens: tokens`,
   )
-}
-
-function isLoopback(host: string): boolean {
-  const version = isIP(host)
-  return host === 'localhost' || (version !== 0 && loopback.check(host, version === 4 ? 'ipv4' : 'ipv6'))
 }

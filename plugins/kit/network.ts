@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
 
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
@@ -42,5 +42,5 @@ function numbersOf(part: string): number[] {
 /** Whether a host name or an address is this machine's own: `localhost`, `127.0.0.0/8` and `::1`, in brackets too. */
 export function isLoopback(host: string): boolean {
   const name = host.toLowerCase()
-  return name === 'localhost' || name === '::1' || name === '[::1]' || /^127(\.\d{1,3}){3}$/.test(name)
+  return name === 'localhost' || name === '::1' || name === '[::1]' || (name.startsWith('127.') && isIPv4(name))
 }
