@@ -13,7 +13,6 @@ const differenceEveryMs = 600_000
 // A node looks so often, and a node that begins finds that one has looked lately, where others run.
 export const lookAtTimeMs = 1000
 const lookedAgoMaxMs = 3 * lookAtTimeMs
-const waitsMax = 2
 
 // What Redis' clock says; how far the store's time is ahead of it, which is changed from `seen` to `wanted` where it still is `seen`; and what Redis' clock said
 // when a node looked last. Both stand in one value.
@@ -105,7 +104,7 @@ export class StoreTime {
     const last = this.#last
     if (last === null) {
       // Others may be about to see that Redis' clock was set; until one has, the offset is not to be believed, and what this node did by it would be lost.
-      for (let waits = 0; this.hasOthers() && isDoubtful(reading) && waits < waitsMax; waits++) {
+      if (this.hasOthers() && isDoubtful(reading)) {
         await new Promise(resolve => setTimeout(resolve, lookAtTimeMs + stepMinMs / 2))
         reading = await this.#ask('', '')
       }
