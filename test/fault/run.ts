@@ -6,7 +6,7 @@ import { attacks, runAttack } from './attacks.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
-import { type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
+import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 import { verdictRounds } from './verdict-rounds.ts'
@@ -44,6 +44,7 @@ const { values } = parseArgs({
   },
 })
 
+const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
 const onOwnRedis: Record<string, typeof emptiedRounds> = { empty: emptiedRounds, verdict: verdictRounds }
 const stores: Record<string, () => FaultStore | Promise<FaultStore>> = { disk: onDisk, redis: () => onRedis(), memory: onMemory }
 
@@ -63,7 +64,6 @@ else {
 }
 
 async function rounds(program: string, create: () => FaultStore | Promise<FaultStore>): Promise<void> {
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
   const store = await create()
   const began = performance.now()
   try {
@@ -71,46 +71,40 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
     const what = values.what as SingleFault | 'log'
     const options = { rounds: Number(values.rounds), random: randomFrom(seed) }
     const run = { program, store }
-    const { acknowledged, received, wrong } = await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what }))
-    for (const line of wrong) console.log(line)
-    const seconds = ((performance.now() - began) / 1000).toFixed(0)
-    console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
-    if (wrong.length > 0) process.exitCode = 1
+    tell(await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what })), began)
   } finally {
     await store.stop()
   }
 }
 
-async function onRedisItself(program: string, what: string): Promise<void> {
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
-  const began = performance.now()
-  console.log(`redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
-  const { acknowledged, received, wrong } = await onOwnRedis[what]!(program, { rounds: Number(values.rounds), random: randomFrom(seed) })
+function tell({ acknowledged, received, wrong }: FaultOutcome, began: number): void {
   for (const line of wrong) console.log(line)
   const seconds = ((performance.now() - began) / 1000).toFixed(0)
   console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
   if (wrong.length > 0) process.exitCode = 1
 }
 
+async function onRedisItself(program: string, what: string): Promise<void> {
+  const began = performance.now()
+  console.log(`redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
+  const outcome = await onOwnRedis[what]!(program, { rounds: Number(values.rounds), random: randomFrom(seed) })
+  tell(outcome, began)
+}
+
 async function overNodes(program: string, what: ClusterFault): Promise<void> {
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
   if (!clusterFaults.includes(what)) throw new Error(`--cluster: ${what} is not known; it is one of ${clusterFaults.join(', ')}`)
   const began = performance.now()
   console.log(`three brokers on one Redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
-  const { acknowledged, received, wrong } = await clusterRounds(program, {
+  const outcome = await clusterRounds(program, {
     rounds: Number(values.rounds),
     random: randomFrom(seed),
     what,
     awayMs: Number(values.away),
   })
-  for (const line of wrong) console.log(line)
-  const seconds = ((performance.now() - began) / 1000).toFixed(0)
-  console.log(`${acknowledged} acknowledged, ${received} received, ${wrong.length} wrong, ${seconds} s`)
-  if (wrong.length > 0) process.exitCode = 1
+  tell(outcome, began)
 }
 
 async function storm(program: string): Promise<void> {
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
   const heapMiB = values.heap === undefined ? undefined : Number(values.heap)
   console.log(`retained storm: ${values.rounds} rounds, --seed ${seed}${heapMiB === undefined ? '' : `, a heap of ${heapMiB} MiB`}`)
   let wrong = 0
@@ -147,7 +141,6 @@ async function attack(program: string, name: string): Promise<void> {
 }
 
 async function answers(program: string, trouble: AnswerTrouble): Promise<void> {
-  const seed = values.seed === undefined ? Date.now() % 2 ** 32 : Number(values.seed)
   if (!answerTroubles.includes(trouble)) throw new Error(`--answers: ${trouble} is not known; it is one of ${answerTroubles.join(', ')}`)
   const began = performance.now()
   console.log(`${values.nodes} brokers on one Redis: ${values.rounds} rounds of what answers promise, trouble: ${trouble}, --seed ${seed}`)

@@ -27,7 +27,7 @@ export function plainOptions(schema: OptionsSchema, given: Record<string, unknow
 }
 
 /** What an option is where nobody sets it; `undefined`: it is left out then. */
-export function plainDefault(option: OptionSchema): unknown {
+function plainDefault(option: OptionSchema): unknown {
   const value: unknown = option.default
   if (value === undefined) {
     if (option.required === true) return onlyAjvKnows
