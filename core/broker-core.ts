@@ -153,13 +153,13 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.verbs = new Verbs(this.hooks, String(settings.brokerId))
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.queueLimits = queueLimitsOf(settings)
-    this.router = new Router()
+    this.router = new Router(clock)
     this.topics = new TopicCache()
     this.caches = [this.router, this.topics]
-    this.flusher = new Flusher()
+    this.flusher = new Flusher(clock)
     this.wheel = new TimerWheel(this.now, tickMs)
-    this.turns = new Turns()
-    this.connectGate = new Gate(connectsPerTurn)
+    this.turns = new Turns(clock)
+    this.connectGate = new Gate(clock, connectsPerTurn)
     this.dispatcher = new Dispatcher(this)
     this.roster = new SessionRoster(this)
     this.keptWills = new KeptWills(this)

@@ -54,7 +54,7 @@ export interface Broker {
    * caller's turn; a caller waits in one place at a time.
    */
   readonly turns: { next(): Promise<void> }
-  /** The time, which tests can move: in place of `Date.now` and `setTimeout`. */
+  /** Time, turns of the event loop and chance, which tests decide about: in place of `Date.now`, `setTimeout`, `setImmediate` and `randomBytes`. */
   readonly clock: Clock
   /** The coarse clock: `clock.now()`, at most 250 ms old. Milliseconds since the Unix epoch. */
   readonly now: number

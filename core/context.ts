@@ -39,6 +39,6 @@ export interface PluginContext {
    * `name` is what messages and figures call it. Returns the hook.
    */
   guardHook<H extends object>(name: string, hook: H): H
-  /** Time, which tests can move: use it in place of `Date.now` and `setTimeout`. */
+  /** Time, turns of the event loop and chance, which tests decide about: use it in place of `Date.now`, `setTimeout`, `setImmediate` and `randomBytes`. */
   readonly clock: Clock
 }

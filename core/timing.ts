@@ -1,10 +1,12 @@
 import type { Figure, Sample } from './figures.ts'
+import type { Clock } from './time/clock.ts'
 
 /** Upper bounds of the buckets, in seconds: from what a store in memory takes to what a client waits for its acknowledgement. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const
 
 /** How long something takes: a sample of it, in buckets as Prometheus has them. */
 export class Timing {
+  readonly #clock: Pick<Clock, 'now'>
   readonly #every: number
   readonly #counts: number[]
   #left: number
@@ -12,7 +14,8 @@ export class Timing {
   #count: number
 
   /** `every`: one of so many is timed. */
-  constructor(every = 1) {
+  constructor(clock: Pick<Clock, 'now'>, every = 1) {
+    this.#clock = clock
     this.#every = every
     this.#left = every
     this.#counts = bounds.map(() => 0)
@@ -25,8 +28,8 @@ export class Timing {
     this.#left -= 1
     if (this.#left > 0) return
     this.#left = this.#every
-    const began = performance.now()
-    const settled = (): void => this.add((performance.now() - began) / 1000)
+    const began = this.#clock.now()
+    const settled = (): void => this.add((this.#clock.now() - began) / 1000)
     done.then(settled, settled)
   }
 

@@ -1,4 +1,5 @@
 import { PublishFrame } from '../protocol/publish-frame.ts'
+import type { Clock } from '../time/clock.ts'
 import { OutputChain } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
@@ -50,6 +51,11 @@ export class Flusher {
   // For what only one connection gets.
   #scratch = Buffer.allocUnsafeSlow(scratchMin)
   readonly #path: OutputChain[] = []
+  readonly #clock: Pick<Clock, 'turn'>
+
+  constructor(clock: Pick<Clock, 'turn'>) {
+    this.#clock = clock
+  }
 
   add(outbox: Flushable): void {
     this.#dirty.push(outbox)
@@ -59,7 +65,7 @@ export class Flusher {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(this.#flush)
+    this.#clock.turn(this.#flush)
   }
 
   flush(): void {

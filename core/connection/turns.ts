@@ -1,29 +1,36 @@
 import { Fifo } from '../fifo.ts'
+import type { Clock } from '../time/clock.ts'
 
 /**
  * Long work of one client goes on a slice at a time, and only one slice of anybody's in each turn of the event loop: a
  * hundred clients that subscribe to a thousand filters each at once hold the others up for one slice, not for all of them.
  */
 export class Turns {
+  readonly #clock: Pick<Clock, 'turn'>
   // At most one for each client, since what stands behind a packet waits for it.
   readonly #waiting = new Fifo<() => void>()
   readonly #run = (): void => {
     const next = this.#waiting.shift()
-    if (this.#waiting.length > 0) setImmediate(this.#run)
+    if (this.#waiting.length > 0) this.#clock.turn(this.#run)
     next?.()
+  }
+
+  constructor(clock: Pick<Clock, 'turn'>) {
+    this.#clock = clock
   }
 
   /** Resolves when it is this caller's turn to do its next slice. */
   next(): Promise<void> {
     return new Promise(resolve => {
       this.#waiting.push(resolve)
-      if (this.#waiting.length === 1) setImmediate(this.#run)
+      if (this.#waiting.length === 1) this.#clock.turn(this.#run)
     })
   }
 }
 
 /** Lets so many through in each turn of the event loop; the others come in the next ones, in order. */
 export class Gate {
+  readonly #clock: Pick<Clock, 'turn'>
   readonly #perTurn: number
   #passed = 0
   #scheduled = false
@@ -39,7 +46,8 @@ export class Gate {
     if (this.#passed > 0) this.#schedule()
   }
 
-  constructor(perTurn: number) {
+  constructor(clock: Pick<Clock, 'turn'>, perTurn: number) {
+    this.#clock = clock
     this.#perTurn = perTurn
   }
 
@@ -56,7 +64,7 @@ export class Gate {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(this.#turn)
+    this.#clock.turn(this.#turn)
   }
 }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { AuthExchange } from '../connection/auth-exchange.ts'
 import type { Connection } from '../connection/connection.ts'
 import { Message } from '../messages/message.ts'
@@ -35,7 +34,7 @@ export async function handleConnect(host: HandlerHost, client: Connection, packe
   if (turn !== undefined) await turn
   if (client.closed) return
 
-  const wrongId = identify(client, packet)
+  const wrongId = identify(host, client, packet)
   if (wrongId !== null) return client.refuse(wrongId)
   if (packet.version === 5 && packet.will?.retain === true && !host.capabilities.retain) {
     return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
@@ -55,12 +54,12 @@ export async function handleConnect(host: HandlerHost, client: Connection, packe
 }
 
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
-function identify(client: Connection, packet: ConnectPacket): Refusal | null {
+function identify(host: HandlerHost, client: Connection, packet: ConnectPacket): Refusal | null {
   if (packet.clientId !== '') return null
   const refused = { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString: 'a client id is required' }
   if (packet.version === 3) return refused
   if (packet.version === 4 && !packet.cleanStart) return refused // [MQTT-3.1.3-8] of 3.1.1
-  client.clientId = `auto-${randomUUID()}`
+  client.clientId = `auto-${host.clock.random(16).toString('hex')}`
   client.assignedId = true // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
   return null
 }

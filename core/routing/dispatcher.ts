@@ -4,6 +4,7 @@ import { Receipt } from '../messages/receipt.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { QueuedDelivery } from '../sessions/message-queue.ts'
 import type { AppendTarget, ReceivedId, SessionStore } from '../sessions/session-store.ts'
+import type { Clock } from '../time/clock.ts'
 import { Timing } from '../timing.ts'
 import { DeliveryTerms } from './delivery-terms.ts'
 import type { Router } from './router.ts'
@@ -12,6 +13,7 @@ import type { Route, Target } from './target.ts'
 
 /** What the dispatcher uses of the broker. */
 export interface DispatcherHost {
+  readonly clock: Clock
   readonly hooks: Hooks
   /** Kept beside the hooks, so that the hot path asks a field. */
   readonly routeUsed: boolean
@@ -43,7 +45,7 @@ export class Dispatcher {
 
   constructor(host: DispatcherHost) {
     this.#host = host
-    this.storeTiming = new Timing(16)
+    this.storeTiming = new Timing(host.clock, 16)
   }
 
   /**

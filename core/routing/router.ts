@@ -1,3 +1,4 @@
+import type { Clock } from '../time/clock.ts'
 import { FilterNode, FilterTrie } from './filter-trie.ts'
 import type { ShareGroup } from './share-group.ts'
 import type { Subscriber, Subscription } from './subscription.ts'
@@ -44,9 +45,14 @@ export class Router<S extends Subscriber> {
   readonly #changed: string[] = new Array(replayMax).fill('')
   #changes = 0
   #size = 0
+  readonly #clock: Pick<Clock, 'turn'>
+  readonly #rest = (): void => {
+    this.steps = 0
+  }
 
   /** `cacheBytes`: a test's own bound for one generation of the cache. */
-  constructor(cacheBytes = generationBytes) {
+  constructor(clock: Pick<Clock, 'turn'>, cacheBytes = generationBytes) {
+    this.#clock = clock
     this.#generationBytes = cacheBytes
   }
 
@@ -75,7 +81,7 @@ export class Router<S extends Subscriber> {
 
   /** So much more has been done for a message in this turn: filters looked at, or receivers that get it. */
   spend(steps: number): void {
-    if (this.steps === 0) setImmediate(() => (this.steps = 0))
+    if (this.steps === 0) this.#clock.turn(this.#rest)
     this.steps += steps
   }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { uptime } from 'node:os'
 import type { Moment } from './moment.ts'
@@ -8,7 +9,7 @@ export interface Timer {
   cancel(): void
 }
 
-/** The one source of time in core and plugins, so that tests can move it. Milliseconds throughout. */
+/** The one source of time, of turns and of chance in core and plugins, so that tests can decide about them. Milliseconds throughout. */
 export interface Clock {
   /**
    * Milliseconds since the Unix epoch, as the wall clock said when the process began; goes on with the time that passes, never back, and does not
@@ -21,6 +22,10 @@ export interface Clock {
   after(ms: number, callback: () => void): Timer
   /** Calls again and again. */
   every(ms: number, callback: () => void): Timer
+  /** Calls once, in a later turn of the event loop: behind what is read from connections in this one. */
+  turn(callback: () => void): void
+  /** So many bytes that nobody can guess. */
+  random(size: number): Buffer
 }
 
 // Node's setTimeout takes a signed 32-bit number of milliseconds; more than that fires at once.
@@ -60,7 +65,7 @@ function bootId(): string {
   }
 }
 
-/** Real time. It does not jump when the machine's clock is set, so keep-alive survives a correction by NTP. */
+/** Real time, Node's turns and the system's chance. It does not jump when the machine's clock is set, so keep-alive survives a correction by NTP. */
 export class SystemClock implements Clock {
   now(): number {
     return performance.timeOrigin + performance.now()
@@ -78,5 +83,13 @@ export class SystemClock implements Clock {
     const handle = setInterval(callback, ms)
     handle.unref()
     return { cancel: () => clearInterval(handle) }
+  }
+
+  turn(callback: () => void): void {
+    setImmediate(callback)
+  }
+
+  random(size: number): Buffer {
+    return randomBytes(size)
   }
 }

@@ -133,7 +133,7 @@ export class Record {
     this.#takeovers.set(id, row)
     // The new connection has its session a moment later.
     if (by === null)
-      setImmediate(() => {
+      this.#clock.turn(() => {
         row.by = this.#broker.clientOf(clientId)?.remoteAddress ?? null
       })
   }

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Clock } from '../../core/time/clock.ts'
 import { Limiter } from '../kit/limiter.ts'
 import { networkOf } from '../kit/network.ts'
@@ -22,7 +22,7 @@ const tokenMax = 200
 export class TokenCheck {
   readonly #clock: Clock
   readonly #limiter: Limiter
-  readonly #secret = randomBytes(32)
+  readonly #secret: Buffer
   readonly #proven = new Map<string, TokenEntry>()
   readonly #failures = new Map<string, { count: number; since: number; nextAt: number }>()
   readonly #decoy: PasswordHash
@@ -30,6 +30,7 @@ export class TokenCheck {
 
   constructor(clock: Clock) {
     this.#clock = clock
+    this.#secret = clock.random(32)
     this.#limiter = new Limiter({ clock, concurrent: 2, waiting: 20, waitMs: 5000 })
     this.#decoy = decoyHash()
   }

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
@@ -19,7 +19,7 @@ export const authFile = definePlugin(
     let users = new Map<string, PasswordHash>()
     let started = false
     // What was right before, so that a fleet that comes back pays for scrypt once: keyed with what this process alone knows.
-    const secret = randomBytes(32)
+    const secret = clock.random(32)
     const proven = new Map<string, Buffer>()
     const decoy = decoyHash()
     const waitMs = Math.floor(broker.settings.mqtt.verdictTimeout / 2)

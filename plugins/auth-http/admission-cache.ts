@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import type { Rights } from '../../core/publisher.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { textBytes } from '../kit/bounded-cache.ts'
@@ -28,7 +28,7 @@ export class AdmissionCache {
     this.#clock = clock
     this.#ttlMs = ttlMs
     this.#max = max
-    this.#secret = randomBytes(32)
+    this.#secret = clock.random(32)
     this.#kept = new Map()
     this.#bytes = 0
   }

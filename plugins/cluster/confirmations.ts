@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Log } from '../../core/log.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { Timing } from '../../core/timing.ts'
@@ -63,7 +62,7 @@ export interface ConfirmationTerms {
 export class Confirmations {
   readonly #terms: ConfirmationTerms
   /** Names this run of the node. */
-  readonly run = randomBytes(6).toString('base64url')
+  readonly run: string
   readonly #peers = new Map<string, Peer>()
   #number = 0
   #heardOwn = 0
@@ -77,10 +76,12 @@ export class Confirmations {
   /** How often a node has been left out. */
   leftOut = 0
   /** From asking until all living nodes have confirmed. */
-  readonly timing = new Timing()
+  readonly timing: Timing
 
   constructor(terms: ConfirmationTerms) {
     this.#terms = terms
+    this.run = terms.clock.random(6).toString('base64url')
+    this.timing = new Timing(terms.clock)
     this.#lines = new LineThrottle(terms.clock, { everyMs: lineEveryMs })
   }
 

@@ -35,7 +35,7 @@ export class Fence {
   /** Resolves when they have, or the time is over. Those who ask in one turn of the event loop share a fence. */
   pass(): Promise<void> {
     this.#asked ??= new Promise(resolve => {
-      setImmediate(() => {
+      this.#terms.clock.turn(() => {
         this.#asked = null
         this.#send().then(resolve)
       })

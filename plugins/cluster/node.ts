@@ -99,7 +99,7 @@ export class ClusterNode {
     const announce = (record: NodeRecord): void => this.#say(record)
     this.#startedAt = broker.clock.now()
     clusterNodes.set(broker, this)
-    this.own = new OwnRoutes(bus, error => broker.report(error))
+    this.own = new OwnRoutes(broker, bus)
     this.peers = new Peers(broker, bus)
     this.questions = new VerbQuestions(broker, bus)
     broker.verbs.link(this.questions)
@@ -294,7 +294,7 @@ export class ClusterNode {
 
   /** Announces it at the end of this turn, behind the routes that have changed in it. */
   #say(record: NodeRecord): void {
-    if (this.#records.length === 0 && this.#numbers.length === 0) setImmediate(() => this.#flush())
+    if (this.#records.length === 0 && this.#numbers.length === 0) this.#broker.clock.turn(() => this.#flush())
     if (record[0] === 'n') this.#numbers.push(record)
     else this.#records.push(record)
   }

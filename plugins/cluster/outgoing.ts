@@ -27,7 +27,7 @@ export class Outgoing {
   #encoded: Message | null = null
   #body: Buffer = Buffer.alloc(0)
   /** From handing a batch to the bus until it cannot be lost any more. */
-  readonly timing = new Timing()
+  readonly timing: Timing
   /** Messages handed over, one for each node. */
   posted = 0
   told = 0
@@ -35,6 +35,7 @@ export class Outgoing {
   constructor(broker: Broker, bus: Bus) {
     this.#broker = broker
     this.#bus = bus
+    this.timing = new Timing(broker.clock)
   }
 
   /** To a node that keeps it until it has dealt with it; the publisher's acknowledgement waits. */
@@ -64,7 +65,7 @@ export class Outgoing {
     if (batch === undefined) batches.set(node, (batch = { messages: [], receipts: [], bytes: 0 }))
     if (!this.#scheduled) {
       this.#scheduled = true
-      setImmediate(() => this.flush())
+      this.#broker.clock.turn(() => this.flush())
     }
     return batch
   }

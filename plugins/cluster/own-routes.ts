@@ -1,3 +1,4 @@
+import type { Broker } from '../../core/broker.ts'
 import type { Session } from '../../core/connection/client.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { Bus } from '../kit/services/bus.ts'
@@ -23,16 +24,16 @@ export type CheckRecord = readonly ['#', count: number, hash: number]
 /** What this node's connections have subscribed to, as the other nodes have to know it; what has changed in a turn goes out together. */
 export class OwnRoutes {
   readonly #bus: Bus
-  readonly #report: (error: Error) => void
+  readonly #broker: Broker
   readonly #counts = new Map<string, Counts>()
   /** As announced. */
   readonly #rows = new Map<string, string>()
   readonly #changed = new Map<string, string>()
   #hash = 0
 
-  constructor(bus: Bus, report: (error: Error) => void) {
+  constructor(broker: Broker, bus: Bus) {
+    this.#broker = broker
     this.#bus = bus
-    this.#report = report
   }
 
   /** Rows in the table. */
@@ -72,7 +73,7 @@ export class OwnRoutes {
 
   #set(key: string, value: string): void {
     if ((this.#rows.get(key) ?? '') === value && !this.#changed.has(key)) return
-    if (this.#changed.size === 0) setImmediate(() => this.flush())
+    if (this.#changed.size === 0) this.#broker.clock.turn(() => this.flush())
     this.#changed.set(key, value)
   }
 
@@ -118,6 +119,6 @@ export class OwnRoutes {
   }
 
   #watch(done: Promise<void>): void {
-    done.catch(this.#report)
+    done.catch(error => this.#broker.report(error))
   }
 }

@@ -31,7 +31,7 @@ export class Peers {
   readonly #bus: Bus
   readonly #peers = new Map<string, Peer>()
   /** Which nodes want a message; a target's `identifiers` are the `Wants` of each filter that matches. */
-  readonly router = new Router<Peer>()
+  readonly router: Router<Peer>
   #onRead: (() => void)[] = []
   /** Tables that had to be read again because they were not as their owner said. */
   repaired = 0
@@ -39,6 +39,7 @@ export class Peers {
   constructor(broker: Broker, bus: Bus) {
     this.#broker = broker
     this.#bus = bus
+    this.router = new Router(broker.clock)
   }
 
   /** Rows, all nodes together. */

@@ -62,14 +62,14 @@ export class Step {
   get isOutOfStep(): boolean {
     if (!this.#looked) {
       this.#looked = true
-      setImmediate(this.#turned)
+      this.#terms.clock.turn(this.#turned)
       this.#look()
     }
     return this.#isBehind
   }
 
   #look(): void {
-    const now = performance.now()
+    const now = this.#terms.clock.now()
     this.#usedAt = now
     if (!this.#isBehind && now - this.#knownAt > this.#terms.timeoutMs / 2) this.lost()
   }
@@ -77,12 +77,12 @@ export class Step {
   #beat(): void {
     const { isConnected, hasOthers } = this.#terms
     if (!isConnected()) return this.#alone()
-    if (!this.#isBehind && hasOthers() && performance.now() - this.#usedAt < idleMs) this.#say(() => {})
+    if (!this.#isBehind && hasOthers() && this.#terms.clock.now() - this.#usedAt < idleMs) this.#say(() => {})
   }
 
   #say(heard: (isHeard: boolean) => void): void {
     this.#tick += 1
-    this.#ticks.push({ tick: this.#tick, at: performance.now(), heard })
+    this.#ticks.push({ tick: this.#tick, at: this.#terms.clock.now(), heard })
     while (this.#ticks.length > ticksMax) this.#ticks.shift()!.heard(false)
     this.#terms.announce(['t', this.#tick])
   }

@@ -37,7 +37,16 @@ export class DiskStore {
   #attach({ database, commit, time }: Folder): void {
     const numbers = new Numbers(database, commit)
     const totals = new QueueTotals(database, commit)
-    const parts = { database, commit, numbers, totals, bodies: new Bodies(database, commit, time, this.#log), time, log: this.#log }
+    const parts = {
+      database,
+      commit,
+      numbers,
+      totals,
+      bodies: new Bodies(database, commit, time, this.#log),
+      time,
+      clock: this.#clock,
+      log: this.#log,
+    }
     this.sessions.attach(parts)
     this.retained.attach(parts)
   }

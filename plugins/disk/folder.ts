@@ -67,7 +67,7 @@ export class Folder {
       const torn = Database.prepare(path)
       if (torn !== null) log.warn(`${plugin}: ${torn}`)
       database = await Database.open(path)
-      const commit = new GroupCommit(database, options, commitEvents(log, plugin, path))
+      const commit = new GroupCommit(database, options, commitEvents(log, plugin, path), clock)
       checkFormat(database, commit, options, log)
       const time = new FolderTime(database, commit, clock)
       if (time.unknown) {

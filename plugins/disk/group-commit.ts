@@ -1,4 +1,5 @@
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import { type DiskVerdict, diskVerdict } from './disk-errors.ts'
 
 /** What a group commit needs of a database. */
@@ -57,6 +58,7 @@ export class GroupCommit {
   readonly #target: CommitTarget
   readonly #options: GroupCommitOptions
   readonly #events: GroupCommitEvents
+  readonly #clock: Clock
   readonly #beforeBatch: (() => void)[] = []
   #gathering: Batch
   // Batches that are full, in order.
@@ -73,10 +75,11 @@ export class GroupCommit {
   /** The number of the last batch that is on the disk. */
   committed: number
 
-  constructor(target: CommitTarget, options: GroupCommitOptions, events: GroupCommitEvents) {
+  constructor(target: CommitTarget, options: GroupCommitOptions, events: GroupCommitEvents, clock: Clock) {
     this.#target = target
     this.#options = options
     this.#events = events
+    this.#clock = clock
     this.#gathering = new Batch(1)
     this.#running = false
     this.#pendingBytes = 0
@@ -193,7 +196,7 @@ export class GroupCommit {
   async #run(): Promise<void> {
     for (;;) {
       // Sockets are read before immediates run, so that everything read in this turn is in.
-      await new Promise(resolve => setImmediate(resolve))
+      await new Promise<void>(resolve => this.#clock.turn(resolve))
       if (this.#waiting.length === 0) {
         if (this.#gathering.keys.length === 0 && this.#gathering.kept === null) break
         this.#roll()
@@ -236,9 +239,9 @@ export class GroupCommit {
 
   #pause(): Promise<void> {
     return new Promise(resolve => {
-      const timer = setTimeout(resolve, this.#options.retryMs ?? retryMsDefault)
+      const timer = this.#clock.after(this.#options.retryMs ?? retryMsDefault, resolve)
       this.#wake = () => {
-        clearTimeout(timer)
+        timer.cancel()
         resolve()
       }
     })
@@ -257,7 +260,7 @@ export class GroupCommit {
     this.#state = low ? 'low' : 'well'
     this.#trouble = ''
     // Nothing may be written any more while it is low, so nothing else would look.
-    if (low) setTimeout(() => this.#state === 'low' && this.#look(0), this.#options.retryMs ?? retryMsDefault).unref()
+    if (low) this.#clock.after(this.#options.retryMs ?? retryMsDefault, () => this.#state === 'low' && this.#look(0))
   }
 
   #tooLow({ free, size }: { readonly free: number; readonly size: number }): boolean {

@@ -64,7 +64,7 @@ async function completeTotals(parts: StoreParts, table: SessionTable, ending: re
   parts.totals.complete = true
 }
 
-async function countSubscriptions({ database, commit }: StoreParts, session: StoredSession): Promise<number> {
+async function countSubscriptions({ database, commit, clock }: StoreParts, session: StoredSession): Promise<number> {
   const { number, subscriptionChanges } = session
   if (session.countedAt === subscriptionChanges) return session.subscriptions
   await commit.settled(session.batch)
@@ -79,14 +79,14 @@ async function countSubscriptions({ database, commit }: StoreParts, session: Sto
     }
     count += found
     start = Buffer.concat([last, Buffer.from([0])])
-    if (found === part) await new Promise(resolve => setImmediate(resolve))
+    if (found === part) await new Promise<void>(resolve => clock.turn(resolve))
   }
   session.countedAt = subscriptionChanges
   session.subscriptions = count
   return count
 }
 
-async function sizeOfQueue({ database, totals }: StoreParts, session: StoredSession): Promise<QueueSize> {
+async function sizeOfQueue({ database, totals, clock }: StoreParts, session: StoredSession): Promise<QueueSize> {
   let messages = 0
   let bytes = 0
   let after = 0
@@ -102,7 +102,7 @@ async function sizeOfQueue({ database, totals }: StoreParts, session: StoredSess
       messages += 1
       bytes += readEntryHead(value).bytes
     }
-    if (found === part) await new Promise(resolve => setImmediate(resolve))
+    if (found === part) await new Promise<void>(resolve => clock.turn(resolve))
   }
   session.queued = { messages, bytes }
   totals.counted(messages, bytes)

@@ -112,7 +112,7 @@ export class SessionTable {
     session.queued = null
     this.#loaded.add(session)
     // Not now: whoever asks may hold others that they have not yet written to.
-    if (this.#loaded.size % 1000 === 0) setImmediate(() => this.#unloadQueues())
+    if (this.#loaded.size % 1000 === 0) this.#parts.clock.turn(() => this.#unloadQueues())
     return session.queue
   }
 

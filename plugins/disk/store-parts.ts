@@ -1,4 +1,5 @@
 import type { Log } from '../../core/log.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import type { Bodies } from './bodies.ts'
 import type { Database } from './database.ts'
 import type { FolderTime } from './folder-time.ts'
@@ -15,5 +16,6 @@ export interface StoreParts {
   readonly totals: QueueTotals
   /** When something comes due is kept by this time, and so are the times of messages. */
   readonly time: FolderTime
+  readonly clock: Clock
   readonly log: Log
 }

@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import type { Client } from '../../core/connection/client.ts'
 import type { PluginContext } from '../../core/context.ts'
 import type { Counters } from '../../core/counters.ts'
@@ -47,11 +47,12 @@ export class AttemptGate {
   readonly #users = new Map<string, AttemptLine>()
   // Keyed hashes of what was right, those that were used longest ago first.
   readonly #proven = new Set<string>()
-  readonly #secret = randomBytes(32)
+  readonly #secret: Buffer
   readonly #attempts = new WeakMap<Client, Attempt>()
 
   constructor({ hooks, clock, log, broker }: PluginContext) {
     this.#clock = clock
+    this.#secret = clock.random(32)
     this.#counters = broker.counters
     this.#log = log
     hooks.onAttempt.tapPromise(tap, async (client, { password, properties }) => {

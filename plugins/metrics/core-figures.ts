@@ -135,8 +135,8 @@ function depths(broker: Broker, stored: StoredTotals): Figure[] {
   let readAt = Number.NEGATIVE_INFINITY
   let found = { inflight: 0, queued: 0, unwritten: 0 }
   const read = (): typeof found => {
-    if (performance.now() - readAt < sameScrapeMs) return found
-    readAt = performance.now()
+    if (broker.clock.now() - readAt < sameScrapeMs) return found
+    readAt = broker.clock.now()
     found = { inflight: 0, queued: 0, unwritten: 0 }
     for (const client of broker.clients) {
       found.unwritten += client.unwrittenBytes

@@ -99,7 +99,7 @@ export class Replay {
         this.#leave()
       } else if (!this.#hasRoom(client)) {
         return this.#await(client)
-      } else if (budget.bytes <= 0 || (steps % stepsUnlooked === 0 && performance.now() >= budget.until)) {
+      } else if (budget.bytes <= 0 || (steps % stepsUnlooked === 0 && this.#broker.clock.now() >= budget.until)) {
         return this.#replays.add(this)
       } else if (this.#page.size > 0) {
         if (!this.#sendOne(budget)) return

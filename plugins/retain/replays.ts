@@ -6,7 +6,7 @@ import type { MemoryPressure } from '../kit/services/memory-pressure.ts'
 export interface Budget {
   /** Bytes of messages. */
   bytes: number
-  /** By `performance.now()`. */
+  /** By the broker's clock. */
   readonly until: number
 }
 
@@ -83,7 +83,7 @@ export class Replays {
 
   /** Returns whether anything was done. */
   #turn(): boolean {
-    const until = performance.now() + turnMs
+    const until = this.#broker.clock.now() + turnMs
     const before = this.#left
     this.#inTurn = true
     while (this.#left > 0) {
@@ -98,7 +98,7 @@ export class Replays {
         this.#broker.report(error)
       }
       this.#left -= slice - budget.bytes
-      if (performance.now() >= until) break
+      if (this.#broker.clock.now() >= until) break
     }
     this.#inTurn = false
     if (this.#left === before) return false

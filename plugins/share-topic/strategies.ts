@@ -1,6 +1,7 @@
 import type { Session } from '../../core/connection/client.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Member, ShareGroup } from '../../core/routing/share-group.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 
 type Group = ShareGroup<Session>
@@ -14,7 +15,7 @@ export interface Strategy {
 }
 
 /** Each broker makes its own, because some remember. */
-export const strategies: Record<'round' | 'random' | 'hash' | 'sticky', () => Strategy> = { round, random, hash, sticky }
+export const strategies: Record<'round' | 'random' | 'hash' | 'sticky', (clock: Clock) => Strategy> = { round, random, hash, sticky }
 
 function round(): Strategy {
   const cursors = new WeakMap<Group, { at: number }>()
@@ -35,9 +36,9 @@ function round(): Strategy {
   }
 }
 
-function random(): Strategy {
+function random(clock: Clock): Strategy {
   return {
-    pick: group => anyOf(candidates(group)),
+    pick: group => anyOf(clock, candidates(group)),
     look: group => onlyOf(candidates(group)),
   }
 }
@@ -61,7 +62,7 @@ function hash(): Strategy {
   return { pick, look: group => onlyOf(candidates(group)) }
 }
 
-function sticky(): Strategy {
+function sticky(clock: Clock): Strategy {
   const chosen = new WeakMap<Group, Session>()
   const known = (group: Group): Member<Session> | undefined => {
     const before = chosen.get(group)
@@ -69,7 +70,7 @@ function sticky(): Strategy {
   }
   return {
     pick(group) {
-      const member = known(group) ?? anyOf(candidates(group))
+      const member = known(group) ?? anyOf(clock, candidates(group))
       if (member !== undefined) chosen.set(group, member.subscriber)
       return member
     },
@@ -77,8 +78,8 @@ function sticky(): Strategy {
   }
 }
 
-function anyOf(members: readonly Member<Session>[]): Member<Session> | undefined {
-  return members[Math.floor(Math.random() * members.length)]
+function anyOf(clock: Clock, members: readonly Member<Session>[]): Member<Session> | undefined {
+  return members[clock.random(4).readUInt32BE() % members.length]
 }
 
 function onlyOf(members: readonly Member<Session>[]): Member<Session> | undefined {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Moment } from '../../core/time/moment.ts'
 
@@ -38,6 +39,14 @@ export class ManualClock implements Clock {
 
   every(ms: number, callback: () => void): Timer {
     return this.#add(ms, ms, callback)
+  }
+
+  turn(callback: () => void): void {
+    setImmediate(callback)
+  }
+
+  random(size: number): Buffer {
+    return randomBytes(size)
   }
 
   /** Moves time on by `ms` and fires each timer at its own moment. */

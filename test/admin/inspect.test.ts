@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Actor } from '../../core/actor.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { keptLog } from '../support/log.ts'
 
@@ -25,12 +26,9 @@ test('a page has 200 rows at most, and a walk over many clients takes many turns
   await expect(broker.inspect('clients', { limit: 201 })).rejects.toMatchObject({ code: 'ERR_ARGUMENTS' })
   const { inSlices } = await import('../../plugins/kit/verbs/page.ts')
   let turns = 0
-  const counted = { turns: { next: async () => void (turns += 1) } } as unknown as typeof broker
-  const slow = (): void => {
-    const until = performance.now() + 0.2
-    while (performance.now() < until);
-  }
-  await inSlices(counted, Array.from({ length: 160 }), slow)
+  const clock = new ManualClock(0)
+  const counted = { clock, turns: { next: async () => void (turns += 1) } } as unknown as typeof broker
+  await inSlices(counted, Array.from({ length: 160 }), () => clock.advance(0.2))
   // 16 items of 0.2 ms are more than a millisecond.
   expect(turns).toBeGreaterThanOrEqual(9)
 })

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { silentLog } from '../../core/log.ts'
 import { Router } from '../../core/routing/router.ts'
 import type { Subscriber, Subscription } from '../../core/routing/subscription.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 import { AdmissionCache } from '../../plugins/auth-http/admission-cache.ts'
 import { BoundedCache, cachesOf } from '../../plugins/kit/bounded-cache.ts'
 import { ByTopic } from '../../plugins/kit/by-topic.ts'
@@ -10,7 +11,10 @@ import { BridgeRoutes } from '../../plugins/message-bridge/bridge-routes.ts'
 import { readRules } from '../../plugins/message-bridge/rules.ts'
 import { Judge } from '../../plugins/topic-security/judge.ts'
 import { Rules } from '../../plugins/topic-security/rules.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { startBroker } from '../support/broker.ts'
+
+const clock = new SystemClock()
 
 // Goal: whatever a broker keeps to spare time counts what it keeps, within a factor of two of what the heap says, and has a bound. Method: each
 // cache is filled with what a client can make up, and weighed.
@@ -91,7 +95,7 @@ const caches: readonly (readonly [name: string, fill: () => Filled])[] = [
   [
     'admissions of an authentication service',
     () => {
-      const cache = new AdmissionCache({ now: () => 0 } as never, 1000, 1e9)
+      const cache = new AdmissionCache(new ManualClock(0), 1000, 1e9)
       for (let i = 0; i < 5000; i++)
         cache.keep(text(i), { authorizedPub: Array.from({ length: 20 }, (_, n) => text(i * 100 + n)), authorizedSub: [] })
       return cache
@@ -129,7 +133,7 @@ describe('a cache counts what it keeps', () => {
 test.each(['before they were made', 'after they were made'] as const)(
   'routes of 6,000 topics keep no more than their bound, though 1,000 filters of one session that came %s match each',
   when => {
-    const router = new Router<Subscriber>(16_777_216)
+    const router = new Router<Subscriber>(clock, 16_777_216)
     if (when === 'after they were made') for (let i = 0; i < 6000; i++) router.route(`${deep}/${i}`)
     subscribeAll(router, 1000)
     router.route(`${deep}/first`)

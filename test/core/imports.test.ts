@@ -114,3 +114,41 @@ test('a file of more than 400 lines says in its head why', () => {
   )
   expect(long).toEqual([])
 })
+
+// What asks Node for time, turns or chance. Microtasks (`queueMicrotask`, `process.nextTick`) may be had from Node: their order follows from the program.
+const world =
+  /\b(?:set(?:Timeout|Interval|Immediate)\(|performance\.|hrtime|Date\.now|new Date\(\)|Math\.random|random(?:Bytes|UUID|Int|FillSync)\b|getRandomValues)/
+
+/** Who may, and why; a name that ends in `/` is a folder. Everybody else asks the broker's clock, so that a test decides. */
+const mayAskNode: Readonly<Record<string, string>> = {
+  'core/time/clock.ts': 'is that clock',
+  'presets/testing/': 'is for programs that run by real time',
+  'presets/shell/': 'is the process, not a broker in it',
+  'presets/main.ts': 'is the process, not a broker in it',
+  'plugins/redis/': 'waits for a server of its own time',
+  'plugins/message-bridge/': "hands Kafka's client what it asks for",
+  'plugins/ssl/': 'dates certificates by the wall clock, and makes keys',
+  'plugins/disk/database.ts': 'stands below the simulated disk',
+  'plugins/disk/folder-lock.ts': 'stands below the simulated disk',
+  'plugins/admin/token-command.ts': 'is a command of its own process',
+  'plugins/kit/password-hash.ts': 'makes salts in commands of their own process',
+  'plugins/kit/output/line-output.ts': 'writes to a stream of the process',
+  'plugins/kit/transports/handle-trial.ts': 'tries sockets of this Node',
+  'plugins/metrics/tap-times.ts': 'measures what code costs',
+  'plugins/admin/loop-busy.ts': 'measures what code costs',
+}
+
+test('time, turns and chance come from the clock of the broker', () => {
+  const isExcused = (file: string): string | undefined =>
+    Object.keys(mayAskNode).find(place => (place.endsWith('/') ? file.startsWith(place) : file === place))
+  const asking = ['core', 'plugins', 'presets'].flatMap(folder =>
+    [...importsOf(folder).keys()].filter(file => {
+      // Comments ask nobody.
+      const text = readFileSync(join(root, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '')
+      return world.test(text)
+    }),
+  )
+  expect(asking.filter(file => isExcused(file) === undefined)).toEqual([])
+  // Nobody stays on the list who need not.
+  expect(Object.keys(mayAskNode).filter(place => !asking.some(file => isExcused(file) === place))).toEqual([])
+})

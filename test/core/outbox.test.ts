@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Flusher } from '../../core/connection/flusher.ts'
 import { Outbox } from '../../core/connection/outbox.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { connectTo, rawConnection } from '../support/raw-connection.ts'
 import { messageOf } from './messages.ts'
@@ -101,7 +102,7 @@ describe('an outbox on a stream that takes its time', () => {
     test(`brings every byte in order and changes none while the stream holds it, by ${name}`, async () => {
       await fc.assert(
         fc.asyncProperty(steps, async list => {
-          const flusher = new Flusher()
+          const flusher = new Flusher(new SystemClock())
           // Three share the pool of buffers, so that what one gave back too early another would overwrite.
           const streams = [0, 1, 2].map(() => new SlowStream(highWaterMark))
           const outboxes = streams.map(stream => outboxOn(stream, flusher, true))
@@ -131,7 +132,7 @@ describe('an outbox on a stream that takes its time', () => {
 
   test('hands it nothing more until it has accepted the last write, and says how much waits', async () => {
     const stream = new SlowStream()
-    const outbox = outboxOn(stream, new Flusher(), true)
+    const outbox = outboxOn(stream, new Flusher(new SystemClock()), true)
     outbox.bytes(Buffer.alloc(100))
     await turn()
     expect(outbox.blocked).toBe(true)
@@ -148,7 +149,7 @@ describe('an outbox on a stream that takes its time', () => {
 
   test('hands over everything when the connection ends, and the stream ends behind it', async () => {
     const stream = new SlowStream()
-    const flusher = new Flusher()
+    const flusher = new Flusher(new SystemClock())
     const outbox = outboxOn(stream, flusher, true)
     outbox.bytes(Buffer.from('first '))
     await turn()
@@ -167,7 +168,7 @@ describe('an outbox on a stream that takes its time', () => {
 describe('what is said in one turn', () => {
   test('leaves in one write, acknowledgements and messages alike', async () => {
     const stream = new SlowStream()
-    const flusher = new Flusher()
+    const flusher = new Flusher(new SystemClock())
     const outbox = outboxOn(stream, flusher, true)
     for (let i = 1; i <= 1000; i++) say(outbox, i % 50, i)
     expect(flusher.writes).toBe(0)
@@ -178,7 +179,7 @@ describe('what is said in one turn', () => {
 
   test('does not wait for the end of the turn from 64 KiB on, so that a reader that has stopped is found out', () => {
     const stream = new SlowStream()
-    const outbox = outboxOn(stream, new Flusher(), true)
+    const outbox = outboxOn(stream, new Flusher(new SystemClock()), true)
     for (let i = 0; i < 100; i++) outbox.bytes(Buffer.alloc(1000))
     expect(stream.writes).toBe(1)
     expect(outbox.blocked).toBe(true)
@@ -187,7 +188,7 @@ describe('what is said in one turn', () => {
 
 test('does not touch a shared frame: the packet identifier and DUP go into each copy [MQTT-3.3.1-1]', async () => {
   const streams = [new SlowStream(), new SlowStream()]
-  const flusher = new Flusher()
+  const flusher = new Flusher(new SystemClock())
   const outboxes = streams.map(stream => outboxOn(stream, flusher, true))
   const frame = messageOf('x').frame(4, 1, false)
   outboxes[0]!.publish(frame, 0x0102, false)
@@ -206,7 +207,7 @@ const sockets = [
 test.each(sockets)(
   'brings every byte over real %s whose readers stop and go on, and changes none that the kernel has not taken',
   async (_what, open) => {
-    const flusher = new Flusher()
+    const flusher = new Flusher(new SystemClock())
     const pairs = await Promise.all([0, 1, 2].map(() => open(flusher)))
     const outboxes = pairs.map(([outbox]) => outbox)
     const said: Buffer[] = [Buffer.alloc(0), Buffer.alloc(0), Buffer.alloc(0)]
@@ -273,7 +274,7 @@ describe('a stream transport', () => {
 
   test('never gives back the buffers of a stream that keeps what it is given', async () => {
     const [ours, theirs] = duplexPair()
-    const flusher = new Flusher()
+    const flusher = new Flusher(new SystemClock())
     const outbox = outboxOn(ours, flusher, false)
     const heard: Buffer[] = []
     theirs.on('data', chunk => heard.push(chunk))

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest'
 import { Gate } from '../../core/connection/turns.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
 
 test('a gate lets the first of a turn through at once, and the others in the next turns, in order', async () => {
-  const gate = new Gate(2)
+  const gate = new Gate(new SystemClock(), 2)
   const through: number[] = []
   for (let i = 1; i <= 7; i++) {
     const wait = gate.pass()

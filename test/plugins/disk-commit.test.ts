@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 import { GroupCommit } from '../../plugins/disk/group-commit.ts'
 
 /** A disk whose every commit waits until it is told what becomes of it. */
@@ -36,6 +37,7 @@ function commitOn(disk: SlowDisk, options: { pendingBytesMax?: number; reserve?:
       low: free => told.push(`low: ${free}`),
       recovered: () => told.push('recovered'),
     },
+    new SystemClock(),
   )
   const put = (key: string, bytes = 1) => commit.put(Buffer.from(key), Buffer.alloc(bytes))
   return { commit, put, told }

@@ -9,6 +9,7 @@ import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePublish } from '../../core/protocol/encoder.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import type { Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { aPublish } from './arbitraries.ts'
 import { theirBytes, theirNormal, theirReading, toTheirs } from './oracle.ts'
@@ -46,7 +47,7 @@ const versions = [3, 4, 5] as const
 
 /** One connection for each version, all on one flusher. */
 function connections(): { flusher: Flusher; lines: Lines } {
-  const flusher = new Flusher()
+  const flusher = new Flusher(new SystemClock())
   return { flusher, lines: { 3: line(flusher), 4: line(flusher), 5: line(flusher) } }
 }
 

@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest'
 import { Router } from '../../core/routing/router.ts'
 import type { Subscriber, Subscription } from '../../core/routing/subscription.ts'
 import type { Route } from '../../core/routing/target.ts'
+import { SystemClock } from '../../core/time/clock.ts'
 import { aFilter, aTopic, naiveMatches } from './topics.ts'
+
+const clock = new SystemClock()
 
 class Reader implements Subscriber {
   readonly clientId: string
@@ -137,7 +140,7 @@ for (const [cache, bytes] of [
   test(`routes as comparing every subscription would, whatever comes and goes, by a cache ${cache}`, () => {
     fc.assert(
       fc.property(steps, list => {
-        const router = new Router<Reader>(bytes)
+        const router = new Router<Reader>(clock, bytes)
         const model = new Model()
         for (const step of list) {
           if (step.kind === 'publish') {
@@ -161,7 +164,7 @@ describe('a cached route', () => {
   const who = (router: Router<Reader>, topic: string) => router.route(topic).targets.map(({ subscriber }) => subscriber.clientId)
 
   test('stays the same object while nothing that matters to its topic changes', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(first, subscription('a/+'))
     const route = router.route('a/b')
     router.subscribe(second, subscription('other/#'))
@@ -172,7 +175,7 @@ describe('a cached route', () => {
 
   for (const missed of [1, 63, 64, 65, 128, 1000]) {
     test(`hears of a filter that came ${missed} wildcard changes ago`, () => {
-      const router = new Router<Reader>()
+      const router = new Router<Reader>(clock)
       expect(who(router, 'a/b')).toEqual([])
       router.subscribe(first, subscription('a/+'))
       for (let change = 1; change < missed; change++) router.subscribe(second, subscription(`other/${change}/+`))
@@ -181,7 +184,7 @@ describe('a cached route', () => {
   }
 
   test('never hands out a list that changes afterwards: who goes through it may subscribe and unsubscribe meanwhile', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(first, subscription('a'))
     router.subscribe(second, subscription('a'))
     const { targets } = router.route('a')
@@ -195,7 +198,7 @@ describe('overlapping subscriptions', () => {
   const [reader] = readers as [Reader]
 
   test('make one target with the highest QoS and every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4]', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(reader, subscription('a/b', { qos: 0, identifier: 7 }))
     router.subscribe(reader, subscription('a/+', { qos: 2, identifier: 8, retainAsPublished: true }))
     router.subscribe(reader, subscription('#', { qos: 1, identifier: 7 }))
@@ -207,7 +210,7 @@ describe('overlapping subscriptions', () => {
   })
 
   test('are replaced by a later one with the same filter [MQTT-3.8.4-3]', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(reader, subscription('a/+', { qos: 2, identifier: 1 }))
     expect(router.subscribe(reader, subscription('a/+', { qos: 0 }))).toBe(true)
     expect(router.route('a/b').targets).toMatchObject([{ qos: 0, identifiers: null }])
@@ -215,7 +218,7 @@ describe('overlapping subscriptions', () => {
   })
 
   test('do not mix with those of a shared group [MQTT-4.8.2-1]', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(reader, subscription('a', { qos: 1 }))
     router.subscribe(reader, subscription('$share/g/a', { qos: 2 }))
     router.subscribe(reader, subscription('$share/h/a', { qos: 0 }))
@@ -229,7 +232,7 @@ describe('overlapping subscriptions', () => {
 })
 
 test('without No Local the rest of a target is made once, however often its subscriber publishes', () => {
-  const router = new Router<Reader>()
+  const router = new Router<Reader>(clock)
   for (let i = 0; i < 3; i++) router.subscribe(readers[0]!, subscription(['a', '+', '#'][i]!, { noLocal: i > 0, identifier: i + 1 }))
   const target = router.route('a').targets[0]!
   expect(target.withoutNoLocal()!.identifiers).toEqual([1])
@@ -240,7 +243,7 @@ test('without No Local the rest of a target is made once, however often its subs
 })
 
 test('what the routes keep is counted, whatever comes and goes, and can be forgotten', () => {
-  const router = new Router<Reader>(4000)
+  const router = new Router<Reader>(clock, 4000)
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < 50; i++) router.route(`t/${i}`)
     // Exact filters take out the route of their topic, in the younger half and in the older.
@@ -257,7 +260,7 @@ test('what the routes keep is counted, whatever comes and goes, and can be forgo
 
 test('matching grows as the matches do, not with their square: however many filters of one session overlap', () => {
   const looks = (count: number): number => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     let looked = 0
     for (let i = 0; i < count; i++) {
       // A list that is made anew for each match would be looked through each time.
@@ -284,7 +287,7 @@ describe('a shared group', () => {
   const [first, second] = readers as [Reader, Reader, Reader]
 
   test('stays the same object as long as it has a member, so that a plugin may remember things by it', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(first, subscription('$share/g/a/+'))
     const group = router.groupOf('$share/g/a/+')!
     router.subscribe(second, subscription('$share/g/a/+'))
@@ -298,7 +301,7 @@ describe('a shared group', () => {
   })
 
   test('keeps its members in the order in which they joined; asking again changes the subscription, not the place', () => {
-    const router = new Router<Reader>()
+    const router = new Router<Reader>(clock)
     router.subscribe(first, subscription('$share/g/a', { qos: 0 }))
     router.subscribe(second, subscription('$share/g/a', { qos: 1 }))
     router.subscribe(first, subscription('$share/g/a', { qos: 2 }))
@@ -311,13 +314,13 @@ describe('a shared group', () => {
   })
 
   test('is none where the filter is no shared one', () => {
-    expect(new Router<Reader>().groupOf('a/b')).toBeUndefined()
+    expect(new Router<Reader>(clock).groupOf('a/b')).toBeUndefined()
   })
 })
 
 test('takes away nothing that is not there', () => {
   const [first, second] = readers as [Reader, Reader, Reader]
-  const router = new Router<Reader>()
+  const router = new Router<Reader>(clock)
   router.subscribe(first, subscription('a/+/b'))
   router.subscribe(first, subscription('$share/g/x'))
   for (const filter of ['a', 'a/+', 'a/+/b/#', '#', '$share/h/x', '$share/g/y', 'x']) {

@@ -66,13 +66,13 @@ export async function firstOf<T>(
 
 /** Does something with each of many, for at most a millisecond in each turn of the event loop. */
 export async function inSlices<T>(broker: Broker, items: Iterable<T>, act: (item: T) => void): Promise<void> {
-  let since = performance.now()
+  let since = broker.clock.now()
   let count = 0
   for (const item of items) {
     count += 1
-    if ((count & 15) === 0 && performance.now() - since > sliceMs) {
+    if ((count & 15) === 0 && broker.clock.now() - since > sliceMs) {
       await broker.turns.next()
-      since = performance.now()
+      since = broker.clock.now()
     }
     act(item)
   }
