@@ -1,6 +1,6 @@
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import type { Database } from './database.ts'
+import type { RowStore } from '../kit/services/row-store.ts'
 import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey } from './keys.ts'
@@ -28,14 +28,14 @@ export const bodyHeadBytes = countBytes
  * the same batch as the reference, however the broker ends.
  */
 export class Bodies {
-  readonly #database: Database
+  readonly #database: RowStore
   readonly #commit: GroupCommit
   readonly #time: FolderTime
   readonly #log: Log
   readonly #cached = new Map<number, Body>()
   #dirty: number[] = []
 
-  constructor(database: Database, commit: GroupCommit, time: FolderTime, log: Log) {
+  constructor(database: RowStore, commit: GroupCommit, time: FolderTime, log: Log) {
     this.#database = database
     this.#commit = commit
     this.#time = time

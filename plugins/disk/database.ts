@@ -1,15 +1,10 @@
 import { type BigIntStats, closeSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
+import type { Row, RowStore } from '../kit/services/row-store.ts'
 import { goneCode } from './disk-errors.ts'
 import { recoverTornCommit } from './meta-pages.ts'
 import { type PageCounts, Preallocation } from './preallocation.ts'
-
-/** A key and what stands under it. */
-export interface Row {
-  readonly key: Buffer
-  readonly value: Buffer
-}
 
 const dataFile = 'data.mdb'
 const lockFile = 'lock.mdb'
@@ -29,7 +24,7 @@ const lockFile = 'lock.mdb'
  * A queue is written at its end and emptied at its front, which leaves LevelDB's readers to step over what was removed. And LMDB has no log
  * to replay: what a commit wrote is there, what one that was cut short wrote is not looked at.
  */
-export class Database {
+export class Database implements RowStore {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #path: string
   readonly #preallocation: Preallocation

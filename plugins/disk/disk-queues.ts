@@ -3,13 +3,14 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import type { DurableQueue, QueuedRow, Queues } from '../kit/services/queues.ts'
-import type { Database } from './database.ts'
+import type { RowStore, RowStores } from '../kit/services/row-store.ts'
 import type { diskQueueManifest } from './disk-queue-manifest.ts'
 import { Folder } from './folder.ts'
 import type { FolderTime } from './folder-time.ts'
 import { formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { readNumber, writeNumber } from './keys.ts'
+import { lmdbStores } from './lmdb-stores.ts'
 import { countBytes, encodeCount, readCount, writeCount } from './records.ts'
 
 /** The kinds of rows: names of queues, and what lies in them. */
@@ -45,8 +46,8 @@ export class DiskQueues implements Queues {
     this.#lastNumber = 0
   }
 
-  async start(): Promise<void> {
-    const folder = await Folder.open({ ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log, this.#clock)
+  async start(stores: RowStores = lmdbStores): Promise<void> {
+    const folder = await Folder.open(stores, { ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log, this.#clock)
     await folder.read(() => {
       for (const { key, value } of folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
         const number = readCount(value, 'the number of a queue')
@@ -88,7 +89,7 @@ export class DiskQueues implements Queues {
 
 /** Rows that were appended in one turn are one segment, one row of the database: a put and a removal for each would cost ten times as much. */
 class DiskQueue implements DurableQueue {
-  readonly #database: Database
+  readonly #database: RowStore
   readonly #commit: GroupCommit
   readonly #time: FolderTime
   readonly #number: number
@@ -104,7 +105,7 @@ class DiskQueue implements DurableQueue {
   length: number
   bytes: number
 
-  constructor(database: Database, commit: GroupCommit, time: FolderTime, number: number, bytesMax: number) {
+  constructor(database: RowStore, commit: GroupCommit, time: FolderTime, number: number, bytesMax: number) {
     this.#database = database
     this.#commit = commit
     this.#time = time

@@ -2,7 +2,7 @@ import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { Database } from './database.ts'
+import type { RowStore } from '../kit/services/row-store.ts'
 import { DecodedMessages } from './decoded-messages.ts'
 import { isWholeTopic, Kind, retainedKey, singleKey } from './keys.ts'
 import { readMessage } from './read-stored.ts'
@@ -163,7 +163,7 @@ export class DiskRetained implements RetainedStore {
   }
 }
 
-function countBytes(database: Database): number {
+function countBytes(database: RowStore): number {
   let bytes = 0
   for (const { value } of database.range(Buffer.from([Kind.Retained]), Buffer.from([Kind.Retained + 1]))) bytes += value.length
   return bytes

@@ -1,10 +1,12 @@
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { RowStores } from '../kit/services/row-store.ts'
 import { Bodies } from './bodies.ts'
 import { DiskRetained } from './disk-retained.ts'
 import { DiskSessions } from './disk-sessions.ts'
 import { Folder } from './folder.ts'
+import { lmdbStores } from './lmdb-stores.ts'
 import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
 import { QueueTotals } from './queue-totals.ts'
@@ -28,8 +30,8 @@ export class DiskStore {
   }
 
   /** Opens the folder, for this broker alone, and takes up what is in it. */
-  async open(): Promise<void> {
-    const folder = await Folder.open({ ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log, this.#clock)
+  async open(stores: RowStores = lmdbStores): Promise<void> {
+    const folder = await Folder.open(stores, { ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log, this.#clock)
     await folder.read(() => this.#attach(folder))
     this.#folder = folder
   }

@@ -1,21 +1,24 @@
 import { definePlugin } from '../../core/plugin.ts'
+import type { RowStores } from '../kit/services/row-store.ts'
 import type {} from '../kit/services/state-folder.ts'
 import { statePath } from '../kit/state-path.ts'
 import { DiskStore } from './disk-store.ts'
 import { Folder } from './folder.ts'
+import { lmdbStores } from './lmdb-stores.ts'
 import { diskManifest } from './manifest.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
 export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }, options) => {
   const path = statePath(broker.folder, options.path)
   const store = new DiskStore({ ...options, path }, clock, log)
+  const stores = (): RowStores => services.find('rowStores') ?? lmdbStores
   services.provide('sessions', store.sessions, 'disk')
   services.provide('retained', store.retained, 'disk')
   services.provide('stateFolder', { path }, 'disk')
   return {
-    verify: () => Folder.verify({ plugin: 'disk', path }),
+    verify: () => Folder.verify({ plugin: 'disk', path }, stores()),
     async start() {
-      await store.open()
+      await store.open(stores())
       log.info(`sessions, queues and retained messages are kept in ${path}`)
     },
     stop: () => store.close(),

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { type Moment, passedBetween } from '../../core/time/moment.ts'
-import type { Database } from './database.ts'
+import type { RowStore } from '../kit/services/row-store.ts'
 import { formatByte, formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { singleKey } from './keys.ts'
@@ -29,7 +29,7 @@ export class FolderTime {
   /** The broker was away for nobody knows how long. */
   readonly unknown: boolean
 
-  constructor(database: Database, commit: GroupCommit, clock: Clock) {
+  constructor(database: RowStore, commit: GroupCommit, clock: Clock) {
     this.#commit = commit
     this.#clock = clock
     this.#seen = clock.moment()

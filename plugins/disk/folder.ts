@@ -4,14 +4,12 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import { Database } from './database.ts'
+import type { OpenRowStore, RowStore, RowStores } from '../kit/services/row-store.ts'
 import { goneCode } from './disk-errors.ts'
-import { FolderLock } from './folder-lock.ts'
 import { FolderTime } from './folder-time.ts'
 import { format } from './format.ts'
 import { GroupCommit, type GroupCommitEvents } from './group-commit.ts'
 import { singleKey } from './keys.ts'
-import { verifyFolder } from './verify-folder.ts'
 
 const formatKey = singleKey(0)
 // How often it is looked whether the folder is still there.
@@ -29,15 +27,16 @@ export interface FolderOptions {
 
 /** A folder with a database in it, open for this broker alone. */
 export class Folder {
-  readonly #lock: FolderLock
+  readonly #open: OpenRowStore
   readonly #options: FolderOptions
-  readonly database: Database
+  readonly database: RowStore
   readonly commit: GroupCommit
   readonly time: FolderTime
   readonly #timer: Timer
 
-  private constructor(lock: FolderLock, options: FolderOptions, database: Database, commit: GroupCommit, time: FolderTime, clock: Clock) {
-    this.#lock = lock
+  private constructor(open: OpenRowStore, options: FolderOptions, commit: GroupCommit, time: FolderTime, clock: Clock) {
+    const database = open.rows
+    this.#open = open
     this.#options = options
     this.database = database
     this.commit = commit
@@ -49,24 +48,22 @@ export class Folder {
   }
 
   /** Sees, without opening anything, whether a folder could be used; what stands in the way is an `OperatorError` with its cure. */
-  static verify({ plugin, path }: Pick<FolderOptions, 'plugin' | 'path'>): void {
+  static verify({ plugin, path }: Pick<FolderOptions, 'plugin' | 'path'>, stores: RowStores): void {
     try {
-      verifyFolder(path)
+      stores.verify(path)
     } catch (error) {
       throw unusable(plugin, path, error)
     }
   }
 
   /** Opens it, made where there is none; what stands in the way is an `OperatorError` with its cure. */
-  static async open(options: FolderOptions, log: Log, clock: Clock): Promise<Folder> {
+  static async open(stores: RowStores, options: FolderOptions, log: Log, clock: Clock): Promise<Folder> {
     const { plugin, path } = options
-    let lock: FolderLock | undefined
-    let database: Database | undefined
+    let opened: OpenRowStore | undefined
     try {
-      lock = await FolderLock.acquire(path, `${plugin}.path`)
-      const torn = Database.prepare(path)
-      if (torn !== null) log.warn(`${plugin}: ${torn}`)
-      database = await Database.open(path)
+      opened = await stores.open(path, `${plugin}.path`)
+      if (opened.recovered !== null) log.warn(`${plugin}: ${opened.recovered}`)
+      const database = opened.rows
       const commit = new GroupCommit(database, options, commitEvents(log, plugin, path), clock)
       checkFormat(database, commit, options, log)
       const time = new FolderTime(database, commit, clock)
@@ -75,10 +72,9 @@ export class Folder {
           `${plugin}: the wall clock does not tell how long the broker was away (no real-time clock?), so nothing in ${path} expires for that time`,
         )
       }
-      return new Folder(lock, options, database, commit, time, clock)
+      return new Folder(opened, options, commit, time, clock)
     } catch (error) {
-      await database?.close().catch(() => {})
-      await lock?.release().catch(() => {})
+      await opened?.close().catch(() => {})
       throw unusable(plugin, path, error)
     }
   }
@@ -105,14 +101,13 @@ export class Folder {
     try {
       await this.commit.close()
     } finally {
-      await this.database.close()
-      await this.#lock.release()
+      await this.#open.close()
     }
   }
 }
 
 // An older folder is this version's from now on; its rows stay as they are until they change.
-function checkFormat(database: Database, commit: GroupCommit, { plugin, path, kind }: FolderOptions, log: Log): void {
+function checkFormat(database: RowStore, commit: GroupCommit, { plugin, path, kind }: FolderOptions, log: Log): void {
   const said = database.get(formatKey)?.toString()
   const [, foundKind, version] = /^(mqttx-broker.*) (\d+)$/.exec(said ?? '') ?? []
   const found = Number(version)

@@ -1,4 +1,4 @@
-import type { Database } from './database.ts'
+import type { RowStore } from '../kit/services/row-store.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { singleKey } from './keys.ts'
 import { decodeValue, encodeValue } from './records.ts'
@@ -15,7 +15,7 @@ export class Numbers {
   #last: number
   #aside: number
 
-  constructor(database: Database, commit: GroupCommit) {
+  constructor(database: RowStore, commit: GroupCommit) {
     this.#last = decodeValue(database.get(key), 'the next free number')
     this.#aside = this.#last
     commit.beforeBatch(() => {

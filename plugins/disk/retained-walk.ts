@@ -1,5 +1,5 @@
 import { decodeMessage } from '../../core/messages/stored-message.ts'
-import type { Database } from './database.ts'
+import type { RowStore } from '../kit/services/row-store.ts'
 import { isCut, isWholeTopic, Kind, retainedStart } from './keys.ts'
 
 // Rows looked at for each that is asked for, so that no page takes for ever.
@@ -12,13 +12,13 @@ const readAhead = 50
  * that does not match follows the next key that could.
  */
 export class RetainedWalk {
-  readonly #database: Database
+  readonly #database: RowStore
   readonly #levels: readonly string[]
   readonly #end: Buffer
   // Where to go on; null when there is nothing more.
   #at: Buffer | null
 
-  constructor(database: Database, filter: string) {
+  constructor(database: RowStore, filter: string) {
     this.#database = database
     this.#levels = filter.split('/')
     const fixed = this.#levels.findIndex(level => level === '+' || level === '#')

@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, QueueEntry } from '../../core/sessions/session-store.ts'
 import { Fifo } from '../kit/fifo.ts'
-import type { Row } from './database.ts'
+import type { Row } from '../kit/services/row-store.ts'
 import { entryKey, Kind, numberKey, readNumber, sentKey } from './keys.ts'
 import { readMessage } from './read-stored.ts'
 import { decodeSent, type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'

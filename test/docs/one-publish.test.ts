@@ -72,7 +72,7 @@ describe.each(walks.map((steps, i) => ({ walk: i + 1, steps })))('walk $walk of 
     // The outbox asks for the end of the turn; the flusher schedules itself then.
     else if (step.name === 'flush' && step.file.endsWith('flusher.ts')) {
       expect(text).toContain('#flusher.add(')
-      expect(reached(step.file, 'add')).toContain('setImmediate(this.#flush)')
+      expect(reached(step.file, 'add')).toContain('clock.turn(this.#flush)')
     } else expect(text).toMatch(new RegExp(`(?:[.?]|\\b)${step.name}\\(`))
   })
 })

@@ -1,0 +1,58 @@
+/** A key and what stands under it. */
+export interface Row {
+  /** What the row is found and sorted by. */
+  readonly key: Buffer
+  /** What stands there. */
+  readonly value: Buffer
+}
+
+/**
+ * One ordered map on a disk, in which `disk` and `diskQueue` keep everything. Keys are compared byte by byte. Reads answer in the call; what they return must not be changed, and
+ * shows what the last commit that has resolved left.
+ */
+export interface RowStore {
+  /** What stands under a key. */
+  get(key: Buffer): Buffer | undefined
+  /** The first row of all; `undefined` where there is none. */
+  first(): Row | undefined
+  /** Whether something stands under a key. */
+  has(key: Buffer): boolean
+  /** Rows from `start` up to but without `end`, in order, at most `limit` (default: all). It is read out in the same call, and shows the moment of its beginning. */
+  range(start: Buffer, end: Buffer, limit?: number): Iterable<Row>
+  /** The keys of these rows alone. */
+  keys(start: Buffer, end: Buffer, limit: number): Iterable<Buffer>
+  /**
+   * Makes all of it true in one transaction and resolves when that would survive a loss of power; `null` removes. `bytes`: what keys and values come to. Nothing changes a key or a
+   * value meanwhile, and one commit follows another. Rejects with an error of the file system (`code`: `ENOSPC`, `EIO`…) where nothing of it was kept.
+   */
+  commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void>
+  /** The place that was opened is still there. */
+  isThere(): boolean
+  /** Bytes that are free for us, and all. */
+  space(): { readonly free: number; readonly size: number }
+}
+
+/** A row store that is open for one broker. */
+export interface OpenRowStore {
+  /** What is in it. */
+  readonly rows: RowStore
+  /** What was found damaged and repaired, for the log; null: nothing. */
+  readonly recovered: string | null
+  /** Gives it back, so that another broker may open it. */
+  close(): Promise<void>
+}
+
+/** Opens row stores: the service `rowStores`. Where nobody owns it, `disk` and `diskQueue` use LMDB. */
+export interface RowStores {
+  /** Sees, without opening or making anything, whether the one at a path could be used. Throws where it could not. */
+  verify(path: string): void
+  /** Opens the one at a path, for this broker alone, made where there is none. Rejects with an `OperatorError`, or an error of the file system; `option` names the path in the config. */
+  open(path: string, option: string): Promise<OpenRowStore>
+}
+
+declare module '../../../core/service-map.js' {
+  interface ServiceMap {
+    /** What `disk` and `diskQueue` keep their rows in, in place of LMDB. */
+    rowStores: RowStores
+  }
+}
