@@ -5,13 +5,14 @@ import type { RowStores } from '../kit/services/row-store.ts'
 import { Bodies } from './bodies.ts'
 import { DiskRetained } from './disk-retained.ts'
 import { DiskSessions } from './disk-sessions.ts'
+import { DiskState } from './disk-state.ts'
 import { Folder } from './folder.ts'
 import { lmdbStores } from './lmdb-stores.ts'
 import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
 import { QueueTotals } from './queue-totals.ts'
 
-/** Both services on one folder. */
+/** All services on one folder. */
 export class DiskStore {
   readonly #options: OptionsOf<typeof diskManifest.options>
   readonly #clock: Clock
@@ -19,6 +20,7 @@ export class DiskStore {
   #folder: Folder | null
   readonly sessions: DiskSessions
   readonly retained: DiskRetained
+  readonly state: DiskState
 
   constructor(options: OptionsOf<typeof diskManifest.options>, clock: Clock, log: Log) {
     this.#options = options
@@ -27,6 +29,7 @@ export class DiskStore {
     this.#folder = null
     this.sessions = new DiskSessions(clock)
     this.retained = new DiskRetained(clock)
+    this.state = new DiskState(clock)
   }
 
   /** Opens the folder, for this broker alone, and takes up what is in it. */
@@ -51,6 +54,7 @@ export class DiskStore {
     }
     this.sessions.attach(parts)
     this.retained.attach(parts)
+    this.state.attach(parts)
   }
 
   /** Writes what is left and gives the folder back. */
@@ -59,6 +63,7 @@ export class DiskStore {
     this.#folder = null
     if (folder === null) return
     this.sessions.detach()
+    this.state.table.stop()
     await folder.close()
   }
 }

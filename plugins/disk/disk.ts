@@ -1,5 +1,6 @@
 import { definePlugin } from '../../core/plugin.ts'
 import type { RowStores } from '../kit/services/row-store.ts'
+import type {} from '../kit/services/state.ts'
 import type {} from '../kit/services/state-folder.ts'
 import { statePath } from '../kit/state-path.ts'
 import { DiskStore } from './disk-store.ts'
@@ -8,12 +9,14 @@ import { lmdbStores } from './lmdb-stores.ts'
 import { diskManifest } from './manifest.ts'
 
 /** Keeps sessions, queues, retained messages and wills in a folder: durable on one machine, with no server beside it. */
-export const disk = definePlugin(diskManifest, ({ services, broker, clock, log }, options) => {
+export const disk = definePlugin(diskManifest, ({ services, broker, clock, log, report }, options) => {
   const path = statePath(broker.folder, options.path)
   const store = new DiskStore({ ...options, path }, clock, log)
   const stores = (): RowStores => services.find('rowStores') ?? lmdbStores
   services.provide('sessions', store.sessions, 'disk')
   services.provide('retained', store.retained, 'disk')
+  store.state.table.onError = report
+  services.provide('state', store.state, 'disk')
   services.provide('stateFolder', { path }, 'disk')
   return {
     verify: () => Folder.verify({ plugin: 'disk', path }, stores()),

@@ -25,6 +25,8 @@ export const Kind = {
   Ended: 0x45,
   /** Signs of life of each run of a broker: its number. */
   Life: 0x4c,
+  /** The state: key. */
+  State: 0x54,
   /** Retained messages: topic. */
   Retained: 0x52,
   /** What is there once: the format, the next free number, how many messages are retained and their bytes, what all queues hold, the time of the folder. */

@@ -2,7 +2,7 @@ import { defineManifest } from '../kit/define-manifest.ts'
 
 export const diskManifest = defineManifest({
   name: 'disk',
-  provides: ['sessions', 'retained', 'stateFolder'],
+  provides: ['sessions', 'retained', 'state', 'stateFolder'],
   options: {
     /** The folder that holds sessions, queues and retained messages, relative to systemd's `$STATE_DIRECTORY` where there is one, else to the config's folder; made where there is none. Only its owner can read what is in it. One broker at a time. */
     path: { type: 'string', minLength: 1, default: './data' },

@@ -2,6 +2,6 @@ import { defineManifest } from '../kit/define-manifest.ts'
 
 export const memoryManifest = defineManifest({
   name: 'memory',
-  provides: ['sessions', 'retained'],
+  provides: ['sessions', 'retained', 'state'],
   options: {},
 })

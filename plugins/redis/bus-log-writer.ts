@@ -1,8 +1,8 @@
 import { logEntries, logField } from './script/layout.ts'
 import type { Writes } from './writes.ts'
 
-/** What an entry of the log is about: stored sessions, a retained topic, what a node announces. */
-type EntryKind = 's' | 'r' | 'b'
+/** What an entry of the log is about: stored sessions, a retained topic, the state, what a node announces. */
+type EntryKind = 's' | 'r' | 'k' | 'b'
 
 /** Writes to the cluster's log what no script writes there itself. What is announced in one turn of the event loop is one entry. */
 export class BusLogWriter {

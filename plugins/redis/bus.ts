@@ -17,6 +17,7 @@ import type { RedisRetained } from './retained.ts'
 import { logField } from './script/layout.ts'
 import type { RedisSessions } from './sessions.ts'
 import type { SlotWriters } from './slot-writers.ts'
+import type { RedisState } from './state.ts'
 import { bounds, type StreamEntry, StreamReader } from './stream-reader.ts'
 
 // Posts that a node has not read yet. One that lags further behind keeps its publishers' acknowledgements back.
@@ -38,6 +39,8 @@ export class RedisBus implements Bus {
   readonly #sessions: RedisSessions
   /** Null: another plugin keeps the retained messages. */
   readonly #retained: RedisRetained | null
+  /** Null: another plugin keeps the state. */
+  readonly #state: RedisState | null
   readonly #options: Options
   readonly #clock: Clock
   readonly #log: Log
@@ -74,6 +77,7 @@ export class RedisBus implements Bus {
     writers: SlotWriters,
     sessions: RedisSessions,
     retained: RedisRetained | null,
+    state: RedisState | null,
     options: Options,
     clock: Clock,
     log: Log,
@@ -82,6 +86,7 @@ export class RedisBus implements Bus {
     this.#writers = writers
     this.#sessions = sessions
     this.#retained = retained
+    this.#state = state
     this.#options = options
     this.#clock = clock
     this.#log = log
@@ -134,6 +139,7 @@ export class RedisBus implements Bus {
     this.#writers.onSaid = (kind, values) => this.#said(kind, values)
     if (this.#retained !== null)
       this.#retained.onTopic = (topic, isThere) => this.#logWriter.append('r', JSON.stringify([[topic, isThere ? 1 : 0]]))
+    if (this.#state !== null) this.#state.onChanged = () => this.#logWriter.append('k', '')
     if (this.#writers.link.ready) await this.join()
   }
 
@@ -295,6 +301,9 @@ export class RedisBus implements Bus {
         for (const [topic, isThere] of JSON.parse(said) as [string, number][]) this.#retained?.noted(topic, isThere === 1)
         return
       }
+      case 'k':
+        if (from !== this.node) this.#state?.noted()
+        return
       case 'b': {
         const { b, r } = JSON.parse(said) as { b: string; r: unknown[] }
         if (from !== this.node && this.#peers.get(from)?.boot !== b) return
@@ -342,7 +351,7 @@ export class RedisBus implements Bus {
     }
     for (const node of living.values()) this.#arrived(node)
     try {
-      await Promise.all([this.#retained?.reload(), this.#events!.missed()])
+      await Promise.all([this.#retained?.reload(), this.#state?.look(), this.#events!.missed()])
     } catch (error) {
       this.#log.warn({ err: error as Error }, 'that was interrupted; it is tried again')
       this.#clock.after(this.#terms!.heartbeatMs, () => void this.#missed())

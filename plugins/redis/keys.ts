@@ -197,6 +197,11 @@ export class Keys {
     return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:log`
   }
 
+  /** A hash: the state, which all nodes know. In the slot of the log. */
+  get state(): string {
+    return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:state`
+  }
+
   /** A stream: what is posted to one run of a node. */
   inbox(node: string, boot: string): string {
     return `${this.#prefixes.clusterSessionHashKey}:inbox:${this.#name(node)}:${boot}`

@@ -10,7 +10,7 @@ export const redisManifest = defineManifest({
   rootOptionsWhenOff: {
     enableInnerCache: 'false looks subscribers up in Redis, and redis does not keep the sessions here; leave it true',
   },
-  provides: ['sessions', 'retained', 'bus'],
+  provides: ['sessions', 'retained', 'state', 'bus'],
   options: {
     /** Where Redis is: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS. Not looked at where `sentinels` or `nodes` are given. */
     url: { type: 'string', default: 'redis://localhost:6379', pattern: '^rediss?://.+' },

@@ -2,6 +2,7 @@ import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { BusEvents, BusTerms } from '../kit/services/bus.ts'
+import type {} from '../kit/services/state.ts'
 import { RedisBus } from './bus.ts'
 import { databaseOf, withFiles } from './client-options.ts'
 import { Keys } from './keys.ts'
@@ -13,6 +14,7 @@ import { RedisRetained } from './retained.ts'
 import { missingRights, rightsError } from './rights.ts'
 import { RedisSessions } from './sessions.ts'
 import { SlotWriters } from './slot-writers.ts'
+import { lookAtStateMs, RedisState } from './state.ts'
 import { StoreCheck } from './store-check.ts'
 import { lookAtTimeMs } from './store-time.ts'
 import { SubscriberLookup } from './subscriber-lookup.ts'
@@ -23,7 +25,7 @@ const lookupSweepMs = 1000
 const lookAtMarkMs = 2000
 
 /** Keeps sessions and retained messages in Redis: one server, one that sentinels watch over, or a Redis Cluster. */
-export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log }, given, { enableInnerCache }) => {
+export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clock, log, report }, given, { enableInnerCache }) => {
   const options = withFiles(given, broker.folder)
   const { waitReplicas, waitTimeout, commandTimeout } = options
   if (waitReplicas > 0 && waitTimeout >= commandTimeout) {
@@ -52,13 +54,26 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   const retained = new RedisRetained(sessions.writes, clock, log)
   services.provide('sessions', sessions, 'redis')
   services.provide('retained', retained, 'redis')
+  const state = new RedisState(sessions.writes, clock)
+  state.table.onError = report
+  services.provide('state', state, 'redis')
+  const ownsState = services.ownerOf('state') === 'redis'
   const ownsSessions = services.ownerOf('sessions') === 'redis'
   const ownsRetained = services.ownerOf('retained') === 'redis'
   const lookup = enableInnerCache || !ownsSessions ? null : new SubscriberLookup(broker, topic => sessions.subscribersOf(topic))
   if (lookup !== null) hooks.onMatch.tapPromise('redis', (message, publisher) => lookup.before(message, publisher))
   if (ownsSessions) new MessagesBeforeLoad(broker, sessions, writers)
 
-  const bus = new RedisBus(writers, sessions, ownsRetained ? retained : null, options, clock, log, String(broker.settings.brokerId))
+  const bus = new RedisBus(
+    writers,
+    sessions,
+    ownsRetained ? retained : null,
+    ownsState ? state : null,
+    options,
+    clock,
+    log,
+    String(broker.settings.brokerId),
+  )
   // What brokers that share this store have to tell one another of it goes by its own line, though another plugin is the bus between nodes.
   services.provide('bus', bus, 'redis')
   const speaksForStore = services.ownerOf('bus') !== 'redis' && (ownsSessions || ownsRetained)
@@ -69,6 +84,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     bus.join().then(
       () => {
         if (ownsRetained) void retained.load()
+        if (ownsState) void state.look()
         void sessions.resume()
       },
       error => log.error({ err: error as Error }, (error as Error).message),
@@ -80,6 +96,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   check.onEmptied = isGone => {
     const { restored, lost } = sessions.emptied(isGone)
     const topics = retained.emptied(isGone)
+    if (ownsState) void state.look()
     log.error(
       `redis came back empty: ${restored} sessions of connected clients are written again; ${lost} other sessions, ${topics} retained messages and all that was queued are lost`,
     )
@@ -107,6 +124,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     clock.every(lookAtMarkMs, () => link.ready && void check.look().catch(() => {})),
     clock.every(lookupSweepMs, () => lookup?.sweep()),
     clock.every(lookAtTimeMs, () => link.up && void writers.time.look().catch(() => {})),
+    clock.every(lookAtStateMs, () => ownsState && link.up && void state.look()),
     clock.every(signOfLifeMs, () => sessions.stored.signOfLife()),
     clock.every(options.sweepInterval, () => link.up && void sessions.bodies.sweep().catch(() => {})),
   ]
@@ -116,12 +134,14 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
       await link.start()
       if (speaksForStore) await bus.open(storeEvents(broker), storeTerms)
       if (link.ready && ownsRetained) await retained.load()
+      if (link.ready && ownsState) await state.look()
     },
     async listen() {
       if (speaksForStore) await bus.run()
     },
     async stop() {
       for (const timer of timers) timer.cancel()
+      state.table.stop()
       await sessions.flush()
       await bus.stop()
       writers.stop()

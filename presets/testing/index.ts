@@ -11,7 +11,7 @@ import { Line } from './line.ts'
 import { ManualClock } from './manual-clock.ts'
 import { Received, type ReceivedMessage } from './received.ts'
 import { settled } from './settled.ts'
-import { TestStore } from './test-store.ts'
+import { keptServices, TestStore } from './test-store.ts'
 
 export type { KitClient, KitClientOptions, KitPublishOptions } from './kit-client.ts'
 export type { ReceivedMessage } from './received.ts'
@@ -72,7 +72,7 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
   const { plugins = [], ...rest } = config
   const isNamed = config.memory !== undefined || config.disk !== undefined || config.redis !== undefined
   const owned = plugins.flatMap(plugin => (isPlugin(plugin) ? (plugin.provides ?? []) : []))
-  const left = (['sessions', 'retained'] as const).filter(service => !owned.includes(service))
+  const left = keptServices.filter(service => !owned.includes(service))
   const store = isNamed || left.length === 0 ? null : new TestStore(left)
   const resolved = await resolveConfig(catalogue, {
     object: {
@@ -97,7 +97,7 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
     return client.transport
   }
   const storeOf = (): TestStore => {
-    if (store === null)
+    if (store === null || !left.some(service => service !== 'state'))
       throw new Error('faults: the config names a store of its own; leave memory, disk and redis out, and plugins that own sessions')
     return store
   }

@@ -15,7 +15,7 @@ function owner({ name, servers, where }: TestedRedis): BusOwner {
     name: `on ${name}`,
     async create(node) {
       const store = await TestRedisStore.open(where(), clock)
-      const bus = new RedisBus(store.writers, store.sessions, store.retained, store.options, clock, silentLog, node)
+      const bus = new RedisBus(store.writers, store.sessions, store.retained, store.state, store.options, clock, silentLog, node)
       stores.set(bus, store)
       return bus
     },

@@ -1,13 +1,17 @@
 import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { State } from '../../plugins/kit/services/state.ts'
 import { TestDisk } from '../support/disk.ts'
 import { retainedContract } from './retained.ts'
 import { sessionsContract } from './sessions.ts'
+import { stateContract } from './state.ts'
 
-const disks = new Map<SessionStore | RetainedStore, TestDisk>()
+type Owned = SessionStore | RetainedStore | State
 
-function owner<S extends SessionStore | RetainedStore>(service: (disk: TestDisk) => S) {
+const disks = new Map<Owned, TestDisk>()
+
+function owner<S extends Owned>(service: (disk: TestDisk) => S) {
   const known = (disk: TestDisk): S => {
     disks.set(service(disk), disk)
     return service(disk)
@@ -25,5 +29,7 @@ function owner<S extends SessionStore | RetainedStore>(service: (disk: TestDisk)
 
 const sessions = owner(disk => disk.store.sessions as SessionStore)
 const retained = owner(disk => disk.store.retained as RetainedStore)
+const state = owner(disk => disk.store.state as State)
 sessionsContract('on disk', sessions.create, sessions)
 retainedContract('on disk', retained.create, retained)
+stateContract('on disk', state.create, state)

@@ -1,13 +1,15 @@
 import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { State } from '../../plugins/kit/services/state.ts'
 import { TestRedisStore } from '../support/redis-store.ts'
 import { onEachRedis, type TestedRedis } from './on-redis.ts'
 import { retainedContract } from './retained.ts'
 import { sessionsContract } from './sessions.ts'
+import { stateContract } from './state.ts'
 
 /** How a suite makes owners of one service on the servers of a Redis. */
-function owner<S extends SessionStore | RetainedStore>(service: (store: TestRedisStore) => S, { servers, where }: TestedRedis) {
+function owner<S extends SessionStore | RetainedStore | State>(service: (store: TestRedisStore) => S, { servers, where }: TestedRedis) {
   const stores = new Map<S, TestRedisStore>()
   const known = (store: TestRedisStore): S => {
     stores.set(service(store), store)
@@ -18,6 +20,7 @@ function owner<S extends SessionStore | RetainedStore>(service: (store: TestRedi
       await Promise.all(servers().map(server => server.call('FLUSHALL')))
       return known(await TestRedisStore.open(where(), clock))
     },
+    join: async (_store: S, clock: Clock): Promise<S> => known(await TestRedisStore.open(where(), clock)),
     async reopen(store: S, clock: Clock): Promise<S> {
       stores.get(store)!.crash()
       return known(await TestRedisStore.open(where(), clock))
@@ -29,15 +32,22 @@ function owner<S extends SessionStore | RetainedStore>(service: (store: TestRedi
 onEachRedis(redis => {
   const sessions = owner(store => store.sessions as SessionStore, redis)
   const retained = owner(store => store.retained as RetainedStore, redis)
-  sessionsContract(`in ${redis.name}`, sessions.create, {
-    ...sessions,
-    // All that is kept goes, and the connections that could have seen it going.
-    async empty() {
-      for (const server of redis.servers()) {
-        await server.call('FLUSHALL')
-        await server.call('CLIENT', 'KILL', 'TYPE', 'normal')
-      }
-    },
-  })
+  const state = owner(store => store.state as State, redis)
+  // All that is kept goes, and the connections that could have seen it going.
+  const empty = async (): Promise<void> => {
+    for (const server of redis.servers()) {
+      await server.call('FLUSHALL')
+      await server.call('CLIENT', 'KILL', 'TYPE', 'normal')
+    }
+  }
+  sessionsContract(`in ${redis.name}`, sessions.create, { ...sessions, empty })
   retainedContract(`in ${redis.name}`, retained.create, retained)
+  // Starting three masters again takes long, and shows no more.
+  const away = async () => {
+    const [server] = redis.servers()
+    await server!.call('SAVE')
+    await server!.kill()
+    return { back: () => server!.start() }
+  }
+  stateContract(`in ${redis.name}`, state.create, { ...state, empty, ...(redis.name === 'Redis' ? { away } : {}) })
 })

@@ -3,7 +3,8 @@ import { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, ClaimRequest, QueueEntry, SessionKey } from '../../core/sessions/session-store.ts'
 import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
 import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
-import { type ContractRunner, retainedContract, sessionsContract } from './suite/index.ts'
+import { MemoryState } from '../../plugins/memory/memory-state.ts'
+import { type ContractRunner, retainedContract, sessionsContract, stateContract } from './suite/index.ts'
 
 // Goal: the suites tell a broken owner. Each owner here is the one in memory with one thing wrong, and the test that is about
 // that thing must fail.
@@ -198,4 +199,40 @@ test('the suite of sessions has nothing against the owner in memory, and that of
     'are the last of each topic, and gone when an empty payload clears it',
     'are the last of each topic too where several are on their way at once',
   ])
+})
+
+const wrongStates: [string, typeof MemoryState, string][] = [
+  [
+    'keeps what has expired',
+    class extends MemoryState {
+      override set(key: string, value: string) {
+        return super.set(key, value)
+      }
+    },
+    'takes a key away when its time has come, not a millisecond before, and says so',
+  ],
+  [
+    'takes whatever is given',
+    class extends MemoryState {
+      override async set(key: string, value: string, expiresAt = Number.POSITIVE_INFINITY) {
+        this.table.put({ key, value, expiresAt })
+      }
+    },
+    'has a bound: what comes beyond is refused, and what is there can be changed and taken away',
+  ],
+  [
+    'tells everybody everything',
+    class extends MemoryState {
+      override watch(_prefix: string, watcher: Parameters<MemoryState['watch']>[1]) {
+        return super.watch('', watcher)
+      }
+    },
+    'tells each change of the keys that are watched, as it is kept, until nobody listens',
+  ],
+]
+
+test.each(wrongStates)('the suite of the state tells an owner that %s', async (_what, Owner, title) => {
+  const runner = new Verdict()
+  stateContract({ describe: runner.describe, it: runner.it.bind(runner) }, { name: 'wrongly', create: clock => new Owner(clock) })
+  expect(await runner.failing()).toContain(title)
 })

@@ -5,7 +5,7 @@ import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
 import { redisManifest } from '../../plugins/redis/manifest.ts'
-import { bodyField, identifierField, sessionField, storedFormat, totalField } from '../../plugins/redis/script/layout.ts'
+import { bodyField, identifierField, sessionField, stateField, storedFormat, totalField } from '../../plugins/redis/script/layout.ts'
 import { createBroker } from '../../presets/index.ts'
 import { willOf } from '../contracts/suite/sessions-harness.ts'
 import { TestClient } from '../support/client.ts'
@@ -85,6 +85,7 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
     keys.node('n'),
     keys.members,
     keys.log,
+    keys.state,
     keys.inbox('n', 'run'),
     keys.table('n', 'run', 'routes'),
     keys.lastBatch('all', 'process'),
@@ -115,7 +116,14 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
 
 test('each field stands on the page, and the format that is written', () => {
   const fields = rowsBelow('| field | what it holds |').map(([name]) => unquoted(name!))
-  const known = [...Object.values(sessionField), ...Object.values(identifierField), bodyField, 'a number', ...Object.values(totalField)]
+  const known = [
+    ...Object.values(sessionField),
+    ...Object.values(identifierField),
+    bodyField,
+    'a number',
+    ...Object.values(totalField),
+    ...Object.values(stateField),
+  ]
   expect([...fields].sort()).toEqual(known.sort())
   expect(rowsBelow('| format | version | what is new |').map(([format]) => Number(format))).toEqual(
     Array.from({ length: storedFormat }, (_, i) => i + 1),
@@ -139,6 +147,7 @@ test('every key in a Redis that brokers have used is described, with its type', 
   onTestFinished(() => {
     for (const client of clients) client.drop()
   })
+  await coreOf(running).services.get('state').set('mine/a', 'x')
   await coreOf(running).sessions.keepWill!('clean', 'n1', willOf('w', 0))
   const client = server.client()
   onTestFinished(() => client.disconnect())

@@ -31,7 +31,7 @@ async function busOf(node: string) {
   const told: string[] = []
   const errors: string[] = []
   const log = { ...silentLog, error: (...said: unknown[]) => void errors.push(String(said.at(-1))) } as unknown as Log
-  const bus = new RedisBus(store.writers, store.sessions, store.retained, store.options, clock, log, node)
+  const bus = new RedisBus(store.writers, store.sessions, store.retained, store.state, store.options, clock, log, node)
   ends.push(async () => {
     await bus.stop()
     store.crash()

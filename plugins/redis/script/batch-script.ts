@@ -16,6 +16,7 @@ import { release } from '../operations/release.ts'
 import { remove } from '../operations/remove.ts'
 import { restore } from '../operations/restore.ts'
 import { send } from '../operations/send.ts'
+import { setState } from '../operations/set-state.ts'
 import { settle } from '../operations/settle.ts'
 import { subscribe } from '../operations/subscribe.ts'
 import { takeWill } from '../operations/take-will.ts'
@@ -51,6 +52,7 @@ const all = [
   takeWill,
   correct,
   restore,
+  setState,
 ]
 
 /** The keys with names; behind them stand those that the operations name by number. */

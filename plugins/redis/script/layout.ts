@@ -34,6 +34,7 @@ export const Code = {
   TakeWill: 21,
   Correct: 22,
   Restore: 23,
+  SetState: 24,
 } as const
 
 export type Code = (typeof Code)[keyof typeof Code]
@@ -102,6 +103,9 @@ function layoutOf<K extends string>(fields: Readonly<Record<K, keyof typeof size
   }
   return { at, bytes, format }
 }
+
+/** Fields of the hash of the state: how often it has changed, and each key behind a letter. */
+export const stateField = { version: 'v', key: 'k' } as const
 
 /** The beginning of a queue entry; behind it the reference to its body, if that lies elsewhere. */
 export const entryHead = layoutOf({ position: 'd', size: 'I4', packetId: 'I2', flags: 'B' })
