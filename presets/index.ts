@@ -71,7 +71,9 @@ export interface BrokerBuilder {
 
 /** A broker inside a program: `const broker = await createBroker({ preset: 'test', socket: { port: 0 } }).start()`. */
 export function createBroker(config: Config = {}, options: { clock?: Clock } = {}): BrokerBuilder {
-  return { start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), options) }
+  return {
+    start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), { ...options, embedded: true }),
+  }
 }
 
 export type { Actor } from '../core/actor.ts'
@@ -146,14 +148,17 @@ export type { Bus, BusEvents, BusTerms, Node } from '../plugins/kit/services/bus
 export type { HttpHandler, HttpRoutes } from '../plugins/kit/services/http-routes.ts'
 export type { DurableQueue, QueuedRow, Queues } from '../plugins/kit/services/queues.ts'
 export type { OwnCertificates, RenewableServer, ServerCertificates, TlsService } from '../plugins/kit/services/tls.ts'
+export { StreamTransport, type StreamTransportOptions } from '../plugins/kit/transports/stream-transport.ts'
 // What `broker.inspect` and `broker.operate` answer.
 export * from '../plugins/kit/verbs/answers.ts'
 export type { Page } from '../plugins/kit/verbs/page.ts'
 export type { PluginRow } from '../plugins/metrics/plugins-verb.ts'
 export type { CertificateRow } from '../plugins/ssl/certificates-verb.ts'
+export type { Attachment, AttachOptions } from '../plugins/websocket/attach-server.ts'
 export { presets } from './presets.ts'
 export type { Preset, PresetEntry, PresetList, SectionOf } from './shell/catalogue.ts'
 export type { ConfigContext } from './shell/load-config.ts'
+export type { AcceptOptions } from './shell/program-transport.ts'
 export type { RunningBroker } from './shell/running-broker.ts'
 export type { ConfigReading } from './shell/shell-verb-declarations.ts'
 export { ManualClock } from './testing/manual-clock.ts'

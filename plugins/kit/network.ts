@@ -39,8 +39,9 @@ function numbersOf(part: string): number[] {
   })
 }
 
-/** Whether a host name or an address is this machine's own: `localhost`, `127.0.0.0/8` and `::1`, in brackets too. */
+/** Whether a host name or an address is this machine's own: `localhost`, `127.0.0.0/8`, also as `::ffff:127.0.0.1`, and `::1`, in brackets too. */
 export function isLoopback(host: string): boolean {
-  const name = host.toLowerCase()
+  const lower = host.toLowerCase()
+  const name = mapped.exec(lower)?.[1] ?? lower
   return name === 'localhost' || name === '::1' || name === '[::1]' || (name.startsWith('127.') && isIPv4(name))
 }

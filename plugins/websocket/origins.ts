@@ -1,9 +1,11 @@
 /** What decides which pages may connect. */
 export interface PageRule {
-  /** `websocket.origins`, as a list; null: it is not set. */
+  /** The option's list; null: it is not set. */
   readonly listed: readonly string[] | null
   /** Whoever connects has to know something that a browser does not send of its own accord: a password, a token. */
   readonly secretWanted: boolean
+  /** What the option is called that lists them. */
+  readonly option: string
 }
 
 // RFC 6454, section 6.1: a scheme, a host and perhaps a port. A page in a sandboxed frame is called `null`, which anybody can have.
@@ -14,11 +16,11 @@ const loopback = /^[a-z][a-z0-9+.-]*:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?
  * a client certificate for any page that its user looks at, so where that is enough to come in, only pages of this machine may. `Host` says nothing
  * here: the page's own name may have been pointed at this machine (DNS rebinding), and then both agree.
  */
-export function whyForeign(origin: string | undefined, { listed, secretWanted }: PageRule): string | null {
+export function whyForeign(origin: string | undefined, { listed, secretWanted, option }: PageRule): string | null {
   if (origin === undefined) return null
   if (listed !== null) {
-    return listed.includes('*') || listed.includes(origin) ? null : 'pages of this origin may not connect: websocket.origins'
+    return listed.includes('*') || listed.includes(origin) ? null : `pages of this origin may not connect: ${option}`
   }
   if (secretWanted || loopback.test(origin)) return null
-  return "while clients need no password, pages of this machine alone may connect; list others in websocket.origins, or '*' for all"
+  return `while clients need no password, pages of this machine alone may connect; list others in ${option}, or '*' for all`
 }

@@ -26,7 +26,7 @@ export abstract class WebSocketConnection implements Transport {
   readonly remotePort: number
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
-  acceptedAs: ReasonCode | Refusal | null
+  acceptedAs: ReasonCode | Refusal | null | undefined
   /** Known when it becomes a WebSocket. */
   peerCertificate: PeerCertificate | undefined
   username: string | undefined

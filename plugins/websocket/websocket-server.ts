@@ -2,25 +2,23 @@ import { createServer, type IncomingMessage, type Server, type ServerOptions } f
 import { createServer as createSecureServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
-import type { Seats, TransportEvents } from '../../core/connection/transport.ts'
+import type { Seats } from '../../core/connection/transport.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
-import type { ClientEvent, ClientLines } from '../kit/client-lines.ts'
+import type { ClientLines } from '../kit/client-lines.ts'
 import { openFiles } from '../kit/listening/open-files.ts'
 import type { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
-import { transportOver } from '../kit/transports/open-transport.ts'
 import { ClientCertificates } from './client-certificates.ts'
-import { CompressedTransport } from './compressed-transport.ts'
-import { FrameTransport } from './frame-transport.ts'
 import { answer } from './http-answers.ts'
 import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
-import { acceptance, pathOf, protocolOf, type UpgradeRefusal, whyRefused } from './upgrade.ts'
-import type { WebSocketConnection, WebSocketOptions } from './websocket-connection.ts'
+import { pathOf, whyRefused } from './upgrade.ts'
+import { refusalOf } from './upgrade-lines.ts'
+import { compressed, payloadMaxOf, plain, type Upgrader } from './upgrader.ts'
+import type { WebSocketConnection } from './websocket-connection.ts'
 
 /** What all connections of one listener have in common. */
 export interface WebSocketListener {
@@ -39,10 +37,6 @@ export interface WebSocketListener {
 
 // Nothing that an MQTT client says in its headers is longer.
 const headerBytesMax = 8192
-// A WebSocket that one side has closed is closed by the other within this.
-const closeMs = 2000
-// Above the packets' limit, for what else a client puts into the same message.
-const besidesPacket = 65_536
 // Headers come within this, whatever `heartbeat` leaves for CONNECT.
 const headersMsMax = 10_000
 
@@ -51,7 +45,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
   const { broker, options, at, routes, seats, refused } = listener
   const paths = [options.path].flat()
   const listed = options.origins === null ? null : [options.origins].flat()
-  const { heartbeat, mqtt } = broker.settings
+  const { heartbeat } = broker.settings
   // The time to CONNECT begins when MQTT does; a request that does not come to its end has as long, its headers less.
   const headersTimeout = Math.min(headersMsMax, heartbeat)
   const limits: ServerOptions = {
@@ -73,7 +67,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     broker.counters.connectionsRefused += 1
     refused.full(server.maxConnections)
   })
-  const payloadMax = options.maxPayload ?? mqtt.maximumPacketSize + besidesPacket
+  const payloadMax = options.maxPayload ?? payloadMaxOf(broker)
   const common = { secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined }
   if (options.compression) takeConnections(compressed(payloadMax, common))
   else takeConnections(plain(payloadMax, common, listener.handles))
@@ -98,7 +92,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
       const peerCertificate = certificates?.of(socket as TLSSocket)
       // A browser shows a certificate for whatever page asks, as it reaches loopback for it.
       const secretWanted = peerCertificate === undefined && !admitsAnybody(listener)
-      const why = whyRefused(request, { paths, pages: { listed, secretWanted } })
+      const why = whyRefused(request, { paths, pages: { listed, secretWanted, option: 'websocket.origins' } })
       if (why !== null) {
         broker.counters.upgradesRefused += 1
         const about = why.about === 'origin' ? request.headers.origin! : pathOf(request)
@@ -119,86 +113,4 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
 function admitsAnybody({ broker, options }: WebSocketListener): boolean {
   const allowed = options.allowAnonymous ?? broker.settings.allowAnonymous
   return allowed ?? !broker.hooks.onAuthenticate.isUsed()
-}
-
-// There are as many as whyRefused has answers, for each listener's options.
-const refusals = new Map<string, ClientEvent>()
-
-function refusalOf({ text, about }: UpgradeRefusal): ClientEvent {
-  let event = refusals.get(text)
-  if (event === undefined) {
-    event = { level: 'info', text: `request for a WebSocket refused: ${text}`, who: 'address', about }
-    refusals.set(text, event)
-  }
-  return event
-}
-
-interface Upgrade<T> {
-  readonly request: IncomingMessage
-  readonly socket: Socket
-  /** What came behind the request. */
-  readonly head: Buffer
-  /** What the connection has been since it was accepted. */
-  readonly transport: T
-  /** Hands the transport to the broker; `null`: it is not taken, and closed. */
-  events(): TransportEvents | null
-}
-
-interface Upgrader<T extends WebSocketConnection> {
-  /** The transport of a connection that was just accepted. */
-  make(accepted: Socket): T
-  /** Makes a WebSocket of it. */
-  upgrade(upgrade: Upgrade<T>): void
-}
-
-function plain(payloadMax: number, options: WebSocketOptions, handles: boolean): Upgrader<FrameTransport> {
-  return {
-    make: accepted => new FrameTransport(accepted, payloadMax, options),
-    upgrade({ request, socket, head, transport, events }) {
-      const { secure, seats, allowAnonymous } = options
-      socket.setNoDelay(true)
-      const inner = transportOver(socket, { protocol: '', listener: '', seats, allowAnonymous, encrypts: secure, handles })
-      transport.over(inner.transport)
-      const told = events()
-      if (told === null) return
-      transport.listen(told)
-      inner.transport.write(Buffer.from(acceptance(request)))
-      if (head.length > 0) socket.unshift(head)
-      inner.start(transport)
-    },
-  }
-}
-
-function compressed(payloadMax: number, options: WebSocketOptions): Upgrader<CompressedTransport> {
-  const server = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    autoPong: false,
-    skipUTF8Validation: true,
-    closeTimeout: closeMs,
-    maxPayload: payloadMax,
-    perMessageDeflate: deflate,
-    // Whoever asks for neither has been refused before.
-    handleProtocols: (_protocols, request) => protocolOf(request) ?? false,
-  } as ConstructorParameters<typeof WebSocketServer>[0])
-  return {
-    make: accepted => new CompressedTransport(accepted, options),
-    upgrade({ request, socket, head, transport, events }) {
-      server.handleUpgrade(request, socket, head, webSocket => {
-        webSocket.on('error', () => {})
-        transport.over(webSocket, socket)
-        const told = events()
-        if (told !== null) transport.start(told)
-      })
-    },
-  }
-}
-
-// Without what one message teaches for the next, which would cost each client 300 KiB more; and few at once, so that a thread is left.
-const deflate = {
-  serverNoContextTakeover: true,
-  clientNoContextTakeover: true,
-  threshold: 1024,
-  concurrencyLimit: 4,
-  zlibDeflateOptions: { level: 3, memLevel: 7 },
 }

@@ -48,7 +48,7 @@ export function plainListeners(catalogue: Catalogue, { settings, plugins }: Reso
 
 declare module '../../core/error-codes.js' {
   interface ErrorCodes {
-    /** `requireAuthentication` is set, and anybody could connect. */
+    /** Anybody could connect, and nobody said that this is meant: at a start with `requireAuthentication`, and where a program hands over connections of other machines. */
     ERR_UNGUARDED: true
   }
 }

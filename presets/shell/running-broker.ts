@@ -1,4 +1,7 @@
-import type { Broker, ServerMessage } from '../../core/broker.ts'
+import type { Server as HttpServer } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { Broker, ListenerAddress, ServerMessage } from '../../core/broker.ts'
 import type { BrokerCore } from '../../core/broker-core.ts'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { OperatorError } from '../../core/errors.ts'
@@ -8,12 +11,14 @@ import type { MessageHandler, OwnSubscription } from '../../core/messages/own-su
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
+import type { Attachment, AttachOptions } from '../../plugins/websocket/attach-server.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
 import { tapEntryRules } from './entry-rules.ts'
 import { checkGuard, plainListeners } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
+import { type AcceptOptions, acceptStream, acceptTransport } from './program-transport.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
 import { endSessionVerb } from './shell-verb-declarations.ts'
@@ -21,6 +26,8 @@ import { endSessionVerb } from './shell-verb-declarations.ts'
 export interface StartOptions {
   /** Default: real time. */
   readonly clock?: Clock
+  /** A program starts it, which may hand over connections by itself. Default: false. */
+  readonly embedded?: boolean
   /** Called with the log before plugins start, for whoever has something to say while they do. Default: nobody is told. */
   wired?(log: Log): void
 }
@@ -30,6 +37,7 @@ export class RunningBroker {
   readonly #broker: BrokerCore
   readonly #host: PluginHost
   #config: ResolvedConfig
+  readonly #attached = new Set<Attachment>()
   #stopped: Promise<void> | undefined
 
   private constructor(broker: BrokerCore, host: PluginHost, config: ResolvedConfig) {
@@ -42,7 +50,7 @@ export class RunningBroker {
   static async start(
     catalogue: Catalogue,
     config: ResolvedConfig,
-    { clock = new SystemClock(), wired }: StartOptions = {},
+    { clock = new SystemClock(), embedded = false, wired }: StartOptions = {},
   ): Promise<RunningBroker> {
     const { broker, host, apply } = hostOf(catalogue, config, clock)
     const running = new RunningBroker(broker, host, config)
@@ -65,7 +73,8 @@ export class RunningBroker {
       if (plain !== null) broker.log.warn(plain)
       running.#checkRights(config)
       for (const line of await host.listen()) broker.log.info(line)
-      if (broker.listeners.length === 0) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
+      if (broker.listeners.length === 0 && !embedded)
+        broker.log.warn('no listener is open, so nobody can connect but by attach() and accept(); turn on socket')
       broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
     } catch (error) {
       await running.stop()
@@ -147,9 +156,57 @@ export class RunningBroker {
     return this.#host.reread()
   }
 
-  /** Takes a connection that no listener brought: a stream in memory, a socket of one's own. */
-  accept(transport: Transport): TransportEvents | null {
-    return this.#broker.accept(transport)
+  /**
+   * Takes a connection that no listener brought: a `net.Socket`, a `tls.TLSSocket` or any other duplex stream of bytes, whose other end speaks MQTT. Returns `false` where it
+   * was refused, and is closed: by `onAccept`, by a limit, or because it is from another machine while anybody may connect (`onError` and the log get an `OperatorError`,
+   * `ERR_UNGUARDED`). Throws a `TypeError` for a stream of objects or of text.
+   */
+  accept(stream: Duplex, options?: AcceptOptions): boolean
+  /** The same for a transport of one's own: tell what is returned of its bytes and its end. Null: refused, and closed. */
+  accept(transport: Transport): TransportEvents | null
+  accept(from: Duplex | Transport, options: AcceptOptions = {}): boolean | TransportEvents | null {
+    return 'writeMany' in from ? acceptTransport(this.#broker, from) : acceptStream(this.#broker, from, options)
+  }
+
+  /**
+   * Takes MQTT over WebSocket at a path (default `/mqtt`) of an HTTP or HTTPS server that the program has made: of `node:http`, Fastify's `fastify.server`, what Express' `listen`
+   * returns. Its other paths and its other WebSockets stay its own. Rejects with an `OperatorError`: `ERR_CONFIG` names a wrong option, `ERR_ATTACH` a path that another broker has,
+   * `ERR_UNGUARDED` a server that other machines reach while anybody may connect. A server that is yet to listen is judged then: its clients are refused, and the log says why.
+   * `stop` detaches it, and leaves the server running.
+   */
+  async attach(server: HttpServer | HttpsServer, options: AttachOptions = {}): Promise<Attachment> {
+    const [{ attachServer }, { peerCertificateOf }] = await Promise.all([
+      import('../../plugins/websocket/attach-server.ts'),
+      import('../../plugins/ssl/peer-certificate.ts'),
+    ])
+    const broker = this.#broker
+    if (broker.stopping) throw new OperatorError('ERR_ATTACH', 'attach: the broker has stopped; start one anew')
+    let place: ListenerAddress | undefined
+    // A server may be closed, and listen again somewhere else.
+    const forget = (): void => {
+      if (place !== undefined) broker.listeners.splice(broker.listeners.indexOf(place), 1)
+      place = undefined
+    }
+    const attached = await attachServer(server, options, {
+      broker,
+      certificateOf(socket) {
+        const shown = socket.getPeerX509Certificate()
+        return shown && peerCertificateOf(shown, socket.authorized && Date.parse(shown.validTo) > Date.now())
+      },
+      listening(address) {
+        forget()
+        broker.listening((place = address))
+      },
+    })
+    const attachment: Attachment = {
+      detach: () => {
+        if (!this.#attached.delete(attachment)) return
+        attached.detach()
+        forget()
+      },
+    }
+    this.#attached.add(attachment)
+    return attachment
   }
 
   /** Tells every client, drains, stops the plugins in reverse order. May be called again; never fails. */
@@ -159,6 +216,7 @@ export class RunningBroker {
   }
 
   async #stop(): Promise<void> {
+    for (const attachment of this.#attached) attachment.detach()
     await this.#broker.stop()
     for (const error of await this.#host.stop()) this.#broker.log.error({ err: error.cause ?? error }, error.message)
     this.#broker.log.info('stopped')

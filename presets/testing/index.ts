@@ -104,7 +104,8 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
   const stream = (remoteAddress = 'memory'): Line => {
     const [ours, theirs] = Line.pair()
     const transport = new StreamTransport(theirs, { protocol: 'memory', listener: 'test', remoteAddress })
-    const events = running.accept(transport)
+    // Whatever address a test gives it, it is of this process.
+    const events = running.broker.accept(transport)
     if (events === null) theirs.on('error', () => {})
     else {
       lines.set(transport, theirs)

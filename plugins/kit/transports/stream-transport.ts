@@ -8,9 +8,9 @@ export interface StreamTransportOptions {
   /** The listener's name, for logs and settings: `socket`. */
   listener: string
   /** The client's address. */
-  remoteAddress?: string
+  remoteAddress?: string | undefined
   /** The client's port; 0 where there is none. */
-  remotePort?: number
+  remotePort?: number | undefined
   /** The stream copies what it is given before `write` returns, as a socket whose bytes the kernel took does. */
   takesBytes?: boolean
   /** The listener's places, one for each connection; `undefined`: there is no limit. */
