@@ -45,10 +45,3 @@ export function plainListeners(catalogue: Catalogue, { settings, plugins }: Reso
   const cure = "add ssl: { cert, key }; where a proxy ends TLS on this machine say host: '127.0.0.1'; if it is meant say tls: false there"
   return `${names}: without TLS, so passwords can be read on the way to the broker; ${cure}`
 }
-
-declare module '../../core/error-codes.js' {
-  interface ErrorCodes {
-    /** Anybody could connect, and nobody said that this is meant: at a start with `requireAuthentication`, and where a program hands over connections of other machines. */
-    ERR_UNGUARDED: true
-  }
-}

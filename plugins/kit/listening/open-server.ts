@@ -107,6 +107,8 @@ function cannotListen(host: string, port: number, at: string, cause: NodeJS.Errn
 
 declare module '../../../core/error-codes.js' {
   interface ErrorCodes {
+    /** Anybody could connect, and nobody said that this is meant: at a start with `requireAuthentication`, and where a program hands over connections of other machines. */
+    ERR_UNGUARDED: true
     /** Another program listens on the port. */
     ERR_PORT_IN_USE: true
     /** The broker's user may not listen on the port: those below 1024 are the administrator's. */
