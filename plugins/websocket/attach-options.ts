@@ -1,10 +1,10 @@
-import { defineOptions } from '../../core/options/options.ts'
+import type { OptionsSchema } from '../../core/options/options.ts'
 import { websocketManifest } from './manifest.ts'
 
 const listener = websocketManifest.options
 
-/** How a broker is attached to somebody else's HTTP server; what both have is as at a listener of its own. */
-export const attachOptions = defineOptions({
+/** How a broker is attached to somebody else's HTTP server; what both have is as at a listener of its own. No section of a config. */
+export const attachOptions = {
   /** The path at which clients ask for MQTT, or several. The server keeps all others. */
   path: { ...listener.path, default: '/mqtt' },
   /** Lets in clients on whom no authentication plugin has an opinion, for this server alone. Default: as the root's `allowAnonymous` says. */
@@ -19,4 +19,4 @@ export const attachOptions = defineOptions({
   compression: { type: 'boolean', default: false },
   /** Reads all connections into one buffer, where a trial shows that this Node can. Default: true; `false` reads by the documented way. */
   sharedRead: { type: 'boolean', default: true },
-})
+} as const satisfies OptionsSchema
