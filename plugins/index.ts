@@ -2,6 +2,7 @@ import { adminManifest } from './admin/manifest.ts'
 import { authCertificateManifest } from './auth-certificate/manifest.ts'
 import { authFileManifest } from './auth-file/manifest.ts'
 import { authHttpManifest } from './auth-http/manifest.ts'
+import { banManifest } from './ban/manifest.ts'
 import { clusterManifest } from './cluster/manifest.ts'
 import { delayManifest } from './delay/manifest.ts'
 import { diskQueueManifest } from './disk/disk-queue-manifest.ts'
@@ -42,6 +43,7 @@ export const plugins: BuiltInPlugins = {
   redis: { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
   memory: { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },
   diskQueue: { manifest: diskQueueManifest, load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
+  ban: { manifest: banManifest, load: async () => (await import('./ban/ban.ts')).ban },
   cluster: { manifest: clusterManifest, load: async () => (await import('./cluster/cluster.ts')).cluster },
   authCertificate: {
     manifest: authCertificateManifest,
@@ -78,6 +80,7 @@ export type BuiltInPlugins = {
   readonly redis: ListedPlugin<typeof redisManifest>
   readonly memory: ListedPlugin<typeof memoryManifest>
   readonly diskQueue: ListedPlugin<typeof diskQueueManifest>
+  readonly ban: ListedPlugin<typeof banManifest>
   readonly cluster: ListedPlugin<typeof clusterManifest>
   readonly authCertificate: ListedPlugin<typeof authCertificateManifest>
   readonly authFile: ListedPlugin<typeof authFileManifest>

@@ -15,6 +15,7 @@ const standalone: Preset = () => [
   'dropLog',
   ['limits', { memory: { max: 'auto' } }],
   'disk',
+  'ban',
   'retain',
   'shareTopic',
   admin,
@@ -22,7 +23,7 @@ const standalone: Preset = () => [
 ]
 
 /** For developing, with Redis on this machine: everything readable, everything on. */
-const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'retain', 'shareTopic', 'sysTopic', admin, 'socket']
+const dev: Preset = () => ['log', 'dropLog', 'limits', 'redis', 'ban', 'retain', 'shareTopic', 'sysTopic', admin, 'socket']
 
 /** High enough that no honest client of an ordinary fleet meets them. */
 const prodLimits = {
@@ -60,6 +61,7 @@ const prod: Preset = {
     'dropLog',
     ['limits', prodLimits],
     'redis',
+    'ban',
     'cluster',
     ['retain', { messagesMax: 1_000_000 }],
     'shareTopic',

@@ -13,6 +13,7 @@ test('preset prod has all that several brokers on one Redis need', async () => {
     'dropLog',
     'limits',
     'redis',
+    'ban',
     'cluster',
     'retain',
     'shareTopic',
@@ -27,7 +28,7 @@ test('preset prod has all that several brokers on one Redis need', async () => {
 test('where another owner takes the place of redis, preset prod goes without the cluster, unless that is asked for', async () => {
   expect(await namesOf({ preset: 'prod', allowAnonymous: true, disk: {} })).not.toContain('cluster')
   const { notes, warnings } = await resolveConfig(catalogue, { object: { preset: 'prod', allowAnonymous: true, disk: {} } })
-  expect(notes).toEqual(['redis: left out, because disk owns sessions and retained, nobody owns bus'])
+  expect(notes).toEqual(['redis: left out, because disk owns sessions and retained and state, nobody owns bus'])
   expect(warnings).toEqual([
     'cluster: left out, because no plugin provides the service bus; add redis or a plugin of your own, or say cluster: false',
   ])

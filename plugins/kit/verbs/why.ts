@@ -46,6 +46,7 @@ const shownMax = 10
 export const why: VerbWork<typeof whyVerb.takes> = {
   async run(broker, { id, action, topic }): Promise<WhyAnswer> {
     const look = new Look(broker, id)
+    await look.bans()
     await (action === 'publish' ? look.publish(topic) : action === 'subscribe' ? look.subscribe(topic) : look.receive(topic))
     return look.answer()
   },
@@ -55,6 +56,15 @@ export const why: VerbWork<typeof whyVerb.takes> = {
     const drops = answers.flatMap(one => one.drops).sort((a, b) => b.at - a.at)
     return { ...best, drops: drops.slice(0, dropsMax), ...(missing.length > 0 ? { missing } : {}) }
   },
+}
+
+// What is read of a row of `bans`.
+interface BannedRow {
+  readonly by: string
+  readonly name: string
+  readonly endsAt: number | null
+  readonly actor: string | null
+  readonly reason: string | null
 }
 
 interface LookedTap extends TapFacts {
@@ -107,6 +117,28 @@ class Look {
     } else if (session === undefined) this.#say('session', 'there is none, and no client of this id is connected', true)
     else if (session.node !== null) this.#say('session', `its client is connected to node ${session.node}`)
     else this.#say('session', `it is kept, and no client is connected; the last one was ${userOf(session)}`)
+  }
+
+  /** Whether it may connect at all, where plugin `ban` is on. */
+  async bans(): Promise<void> {
+    const { verbs } = this.#broker
+    if (verbs.find('bans') === undefined) return
+    const user = (this.#client ?? this.#session)?.username ?? null
+    for (const [by, name] of [
+      ['id', this.#id],
+      ['user', user],
+    ] as const) {
+      if (name === null) continue
+      const { rows } = (await this.#broker.inspect('bans' as string, { match: name, limit: 200 })) as { rows: readonly BannedRow[] }
+      const found = rows.find(row => row.by === by && row.name === name)
+      if (found === undefined) continue
+      const until = found.endsAt === null ? 'until unban' : `until ${new Date(found.endsAt).toISOString().slice(0, 19)}Z`
+      this.#say(
+        'ban',
+        `${by} ${name} may not connect, ${until}; ${found.actor ?? 'somebody'} said so${found.reason === null ? '' : `: ${found.reason}`}`,
+        true,
+      )
+    }
   }
 
   get #publisher(): Publisher {

@@ -1,4 +1,5 @@
 import { auditVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
+import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
@@ -10,6 +11,9 @@ import { configChangesVerb, configDiffVerb, endSessionVerb, reloadVerb } from '.
 
 const brought: readonly VerbDeclaration[] = [
   endSessionVerb,
+  banVerb,
+  unbanVerb,
+  bansVerb,
   tailVerb,
   traceVerb,
   dropsVerb,
