@@ -64,6 +64,7 @@ import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel } from './time/timer-wheel.ts'
 import { WallWatch } from './time/wall-watch.ts'
 import { type Answered, type Given, type VerbName, Verbs } from './verbs.ts'
+import type { WorkerPlace } from './worker-place.ts'
 
 // The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
 const tickMs = 250
@@ -85,6 +86,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly services: Services
   readonly version: string
   readonly folder: string
+  readonly worker: WorkerPlace | null
   readonly listeners: ListenerAddress[]
   readonly log: Log
   readonly counters: Counters
@@ -128,11 +130,12 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   #sweeping: boolean
   #stopping: boolean
 
-  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd()) {
+  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd(), worker: WorkerPlace | null = null) {
     this.#settings = settings
     this.clock = clock
     this.version = version
     this.folder = folder
+    this.worker = worker
     this.listeners = []
     this.now = clock.now()
     this.deliverUsed = false

@@ -20,6 +20,7 @@ import type { Services } from './services.ts'
 import type { StoredSubscriber, StoredWill } from './sessions/session-store.ts'
 import type { Clock } from './time/clock.ts'
 import type { Answered, Given, VerbName, Verbs } from './verbs.ts'
+import type { WorkerPlace } from './worker-place.ts'
 
 /** Where clients can connect. */
 export interface ListenerAddress {
@@ -78,6 +79,8 @@ export interface Broker {
   readonly listeners: readonly ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
   readonly log: Log
+  /** Which worker of the broker this process is; null: it is the whole broker. */
+  readonly worker: WorkerPlace | null
   /** `stop` has been called. */
   readonly stopping: boolean
   /** Connections, from the first byte on. */

@@ -5,6 +5,7 @@ import type { OptionsSchema } from './options/options.ts'
 import type { Revoked } from './publisher.ts'
 import type { Services } from './services.ts'
 import type { Clock } from './time/clock.ts'
+import type { WorkerPlace } from './worker-place.ts'
 
 /** What a plugin is handed when it is applied. */
 export interface PluginContext {
@@ -20,6 +21,8 @@ export interface PluginContext {
    * node were closed.
    */
   revoke(whom: Revoked, options?: { readonly keepSession?: boolean }): number
+  /** Which worker of the broker this process is; null: it is the whole broker (`workers: 1`). */
+  readonly worker: WorkerPlace | null
   /** The log. Lines of `apply` are written when the log has started. */
   readonly log: Log
   /**

@@ -22,6 +22,11 @@ export interface PluginManifest<S extends OptionsSchema = OptionsSchema, R exten
   readonly requires?: readonly string[]
   /** The services that the plugin cannot do without, by its options; each element of a list of listeners is asked by itself. */
   readonly needs?: (options: never) => readonly string[]
+  /**
+   * With `workers`: whether the plugin runs in each of them (`each`), or in one (`one`), which is worker 1, and again in the process that takes its place when that has
+   * died. A plugin that provides a service runs in each. Default: `each`.
+   */
+  readonly runs?: 'each' | 'one'
   /** The section may be a list: one listener for each element. Default: false. */
   readonly listener?: boolean
   /** Preset `test` and `enableTestMode` turn the plugin off, with a warning if it was asked for. Default: false. */

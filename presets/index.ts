@@ -126,6 +126,7 @@ export { type Moment, passedBetween } from '../core/time/moment.ts'
 export { Timing } from '../core/timing.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface VerbMap { … } }.
 export * from '../core/verbs.ts'
+export type { WorkerPlace } from '../core/worker-place.ts'
 export type { AuditRow, TakeoverRow } from '../plugins/admin/answers.ts'
 export type { DropsAnswer } from '../plugins/drop-log/drops-verb.ts'
 export type { Alarm } from '../plugins/kit/alarms.ts'

@@ -6,6 +6,14 @@ export const settingsSchema = defineOptions({
   brokerId: { oneOf: [{ type: 'integer' }, { type: 'string', minLength: 1 }], default: 1 },
   /** The time that a new connection has until its whole CONNECT is read, and that an exchange of AUTH packets has until it is over; then the connection is closed. */
   heartbeat: { type: 'duration', default: '60s', minimum: 1 },
+  /** Processes that serve clients as one broker, on one port a listener: a number, or `auto`, which is the CPU quota of the cgroup or the cores of the machine, whichever is less. 1: everything is in one process. */
+  workers: {
+    oneOf: [
+      { type: 'integer', minimum: 1, maximum: 1024 },
+      { type: 'string', enum: ['auto'] },
+    ],
+    default: 1,
+  },
   /** The address that listeners bind to. While anybody may connect and nobody said that this is meant (`allowAnonymous`), they bind to loopback instead. */
   host: { type: 'string', default: '0.0.0.0', minLength: 1 },
   /** Connections that the system keeps waiting until the broker accepts them: `listen`'s backlog. */

@@ -133,7 +133,7 @@ export class ClusterNode {
       received: (from, frame, told = false) => this.inbox.take(from, frame, told),
       joined: node => {
         this.#dead.delete(node.name)
-        broker.log.info({ node: node.name }, 'a node has joined the cluster')
+        this.#said(node, 'info', 'a node has joined the cluster')
         const refusal = refusalOf(node)
         if (refusal !== null) broker.log.error({ node: node.name }, refusal)
         this.confirmations.joined(node)
@@ -141,8 +141,8 @@ export class ClusterNode {
       },
       left: (node, died) => {
         if (died === true) this.#dead.set(node.name, clock.now())
-        if (died === true) broker.log.warn({ node: node.name }, 'a node of the cluster has died: it has given no sign of life')
-        else broker.log.info({ node: node.name }, `a node has left the cluster${died === false ? ' in good order' : ''}`)
+        if (died === true) this.#said(node, 'warn', 'a node of the cluster has died: it has given no sign of life')
+        else this.#said(node, 'info', `a node has left the cluster${died === false ? ' in good order' : ''}`)
         this.confirmations.left(node.name)
         this.#fence.left(node.name)
         this.peers.left(node)
@@ -154,9 +154,16 @@ export class ClusterNode {
     }
   }
 
+  // Of the workers of this broker their supervisor says it.
+  #said({ name }: Node, level: 'info' | 'warn', text: string): void {
+    const { log, worker, settings } = this.#broker
+    const own = worker === null ? null : String(settings.brokerId).replace(/\d+$/, '')
+    log[own !== null && name.startsWith(own) ? 'debug' : level]({ node: name }, text)
+  }
+
   /** What this node says of itself at each sign of life. */
   facts(): Node['facts'] {
-    const { counters, clock, version } = this.#broker
+    const { counters, clock, version, worker } = this.#broker
     return {
       version,
       clusterVersion,
@@ -166,6 +173,7 @@ export class ClusterNode {
       sent: counters.publishSent,
       routes: this.own.size,
       forwarded: this.outgoing.posted + this.outgoing.told,
+      ...(worker === null ? {} : { pid: process.pid }),
     }
   }
 

@@ -14,12 +14,15 @@ import { logManifest } from './manifest.ts'
 const earlyMax = 1000
 
 /** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
-export const log = definePlugin(logManifest, ({ hooks, services, broker, clock }, { level, format }) => {
+export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, worker }, { level, format }) => {
   // The service is there when plugins are wired, what it writes to when they have started: lines before that wait, the first of them if they are very many.
   const early: string[] = []
   let write: (line: string) => void = line => void (early.length < earlyMax && early.push(line))
   // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
-  const logger = pino({ level, base: null, hooks: { logMethod } }, { write: line => write(line) })
+  const logger = pino(
+    { level, base: worker === null ? null : { worker: worker.number }, hooks: { logMethod } },
+    { write: line => write(line) },
+  )
   services.provide('log', logger, 'log')
   broker.figures.add({
     name: 'log_dropped_lines_total',

@@ -1,8 +1,8 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type Server, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import { RawTransport } from '../kit/transports/raw-transport.ts'
-import { rawHandles, type StreamBinding, type TcpHandle } from '../kit/transports/stream-binding.ts'
+import { isTcpHandle, rawHandles, type StreamBinding, type TcpHandle } from '../kit/transports/stream-binding.ts'
 import { StreamTransport } from '../kit/transports/stream-transport.ts'
 import type { SocketListener } from './socket-listener.ts'
 
@@ -21,7 +21,8 @@ function acceptHandles(listener: SocketListener, server: Server): void {
   const keepAliveSeconds = keepAlive ? keepAliveInitialDelay / 1000 : 0
   raw.handle.onconnection = (failed, handle) => {
     if (handle === undefined) listener.broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
-    else acceptRaw(listener, handle, raw.binding, keepAliveSeconds)
+    else if (isTcpHandle(handle)) acceptRaw(listener, handle, raw.binding, keepAliveSeconds)
+    else accept(listener, new Socket({ handle } as never))
   }
 }
 

@@ -1,14 +1,16 @@
+import { createHmac } from 'node:crypto'
 import type { Broker } from '../../core/broker.ts'
 import type { PluginContext } from '../../core/context.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { alarmsOf } from '../kit/alarms.ts'
+import type {} from '../kit/services/supervisor.ts'
 import type { TlsService } from '../kit/services/tls.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { type CertificateRow, certificatesVerb } from './certificates-verb.ts'
 import { expiresSoon } from './check-certificate.ts'
 import { sslManifest } from './manifest.ts'
 import { subjectOf } from './peer-certificate.ts'
-import { TlsContexts } from './tls-contexts.ts'
+import { TlsContexts, type TlsSurroundings } from './tls-contexts.ts'
 
 /** TLS for `socket` and `websocket`: reads the certificates, keeps them fresh, and hands them to whoever listens. */
 export const ssl = definePlugin(sslManifest, (context, options) => {
@@ -27,8 +29,10 @@ export const sslForListeners = definePlugin({ ...sslManifest, options: {} }, con
   context.services.provide('tls', serviceOf(context, null), 'ssl')
 })
 
-function surroundings({ broker, clock, log }: PluginContext) {
-  return { folder: broker.folder, clock, log, clients: broker.clients }
+function surroundings({ broker, clock, log, services }: PluginContext): TlsSurroundings {
+  const supervisor = services.find('supervisor')
+  const sharedKeys = supervisor === undefined ? null : (of: string) => createHmac('sha384', supervisor.ticketKeys).update(of).digest()
+  return { folder: broker.folder, clock, log, clients: broker.clients, sharedKeys }
 }
 
 function serviceOf(context: PluginContext, shared: TlsContexts | null): TlsService {

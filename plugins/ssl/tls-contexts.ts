@@ -31,6 +31,8 @@ export interface TlsSurroundings {
   readonly log: Log
   /** Who is connected, by whatever listener. */
   readonly clients: Iterable<Client>
+  /** Of a broker with several workers: 48 bytes that are the same in all of them for the same text. Null: there is one. */
+  readonly sharedKeys: ((of: string) => Buffer) | null
 }
 
 type ChosenContext = (error: Error | null, context?: SecureContext) => void
@@ -247,7 +249,7 @@ export class TlsContexts implements OwnCertificates {
       )
     }
     // Whoever was let in by a CA that is not trusted any more must not come back by a resumed session.
-    const ticketKeys = this.#mainCertificate !== null && options.clientAuth !== false ? randomBytes(48) : this.#ticketKeys
+    const ticketKeys = this.#newTicketKeys(ca)
     const main = this.#secure(identity, ca, ticketKeys)
     this.#createContext(main, identity)
     const named = further.map(({ names, identity: one }) => {
@@ -261,6 +263,13 @@ export class TlsContexts implements OwnCertificates {
     this.#anchors = cas.length > 0 && 'pfx' in main ? cas : null
     this.#mainCertificate = identity.certificate
     this.#named = named
+  }
+
+  #newTicketKeys(ca: readonly string[]): Buffer {
+    const { sharedKeys } = this.#surroundings
+    // Whoever is trusted is in the text, so that a worker that comes later has the keys that the others have by then.
+    if (sharedKeys !== null) return sharedKeys(JSON.stringify([this.#at, this.options.clientAuth === false ? [] : ca]))
+    return this.#mainCertificate !== null && this.options.clientAuth !== false ? randomBytes(48) : this.#ticketKeys
   }
 
   #secure(identity: Identity, ca: readonly string[], ticketKeys: Buffer): SecureContextOptions {

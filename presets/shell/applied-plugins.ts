@@ -2,6 +2,7 @@ import { BrokerCore } from '../../core/broker-core.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { WorkerPlace } from '../../core/worker-place.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { addVerbs } from '../../plugins/kit/verbs/add-verbs.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
@@ -15,8 +16,9 @@ export function hostOf(
   catalogue: Catalogue,
   config: ResolvedConfig,
   clock: Clock,
+  worker: WorkerPlace | null = null,
 ): { broker: BrokerCore; host: PluginHost; apply(): Promise<void> } {
-  const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder)
+  const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder, worker)
   // Those that are off too: what /metrics shows does not depend on the config.
   for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
   addVerbs(broker)
@@ -28,6 +30,7 @@ export function hostOf(
       broker,
       revoke: (whom, options) => revoke(broker, whom, options),
       log: broker.log,
+      worker,
       report: error => broker.report(ofPlugin(plugin, error)),
       at: placeOf(resolved.get(plugin) ?? plugin),
       clock,

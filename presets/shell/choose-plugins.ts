@@ -320,9 +320,9 @@ function listedBy({ provenance }: ConfigTree): string {
 
 function described(
   { name, provides, lost = [] }: Pick<WantedPlugin, 'name' | 'provides' | 'lost'>,
-  { requires = [] }: Pick<Plugin, 'requires'>,
+  { requires = [], runs = 'each' }: Pick<Plugin, 'requires'> & Pick<PluginManifest, 'runs'>,
 ) {
-  return { name, provides, lost, requires }
+  return { name, provides, lost, requires, runs }
 }
 
 // A service that a plugin needs by its options and nobody provides: the built-in plugin that stands in for its owner comes first of all.

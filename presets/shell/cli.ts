@@ -1,5 +1,6 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
+import { commandConfig } from './command-config.ts'
 import { helpWith, parseCommand, type RunCommand } from './command-line.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
@@ -75,10 +76,8 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
   }
 }
 
-async function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {
-  const [{ loadConfig }, { resolveConfig }] = await Promise.all([import('./load-config.ts'), import('./config.ts')])
-  const file = await loadConfig(catalogue, io.folder, command.configFile, again, { env, command: command.name })
-  return await resolveConfig(catalogue, { file, env, assignments: command.assignments, folder: io.folder })
+function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {
+  return commandConfig(catalogue, command, env, io.folder, again)
 }
 
 // Where a listener would speak TLS once `ssl` is there, by the config as it is now.

@@ -15,6 +15,7 @@ import { readableConfig, readableSecrets } from './readable-secrets.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { rootOptionsOf, settingsOf, withoutTheirPlugin } from './root-options.ts'
 import { isServiceLink, passedOver } from './service-links.ts'
+import { withWorkers } from './workers/with-workers.ts'
 
 /** Where a config comes from; later ones win, key by key. */
 export interface ConfigSources {
@@ -55,12 +56,13 @@ export async function resolveConfig(catalogue: Catalogue, sources: ConfigSources
   // An environment variable or an argument that is wrong is looked for in the wrong place unless it is named.
   if (problems.length > 0) throw new OperatorError('ERR_CONFIG', lines(problems, tree))
 
-  checkOwners(choice.plugins)
-  checkRequired(choice.plugins, {
+  const plugins = withWorkers(catalogue, settings, tree, choice.plugins)
+  checkOwners(plugins)
+  checkRequired(plugins, {
     has: service => catalogue.services?.includes(service) === true,
     providersOf: service => providersOf(catalogue, service),
   })
-  const { plugins, provenance, notes, rightsIgnored } = choice
+  const { provenance, notes, rightsIgnored } = choice
   const configFile = sources.file?.path
   const folder = configFile === undefined ? (sources.folder ?? process.cwd()) : dirname(configFile)
   const warnings = [

@@ -9,6 +9,14 @@ import { type ConfigReading, configChangesVerb, configDiffVerb, reloadVerb } fro
 
 const readingsMax = 200
 
+/** A broker's config where it has several workers, each of which reads it. */
+export interface LiveConfigAmongWorkers {
+  /** This one says in the log what has been taken up; another one, only what it refuses. Default: true. */
+  readonly says?: boolean
+  /** Has the other workers read the config again, because this one was asked to. Default: there are none. */
+  tellOthers?(): void
+}
+
 /** Keeps a running broker as its config says: read again when asked to, and when its file has changed. */
 export class LiveConfig {
   readonly #running: RunningBroker
@@ -16,11 +24,20 @@ export class LiveConfig {
   readonly #read: (file?: string) => Promise<ResolvedConfig>
   readonly #watch: FileWatch
   #last: Promise<void>
+  readonly #says: boolean
+  readonly #tellOthers: () => void
   // The last readings, the oldest first.
   readonly #readings: ConfigReading[] = []
 
   /** `file`: the config's, if there is one. `read`: reads and checks all of the config anew, of another file where one is named. */
-  constructor(running: RunningBroker, file: string | undefined, read: (file?: string) => Promise<ResolvedConfig>) {
+  constructor(
+    running: RunningBroker,
+    file: string | undefined,
+    read: (file?: string) => Promise<ResolvedConfig>,
+    { says = true, tellOthers = () => {} }: LiveConfigAmongWorkers = {},
+  ) {
+    this.#says = says
+    this.#tellOthers = tellOthers
     this.#running = running
     this.#file = file
     this.#read = read
@@ -41,6 +58,7 @@ export class LiveConfig {
     broker.verbs.add(
       defineVerb(broker, reloadVerb, {
         run: async () => {
+          this.#tellOthers()
           await this.reread()
           const reading = this.#readings.at(-1)!
           return { ...reading, done: reading.failed === null }
@@ -82,9 +100,9 @@ export class LiveConfig {
     const { log } = this.#running
     try {
       const { taken, later } = await this.#running.reconfigure(await this.#read())
-      if (taken.length > 0) log.info(`config read again; in force now: ${taken.join(', ')}`)
-      if (later.length > 0) log.warn(`config read again; only the next start takes up: ${later.join(', ')}`)
-      if (taken.length + later.length === 0) log.info('config read again; nothing has changed')
+      if (this.#says && taken.length > 0) log.info(`config read again; in force now: ${taken.join(', ')}`)
+      if (this.#says && later.length > 0) log.warn(`config read again; only the next start takes up: ${later.join(', ')}`)
+      if (this.#says && taken.length + later.length === 0) log.info('config read again; nothing has changed')
       this.#note({ taken, later, failed: null })
     } catch (error) {
       const text = error instanceof OperatorError ? error.problems.join('; ') : (error as Error).message

@@ -16,6 +16,8 @@ export interface ResolvedPlugin {
   readonly provides: readonly string[]
   /** The services that it could own, and another plugin owns here. */
   readonly lost: readonly string[]
+  /** With `workers`: it runs in each, or in worker 1 alone. */
+  readonly runs: 'each' | 'one'
   /** The services that it cannot do without. */
   readonly requires: readonly string[]
   /** Where its options stand in the provenance: `socket`, `socket.1`; absent for a plugin of the user's own that has a built-in plugin's name, and so no section. */

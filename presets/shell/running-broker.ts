@@ -10,6 +10,8 @@ import type { Log } from '../../core/log.ts'
 import type { MessageHandler, OwnSubscription } from '../../core/messages/own-subscriptions.ts'
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
+import type { WorkerPlace } from '../../core/worker-place.ts'
+import type { Supervisor } from '../../plugins/kit/services/supervisor.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
 import type { Attachment, AttachOptions } from '../../plugins/websocket/attach-server.ts'
 import { hostOf } from './applied-plugins.ts'
@@ -22,6 +24,7 @@ import { type AcceptOptions, acceptStream, acceptTransport } from './program-tra
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
 import { endSessionVerb } from './shell-verb-declarations.ts'
+import { workerCount } from './workers/worker-count.ts'
 
 export interface StartOptions {
   /** Default: real time. */
@@ -30,6 +33,8 @@ export interface StartOptions {
   readonly embedded?: boolean
   /** Called with the log before plugins start, for whoever has something to say while they do. Default: nobody is told. */
   wired?(log: Log): void
+  /** This broker is one worker of several, and what they share. Default: it is the whole broker. */
+  readonly worker?: { readonly place: WorkerPlace; readonly supervisor: Supervisor }
 }
 
 /** A broker that serves clients, until `stop`. */
@@ -50,9 +55,18 @@ export class RunningBroker {
   static async start(
     catalogue: Catalogue,
     config: ResolvedConfig,
-    { clock = new SystemClock(), embedded = false, wired }: StartOptions = {},
+    { clock = new SystemClock(), embedded = false, wired, worker }: StartOptions = {},
   ): Promise<RunningBroker> {
-    const { broker, host, apply } = hostOf(catalogue, config, clock)
+    if (worker === undefined && workerCount(config.settings.workers) > 1) {
+      throw new OperatorError(
+        'ERR_WORKERS_CONFIG',
+        'workers: a program runs one broker in its own process; start the broker by npx mqttx-broker, or leave out workers',
+      )
+    }
+    const { broker, host, apply } = hostOf(catalogue, config, clock, worker?.place)
+    if (worker !== undefined) broker.services.provide('supervisor', worker.supervisor, 'workers')
+    // What is so for all workers, the first says.
+    const says = worker === undefined || worker.place.number === 1
     const running = new RunningBroker(broker, host, config)
     broker.verbs.add(
       defineVerb(broker, endSessionVerb, {
@@ -65,17 +79,20 @@ export class RunningBroker {
       tapEntryRules(broker, config.rightsIgnored)
       await host.start()
       await broker.load()
-      for (const note of config.notes) broker.log.info(note)
-      for (const warning of config.warnings) broker.log.warn(warning)
+      if (says) {
+        for (const note of config.notes) broker.log.info(note)
+        for (const warning of config.warnings) broker.log.warn(warning)
+      }
       const open = checkGuard(catalogue, config, broker)
-      if (open !== null) broker.log.info(open)
+      if (says && open !== null) broker.log.info(open)
       const plain = plainListeners(catalogue, config, broker)
-      if (plain !== null) broker.log.warn(plain)
-      running.#checkRights(config)
-      for (const line of await host.listen()) broker.log.info(line)
-      if (broker.listeners.length === 0 && !embedded)
+      if (says && plain !== null) broker.log.warn(plain)
+      if (says) running.#checkRights(config)
+      for (const line of await host.listen()) if (says) broker.log.info(line)
+      if (says && broker.listeners.length === 0 && !embedded)
         broker.log.warn('no listener is open, so nobody can connect but by attach() and accept(); turn on socket')
-      broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
+      // Of several, the supervisor says it when all are.
+      if (worker === undefined) broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
     } catch (error) {
       await running.stop()
       throw error
@@ -219,7 +236,8 @@ export class RunningBroker {
     for (const attachment of this.#attached) attachment.detach()
     await this.#broker.stop()
     for (const error of await this.#host.stop()) this.#broker.log.error({ err: error.cause ?? error }, error.message)
-    this.#broker.log.info('stopped')
+    const { worker } = this.#broker
+    if (worker === null || worker.number === 1) this.#broker.log.info('stopped')
   }
 }
 

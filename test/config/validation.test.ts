@@ -137,6 +137,7 @@ test('has the defaults that are promised', () => {
     soBacklog: 512,
     tcpKeepAlive: 300_000,
     enableTestMode: false,
+    workers: 1,
     mqtt: {
       maximumPacketSize: 2_097_152,
       receiveMaximum: 1000,

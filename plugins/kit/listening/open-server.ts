@@ -1,6 +1,7 @@
-import type { AddressInfo, Server } from 'node:net'
+import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net'
 import type { Broker } from '../../../core/broker.ts'
 import { OperatorError } from '../../../core/errors.ts'
+import type {} from '../services/supervisor.ts'
 import { choice, forbidden, noSuchHost, verifyPlace } from './verify-place.ts'
 
 /** Where one listener is to be. */
@@ -72,21 +73,41 @@ export function closeServer(server: Server): Promise<void> {
 
 /** Has a server listen; what hinders it is an `OperatorError` with its cure. `at`: where its options stand. `false`: the address is not there, which was allowed. */
 export async function listenOn(broker: Broker, server: Server, host: string, port: number, at: string, optional = false): Promise<boolean> {
+  const supervisor = broker.services.find('supervisor')
+  const shared = supervisor?.sharing === 'reusePort'
+  const options = { host, port, backlog: broker.settings.soBacklog }
   try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ host, port, backlog: broker.settings.soBacklog }, () => {
-        server.off('error', reject)
-        resolve()
-      })
-    })
+    // All workers listen on one port by its number; nobody else is to have it, for where it is shared it may be shared with another broker, too.
+    if (supervisor !== undefined)
+      options.port = supervisor.portOf(at) ?? (supervisor.isFirst || port === 0 ? await freePort(options) : port)
+    await listening(server, shared ? { ...options, reusePort: true } : options)
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     if (optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT')) return false
     throw cannotListen(host, port, at, cause as NodeJS.ErrnoException)
   }
   server.on('error', error => broker.report(error))
+  supervisor?.opened(at, (server.address() as AddressInfo).port)
   return true
+}
+
+function listening(server: Server, options: ListenOptions & { readonly reusePort?: boolean }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** The port, or for 0 one that the system chooses, where no other program has it; rejects where one has. */
+async function freePort(options: ListenOptions): Promise<number> {
+  const server = createServer()
+  await listening(server, { ...options, exclusive: true })
+  const { port } = server.address() as AddressInfo
+  await new Promise(resolve => server.close(resolve))
+  return port
 }
 
 function cannotListen(host: string, port: number, at: string, cause: NodeJS.ErrnoException): OperatorError {

@@ -104,7 +104,8 @@ class Trial {
   #listen(server: Server, listening: (port: number) => void): void {
     this.#server = server
     server.on('error', error => this.over(error.message))
-    server.listen(0, '127.0.0.1', () => listening((server.address() as { port: number }).port))
+    // A worker of a broker listens by itself here, not with the others.
+    server.listen({ port: 0, host: '127.0.0.1', exclusive: true }, () => listening((server.address() as { port: number }).port))
   }
 
   #ask(client: Socket): void {

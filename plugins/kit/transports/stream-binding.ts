@@ -159,8 +159,8 @@ let known: StreamBinding | null | undefined
 /** The handle of a server that listens, and what its connections need; null where connections must go the documented way. */
 export function rawHandles(server: Server): { handle: ServerHandle; binding: StreamBinding } | null {
   const { _handle: handle } = server as unknown as { _handle?: ServerHandle }
-  // A server's handle is of the same class as its connections'.
-  if (typeof handle?.onconnection !== 'function' || !methods.every(name => typeof (handle as never)[name] === 'function')) return null
+  // A server's handle is of the same class as its connections'. In a worker of `node:cluster` that is handed its connections a plain object stands in for it, and each connection is looked at.
+  if (typeof handle?.onconnection !== 'function' || !(standsIn(handle) || isTcpHandle(handle))) return null
   known ??= load()
   return known === null ? null : { handle, binding: known }
 }
@@ -168,9 +168,18 @@ export function rawHandles(server: Server): { handle: ServerHandle; binding: Str
 /** The handle of a socket that is open, lent to one who reads and writes in its place; null where the documented way has to do. */
 export function lentHandle(socket: Socket): { handle: TcpHandle; binding: StreamBinding } | null {
   const { _handle: handle } = socket as unknown as { _handle?: TcpHandle }
-  if (handle == null || !methods.every(name => typeof handle[name] === 'function')) return null
+  if (handle == null || !isTcpHandle(handle)) return null
   known ??= load()
   return known === null ? null : { handle, binding: known }
+}
+
+/** Whether it has all that is used here. */
+export function isTcpHandle(handle: object): handle is TcpHandle {
+  return methods.every(name => typeof (handle as Partial<TcpHandle>)[name] === 'function')
+}
+
+function standsIn(handle: object): boolean {
+  return Object.getPrototypeOf(handle) === Object.prototype
 }
 
 function load(): StreamBinding | null {

@@ -1,0 +1,37 @@
+/** What a worker is told at its beginning. */
+export interface BeginMessage {
+  readonly kind: 'begin'
+  readonly number: number
+  readonly count: number
+  /** The arguments of the command line, as the supervisor has them. */
+  readonly argv: readonly string[]
+  /** In base64. */
+  readonly ticketKeys: string
+  readonly folder: string
+  readonly sharing: 'reusePort' | 'roundRobin'
+  /** Ports that listeners have which asked for free ones, by their places. */
+  readonly ports: Readonly<Record<string, number>>
+}
+
+/** What the supervisor says to a worker. */
+export type ToWorker =
+  | BeginMessage
+  /** The config and the files that it names are to be read again. */
+  | { readonly kind: 'reread' }
+  /** The worker is to drain, stop and end. */
+  | { readonly kind: 'stop' }
+  /** A line for the log: the supervisor has none of its own. */
+  | { readonly kind: 'say'; readonly level: 'info' | 'warn' | 'error'; readonly fields: object; readonly text: string }
+
+/** What a worker says to the supervisor. */
+export type FromWorker =
+  /** It listens: what was said before, it has not heard. */
+  | { readonly kind: 'here' }
+  /** It lives: its event loop runs. */
+  | { readonly kind: 'alive' }
+  /** It serves clients. */
+  | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
+  /** It cannot start, for these reasons. */
+  | { readonly kind: 'failed'; readonly code: string; readonly problems: readonly string[]; readonly stack: string }
+  /** The other workers are to read the config again: somebody has asked this one to. */
+  | { readonly kind: 'reread' }

@@ -1,0 +1,137 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { onTestFinished } from 'vitest'
+import { typed } from '../admin/typed.ts'
+import { type ConnectOptions, TestClient } from '../support/client.ts'
+import { eventually } from '../support/eventually.ts'
+
+/** A broker with several workers, as the command line runs it, which the tests of a file share. */
+export class WorkersBroker {
+  readonly folder: string
+  readonly lines: string[] = []
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>
+  readonly ended: Promise<number | string | null>
+  #isEnded = false
+  #changed: () => void = () => {}
+  port = 0
+
+  private constructor(program: string, folder: string, args: readonly string[]) {
+    this.folder = folder
+    const env = { ...process.env, RUNTIME_DIRECTORY: folder, MQTTX_LOG__FORMAT: 'json', MQTTX_ADMIN__SOCKET: join(folder, 'admin.sock') }
+    this.#child = spawn(process.execPath, [program, '--port', '0', ...args], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [this.#child.stdout, this.#child.stderr]) this.#collect(stream)
+    this.ended = new Promise(resolve =>
+      this.#child.on('close', (code, signal) => {
+        this.#isEnded = true
+        this.#changed()
+        resolve(signal ?? code)
+      }),
+    )
+  }
+
+  static async start(program: string, folder: string, args: readonly string[]): Promise<WorkersBroker> {
+    const broker = new WorkersBroker(program, folder, args)
+    await broker.line(/ready: mqttx-broker/)
+    broker.port = Number((await broker.line(/tcp listening on [^"]*:(\d+)/))[1])
+    return broker
+  }
+
+  #collect(stream: Readable): void {
+    let text = ''
+    stream.on('data', (chunk: Buffer) => {
+      text += chunk
+      const found = text.split('\n')
+      text = found.pop()!
+      this.lines.push(...found)
+      this.#changed()
+    })
+  }
+
+  /** Waits for a line that matches, behind the first `from`. */
+  async line(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
+    for (;;) {
+      for (const line of this.lines.slice(from)) {
+        const match = pattern.exec(line)
+        if (match !== null) return match
+      }
+      if (this.#isEnded) throw new Error(`it has ended and printed ${this.lines.join('\n')}`)
+      await new Promise<void>(resolve => {
+        this.#changed = resolve
+      })
+    }
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal)
+  }
+
+  /** What the command line answers, as JSON. */
+  async ask(line: string): Promise<Record<string, unknown>> {
+    const { json, errors } = await typed(`${line} --json`, { folder: this.folder, env: { MQTTX_SOCKET: join(this.folder, 'admin.sock') } })
+    if (json === null) throw new Error(errors)
+    return json
+  }
+
+  /** The process ids of the workers, by their numbers. */
+  async workers(): Promise<Map<string, number>> {
+    const { rows } = (await this.ask('nodes')) as { rows: { name: string; pid: number }[] }
+    return new Map(rows.map(({ name, pid }) => [name.split('/').at(-1)!, pid]))
+  }
+
+  open(version: 4 | 5 = 5): TestClient {
+    const stream = connect({ port: this.port, host: '127.0.0.1', noDelay: true })
+    onTestFinished(() => void stream.destroy())
+    return new TestClient(stream, version)
+  }
+
+  async connect(options: ConnectOptions = {}): Promise<TestClient> {
+    const client = this.open(options.version === 4 ? 4 : 5)
+    await client.connect({ version: 5, ...options })
+    return client
+  }
+
+  /** The number of the worker that has a client. */
+  async workerOf(clientId: string): Promise<string> {
+    const { rows } = (await this.ask(`clients --match ${clientId}`)) as { rows: { id: string; node: string }[] }
+    return rows
+      .find(({ id }) => id === clientId)!
+      .node.split('/')
+      .at(-1)!
+  }
+
+  /** A client at that worker: whoever comes elsewhere goes and comes again. */
+  async connectAt(worker: string, options: ConnectOptions & { clientId: string }): Promise<TestClient> {
+    for (;;) {
+      const client = await this.connect(options)
+      if ((await this.workerOf(options.clientId)) === worker) return client
+      client.disconnect()
+      await client.closed
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#isEnded) this.#child.kill('SIGTERM')
+    await this.ended
+  }
+
+  /** Waits until nothing listens there any more. */
+  async isFree(): Promise<void> {
+    await eventually(
+      () =>
+        new Promise(resolve => {
+          const socket = connect({ port: this.port, host: '127.0.0.1' })
+          socket.on('error', () => resolve(true))
+          socket.on('connect', () => {
+            socket.destroy()
+            resolve(false)
+          })
+        }),
+    )
+  }
+}
