@@ -130,6 +130,8 @@ export type { WorkerPlace } from '../core/worker-place.ts'
 export type { AuditRow, TakeoverRow } from '../plugins/admin/answers.ts'
 export type { DropsAnswer } from '../plugins/drop-log/drops-verb.ts'
 export type { Alarm } from '../plugins/kit/alarms.ts'
+// Declares the limit `openFiles`, which the options of `websocket` and `limits` are typed by.
+export type {} from '../plugins/kit/listening/open-files.ts'
 export { RetainedTree } from '../plugins/kit/retained-tree.ts'
 export {
   type BridgeHeader,

@@ -9,6 +9,7 @@ import { walkThrough } from '../docs/walkthrough.ts'
 import { publish } from '../interop/mosquitto.ts'
 import { freePort } from '../support/redis.ts'
 import { Command } from './command.ts'
+import { exampleFiles, examplePackages, runExamples } from './examples.ts'
 import { moveOutside } from './outside.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -61,7 +62,7 @@ beforeAll(async () => {
   await writeFile(join(folder, 'package.json'), '{ "name": "user", "private": true, "type": "module" }')
   const printed = execFileSync('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root, encoding: 'utf8' })
   const [packed] = JSON.parse(printed) as { filename: string }[]
-  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${packed!.filename}`]
+  const install = ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${packed!.filename}`, ...(await examplePackages(root))]
   execFileSync('npm', install, { cwd: folder, stdio: 'ignore' })
   command = join(folder, 'node_modules/.bin/mqttx-broker')
 }, 300_000)
@@ -203,6 +204,20 @@ it('has the other one too', () => assert.equal(typeof sessionsContract, 'functio
   expect({ status, failed: stdout.match(/not ok .*/g) }).toEqual({ status: 0, failed: null })
   expect(Number(/^# pass (\d+)/m.exec(stdout)?.[1])).toBeGreaterThan(8)
 })
+
+test('the examples compile and pass their tests in the folder of the package; a plugin has at most 150 lines and imports what a stranger may', async () => {
+  const { compiler, status, tests } = await runExamples(root, folder)
+  expect(compiler).toBe('')
+  expect({ status, failed: tests.match(/^not ok .*/gm) }, tests).toEqual({ status: 0, failed: null })
+  expect(Number(/^# pass (\d+)/m.exec(tests)?.[1])).toBeGreaterThan(20)
+  const own = new Set((await examplePackages(root)).map(name => name.replace(/@[^@]+$/, '')))
+  for (const name of await exampleFiles(root)) {
+    const text = await readFile(join(root, 'docs/examples', name), 'utf8')
+    if (!name.includes('/')) expect(text.split('\n').length - 1, name).toBeLessThanOrEqual(150)
+    for (const [, from] of text.matchAll(/^(?:import|export|\}).* from '([^']+)'/gm))
+      expect(own.has(from!) || /^(node:|\.\/|mqttx-broker(\/(kit|testing|contracts))?$)/.test(from!), `${name}: ${from}`).toBe(true)
+  }
+}, 300_000)
 
 test('delay and retain build and pass their tests in a folder of their own, with nothing but the package', async () => {
   const place = join(folder, 'outside')
