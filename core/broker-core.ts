@@ -365,7 +365,9 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   }
 
   listening(address: ListenerAddress): void {
-    this.listeners.push(address)
+    const isSame = ({ name, host, port }: ListenerAddress): boolean =>
+      name === address.name && host === address.host && port === address.port
+    if (!this.listeners.some(isSame)) this.listeners.push(address)
   }
 
   accept(transport: Transport): TransportEvents | null {

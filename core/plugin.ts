@@ -41,6 +41,8 @@ export interface RunningPlugin<Options = unknown> {
   start?(): void | Promise<void>
   /** Opens for clients, after every `start`. The strings say where, one log line each. */
   listen?(): ListenResult | Promise<ListenResult>
+  /** Takes no more connections of clients; those that are open go on: the node is being drained. `listen` is called again when it is to take some again, and opens the same place. */
+  unlisten?(): void | Promise<void>
   /** Gives everything back, in reverse order; also runs when a `start`, this plugin's own included, has failed. */
   stop?(): void | Promise<void>
   /** Reads the files again that its options name: certificates, rules. On SIGHUP. Reports by itself what is wrong with them. */

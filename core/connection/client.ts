@@ -77,8 +77,10 @@ export interface Client extends Publisher {
   pauseReading(name: string): void
   /** Reads on, if no plugin of another name has paused it. */
   resumeReading(name: string): void
-  /** Ends the connection. An MQTT 5 client gets the reason code; `message` goes to the log. */
-  close(code: ReasonCode, message: string): void
+  /**
+   * Ends the connection. An MQTT 5 client gets the reason code, and `serverReference`, where it is to go, with 0x9C and 0x9D (default: none); `message` goes to the log.
+   */
+  close(code: ReasonCode, message: string, serverReference?: string): void
 }
 
 /** What the broker knows of one client beyond its connection, as hooks and plugins see it. */

@@ -492,8 +492,8 @@ export class Connection implements Client {
   }
 
   /** Ends the connection from the broker's side; an MQTT 5 client is told why. */
-  close(code: ReasonCode, message: string): void {
-    this.end({ code, message, by: 'server' }, true)
+  close(code: ReasonCode, message: string, serverReference?: string): void {
+    this.end({ code, message, by: 'server' }, true, serverReference)
   }
 
   onClose(error: Error | undefined): void {
@@ -516,13 +516,13 @@ export class Connection implements Client {
   }
 
   /** The one way out. `publishWill`: it did not end well. */
-  end(reason: DisconnectReason, publishWill: boolean): void {
+  end(reason: DisconnectReason, publishWill: boolean, serverReference?: string): void {
     if (this.#state === 'closed') return
     const { host } = this
     const wasConnected = this.#state === 'connected'
     if (reason.by === 'server' && wasConnected) {
       reason = { code: disconnectCode(reason.code), message: reason.message, by: reason.by }
-      if (this.version === 5) this.sender.disconnect(reason.code, reason.message)
+      if (this.version === 5) this.sender.disconnect(reason.code, reason.message, serverReference)
     }
     this.#state = 'closed'
     host.wheel.cancel(this.timer)

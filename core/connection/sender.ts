@@ -102,9 +102,10 @@ export class Sender {
   }
 
   /** DISCONNECT, which only MQTT 5 has from a server; with a code that it may carry. */
-  disconnect(reasonCode: number, reasonString: string): void {
+  disconnect(reasonCode: number, reasonString: string, serverReference?: string): void {
     // It may quote what the client sent, which may be as long as a text can be.
-    const properties = this.problemInformation ? { reasonString: reasonString.slice(0, 1024) } : undefined
+    const said = this.problemInformation ? { reasonString: reasonString.slice(0, 1024) } : undefined
+    const properties = serverReference === undefined ? said : { ...said, serverReference }
     this.packet({ type: PacketType.Disconnect, reasonCode, properties })
   }
 

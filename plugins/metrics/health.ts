@@ -1,5 +1,6 @@
 import type { Broker } from '../../core/broker.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
+import { drainingOf } from '../kit/draining.ts'
 import type {} from '../kit/services/outage.ts'
 
 /** Why the store does not answer just now; null where it does. One that has no room answers, as whoever drains it must get in. */
@@ -26,6 +27,7 @@ export interface Readiness {
  */
 export function readiness(broker: Broker, by: 'store' | 'serving' | null, whenFull: boolean): Readiness {
   if (broker.stopping) return { ready: false, text: 'the broker is stopping' }
+  if (drainingOf(broker) !== null) return { ready: false, text: 'the node is being drained' }
   const trouble = storeTrouble(broker)
   const full = 'store full: new messages that must be kept are refused until there is room'
   if (trouble === null && isStoreFull(broker)) return { ready: whenFull, text: whenFull ? `ready; ${full}` : full }

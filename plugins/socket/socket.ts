@@ -19,8 +19,8 @@ export const socket = definePlugin(
     const tls = new ListenerTls(context, tlsOption)
     const seats = new CountedSeats(maxConnections, new RefusedLines(broker, context.at))
     const lines = new ClientLines(context.clock, log)
-    let servers: readonly Server[] = []
-    const place = { name: 'socket', at: context.at, host, port, allowAnonymous }
+    let servers: Server[] = []
+    let place = { name: 'socket', at: context.at, host, port, allowAnonymous }
     return {
       async verify() {
         await tls.verify()
@@ -34,8 +34,12 @@ export const socket = definePlugin(
         const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowAnonymous ?? undefined, handles }
         const create = () => (certificates === null ? createTcpServer(listener) : createTlsServer(listener, certificates))
         const opened = await openListener(broker, place, protocol, create)
-        servers = opened.servers
+        servers = [...opened.servers]
+        place = { ...place, port: opened.port }
         return [opened.line]
+      },
+      async unlisten() {
+        await Promise.all(servers.splice(0).map(closeServer))
       },
       reread: () => tls.reread(),
       async stop() {

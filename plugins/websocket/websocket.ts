@@ -20,8 +20,8 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
   const refused = new RefusedLines(broker, context.at)
   const seats = new CountedSeats(options.maxConnections, refused)
   const lines = new ClientLines(context.clock, log)
-  let servers: readonly Server[] = []
-  const place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
+  let servers: Server[] = []
+  let place = { name: 'websocket', at: context.at, host: options.host, port: options.port, allowAnonymous: options.allowAnonymous }
   return {
     async verify() {
       await tls.verify()
@@ -34,8 +34,14 @@ export const websocket = definePlugin(websocketManifest, (context, options) => {
       const handles = await usesHandles(isPlain ? 'tcp' : 'tls', options.sharedRead && !options.compression, log)
       const listener = { broker, at: context.at, routes, options, seats, refused, lines, handles }
       const opened = await openListener(broker, place, isPlain ? 'ws' : 'wss', () => createWebSocketServer(listener, certificates))
-      servers = opened.servers as readonly Server[]
+      servers = [...opened.servers] as Server[]
+      place = { ...place, port: opened.port }
       return [opened.line]
+    },
+    async unlisten() {
+      // Those that are WebSocket connections by now go on.
+      for (const server of servers) server.closeIdleConnections()
+      await Promise.all(servers.splice(0).map(closeServer))
     },
     reread: () => tls.reread(),
     async stop() {

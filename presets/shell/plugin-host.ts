@@ -106,6 +106,25 @@ export class PluginHost {
     return lines
   }
 
+  /** Has listeners take no more connections, all of them, whatever one of them says. */
+  async unlisten(): Promise<void> {
+    await Promise.all(this.#hosted.map(async ({ running }) => running.unlisten?.()))
+  }
+
+  /** Opens again what `unlisten` has closed; returns one line for each. */
+  async relisten(): Promise<string[]> {
+    const lines: string[] = []
+    for (const { plugin, running } of this.#hosted) {
+      if (running.unlisten === undefined || this.#phase !== 'listening') continue
+      try {
+        lines.push(...((await running.listen?.()) ?? []))
+      } catch (cause) {
+        throw named(plugin, 'listen', cause)
+      }
+    }
+    return lines
+  }
+
   /** Stops, in reverse, whatever began to start. Never throws: what failed or took too long is returned, each error naming its plugin. */
   async stop(): Promise<Error[]> {
     this.#phase = 'stopped'

@@ -17,13 +17,14 @@ import type { Attachment, AttachOptions } from '../../plugins/websocket/attach-s
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type ConfigChange, compareConfigs } from './config-change.ts'
+import type { Drain } from './drain.ts'
 import { tapEntryRules } from './entry-rules.ts'
 import { checkGuard, plainListeners } from './guard.ts'
 import type { PluginHost } from './plugin-host.ts'
 import { type AcceptOptions, acceptStream, acceptTransport } from './program-transport.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
-import { endSessionVerb } from './shell-verb-declarations.ts'
+import { drainVerb, endSessionVerb, undrainVerb } from './shell-verb-declarations.ts'
 import { workerCount } from './workers/worker-count.ts'
 
 export interface StartOptions {
@@ -44,6 +45,7 @@ export class RunningBroker {
   #config: ResolvedConfig
   readonly #attached = new Set<Attachment>()
   #stopped: Promise<void> | undefined
+  #drain: Drain | undefined
 
   private constructor(broker: BrokerCore, host: PluginHost, config: ResolvedConfig) {
     this.#broker = broker
@@ -73,6 +75,12 @@ export class RunningBroker {
         run: (_broker, { id }) => ({ id, connections: revoke(broker, { clientId: id }) }),
       }),
     )
+    const drain = async (): Promise<Drain> => {
+      running.#drain ??= new (await import('./drain.ts')).Drain(broker, host)
+      return running.#drain
+    }
+    broker.verbs.add(defineVerb(broker, drainVerb, async () => (await drain()).begin))
+    broker.verbs.add(defineVerb(broker, undrainVerb, async () => (await drain()).end))
     try {
       await apply()
       wired?.(broker.log)
@@ -233,6 +241,7 @@ export class RunningBroker {
   }
 
   async #stop(): Promise<void> {
+    this.#drain?.stop()
     for (const attachment of this.#attached) attachment.detach()
     await this.#broker.stop()
     for (const error of await this.#host.stop()) this.#broker.log.error({ err: error.cause ?? error }, error.message)

@@ -10,6 +10,52 @@ export const endSessionVerb = {
   positional: ['id'],
 } as const satisfies VerbDeclaration
 
+export const drainVerb = {
+  name: 'drain',
+  help: 'let nobody in any more and send the clients of this node away, so many a second; sessions stay, and no publish fails',
+  example: 'drain --rate 200 --reference mqtt-2.example.com',
+  role: 'operate',
+  changes: true,
+  takes: {
+    /** Clients in a second. */
+    rate: { type: 'integer', minimum: 1, maximum: 100_000, default: 100 },
+    /** Where MQTT 5 clients are to go: a host, or `host:port`, as Server Reference. */
+    reference: { type: 'string', minLength: 1, maxLength: 500, default: null },
+    /** For good: 0x9D Server moved in place of 0x9C Use another server. */
+    moved: { type: 'boolean', default: false },
+  },
+} as const satisfies VerbDeclaration
+
+export const undrainVerb = {
+  name: 'undrain',
+  help: 'let clients in again',
+  example: 'undrain',
+  role: 'operate',
+  changes: true,
+  yes: 'undrained',
+  takes: {},
+} as const satisfies VerbDeclaration
+
+/** What `drain` has begun. */
+export interface DrainAnswer {
+  /** Clients that are connected, and will be sent away. */
+  readonly clients: number
+  /** How many a second. */
+  readonly rate: number
+  /** Where MQTT 5 clients are told to go; null: nowhere. */
+  readonly reference: string | null
+  /** When the last of them goes, as it looks: milliseconds since the Unix epoch. */
+  readonly endsAt: number
+}
+
+/** What `undrain` has done. */
+export interface UndrainAnswer {
+  /** The node was being drained, and lets clients in again. */
+  readonly undrained: boolean
+  /** Where it listens again. */
+  readonly listeners: readonly string[]
+}
+
 export const reloadVerb = {
   name: 'reload',
   help: 'read the config again, and the files that it names, as SIGHUP does',
@@ -53,6 +99,8 @@ export interface ConfigReading {
 declare module '../../core/verbs.js' {
   interface VerbMap {
     'end-session': [given: { id: string }, answer: { id: string; connections: number }]
+    drain: [given: { rate?: number; reference?: string | null; moved?: boolean }, answer: DrainAnswer]
+    undrain: [given: object, answer: UndrainAnswer]
     reload: [given: object, answer: ConfigReading & { done: boolean }]
     'config diff': [given: { file?: string | null }, answer: { taken: readonly string[]; later: readonly string[] }]
     'config changes': [given: object, answer: { rows: readonly ConfigReading[] }]

@@ -1,6 +1,7 @@
 import type { Broker } from '../../../core/broker.ts'
 import { StoreFullError } from '../../../core/sessions/session-store.ts'
 import { type AlarmCheck, alarmsOf } from '../alarms.ts'
+import { drainingOf } from '../draining.ts'
 import { openFiles } from '../listening/open-files.ts'
 import type {} from '../services/bus.ts'
 import { dropsOf } from '../services/drops.ts'
@@ -37,6 +38,14 @@ export function addChecks(broker: Broker): void {
     return late.length === 0
       ? null
       : late.map(({ target, lagSeconds }) => `the bridge to ${target} is ${Math.round(lagSeconds)} s behind`).join('; ')
+  })
+  alarms.watch('draining', () => {
+    const draining = drainingOf(broker)
+    if (draining === null) return null
+    const left = broker.counters.connected
+    return left === 0
+      ? 'the node is drained: no client is connected'
+      : `the node is being drained: ${left} clients are left, ${draining.rate} a second go`
   })
   alarms.watch('openFiles', filesCheck(openFiles()))
   alarms.watch(

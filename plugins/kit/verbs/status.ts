@@ -12,7 +12,7 @@ export interface StatusAnswer {
   readonly node: string
   /** The version of the package. */
   readonly version: string
-  /** Clients are served: the broker is not stopping, and its store answers. What a health check goes by. */
+  /** Clients are served: the broker is neither stopping nor drained, and its store answers. What a health check goes by. */
   readonly serving: boolean
   /** No alarm is on. */
   readonly well: boolean
@@ -61,7 +61,7 @@ export const status: VerbWork<typeof statusVerb.takes> = {
     return {
       node: broker.verbs.node,
       version: broker.version,
-      serving: !broker.stopping && !alarms.active.some(({ name }) => name === 'storeAway' || name === 'clusterCut'),
+      serving: !broker.stopping && !alarms.active.some(({ name }) => name === 'storeAway' || name === 'clusterCut' || name === 'draining'),
       well: problems.length === 0,
       problems,
       uptimeMs: uptimeOf(broker),

@@ -7,7 +7,7 @@ import { verbs } from '../../../plugins/kit/verbs/table.ts'
 import { levelVerb } from '../../../plugins/log/level-verb.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
 import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
-import { configChangesVerb, configDiffVerb, endSessionVerb, reloadVerb } from '../shell-verb-declarations.ts'
+import { configChangesVerb, configDiffVerb, drainVerb, endSessionVerb, reloadVerb, undrainVerb } from '../shell-verb-declarations.ts'
 
 const brought: readonly VerbDeclaration[] = [
   endSessionVerb,
@@ -22,6 +22,8 @@ const brought: readonly VerbDeclaration[] = [
   certificatesVerb,
   pluginsVerb,
   levelVerb,
+  drainVerb,
+  undrainVerb,
   reloadVerb,
   configDiffVerb,
   configChangesVerb,
