@@ -15,25 +15,30 @@ import { expectHistory } from './expected.ts'
 import { join as joinAs, storedSessions, waitingCount } from './history.ts'
 
 // Goal: a folder that an older version has written, and was killed over, is taken up by this one: nothing is lost, and order, DUP and packet identifiers
-// are right. disk-1 was written by commit ae0ad15 (write.ts).
+// are right. disk-1 was written by version 0.1.0 (commit ae0ad15), disk-2 by version 0.2.0 (0d32821); write.ts made them.
 
-const fixture = (part: string): Buffer => readFileSync(new URL(`disk-1/${part}`, import.meta.url))
-const { killedAt } = JSON.parse(fixture('facts.json').toString()) as { killedAt: number }
+const fixture = (part: string): Buffer => readFileSync(new URL(part, import.meta.url))
+const killedAtOf = (store: string): number => (JSON.parse(fixture(`${store}/facts.json`).toString()) as { killedAt: number }).killedAt
+const killedAt = killedAtOf('disk-1')
 let folder: string
 let running: RunningBroker | null = null
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'mqttx-upgraded-'))
-  for (const part of ['data', 'queue']) {
-    mkdirSync(join(folder, part))
-    writeFileSync(join(folder, part, 'data.mdb'), gunzipSync(fixture(`${part}.mdb.gz`)))
-  }
+  unpack('disk-1')
 })
 afterEach(async () => {
   await running?.stop()
   running = null
   rmSync(folder, { recursive: true, force: true })
 })
+
+function unpack(store: string): void {
+  for (const part of ['data', 'queue']) {
+    mkdirSync(join(folder, part), { recursive: true })
+    writeFileSync(join(folder, part, 'data.mdb'), gunzipSync(fixture(`${store}/${part}.mdb.gz`)))
+  }
+}
 
 async function start(at: number): Promise<ManualClock> {
   const clock = new ManualClock(at)
@@ -67,12 +72,20 @@ async function page(): Promise<SessionPage> {
   return await coreOf(running!).sessions.list!(null, 100)
 }
 
-test('a folder of the version before is taken up with all that it held', async () => {
-  const clock = await start(killedAt)
+test.each(['disk-1', 'disk-2'])('a folder of an older version is taken up with all that it held: %s', async store => {
+  unpack(store)
+  const clock = await start(killedAtOf(store))
   await expectHistory(open, advanceOn(clock))
 })
 
-test('a folder of the version before is the same at its second start, whatever was added at the first', async () => {
+test('a folder of version 0.2.0 says whose each session is', async () => {
+  unpack('disk-2')
+  await start(killedAtOf('disk-2'))
+  const users = (await page()).sessions.map(({ clientId, user }) => [clientId, user])
+  expect(users.sort()).toEqual(storedSessions.map(clientId => [clientId, clientId === 'reader' || clientId === 'late-will' ? 'eve' : null]))
+})
+
+test('a folder of version 0.1.0 is the same at its second start, whatever was added at the first', async () => {
   await start(killedAt)
   const { sessions, next } = await page()
   expect(next).toBeNull()
@@ -112,7 +125,7 @@ test('a folder of the version before is the same at its second start, whatever w
   await advanceOn(clock)(1000)
 })
 
-test('a session of the version before belongs to no user, and to the first who claims it from then on', async () => {
+test('a session of version 0.1.0 belongs to no user, and to the first who claims it from then on', async () => {
   await start(killedAt)
   for (const { clientId, user } of (await page()).sessions) expect([clientId, user]).toEqual([clientId, undefined])
   const claim = (user: string | null) =>

@@ -17,10 +17,11 @@ import { expectHistory } from './expected.ts'
 import { forThree, storedSessions, waitingCount } from './history.ts'
 
 // Goal: what an older version has kept in Redis, and was killed over, is taken up by this one: nothing is lost, and order, DUP and packet identifiers
-// are right. redis-1 was written by commit ae0ad15 (write.ts).
+// are right. redis-1 was written by version 0.1.0 (commit ae0ad15), redis-2 by version 0.2.0 (0d32821); write.ts made them.
 
-const fixture = (part: string): Buffer => readFileSync(new URL(`redis-1/${part}`, import.meta.url))
-const { killedAt } = JSON.parse(fixture('facts.json').toString()) as { killedAt: number }
+const fixture = (part: string): Buffer => readFileSync(new URL(part, import.meta.url))
+const killedAtOf = (store: string): number => (JSON.parse(fixture(`${store}/facts.json`).toString()) as { killedAt: number }).killedAt
+const killedAt = killedAtOf('redis-1')
 let folder: string
 let server: RedisServer
 let brokers: RunningBroker[] = []
@@ -28,12 +29,7 @@ let ticking: NodeJS.Timeout[] = []
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'mqttx-upgraded-'))
-  mkdirSync(join(folder, 'queue'))
-  writeFileSync(join(folder, 'queue', 'data.mdb'), gunzipSync(fixture('queue.mdb.gz')))
   server = await RedisServer.start()
-  const client = server.client()
-  await loadRedis(client, JSON.parse(gunzipSync(fixture('keys.json.gz')).toString()))
-  client.disconnect()
 })
 afterEach(async () => {
   for (const timer of ticking) clearInterval(timer)
@@ -44,8 +40,16 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-async function start(more: object = {}): Promise<{ running: RunningBroker; clock: ManualClock }> {
-  const clock = new ManualClock(killedAt)
+async function unpack(store: string): Promise<void> {
+  mkdirSync(join(folder, 'queue'))
+  writeFileSync(join(folder, 'queue', 'data.mdb'), gunzipSync(fixture(`${store}/queue.mdb.gz`)))
+  const client = server.client()
+  await loadRedis(client, JSON.parse(gunzipSync(fixture(`${store}/keys.json.gz`)).toString()))
+  client.disconnect()
+}
+
+async function start(more: object = {}, at = killedAt): Promise<{ running: RunningBroker; clock: ManualClock }> {
+  const clock = new ManualClock(at)
   const config = {
     preset: 'dev',
     log: { level: process.env.TEST_LOG ?? 'silent' },
@@ -60,8 +64,9 @@ async function start(more: object = {}): Promise<{ running: RunningBroker; clock
   return { running, clock }
 }
 
-test('a Redis of the version before is taken up with all that it held', async () => {
-  const { running, clock } = await start({ diskQueue: { path: join(folder, 'queue') }, delay: {} })
+test.each(['redis-1', 'redis-2'])('a Redis of an older version is taken up with all that it held: %s', async store => {
+  await unpack(store)
+  const { running, clock } = await start({ diskQueue: { path: join(folder, 'queue') }, delay: {} }, killedAtOf(store))
   const open = (version: 4 | 5) => new TestClient(connect({ port: running.port, host: '127.0.0.1', noDelay: true }), version)
   await expectHistory(open, async ms => {
     clock.sleep(ms)
@@ -69,7 +74,8 @@ test('a Redis of the version before is taken up with all that it held', async ()
   })
 })
 
-test('sessions of the version before are brought to the format of this one, counted once by however many nodes, and each belongs to its first user', async () => {
+test('sessions of version 0.1.0 are brought to the format of this one, counted once by however many nodes, and each belongs to its first user', async () => {
+  await unpack('redis-1')
   const nodes = await Promise.all(['a', 'b', 'c'].map(brokerId => start({ brokerId })))
   const stores = nodes.map(({ running }) => coreOf(running).sessions)
   const { sessions, next } = await stores[0]!.list!(null, 100)
@@ -99,6 +105,7 @@ test('sessions of the version before are brought to the format of this one, coun
 })
 
 test('what a newer version has written is refused by name, with the cure, at the start and later', async () => {
+  await unpack('redis-1')
   const { running } = await start()
   const store = coreOf(running).sessions
   const client = server.client()
