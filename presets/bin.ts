@@ -24,6 +24,7 @@ if (isVerb) {
     folder: process.cwd(),
     out: line => process.stdout.write(`${line}\n`),
     error: line => process.stderr.write(`${line}\n`),
+    input: () => process.stdin,
   })
 } else {
   await import('./main.ts')

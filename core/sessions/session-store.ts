@@ -71,8 +71,11 @@ export interface ClaimRequest {
   readonly clientId: string
   /** The node that claims: the client is connected to it. */
   readonly node: string | number
-  /** The user name of the client, null where it has none. The session that is claimed belongs to this user from now on. */
-  readonly user: string | null
+  /**
+   * The user name of the client, null where it has none. The session that is claimed belongs to this user from now on. `undefined`: nobody knows whose it is, and it goes
+   * to the first user that claims it; for whoever copies sessions that an older version has stored.
+   */
+  readonly user: string | null | undefined
   /**
    * True: a session that belongs to another user stays as it is, with its owner, its connection and its queue, and `claim` rejects with
    * `SessionOwnedError`. A stored session whose user is unknown, because an older version stored it, goes to the first user that claims it,
@@ -307,8 +310,11 @@ export interface SessionStore {
   subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done
   /** Gate: UNSUBACK. */
   unsubscribe(session: SessionKey, filters: readonly string[]): Done
-  /** The connection has ended; from now on expiry (milliseconds, may be `Infinity`) and the will's delay run. `keepWill` false: it ended well. */
-  close(session: SessionKey, expiryMs: number, keepWill: boolean): Done
+  /**
+   * The connection has ended; from now on expiry (milliseconds, may be `Infinity`) and the will's delay run. `keepWill` false: it ended well. `closedAt`: they have run since
+   * then, in milliseconds since the Unix epoch, for whoever copies sessions; left out: since now.
+   */
+  close(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Done
   /** Ends a session now: it expired with its connection after all, or was kicked out. */
   end(session: SessionKey): EndedSession | null | Promise<EndedSession | null>
   /**
@@ -332,6 +338,11 @@ export interface SessionStore {
    * changes nothing, and nobody may change the entries.
    */
   peek?(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[] | null>
+  /**
+   * A stored session, all of it but its queue, which `peek` shows; null where no such session is stored. It shows all writes called before it and changes nothing. A store
+   * with this verb, `peek` and `list` can be exported.
+   */
+  inspect?(clientId: string): StoredSessionState | null | Promise<StoredSessionState | null>
   /**
    * A page of the stored sessions, at most `limit` of them and perhaps fewer: `next` says whether there are more. `after` is the `next` of the
    * page before; null is the beginning. Each session that is stored all the time is shown once; one that comes or ends meanwhile may be shown or not.
@@ -377,6 +388,28 @@ export interface SessionSummary {
   readonly expiresAt: number
   /** How many topic filters it has subscribed to. */
   readonly subscriptions: number
+  /** How much the session's queue holds, in flight or not: messages, and bytes as `queuedBytes` counts them. */
+  readonly queued: { readonly messages: number; readonly bytes: number }
+}
+
+/** A stored session as it is just now, for whoever copies it. */
+export interface StoredSessionState {
+  /** The client id of the session. */
+  readonly clientId: string
+  /** The user that owns it, null for a client without a user name; absent: unknown, an older version stored it. */
+  readonly user?: string | null
+  /** The node that its client is connected to; null: it is not connected. */
+  readonly node: string | null
+  /** When its connection ended, in milliseconds since the Unix epoch; null: it is connected, or nothing counts from then, because it never expires and has no will. */
+  readonly closedAt: number | null
+  /** For how many milliseconds it outlives its connection; `Infinity`: for ever. */
+  readonly expiryMs: number
+  /** The will of its last connection; null: it had none, or it has been sent. */
+  readonly will: StoredWill | null
+  /** All its subscriptions. */
+  readonly subscriptions: readonly Subscription[]
+  /** Packet identifiers of QoS 2 messages received and not yet released. */
+  readonly receivedIds: readonly number[]
   /** How much the session's queue holds, in flight or not: messages, and bytes as `queuedBytes` counts them. */
   readonly queued: { readonly messages: number; readonly bytes: number }
 }

@@ -5,6 +5,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type {} from '../kit/services/state-folder.ts'
 import { AlarmWatch } from './alarm-watch.ts'
+import { addCopying } from './copying.ts'
 import { HttpPort } from './http-port.ts'
 import { adminManifest } from './manifest.ts'
 import { Record as ActsRecord } from './record.ts'
@@ -21,6 +22,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
   const port = http.port === null ? null : new HttpPort(context, http)
   const alarmWatch = new AlarmWatch(context)
   const watching = new Watching(context, payloads)
+  addCopying(broker, payloads)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)
   let server: Server | undefined
@@ -33,6 +35,8 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
       void answerRequest(broker, { actor: { name, via: 'socket', role: 'admin' }, role: 'admin' }, request, response)
     })
     created.maxConnections = connectionsMax
+    // An import takes as long as it takes.
+    created.requestTimeout = 0
     created.on('clientError', (_error, connection) => connection.destroy())
     const folder = socketFolder(broker.folder, services.find('stateFolder')?.path, process.env.RUNTIME_DIRECTORY)
     const at = typeof socket === 'string' ? await listenAtPath(created, resolve(broker.folder, socket)) : await listenIn(created, folder)

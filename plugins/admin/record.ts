@@ -141,7 +141,7 @@ export class Record {
 
 // What it was done to, in short: a payload may be a secret, and is long.
 function targetOf(target: object): string {
-  const shown = Object.entries(target).map(([name, value]) => `${name}=${name === 'payload' ? '…' : shownValue(value)}`)
+  const shown = Object.entries(target).map(([name, value]) => `${name}=${name === 'payload' || name === 'lines' ? '…' : shownValue(value)}`)
   return shown.join(' ').slice(0, textMax)
 }
 

@@ -3,6 +3,7 @@ import type { Actor } from '../../core/actor.ts'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Verb } from '../../core/verbs.ts'
+import { readLines } from '../kit/copies/read-lines.ts'
 import { type DescribedVerb, type Role, rolesOf } from '../kit/verbs/define-verb.ts'
 
 /** Who asks, and what its role lets it do. */
@@ -48,6 +49,9 @@ export async function answerRequest(
     const { status, code, problems } = faultOf(error)
     if (status === 500) broker.report(error)
     send(response, status, { error: { code, problems } })
+  } finally {
+    // Lines that nobody reads any more are taken off the connection, so that whoever sends them comes to read the answer.
+    request.resume()
   }
 }
 
@@ -75,6 +79,11 @@ async function givenTo(verb: Verb, request: IncomingMessage, url: URL): Promise<
   if (method !== 'POST') throw new Refused(405, 'ERR_VERB', `${verb.name}: send ${verb.changes ? 'POST with JSON' : 'GET'}, not ${method}`)
   // A page elsewhere can have a browser send a form, but not this without asking first, which nobody allows.
   const type = request.headers['content-type']?.split(';')[0]?.trim()
+  if ((verb as Partial<DescribedVerb>).takesLines === true) {
+    if (type !== 'application/x-ndjson')
+      throw new Refused(415, 'ERR_VERB', `${verb.name}: send Content-Type: application/x-ndjson, a line each`)
+    return { ...fromQuery(url), lines: readLines(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) }
+  }
   if (type !== 'application/json') throw new Refused(415, 'ERR_VERB', `${verb.name}: send Content-Type: application/json`)
   const body = await bodyOf(request)
   if (body.length === 0) return {}

@@ -1,3 +1,4 @@
+import type { ImportAnswer } from '../kit/copies/import-lines.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
 import type { AuditRow, TakeoverRow } from './answers.ts'
 
@@ -57,8 +58,32 @@ export const traceVerb = {
   positional: ['id'],
 } as const satisfies VerbDeclaration
 
+export const exportVerb = {
+  name: 'export',
+  help: 'sessions with their queues, retained messages and the state, a JSON line each',
+  example: 'export > broker.jsonl',
+  role: 'admin',
+  printsJson: true,
+  takes: {},
+} as const satisfies VerbDeclaration
+
+export const importVerb = {
+  name: 'import',
+  help: 'write what an export holds, line by line; the first line that is refused ends it, and is named',
+  example: 'import broker.jsonl',
+  role: 'admin',
+  changes: true,
+  takesLines: true,
+  takes: {
+    /** What is here already stays, and its lines are passed over. */
+    skipExisting: { type: 'boolean', default: false },
+  },
+} as const satisfies VerbDeclaration
+
 declare module '../../core/verbs.js' {
   interface VerbMap {
+    export: [given: object, answer: AsyncIterable<object>]
+    import: [given: { skipExisting?: boolean; lines: AsyncIterable<string> }, answer: ImportAnswer]
     audit: [given: { limit?: number; node?: string }, answer: { rows: readonly AuditRow[]; missing?: readonly MissingNode[] }]
     takeovers: [given: { limit?: number; node?: string }, answer: { rows: readonly TakeoverRow[]; missing?: readonly MissingNode[] }]
   }

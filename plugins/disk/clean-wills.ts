@@ -44,6 +44,11 @@ export class CleanWills {
     else commit.put(key, encode(clientId, will))
   }
 
+  /** How many are due. */
+  get due(): number {
+    return this.#orphaned.size
+  }
+
   /** One that is due, as often as there is one. */
   next(): OrphanedWill | undefined {
     for (const clientId of this.#orphaned.keys()) return this.#of(clientId)

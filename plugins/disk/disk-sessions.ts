@@ -17,6 +17,7 @@ import {
   type SessionPage,
   type SessionStore,
   type SessionStoreEvents,
+  type StoredSessionState,
   type StoredSubscriber,
   type StoredWill,
   type StoreRoom,
@@ -27,7 +28,7 @@ import { type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'
 import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
-import { listSessions, peekQueue, storeTotals } from './inspection.ts'
+import { listSessions, peekQueue, stateOf, storeTotals } from './inspection.ts'
 import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
 import { lostMessage, readWill } from './read-stored.ts'
@@ -274,7 +275,7 @@ export class DiskSessions implements SessionStore {
     return this.#kept(session)
   }
 
-  close(key: SessionKey, expiryMs: number, keepWill: boolean): Done {
+  close(key: SessionKey, expiryMs: number, keepWill: boolean, closedAt = this.#clock.now()): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
     session.expiryMs = expiryMs
@@ -282,7 +283,7 @@ export class DiskSessions implements SessionStore {
       session.willDelayMs = -1
       this.#parts.commit.remove(numberKey(Kind.Will, session.number))
     }
-    this.#table.disconnect(session, this.#parts.time.now())
+    this.#table.disconnect(session, closedAt + this.#parts.time.shift)
     this.#write(session)
     return this.#kept(session)
   }
@@ -350,8 +351,22 @@ export class DiskSessions implements SessionStore {
     }
   }
 
+  inspect(clientId: string): StoredSessionState | null | Promise<StoredSessionState | null> {
+    const session = this.#table.get(clientId)
+    return session === undefined ? null : stateOf(this.#parts, session)
+  }
+
   list(after: string | null, limit: number): Promise<SessionPage> {
     return listSessions(this.#parts, this.#table, after, limit)
+  }
+
+  /** What an earlier run was killed over, and this one hands on by `expire`: a clause each. */
+  get owed(): string[] {
+    const wills = this.#cleanWills.due
+    return [
+      ...(this.#unfinished.length > 0 ? [`${this.#unfinished.length} sessions were about to end`] : []),
+      ...(wills > 0 ? [`${wills} wills of clients that were connected to it are due`] : []),
+    ]
   }
 
   /** The broker stops: what is left is written. */

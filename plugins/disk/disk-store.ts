@@ -1,6 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { steadyShift } from '../kit/copies/opened-store.ts'
 import type { RowStores } from '../kit/services/row-store.ts'
 import { Bodies } from './bodies.ts'
 import { DiskRetained } from './disk-retained.ts'
@@ -32,9 +33,10 @@ export class DiskStore {
     this.state = new DiskState(clock)
   }
 
-  /** Opens the folder, for this broker alone, and takes up what is in it. */
-  async open(stores: RowStores = lmdbStores): Promise<void> {
+  /** Opens the folder, for this broker alone, and takes up what is in it. `steady`: its time is ahead by whole seconds, for whoever copies what is in it. */
+  async open(stores: RowStores = lmdbStores, { steady = false } = {}): Promise<void> {
     const folder = await Folder.open(stores, { ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log, this.#clock)
+    if (steady) folder.time.shift = steadyShift(folder.time.shift)
     await folder.read(() => this.#attach(folder))
     this.#folder = folder
   }

@@ -1,10 +1,12 @@
-import type { QueueEntry, SessionPage, SessionSummary, StoreTotals } from '../../core/sessions/session-store.ts'
+import type { QueueEntry, SessionPage, SessionSummary, StoredSessionState, StoreTotals } from '../../core/sessions/session-store.ts'
 import { entryKey, Kind, numberKey, readNumber } from './keys.ts'
+import { readWill } from './read-stored.ts'
 import { decodeSession, readEntryHead } from './records.ts'
 import { SessionQueue } from './session-queue.ts'
 import type { SessionTable } from './session-table.ts'
 import type { StoreParts } from './store-parts.ts'
 import type { QueueSize, StoredSession } from './stored-session.ts'
+import { readReceivedIds, readSubscriptions } from './subscriptions.ts'
 
 // Rows counted in one go; others have their turn in between.
 const part = 1000
@@ -21,6 +23,26 @@ export function peekQueue(
   if (queue === null) return new SessionQueue(parts, session.number).peek(position, limit)
   const needed = Math.max(queue.pageNeeds(position), queue.endNeeds)
   return needed > 0 ? parts.commit.settled(needed).then(() => queue.peek(position, limit)) : queue.peek(position, limit)
+}
+
+/** All of a session but its queue. */
+export async function stateOf(parts: StoreParts, session: StoredSession): Promise<StoredSessionState | null> {
+  const { database, commit, time, log } = parts
+  const { messages, bytes } = await sizeOfQueue(parts, session)
+  await commit.settled(session.batch)
+  const { clientId, number, user, node, connected, closedAt, expiryMs, willDelayMs } = session
+  const isTimed = !connected && (willDelayMs >= 0 || Number.isFinite(expiryMs))
+  const state = {
+    clientId,
+    node: connected ? node : null,
+    closedAt: isTimed ? closedAt - time.shift : null,
+    expiryMs,
+    will: willDelayMs < 0 ? null : readWill(log, clientId, database.get(numberKey(Kind.Will, number))),
+    subscriptions: readSubscriptions(database, number),
+    receivedIds: readReceivedIds(database, number),
+    queued: { messages, bytes },
+  }
+  return user === undefined ? state : { ...state, user }
 }
 
 /** A page of the sessions that are on the disk, in the order of their numbers, which are the cursor. */

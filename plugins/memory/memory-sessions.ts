@@ -18,6 +18,7 @@ import {
   type SessionStore,
   type SessionStoreEvents,
   type SessionSummary,
+  type StoredSessionState,
   type StoredSubscriber,
   type StoredWill,
   type StoreTotals,
@@ -30,7 +31,8 @@ class StoredSession {
   epoch: number
   /** Rises with each session that is stored. */
   readonly number: number
-  user: string | null = null
+  /** Undefined: nobody knows. */
+  user: string | null | undefined = null
   /** Null while it has no connection. */
   node: string | null = null
   readonly subscriptions = new Map<string, Subscription>()
@@ -41,6 +43,9 @@ class StoredSession {
   lastPosition = 0
   bytes = 0
   will: StoredWill | null = null
+  expiryMs = 0
+  /** Milliseconds since the Unix epoch; not looked at while connected. */
+  closedAt = 0
   /** Milliseconds since the Unix epoch; `Infinity` while connected, or for ever. */
   expiresAt = Number.POSITIVE_INFINITY
   willAt = Number.POSITIVE_INFINITY
@@ -77,7 +82,23 @@ class StoredSession {
 
   summary(): SessionSummary {
     const { clientId, user, node, expiresAt, subscriptions, queue, bytes } = this
-    return { clientId, user, node, expiresAt, subscriptions: subscriptions.size, queued: { messages: queue.size, bytes } }
+    const summary = { clientId, node, expiresAt, subscriptions: subscriptions.size, queued: { messages: queue.size, bytes } }
+    return user === undefined ? summary : { ...summary, user }
+  }
+
+  state(): StoredSessionState {
+    const { clientId, user, node, closedAt, expiryMs, will, subscriptions, receivedIds, queue, bytes } = this
+    const state = {
+      clientId,
+      node,
+      closedAt: node === null && (will !== null || Number.isFinite(expiryMs)) ? closedAt : null,
+      expiryMs,
+      will,
+      subscriptions: [...subscriptions.values()],
+      receivedIds: [...receivedIds],
+      queued: { messages: queue.size, bytes },
+    }
+    return user === undefined ? state : { ...state, user }
   }
 
   #count(messages: number, bytes: number): void {
@@ -118,14 +139,16 @@ export class MemorySessions implements SessionStore {
   }
 
   *sessions(): Iterable<StoredSubscriber> {
-    for (const { clientId, user, subscriptions } of this.#sessions.values())
-      yield { clientId, user, subscriptions: [...subscriptions.values()] }
+    for (const { clientId, user, subscriptions } of this.#sessions.values()) {
+      const subscriber = { clientId, subscriptions: [...subscriptions.values()] }
+      yield user === undefined ? subscriber : { ...subscriber, user }
+    }
   }
 
   claim({ clientId, node, user, userOnly, cleanStart, expiryMs, will }: ClaimRequest): Claim | Promise<never> {
     let stored = this.#sessions.get(clientId)
     const isOver = stored !== undefined && stored.expiresAt <= this.#clock.now()
-    if (userOnly && stored !== undefined && !isOver && stored.user !== user)
+    if (userOnly && stored?.user !== undefined && !isOver && stored.user !== user)
       return Promise.reject(new SessionOwnedError(clientId, stored.user))
     this.#epoch += 1
     const epoch = this.#epoch
@@ -144,6 +167,7 @@ export class MemorySessions implements SessionStore {
     stored.user = user
     stored.node = String(node)
     stored.will = will
+    stored.expiryMs = expiryMs
     stored.expiresAt = Number.POSITIVE_INFINITY
     stored.willAt = Number.POSITIVE_INFINITY
     this.#timed.delete(stored)
@@ -228,14 +252,15 @@ export class MemorySessions implements SessionStore {
     for (const filter of filters) stored.subscriptions.delete(filter)
   }
 
-  close(session: SessionKey, expiryMs: number, keepWill: boolean): Done {
+  close(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt = this.#clock.now()): Done {
     const stored = this.#owned(session)
     if (stored === null) return rejectLost(session)
-    const now = this.#clock.now()
     stored.node = null
-    stored.expiresAt = now + expiryMs
+    stored.closedAt = closedAt
+    stored.expiryMs = expiryMs
+    stored.expiresAt = closedAt + expiryMs
     if (!keepWill) stored.will = null
-    stored.willAt = stored.will === null ? Number.POSITIVE_INFINITY : now + stored.will.delayMs
+    stored.willAt = stored.will === null ? Number.POSITIVE_INFINITY : closedAt + stored.will.delayMs
     if (stored.expiresAt < Number.POSITIVE_INFINITY || stored.will !== null) this.#timed.add(stored)
   }
 
@@ -273,6 +298,10 @@ export class MemorySessions implements SessionStore {
   peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null {
     const stored = this.#sessions.get(clientId)
     return stored === undefined ? null : entriesOf(stored, position, limit).map(entry => ({ ...entry }))
+  }
+
+  inspect(clientId: string): StoredSessionState | null {
+    return this.#sessions.get(clientId)?.state() ?? null
   }
 
   list(after: string | null, limit: number): SessionPage {

@@ -187,6 +187,15 @@ export class Keys {
     return `${this.#prefixes.clusterSessionHashKey}:node:${this.#name(String(node))}`
   }
 
+  get nodePattern(): string {
+    return `${escapeGlob(this.node(''))}*`
+  }
+
+  /** The node in the key of its last sign of life. */
+  nodeOf(nodeKey: string): string {
+    return nodeKey.slice(this.node('').length)
+  }
+
   /** A hash: the living nodes of the cluster. */
   get members(): string {
     return `${this.#prefixes.clusterSessionHashKey}:cluster:{all}:members`

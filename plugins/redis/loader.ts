@@ -72,6 +72,11 @@ export class Loader {
     await this.#writes.command('set', keys.node(this.#node), [Math.round(this.#writes.writers.time.now()), 'PX', nodeLifeMs])
   }
 
+  /** This node has stopped in order: none of its sessions is left to be closed. */
+  async unsign(): Promise<void> {
+    await this.#writes.command('del', this.#writes.writers.keys.node(this.#node), [], { late: () => {} })
+  }
+
   async #lastSign(): Promise<number> {
     const { writers } = this.#writes
     const key = writers.keys.node(this.#node)

@@ -138,11 +138,14 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
     },
     async listen() {
       if (speaksForStore) await bus.run()
+      // Whoever would copy what is kept here sees from now on that a broker has it.
+      sessions.stored.signOfLife()
     },
     async stop() {
       for (const timer of timers) timer.cancel()
       state.table.stop()
       await sessions.flush()
+      if (ownsSessions) await sessions.stored.goodbye()
       await bus.stop()
       writers.stop()
       link.stop()

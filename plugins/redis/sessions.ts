@@ -18,6 +18,7 @@ import {
   type SessionStore,
   type SessionStoreEvents,
   StoreAwayError,
+  type StoredSessionState,
   type StoredSubscriber,
   type StoredWill,
   type StoreRoom,
@@ -45,6 +46,7 @@ import { QueueReader } from './queue-reader.ts'
 import { Restorer } from './restorer.ts'
 import { sessionField as field, identifierField } from './script/layout.ts'
 import type { OwnerScript } from './script/operation-script.ts'
+import { stateOf } from './session-state.ts'
 import { summariesOf } from './session-summaries.ts'
 import type { SlotWriters } from './slot-writers.ts'
 import { StoredSessions } from './stored-sessions.ts'
@@ -331,6 +333,10 @@ export class RedisSessions implements SessionStore {
     return this.#reader.read(clientId, null, position, limit, nothing)
   }
 
+  inspect(clientId: string): Promise<StoredSessionState | null> {
+    return stateOf(this.#writers, clientId)
+  }
+
   totals(): Promise<StoreTotals> {
     return this.#totals.read()
   }
@@ -415,16 +421,16 @@ export class RedisSessions implements SessionStore {
     await this.#index.remove(clientId, filters)
   }
 
-  async close(session: SessionKey, expiryMs: number, keepWill: boolean): Promise<void> {
+  async close(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt = this.#clock.now()): Promise<void> {
     const { clientId } = session
     const owned = this.#ownedBy(session)
     if (owned !== undefined) this.#owned.delete(clientId)
-    const now = this.#writers.time.now()
-    const values = { expiry: finiteOr(-1, expiryMs), keepWill: keepWill ? 1 : 0, from: now }
-    const willAt = keepWill ? now + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
+    const from = closedAt + this.#writers.time.shift
+    const values = { expiry: finiteOr(-1, expiryMs), keepWill: keepWill ? 1 : 0, from }
+    const willAt = keepWill ? from + (owned?.willDelayMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY
     await Promise.all([
       this.writes.owner(session, close, values, nothing, { queue: clientId }),
-      this.expiry.remember(clientId, Math.min(now + expiryMs, willAt)),
+      this.expiry.remember(clientId, Math.min(from + expiryMs, willAt)),
     ])
   }
 

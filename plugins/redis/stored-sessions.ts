@@ -136,6 +136,11 @@ export class StoredSessions {
     if (this.#isLoaded && this.#writes.writers.link.up) this.#loader.sign().catch(() => {})
   }
 
+  /** This broker is stopped in order, and has closed its sessions. Never rejects. */
+  async goodbye(): Promise<void> {
+    if (this.#isLoaded && this.#writes.writers.link.up) await this.#loader.unsign().catch(() => {})
+  }
+
   /** What another node's writes, or this one's, have done to stored sessions; all nodes see it in the same order. */
   noted(from: string, said: string): void {
     for (const note of readNotes(said, this.#writes.writers.keys)) if (from !== this.#node) this.#noted(from, note)

@@ -1,5 +1,6 @@
-/** The user that a session belongs to as its record says it: a mark, because a name may be empty, then the name. */
-export function encodeUser(user: string | null): string {
+/** The user that a session belongs to as its record says it: a mark, because a name may be empty, then the name. Empty: nobody knows, and the record is to say nothing. */
+export function encodeUser(user: string | null | undefined): string {
+  if (user === undefined) return ''
   return user === null ? '-' : `=${user}`
 }
 

@@ -110,6 +110,8 @@ test('each name in keys.ts stands on the page, and each on the page is in keys.t
     'allFilters',
     'allDue',
     'channelPrefix',
+    'nodePattern',
+    'nodeOf',
   ]
   expect(members.filter(name => !helpers.includes(name))).toHaveLength(names.length - 3)
 })

@@ -41,13 +41,14 @@ export function later(store: MemorySessions): SessionStore {
     forget: (session, packetId) => inTurn(() => store.forget(session, packetId)),
     subscribe: (session, subscriptions) => inTurn(() => store.subscribe(session, subscriptions)),
     unsubscribe: (session, filters) => inTurn(() => store.unsubscribe(session, filters)),
-    close: (session, expiryMs, keepWill) => inTurn(() => store.close(session, expiryMs, keepWill)),
+    close: (session, expiryMs, keepWill, closedAt) => inTurn(() => store.close(session, expiryMs, keepWill, closedAt)),
     end: session => inTurn(() => store.end(session)),
     expire: (now, limit) => inTurn(() => store.expire(now, limit)),
     flush: () => inTurn(() => store.flush()),
     keepWill: (clientId, node, will) => inTurn(() => store.keepWill(clientId, node, will)),
     totals: () => inTurn(() => store.totals()),
     peek: (clientId, position, limit) => inTurn(() => store.peek(clientId, position, limit)),
+    inspect: clientId => inTurn(() => store.inspect(clientId)),
     list: (after, limit) => inTurn(() => store.list(after, limit)),
   }
 }

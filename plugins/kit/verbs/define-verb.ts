@@ -32,6 +32,10 @@ export interface VerbDeclaration<S extends OptionsSchema = OptionsSchema> {
   readonly yes?: string
   /** All nodes are asked; it takes `node`, too. Default: false. */
   readonly everywhere?: boolean
+  /** It is given lines of text beside its arguments, as `lines`: by HTTP the body is `application/x-ndjson`, and the arguments stand in the query. Default: false. */
+  readonly takesLines?: boolean
+  /** Its pieces are meant for programs: the command line prints each as JSON, asked for or not. Default: false. */
+  readonly printsJson?: boolean
   /** What it takes, declared as options are. */
   readonly takes: S
   /** The arguments that may stand without their names, in order. Default: none. */
@@ -40,8 +44,8 @@ export interface VerbDeclaration<S extends OptionsSchema = OptionsSchema> {
 
 /** What a verb does; its arguments are checked and complete. */
 export interface VerbWork<S extends OptionsSchema = OptionsSchema> {
-  /** Asks, or acts, at this node. An answer that is an `AsyncIterable` is sent piece by piece. */
-  run(broker: Broker, given: OptionsOf<S>, actor: Actor): unknown
+  /** Asks, or acts, at this node. An answer that is an `AsyncIterable` is sent piece by piece. `lines`: of a verb that takes lines; none otherwise. */
+  run(broker: Broker, given: OptionsOf<S>, actor: Actor, lines: AsyncIterable<string>): unknown
   /** Makes one answer of those of all nodes, where the verb is asked everywhere; without it the first is taken. */
   merge?(parts: readonly VerbPart[], missing: readonly MissingNode[], given: OptionsOf<S>): unknown
 }
@@ -71,8 +75,9 @@ export function defineVerb<const S extends OptionsSchema>(
     takes,
     changes: declaration.changes === true,
     run: async (given, actor) => {
-      const options = checked(given)
-      return await (await load()).run(broker, options, actor)
+      const { lines = noLines(), ...rest } = given as { lines?: AsyncIterable<string> }
+      const options = checked(declaration.takesLines === true ? rest : given)
+      return await (await load()).run(broker, options, actor, lines)
     },
   }
   if (!everywhere) return verb
@@ -84,6 +89,8 @@ export function defineVerb<const S extends OptionsSchema>(
     },
   }
 }
+
+async function* noLines(): AsyncGenerator<string, void, undefined> {}
 
 const nodeOption = { type: 'string', default: null } as const
 

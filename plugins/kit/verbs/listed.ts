@@ -20,6 +20,10 @@ export interface VerbRow {
   readonly takes: OptionsSchema
   /** The arguments that may stand without their names. */
   readonly positional: readonly string[]
+  /** It is given lines of text, too. */
+  readonly takesLines: boolean
+  /** The command line prints its pieces as JSON. */
+  readonly printsJson: boolean
 }
 
 /** The verbs of this broker. */
@@ -31,7 +35,8 @@ export const listed: VerbWork<typeof verbsVerb.takes> = {
 export function rowOf(
   verb: { readonly name: string; readonly changes?: boolean } & Partial<Omit<DescribedVerb, 'name' | 'changes'>>,
 ): VerbRow {
-  const { name, changes = false, help = '', example = name, role = 'admin', yes = null, takes = {}, positional = [], everywhere } = verb
+  const { name, changes = false, help = '', example = name, role = 'admin', yes = null, takes = {}, positional = [] } = verb
+  const { everywhere, takesLines = false, printsJson = false } = verb
   const node = everywhere === true ? { node: { type: 'string', default: null } as const } : {}
-  return { name, help, example, role, changes, yes, takes: { ...takes, ...node }, positional }
+  return { name, help, example, role, changes, yes, takes: { ...takes, ...node }, positional, takesLines, printsJson }
 }

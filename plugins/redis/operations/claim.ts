@@ -60,6 +60,7 @@ else
   count(1, 0, 0)
   call('HSET', KEYS[session], '${field.format}', ${storedFormat}, '${field.user}', user, '${field.epoch}', text(epoch), '${field.node}', owner, '${field.expiryMs}', text(expiry), '${field.lastPosition}', 0, '${field.bytes}', 0, '${field.count}', 0)
 end
+if user == '' then call('HDEL', KEYS[session], '${field.user}') end
 if will ~= '' then call('HSET', KEYS[session], '${field.will}', will, '${field.willDelay}', text(delay)) end
 if orphan == '' then orphan = orphanedCleanWill() end
 records[session] = nil

@@ -30,6 +30,7 @@ end
 local function park(session, record, expiry, from)
   flush(session)
   call('HDEL', KEYS[session], '${field.node}')
+  call('HSET', KEYS[session], '${field.expiryMs}', text(expiry))
   record.node = false
   note('p', session, record.epoch)
   local due = math.huge

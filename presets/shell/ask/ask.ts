@@ -1,17 +1,11 @@
 import { OperatorError } from '../../../core/errors.ts'
-import type { CommandIo } from '../../../plugins/kit/command.ts'
 import { suggest } from '../../../plugins/kit/options/suggestion.ts'
 import type { VerbRow } from '../../../plugins/kit/verbs/listed.ts'
+import type { AskIo } from './ask-io.ts'
 import { knownVerbs } from './known-verbs.ts'
 import { showAnswer } from './show.ts'
 import { askBroker, findSocket } from './socket-request.ts'
 import { parseVerb, socketOf, type VerbCommand, verbOf } from './verb-arguments.ts'
-
-/** What a verb needs of the world around it. */
-export interface AskIo extends CommandIo {
-  /** Writes a line to standard error. */
-  error(line: string): void
-}
 
 /** The exit code where the answer is no: not well, not connected, nobody there. */
 const no = 3
@@ -37,6 +31,7 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
       for (const line of verbHelp(verb)) io.out(line)
       return 0
     }
+    if (isOwn(command)) return await doOwn(command, env, io)
     return await ask(await place(), command, io)
   } catch (error) {
     const problems = error instanceof OperatorError ? error.problems : [(error as Error).message]
@@ -45,12 +40,47 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
   }
 }
 
-async function ask(socket: string, { verb, given, json, all }: VerbCommand, io: AskIo): Promise<number> {
+/** No broker is asked: it is about a store whose broker is stopped. */
+function isOwn({ verb, given }: VerbCommand): boolean {
+  switch (verb.name) {
+    case 'migrate':
+      return true
+    case 'export':
+      return given.from !== undefined
+    case 'import':
+      return given.to !== undefined
+    default:
+      return false
+  }
+}
+
+async function doOwn({ verb, given, json }: VerbCommand, env: Readonly<Record<string, string | undefined>>, io: AskIo): Promise<number> {
+  const { errorLog, exportFrom, importTo, linesIn, migrate } = await import('../copies/run-local.ts')
+  const { from = '', to = '', file = '', skipExisting } = given
+  const place = { folder: io.folder, env, log: errorLog(io) }
+  const show = (answer: object): number => {
+    if (json) io.out(JSON.stringify(answer))
+    else for (const line of showAnswer(answer, Date.now())) io.out(line)
+    return 0
+  }
+  if (verb.name === 'export') {
+    for await (const line of exportFrom(from, place)) io.out(JSON.stringify(line))
+    return 0
+  }
+  if (verb.name === 'import') return show(await importTo(to, linesIn(file, io), skipExisting === 'true', place))
+  if (from === '' || to === '')
+    throw new OperatorError('ERR_ARGUMENTS', `migrate: say from where and to where, as in: mqttx-broker ${verb.example}`)
+  return show(await migrate(from, to, place))
+}
+
+async function ask(socket: string, { verb, given: said, json, all }: VerbCommand, io: AskIo): Promise<number> {
   let after: string | undefined
+  const { file, ...given } = said
+  const lines = verb.takesLines && file !== undefined ? (await import('../copies/run-local.ts')).linesIn(file, io) : null
   for (;;) {
-    const answer = await askBroker(socket, verb, after === undefined ? given : { ...given, after })
+    const answer = await askBroker(socket, verb, after === undefined ? (lines === null ? said : given) : { ...said, after }, lines)
     if (answer.kind === 'stream') {
-      for await (const piece of answer.pieces) io.out(json ? JSON.stringify(piece) : pieceLine(piece))
+      for await (const piece of answer.pieces) io.out(json || verb.printsJson ? JSON.stringify(piece) : pieceLine(piece))
       return 0
     }
     const { value } = answer

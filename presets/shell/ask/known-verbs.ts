@@ -1,4 +1,4 @@
-import { auditVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
+import { auditVerb, exportVerb, importVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
 import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
@@ -7,6 +7,7 @@ import { verbs } from '../../../plugins/kit/verbs/table.ts'
 import { levelVerb } from '../../../plugins/log/level-verb.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
 import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
+import { migrateCommand, ownOptions } from '../copies/declarations.ts'
 import { configChangesVerb, configDiffVerb, drainVerb, endSessionVerb, reloadVerb, undrainVerb } from '../shell-verb-declarations.ts'
 
 const brought: readonly VerbDeclaration[] = [
@@ -27,9 +28,20 @@ const brought: readonly VerbDeclaration[] = [
   reloadVerb,
   configDiffVerb,
   configChangesVerb,
+  exportVerb,
+  importVerb,
+  migrateCommand,
 ]
 
 /** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
 export const knownVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) => declaration), ...brought].map(declaration =>
-  rowOf({ ...declaration, changes: declaration.changes === true }),
+  rowOf(withOwn({ ...declaration, changes: declaration.changes === true })),
 )
+
+// What the command line takes besides, and deals with by itself.
+function withOwn<D extends VerbDeclaration>(declaration: D): D {
+  const own = ownOptions[declaration.name]
+  if (own === undefined) return declaration
+  const { takes, positional = [] } = declaration
+  return { ...declaration, takes: { ...own.takes, ...takes }, positional: [...(own.positional ?? []), ...positional] }
+}

@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises'
-import { type IncomingMessage, request } from 'node:http'
+import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
+import { readLines } from '../../../plugins/kit/copies/read-lines.ts'
 
 /** The answer of a broker: one object, or pieces as they come. */
 export type BrokerAnswer =
@@ -56,15 +57,17 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-/** Asks the broker at a socket. An answer that is an error is an `OperatorError` with what the broker says. */
+/** Asks the broker at a socket. `lines`: what the verb is given beside its arguments. An answer that is an error is an `OperatorError` with what the broker says. */
 export async function askBroker(
   path: string,
   verb: { readonly name: string; readonly changes: boolean },
   given: object,
+  lines: AsyncIterable<string> | null = null,
 ): Promise<BrokerAnswer> {
   const route = `/v1/${verb.name.replaceAll(' ', '/')}`
-  const query = verb.changes ? '' : new URLSearchParams(given as Record<string, string>).toString()
-  const response = await sent(path, verb.changes ? 'POST' : 'GET', query === '' ? route : `${route}?${query}`, verb.changes ? given : null)
+  const query = verb.changes && lines === null ? '' : new URLSearchParams(given as Record<string, string>).toString()
+  const body = lines ?? (verb.changes ? given : null)
+  const response = await sent(path, body === null ? 'GET' : 'POST', query === '' ? route : `${route}?${query}`, body)
   response.setEncoding('utf8')
   if (response.headers['content-type'] === 'application/x-ndjson') return { kind: 'stream', pieces: linesOf(response) }
   let text = ''
@@ -75,13 +78,39 @@ export async function askBroker(
   return { kind: 'one', value }
 }
 
-function sent(socketPath: string, method: string, path: string, body: object | null): Promise<IncomingMessage> {
+function sent(socketPath: string, method: string, path: string, body: object | AsyncIterable<string> | null): Promise<IncomingMessage> {
   return new Promise((done, failed) => {
-    const headers = { 'X-Actor': whoami(), ...(body === null ? {} : { 'Content-Type': 'application/json' }) }
-    const asked = request({ socketPath, method, path, headers, agent: false }, done)
+    const isLines = body !== null && Symbol.asyncIterator in body
+    const type = body === null ? {} : { 'Content-Type': isLines ? 'application/x-ndjson' : 'application/json' }
+    // A broker that refuses a line answers before it has read the rest: on a connection that is to be closed the answer would be lost.
+    const agent = isLines ? new Agent({ keepAlive: true }) : false
+    const asked = request({ socketPath, method, path, headers: { 'X-Actor': whoami(), ...type }, agent }, response => {
+      if (agent !== false) response.once('close', () => agent.destroy())
+      done(response)
+    })
     asked.on('error', (cause: NodeJS.ErrnoException) => failed(unreachable(socketPath, cause)))
-    asked.end(body === null ? undefined : JSON.stringify(body))
+    if (isLines) void sendLines(asked, body).catch(error => asked.destroy(error as Error))
+    else asked.end(body === null ? undefined : JSON.stringify(body))
   })
+}
+
+async function sendLines(asked: ClientRequest, lines: AsyncIterable<string>): Promise<void> {
+  let isAnswered = false
+  let go = (): void => {}
+  asked.once('response', () => {
+    isAnswered = true
+    go()
+  })
+  asked.on('drain', () => go())
+  asked.on('close', () => go())
+  for await (const line of lines) {
+    if (isAnswered || asked.destroyed) break
+    if (asked.write(`${line}\n`)) continue
+    await new Promise<void>(resolve => {
+      go = resolve
+    })
+  }
+  asked.end()
 }
 
 function unreachable(path: string, cause: NodeJS.ErrnoException): OperatorError {
@@ -104,13 +133,7 @@ function whoami(): string {
 }
 
 async function* linesOf(response: IncomingMessage): AsyncIterable<object> {
-  let text = ''
-  for await (const chunk of response as AsyncIterable<string>) {
-    text += chunk
-    const lines = text.split('\n')
-    text = lines.pop()!
-    for (const line of lines) if (line !== '') yield JSON.parse(line) as object
-  }
+  for await (const line of readLines(response as AsyncIterable<string>)) if (line !== '') yield JSON.parse(line) as object
 }
 
 declare module '../../../core/error-codes.js' {

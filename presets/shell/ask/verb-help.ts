@@ -1,5 +1,6 @@
 import { describeOption } from '../../../plugins/kit/options/describe.ts'
 import type { VerbRow } from '../../../plugins/kit/verbs/listed.ts'
+import { localCommands } from '../copies/declarations.ts'
 
 /** The help of one verb. */
 export function verbHelp({ name, help, example, takes, positional, yes, role }: VerbRow): string[] {
@@ -9,7 +10,9 @@ export function verbHelp({ name, help, example, takes, positional, yes, role }: 
     const standard = schema.default === undefined || schema.default === null ? '' : ` (${String(schema.default)} where nothing is said)`
     return [`--${option}`, `${describeOption(schema)}${standard}`] as const
   })
-  const all = [...rows, ['--json', 'the answer as JSON'], ['--socket PATH', "the broker's admin socket"]] as const
+  const isLocal = localCommands.includes(name)
+  const socket = isLocal ? [] : [['--socket PATH', "the broker's admin socket"] as const]
+  const all = [...rows, ['--json', 'the answer as JSON'] as const, ...socket]
   const width = Math.max(...all.map(([option]) => option.length))
   return [
     `Usage: mqttx-broker ${[name, ...places].join(' ')} [options]`,
@@ -18,7 +21,7 @@ export function verbHelp({ name, help, example, takes, positional, yes, role }: 
     ...all.map(([option, text]) => `  ${option.padEnd(width)}  ${text}`),
     '',
     `For example: mqttx-broker ${example}`,
-    `By HTTP it needs the role ${role}. Exit codes: 0 done; 1 not asked, or refused${yes === null ? '' : `; 3 where ${yes} is no`}.`,
+    `${isLocal ? 'No broker is asked.' : `By HTTP it needs the role ${role}.`} Exit codes: 0 done; 1 not asked, or refused${yes === null ? '' : `; 3 where ${yes} is no`}.`,
   ]
 }
 

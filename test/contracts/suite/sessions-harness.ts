@@ -16,10 +16,10 @@ import {
 import { ManualClock } from '../../../presets/testing/manual-clock.ts'
 
 /**
- * What an owner may leave out. `user`: sessions belong to nobody, so `userOnly` refuses nothing. `keepWill`, `totals`, `peek`, `list`: the verb
+ * What an owner may leave out. `user`: sessions belong to nobody, so `userOnly` refuses nothing. `keepWill`, `totals`, `peek`, `list`, `inspect`: the verb
  * of that name is not there.
  */
-export type SessionsFeature = 'user' | 'keepWill' | 'totals' | 'peek' | 'list'
+export type SessionsFeature = 'user' | 'keepWill' | 'totals' | 'peek' | 'list' | 'inspect'
 
 /** An owner of the `sessions` service that is to be proven. */
 export interface SessionsOwner {

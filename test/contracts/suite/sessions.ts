@@ -3,6 +3,7 @@ import type { ContractRunner } from './runner.ts'
 import { boundCases } from './sessions-bounds.ts'
 import { claimCases } from './sessions-claims.ts'
 import { cleanWillCases } from './sessions-clean-wills.ts'
+import { copyCases } from './sessions-copies.ts'
 import { emptiedCases } from './sessions-emptied.ts'
 import { endingCases } from './sessions-endings.ts'
 import { handshakeCases } from './sessions-handshakes.ts'
@@ -25,6 +26,7 @@ const optional: readonly (readonly [SessionsFeature, (test: SessionsCase, reopen
   ['totals', totalsCases],
   ['peek', peekCases],
   ['list', listCases],
+  ['inspect', copyCases],
 ]
 
 /**
