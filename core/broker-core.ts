@@ -39,6 +39,7 @@ import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import { Services } from './services.ts'
 import { Authority } from './sessions/authority.ts'
+import { clearQueue } from './sessions/clear-queue.ts'
 import { KeptWills } from './sessions/kept-wills.ts'
 import type { KnownSession } from './sessions/known-session.ts'
 import type { QueuedDelivery } from './sessions/message-queue.ts'
@@ -455,6 +456,11 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   unsubscribeClient(client: Client, filter: string): Promise<number> {
     return unsubscribeFor(this, client as Connection, filter)
+  }
+
+  async clearQueue(clientId: string): Promise<number | null> {
+    const session = this.roster.get(clientId)
+    return session === undefined ? null : await clearQueue(this, session)
   }
 
   publish(message: ServerMessage): Promise<void> {

@@ -163,6 +163,11 @@ export interface Broker {
   subscribeClient(client: Client, filter: string, qos: QoS): Promise<number>
   /** The same for an UNSUBSCRIBE: 0, 0x11 where the client had no such subscription, or a reason code from 0x80 on. */
   unsubscribeClient(client: Client, filter: string): Promise<number>
+  /**
+   * Takes out of the queue of a session what waits for its client; what is on its way stays, and so does the session. Resolves to how many messages were taken out (each is a drop, `cleared`); null:
+   * this node does not know the session. Rejects as the session store does: with `SessionLostError` where the session is another node's.
+   */
+  clearQueue(clientId: string): Promise<number | null>
   /** A message did not reach a subscriber: counts it, and tells `onDrop`. `reasonCode`: what the publisher of a refused message was told. */
   drop(clientId: string, message: Message, reason: DropReason, reasonCode?: number): void
   /** Something failed that no client is to blame for: a line in the log, and `onError`. A store that is away or full is one line a second at most. */

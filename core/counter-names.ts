@@ -50,6 +50,8 @@ export interface DropCounts {
   noMember: number
   /** The session ended with messages in its queue. */
   sessionEnded: number
+  /** An operator has cleared the queue in which the message waited. */
+  cleared: number
   /** The store refused or lost the message. */
   storeFailed: number
   /** The message waited for a client that may no longer receive it. */

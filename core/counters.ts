@@ -35,6 +35,7 @@ export class Counters {
     offline: 0,
     noMember: 0,
     sessionEnded: 0,
+    cleared: 0,
     storeFailed: 0,
     notAuthorized: 0,
   } as DropCounts

@@ -1,6 +1,7 @@
 // Why it is long: it is the one place where what nodes say to one another meets what it means; each kind of record is a line or two, and its parts stand in files of their own.
 import type { Broker } from '../../core/broker.ts'
 import type { Client, Session } from '../../core/connection/client.ts'
+import { OperatorError } from '../../core/errors.ts'
 import type { ForwardedMember } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
@@ -13,6 +14,7 @@ import type { Route } from '../../core/routing/target.ts'
 import type { StoredWill } from '../../core/sessions/session-store.ts'
 import { alarmsOf } from '../kit/alarms.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
+import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { ActedOn, type MarkRecord } from './acted-on.ts'
 import { clusterVersion, refusalOf } from './cluster-version.ts'
 import { Confirmations, type LeftOutRecord, type NumberRecord } from './confirmations.ts'
@@ -27,6 +29,7 @@ import { Wants } from './route-rows.ts'
 import { Step, type TickRecord } from './step.ts'
 import { TakeOvers } from './take-overs.ts'
 import { VerbQuestions } from './verb-questions.ts'
+import { type ForgetAnswer, nodesForgetVerb } from './verbs.ts'
 
 /** What nodes announce to one another. */
 type NodeRecord =
@@ -107,6 +110,20 @@ export class ClusterNode {
       for (const [name, at] of this.#dead) if (now - at >= deadMs) this.#dead.delete(name)
       return this.#dead.size === 0 ? null : `dead nodes that have not come back: ${[...this.#dead.keys()].join(', ')}`
     })
+    broker.verbs.add(
+      defineVerb(broker, nodesForgetVerb, {
+        run: (_broker, { name }) => {
+          if (bus.nodes().some(node => node.name === name))
+            throw new OperatorError('ERR_ARGUMENTS', `nodes forget: ${name} lives, so it is not forgotten; stop it first`)
+          return { name, forgotten: this.#dead.delete(name) }
+        },
+        merge: (parts, missing, { name }) => ({
+          name,
+          forgotten: parts.some(({ answer }) => (answer as ForgetAnswer).forgotten),
+          ...(missing.length > 0 ? { missing } : {}),
+        }),
+      }),
+    )
     const outgoing = new Outgoing(broker, bus)
     this.outgoing = outgoing
     const confirmations = new Confirmations({ bus, clock, log, timeoutMs, announce })

@@ -12,7 +12,7 @@ import { dropLogManifest } from './manifest.ts'
 // What somebody has asked for: a QoS 0 message that nobody waits for, an expiry, a plugin that filters. Of interest only to who looks for it.
 const asked: ReadonlySet<DropReason> = new Set(['offline', 'expired', 'filtered'])
 // A decision about the message or its receiver, by rights or by MQTT's own rules.
-const decided: ReadonlySet<DropReason> = new Set(['refused', 'notAuthorized', 'noMember', 'sessionEnded'])
+const decided: ReadonlySet<DropReason> = new Set(['refused', 'notAuthorized', 'noMember', 'sessionEnded', 'cleared'])
 
 /** Says in the log which client's messages were dropped or refused, and why: a bounded number of lines, however many messages. */
 export const dropLog = definePlugin(dropLogManifest, ({ hooks, services, broker, clock }, { every, linesPerSecond }) => {

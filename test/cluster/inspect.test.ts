@@ -68,4 +68,8 @@ test('a node that leaves in good order is no dead one, in the log of the others'
   expect(lines.at(-1)).toMatchObject({ level: 'warn', message: 'a node of the cluster has died: it has given no sign of life' })
   cluster.events.joined({ ...dead, boot: 'second' })
   expect((await broker.inspect('alarms')).rows).toEqual([])
+  // Or until somebody says that it does not come back.
+  cluster.events.left({ ...dead, boot: 'second' }, true)
+  expect(await broker.operate(alice, 'nodes forget', { name: 'n3' })).toEqual({ name: 'n3', forgotten: true })
+  expect((await broker.inspect('alarms')).rows).toEqual([])
 })

@@ -3,6 +3,7 @@ import type { CountAnswer } from './acts.ts'
 import type { ClientDetails, QueueAnswer } from './client.ts'
 import type { ClientRow } from './clients.ts'
 import type { VerbRow } from './listed.ts'
+import type { ClearAnswer, SubscribeAnswer, UnsubscribeAnswer } from './on-behalf.ts'
 import type { Page } from './page.ts'
 import type { SessionRow } from './sessions.ts'
 import type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
@@ -15,6 +16,7 @@ export type { BridgeRow } from './bridges.ts'
 export type { ClientDetails, QueueAnswer, WaitingRow } from './client.ts'
 export type { ClientRow } from './clients.ts'
 export type { VerbRow } from './listed.ts'
+export type { ClearAnswer, SubscribeAnswer, UnsubscribeAnswer } from './on-behalf.ts'
 export type { SessionRow } from './sessions.ts'
 export type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
 export type { MemoryAnswer, TopRow } from './top.ts'
@@ -55,6 +57,9 @@ declare module '../../../core/verbs.js' {
       answer: Page<SessionRow>,
     ]
     queue: [given: Everywhere & { id: string; peek?: number }, answer: QueueAnswer]
+    'queue clear': [given: Everywhere & { id: string }, answer: ClearAnswer]
+    subscribe: [given: Everywhere & { id: string; filter: string; qos?: number }, answer: SubscribeAnswer]
+    unsubscribe: [given: Everywhere & { id: string; filter: string }, answer: UnsubscribeAnswer]
     top: [
       given: Everywhere & { by?: 'unwritten' | 'queued' | 'held' | 'unanswered'; limit?: number },
       answer: { rows: readonly TopRow[]; missing?: readonly MissingNode[] },

@@ -109,6 +109,47 @@ export const queueVerb = {
   positional: ['id'],
 } as const satisfies VerbDeclaration
 
+export const queueClearVerb = {
+  name: 'queue clear',
+  help: 'take out what waits for a session; what is on its way to its client stays, and so does the session',
+  example: 'queue clear meter-7',
+  // What is taken out was acknowledged to its publishers, and is gone.
+  role: 'admin',
+  yes: 'known',
+  changes: true,
+  everywhere: true,
+  takes: { id },
+  positional: ['id'],
+} as const satisfies VerbDeclaration
+
+export const subscribeVerb = {
+  name: 'subscribe',
+  help: 'subscribe a connected client to a topic filter as if it had asked for it: rights and plugins are asked, its session keeps it',
+  example: "subscribe meter-7 'plant/+/set' --qos 1",
+  role: 'operate',
+  yes: 'granted',
+  changes: true,
+  everywhere: true,
+  takes: {
+    id,
+    filter: { type: 'string', minLength: 1, required: true },
+    qos: { type: 'integer', minimum: 0, maximum: 2, default: 0 },
+  },
+  positional: ['id', 'filter'],
+} as const satisfies VerbDeclaration
+
+export const unsubscribeVerb = {
+  name: 'unsubscribe',
+  help: 'take a subscription from a connected client as if it had asked for it',
+  example: "unsubscribe meter-7 'plant/+/set'",
+  role: 'operate',
+  yes: 'removed',
+  changes: true,
+  everywhere: true,
+  takes: { id, filter: { type: 'string', minLength: 1, required: true } },
+  positional: ['id', 'filter'],
+} as const satisfies VerbDeclaration
+
 export const subscribersVerb = {
   name: 'subscribers',
   help: 'who gets what is published to a topic',

@@ -19,6 +19,9 @@ export const verbs: readonly { readonly declaration: VerbDeclaration; load(): Pr
   { declaration: declared.retainedVerb, load: async () => work((await import('./topics.ts')).retained) },
   { declaration: declared.retainRemoveVerb, load: async () => work((await import('./topics.ts')).retainRemove) },
   { declaration: declared.publishVerb, load: async () => work((await import('./topics.ts')).publish) },
+  { declaration: declared.queueClearVerb, load: async () => work((await import('./on-behalf.ts')).queueClear) },
+  { declaration: declared.subscribeVerb, load: async () => work((await import('./on-behalf.ts')).subscribe) },
+  { declaration: declared.unsubscribeVerb, load: async () => work((await import('./on-behalf.ts')).unsubscribe) },
   { declaration: declared.kickVerb, load: async () => work((await import('./acts.ts')).kick) },
 ]
 

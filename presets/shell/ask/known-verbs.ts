@@ -1,5 +1,6 @@
 import { auditVerb, exportVerb, importVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
 import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
+import { nodesForgetVerb } from '../../../plugins/cluster/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
@@ -12,6 +13,7 @@ import { configChangesVerb, configDiffVerb, drainVerb, endSessionVerb, reloadVer
 
 const brought: readonly VerbDeclaration[] = [
   endSessionVerb,
+  nodesForgetVerb,
   banVerb,
   unbanVerb,
   bansVerb,
