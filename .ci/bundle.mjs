@@ -79,5 +79,7 @@ function named(name, moduleIds) {
 
 function javascriptIn(root) {
   const found = readdirSync(root, { recursive: true, withFileTypes: true })
-  return found.filter(one => one.isFile() && /\.js$/.test(one.name)).map(one => relative(root, join(one.parentPath, one.name)))
+  const names = found.filter(one => one.isFile() && /\.js$/.test(one.name)).map(one => relative(root, join(one.parentPath, one.name)))
+  // The page is made by .ci/page.mjs.
+  return names.filter(name => !name.startsWith('page/'))
 }

@@ -20,11 +20,13 @@ const sources = [
   'core',
   'plugins',
   'presets',
+  'page',
   'test/contracts/suite',
   'tsconfig.json',
   'tsconfig.build.json',
   'package.json',
   '.ci/bundle.mjs',
+  '.ci/page.mjs',
 ]
 const changed = Math.max(...sources.map(name => newest(join(root, name))))
 const isBuilt = () => existsSync(stamp) && statSync(stamp).mtimeMs >= changed
@@ -51,6 +53,7 @@ try {
   for (const command of [
     [tsc, '-p', 'tsconfig.build.json'],
     ['.ci/bundle.mjs', 'dist'],
+    ['.ci/page.mjs', 'dist'],
   ]) {
     execFileSync(process.execPath, command, { cwd: root, stdio: ['ignore', 2, 2] })
   }

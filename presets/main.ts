@@ -50,6 +50,7 @@ async function run(): Promise<void> {
       })
       await tellServiceManager('ready', running.log)
       return {
+        entrance: async () => (await running.broker.operate({ name: '--ui', via: 'program', role: 'admin' }, 'page')).url,
         async stop() {
           unwatch()
           live?.stop()

@@ -8,6 +8,8 @@ import { AlarmWatch } from './alarm-watch.ts'
 import { addCopying } from './copying.ts'
 import { HttpPort } from './http-port.ts'
 import { adminManifest } from './manifest.ts'
+import { addPageVerbs } from './page-verbs.ts'
+import { Rates } from './rates.ts'
 import { Record as ActsRecord } from './record.ts'
 import { answerRequest } from './requests.ts'
 import { listenAtPath, listenIn, socketFolder } from './socket-place.ts'
@@ -17,14 +19,16 @@ import { Watching } from './watching.ts'
 const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
-export const admin = definePlugin(adminManifest, (context, { socket, optional, http, payloads, alarmsEvery }) => {
+export const admin = definePlugin(adminManifest, (context, { socket, optional, page, http, payloads, alarmsEvery }) => {
   const { broker, hooks, services, clock, log } = context
-  const port = http.port === null ? null : new HttpPort(context, http)
+  const port = http.port === null && !page ? null : new HttpPort(context, http, page)
   const alarmWatch = new AlarmWatch(context)
   const watching = new Watching(context, payloads)
   addCopying(broker, payloads)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)
+  const rates = new Rates(broker, clock)
+  addPageVerbs(broker, port)
   let server: Server | undefined
   let path: string | undefined
 
@@ -59,7 +63,10 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
 
   return {
     verify: () => port?.verify(),
-    start: () => alarmWatch.start(alarmsEvery),
+    start() {
+      alarmWatch.start(alarmsEvery)
+      rates.start()
+    },
     async listen() {
       const lines = await listenAtSocket()
       return port === null ? lines : [...lines, await port.listen()]
@@ -67,6 +74,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, h
     reread: () => port?.reread(),
     async stop() {
       alarmWatch.stop()
+      rates.stop()
       watching.stop()
       record.stop()
       await port?.stop()

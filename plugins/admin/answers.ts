@@ -33,3 +33,49 @@ export interface TakeoverRow {
   /** The node that had the connection that went. */
   readonly node: string
 }
+
+/** What came and went at a node within some seconds. Rates are per second. */
+export interface RateRow {
+  /** The end of these seconds: milliseconds since the Unix epoch. */
+  readonly at: number
+  /** The node. */
+  readonly node: string
+  /** PUBLISH packets that came from clients. */
+  readonly received: number
+  /** PUBLISH packets that went to clients. */
+  readonly sent: number
+  /** Bytes that came from clients. */
+  readonly bytesIn: number
+  /** Bytes that went to clients. */
+  readonly bytesOut: number
+  /** Messages that did not reach a subscriber, whatever the reason. */
+  readonly dropped: number
+  /** Connections, filters and publishes that were refused. */
+  readonly refused: number
+  /** Connections that were opened. */
+  readonly connects: number
+  /** Clients that were connected in the end. */
+  readonly connections: number
+  /** The part of the time for which the event loop was busy, in percent. */
+  readonly busy: number
+  /** The longest that something due had to wait for the event loop, in milliseconds. */
+  readonly lagMs: number
+  /** Processor time of the process, in percent of one core. */
+  readonly cpu: number
+  /** Bytes of the process, as the system counts them, in the end. */
+  readonly rss: number
+}
+
+/** Whom the broker takes somebody for. */
+export interface WhoamiAnswer {
+  /** The name: of the system's user, or of the token. */
+  readonly name: string
+  /** How: `socket`, `http`, `program`. */
+  readonly via: string
+  /** The role; null: a program, which may do everything. */
+  readonly role: string | null
+  /** The node that is asked. */
+  readonly node: string
+  /** The package's version. */
+  readonly version: string
+}

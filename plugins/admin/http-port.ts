@@ -13,13 +13,17 @@ import { verifyPlace } from '../kit/listening/verify-place.ts'
 import { isLoopback } from '../kit/network.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import type { adminManifest } from './manifest.ts'
-import { answerRequest, send } from './requests.ts'
+import { PageFiles } from './page-files.ts'
+import { type PageSession, PageSessions } from './page-sessions.ts'
+import { answerRequest, jsonOf, refusalOf, send } from './requests.ts'
 import { TokenCheck } from './token-check.ts'
 import { parseTokens } from './token-file.ts'
 
 type HttpOptions = OptionsOf<typeof adminManifest.options>['http']
 
 const connectionsMax = 100
+const pagePort = 9465
+const sessionPath = '/v1/session'
 const tokenRefused: ClientEvent = { level: 'warn', text: 'an admin request was refused', who: 'address', about: 'reason' }
 
 /** The admin routes over HTTP, for whoever has a token: never open, never without TLS where others can reach it. */
@@ -30,15 +34,18 @@ export class HttpPort {
   readonly #tokens: TokenCheck
   readonly #file: WatchedFile | null
   readonly #lines: ClientLines
+  readonly #page: { readonly files: PageFiles; readonly sessions: PageSessions } | null
   #server: Server | undefined
 
-  constructor(context: PluginContext, options: HttpOptions) {
+  /** `page`: the page is served, too. */
+  constructor(context: PluginContext, options: HttpOptions, page: boolean) {
     const { broker, clock, log } = context
     this.#context = context
     this.#options = options
     this.#tls = new ListenerTls({ ...context, at: 'admin.http' }, options.tls)
     this.#tokens = new TokenCheck(clock)
     this.#lines = new ClientLines(clock, log)
+    this.#page = page ? { files: new PageFiles(), sessions: new PageSessions(clock) } : null
     const { tokens: path, checkFileEvery: everyMs } = options
     const apply = (text: string, at: string): void => {
       const entries = parseTokens(text, at)
@@ -52,8 +59,10 @@ export class HttpPort {
 
   /** Refuses what would be open to others. */
   async verify(): Promise<void> {
-    const { host, port, tls } = this.#options
-    if (this.#file === null) throw open('admin.http: it asks for no token')
+    const { host, tls } = this.#options
+    // Without a file nobody comes in but by addresses that are good once.
+    if (this.#file === null && this.#page === null) throw open('admin.http: it asks for no token')
+    await this.#page?.files.load()
     await this.#tls.verify()
     const hasTls = tls !== false && (tls !== null || (this.#context.services.find('tls')?.shared ?? null) !== null)
     if (!hasTls && !isLoopback(host))
@@ -61,14 +70,14 @@ export class HttpPort {
         'ERR_ADMIN_OPEN',
         `admin.http.host: on ${host} tokens would pass unencrypted; add ssl, or admin.http.tls: { cert, key }, or bind to 127.0.0.1 and put a proxy with TLS before it`,
       )
-    await this.#file.verify()
-    verifyPlace(this.#context.broker, host, port!, 'admin.http')
+    await this.#file?.verify()
+    verifyPlace(this.#context.broker, host, this.#wantedPort, 'admin.http')
   }
 
   /** Opens the port; returns the line for the log. */
   async listen(): Promise<string> {
     const { broker } = this.#context
-    const { host, port } = this.#options
+    const { host } = this.#options
     await this.#tls.start()
     await this.#file?.start()
     const { certificates } = this.#tls
@@ -80,10 +89,28 @@ export class HttpPort {
     certificates?.serve(server as never)
     server.maxConnections = Math.min(connectionsMax, Math.floor(openFiles().reserve / 4))
     keepShort(server, Math.floor(server.maxConnections / 2))
-    await listenOn(broker, server, host, port!, 'admin.http')
+    await listenOn(broker, server, host, this.#wantedPort, 'admin.http')
     this.#server = server
-    const { address, port: bound } = server.address() as AddressInfo
-    return `admin at http${certificates === null ? '' : 's'}://${address.includes(':') ? `[${address}]` : address}:${bound}/v1/`
+    const at = this.#origin
+    return this.#page === null ? `admin at ${at}/v1/` : `admin at ${at}/v1/, its page at ${at}/ (npx mqttx-broker page lets you in)`
+  }
+
+  get #wantedPort(): number {
+    return this.#options.port ?? pagePort
+  }
+
+  get #origin(): string {
+    const { address, port } = this.#server!.address() as AddressInfo
+    return `http${this.#tls.certificates === null ? '' : 's'}://${address.includes(':') ? `[${address}]` : address}:${port}`
+  }
+
+  /** An address of the page that lets in whoever opens it first. Throws an `OperatorError` where there is no page. */
+  entrance(session: PageSession): { readonly url: string; readonly until: number } {
+    if (this.#page === null || this.#server === undefined)
+      throw new OperatorError('ERR_ADMIN_PAGE', 'page: this broker serves no page; set admin.page: true, or start it with --ui')
+    const { token, until } = this.#page.sessions.offer(session)
+    // What stands behind # is sent to no server, and in no Referer.
+    return { url: `${this.#origin}/#enter=${token}`, until }
   }
 
   /** The port that it has; a test asks for a free one. */
@@ -117,12 +144,17 @@ export class HttpPort {
     const { origin, authorization } = request.headers
     if (origin !== undefined && !this.#isOwnOrigin(origin, request.headers.host))
       return refuse(403, 'ERR_ADMIN_ORIGIN', 'Origin: not one of admin.http.origins')
+    if (this.#page?.files.answer(request, response) === true) return
+    if (this.#page !== null && request.url === sessionPath && request.method === 'POST')
+      return this.#enter(this.#page.sessions, request, response, text => refuse(401, 'ERR_ADMIN_TOKEN', text))
     const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
     if (token === undefined) {
       response.setHeader('WWW-Authenticate', 'Bearer')
       return refuse(401, 'ERR_ADMIN_TOKEN', 'no token; send Authorization: Bearer NAME.SECRET')
     }
-    const found = await this.#tokens.check(token, address)
+    if (request.url === sessionPath && request.method === 'DELETE')
+      return send(response, 200, { ended: this.#page?.sessions.end(token) ?? false })
+    const found = this.#page?.sessions.find(token) ?? (await this.#tokens.check(token, address))
     if (typeof found === 'object')
       return answerRequest(
         this.#context.broker,
@@ -137,6 +169,24 @@ export class HttpPort {
       'ERR_ADMIN_SLOWED',
       found === 'slowed' ? 'too many wrong tokens from this address' : 'too many tokens are being checked',
     )
+  }
+
+  // A token that is good once is used up, and the session's own takes its place.
+  async #enter(sessions: PageSessions, request: IncomingMessage, response: ServerResponse, refuse: (text: string) => void): Promise<void> {
+    let given: { readonly token?: unknown }
+    try {
+      given = await jsonOf(request, sessionPath)
+    } catch (error) {
+      const { status, body } = refusalOf(error)
+      return send(response, status, body)
+    }
+    const entered = typeof given.token === 'string' ? sessions.enter(given.token) : null
+    if (entered === null)
+      return refuse('this address of the page was used, or is older than ten minutes; npx mqttx-broker page prints another')
+    const { token, session } = entered
+    const { name, role } = session
+    this.#context.log.info({ actor: name, role, address: request.socket.remoteAddress }, 'somebody has entered the page')
+    send(response, 200, { token, name, role })
   }
 
   #isOwnOrigin(origin: string, host: string | undefined): boolean {

@@ -15,15 +15,17 @@ export const adminManifest = defineManifest({
     alarmsEvery: { type: 'duration', default: '5s', minimum: '1s' },
     /** Lets `tail` and `trace` show payloads, to whoever has the role admin. */
     payloads: { type: 'boolean', default: false },
-    /** The same verbs over HTTP, for whoever has a token: off unless `port` is set. */
+    /** A page in the browser, at the root of `http`, whose port is then 9465 where none is said. Whoever opens it shows a token of `http.tokens`, or comes by an address of `npx mqttx-broker page`. */
+    page: { type: 'boolean', default: false },
+    /** The same verbs over HTTP, for whoever has a token: off unless `port` or `page` is set. */
     http: {
       type: 'object',
       properties: {
-        /** The port; 0 picks a free one. `null`: no HTTP. */
+        /** The port; 0 picks a free one. `null`: no HTTP, or 9465 with `page`. */
         port: { type: 'integer', minimum: 0, maximum: 65_535, default: null },
         /** The address to bind to. Any other than one of loopback needs TLS. */
         host: { type: 'string', minLength: 1, default: '127.0.0.1' },
-        /** The file of the tokens, relative to the config's folder, which `npx mqttx-broker token FILE NAME --role read|operate|admin` writes. There is no other user and no way in without one. */
+        /** The file of the tokens, relative to the config's folder, which `npx mqttx-broker token FILE NAME --role read|operate|admin` writes. There is no other user; with `page` there is another way in, by an address that `npx mqttx-broker page` prints. */
         tokens: { type: 'string', minLength: 1, default: null, secretFile: true },
         /** Names and addresses that may stand in a request's `Host`, beside those of loopback. `null`: those of loopback only where `host` is one, any elsewhere. */
         hosts: { type: 'list', items: { type: 'string', minLength: 1 }, default: null },
@@ -44,6 +46,8 @@ declare module '../../core/error-codes.js' {
     ERR_ADMIN_SOCKET: true
     /** Somebody without a token, or who listens on the network, could steer the broker. */
     ERR_ADMIN_OPEN: true
+    /** The page is off, or was not built. */
+    ERR_ADMIN_PAGE: true
     /** The file of the tokens has a line that is none, or a name twice. */
     ERR_TOKEN_FILE: true
   }

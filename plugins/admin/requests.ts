@@ -46,13 +46,19 @@ export async function answerRequest(
     else send(response, 200, answer ?? {})
   } catch (error) {
     if (response.headersSent) return void response.destroy()
-    const { status, code, problems } = faultOf(error)
+    const { status, body } = refusalOf(error)
     if (status === 500) broker.report(error)
-    send(response, status, { error: { code, problems } })
+    send(response, status, body)
   } finally {
     // Lines that nobody reads any more are taken off the connection, so that whoever sends them comes to read the answer.
     request.resume()
   }
+}
+
+/** How an error is answered. */
+export function refusalOf(error: unknown): { readonly status: number; readonly body: object } {
+  const { status, code, problems } = faultOf(error)
+  return { status, body: { error: { code, problems } } }
 }
 
 /** Answers in JSON. */
@@ -77,14 +83,16 @@ async function givenTo(verb: Verb, request: IncomingMessage, url: URL): Promise<
   const { method = 'GET' } = request
   if (!verb.changes && method === 'GET') return fromQuery(url)
   if (method !== 'POST') throw new Refused(405, 'ERR_VERB', `${verb.name}: send ${verb.changes ? 'POST with JSON' : 'GET'}, not ${method}`)
+  if ((verb as Partial<DescribedVerb>).takesLines !== true) return await jsonOf(request, verb.name)
+  if (typeOf(request) !== 'application/x-ndjson')
+    throw new Refused(415, 'ERR_VERB', `${verb.name}: send Content-Type: application/x-ndjson, a line each`)
+  return { ...fromQuery(url), lines: readLines(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) }
+}
+
+/** The JSON object that is sent. */
+export async function jsonOf(request: IncomingMessage, what: string): Promise<object> {
   // A page elsewhere can have a browser send a form, but not this without asking first, which nobody allows.
-  const type = request.headers['content-type']?.split(';')[0]?.trim()
-  if ((verb as Partial<DescribedVerb>).takesLines === true) {
-    if (type !== 'application/x-ndjson')
-      throw new Refused(415, 'ERR_VERB', `${verb.name}: send Content-Type: application/x-ndjson, a line each`)
-    return { ...fromQuery(url), lines: readLines(request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) }
-  }
-  if (type !== 'application/json') throw new Refused(415, 'ERR_VERB', `${verb.name}: send Content-Type: application/json`)
+  if (typeOf(request) !== 'application/json') throw new Refused(415, 'ERR_VERB', `${what}: send Content-Type: application/json`)
   const body = await bodyOf(request)
   if (body.length === 0) return {}
   try {
@@ -93,7 +101,11 @@ async function givenTo(verb: Verb, request: IncomingMessage, url: URL): Promise<
   } catch {
     // Said below.
   }
-  throw new Refused(400, 'ERR_ARGUMENTS', `${verb.name}: the body is no JSON object; send {"name": value}`)
+  throw new Refused(400, 'ERR_ARGUMENTS', `${what}: the body is no JSON object; send {"name": value}`)
+}
+
+function typeOf({ headers }: IncomingMessage): string | undefined {
+  return headers['content-type']?.split(';')[0]?.trim()
 }
 
 function fromQuery(url: URL): object {

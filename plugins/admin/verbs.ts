@@ -1,6 +1,6 @@
 import type { ImportAnswer } from '../kit/copies/import-lines.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
-import type { AuditRow, TakeoverRow } from './answers.ts'
+import type { AuditRow, RateRow, TakeoverRow, WhoamiAnswer } from './answers.ts'
 
 const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const
 
@@ -20,6 +20,42 @@ export const takeoversVerb = {
   role: 'read',
   everywhere: true,
   takes: { limit },
+} as const satisfies VerbDeclaration
+
+export const ratesVerb = {
+  name: 'rates',
+  help: 'what has come and gone a second, and how busy the node was, over the last minutes, hours or the last day',
+  example: 'rates --span 1h',
+  role: 'read',
+  everywhere: true,
+  takes: {
+    /** How far back: a row each 3 s for ten minutes, each 18 s for an hour, each 7.2 min for a day. */
+    span: { type: 'string', enum: ['10m', '1h', '24h'], default: '10m' },
+    /** Rows of each node at most, the newest. */
+    limit: { type: 'integer', minimum: 1, maximum: 200, default: 20 },
+    /** Only rows that are newer: milliseconds since the Unix epoch. */
+    since: { type: 'number', minimum: 0, default: null },
+  },
+} as const satisfies VerbDeclaration
+
+export const whoamiVerb = {
+  name: 'whoami',
+  help: 'whom this broker takes you for, and what you may do',
+  example: 'whoami',
+  role: 'read',
+  takes: {},
+} as const satisfies VerbDeclaration
+
+export const pageVerb = {
+  name: 'page',
+  help: 'an address of the page (admin.page: true) that lets in whoever opens it first, within ten minutes',
+  example: 'page --role read',
+  role: 'admin',
+  changes: true,
+  takes: {
+    /** What the page may do then. */
+    role: { type: 'string', enum: ['read', 'operate', 'admin'], default: 'admin' },
+  },
 } as const satisfies VerbDeclaration
 
 const watched = {
@@ -84,6 +120,12 @@ declare module '../../core/verbs.js' {
   interface VerbMap {
     export: [given: object, answer: AsyncIterable<object>]
     import: [given: { skipExisting?: boolean; lines: AsyncIterable<string> }, answer: ImportAnswer]
+    rates: [
+      given: { span?: '10m' | '1h' | '24h'; limit?: number; since?: number | null; node?: string },
+      answer: { rows: readonly RateRow[]; everyMs: number; missing?: readonly MissingNode[] },
+    ]
+    whoami: [given: object, answer: WhoamiAnswer]
+    page: [given: { role?: 'read' | 'operate' | 'admin' }, answer: { url: string; role: string; until: number }]
     audit: [given: { limit?: number; node?: string }, answer: { rows: readonly AuditRow[]; missing?: readonly MissingNode[] }]
     takeovers: [given: { limit?: number; node?: string }, answer: { rows: readonly TakeoverRow[]; missing?: readonly MissingNode[] }]
   }

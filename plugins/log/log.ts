@@ -7,7 +7,8 @@ import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
 import { packetLine } from '../kit/packet-line.ts'
 import { shownLine } from '../kit/shown-text.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
-import { levelVerb } from './level-verb.ts'
+import { KeptLines, mergeLines } from './kept-lines.ts'
+import { levelVerb, logsVerb } from './log-verbs.ts'
 import { logManifest } from './manifest.ts'
 
 // Lines of `apply`, a few for each plugin.
@@ -17,11 +18,17 @@ const earlyMax = 1000
 export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, worker }, { level, format }) => {
   // The service is there when plugins are wired, what it writes to when they have started: lines before that wait, the first of them if they are very many.
   const early: string[] = []
+  const kept = new KeptLines()
   let write: (line: string) => void = line => void (early.length < earlyMax && early.push(line))
   // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
   const logger = pino(
     { level, base: worker === null ? null : { worker: worker.number }, hooks: { logMethod } },
-    { write: line => write(line) },
+    {
+      write: line => {
+        kept.add(line)
+        write(line)
+      },
+    },
   )
   services.provide('log', logger, 'log')
   broker.figures.add({
@@ -57,6 +64,7 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, 
       },
     }),
   )
+  broker.verbs.add(defineVerb(broker, logsVerb, { run: (_broker, given) => kept.answer(broker.verbs.node, given), merge: mergeLines }))
   return {
     // Clients that are connected already are traced, or not, from their next connection on.
     reload(options) {

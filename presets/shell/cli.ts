@@ -24,6 +24,8 @@ export interface CliIo {
 export interface StartedBroker {
   /** Drains and stops. */
   stop(): Promise<unknown>
+  /** An address of the page that lets in whoever opens it first. */
+  entrance(): Promise<string>
 }
 
 export interface SignalSource {
@@ -84,7 +86,7 @@ function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, i
 async function tlsPort(catalogue: Catalogue, env: Environment, io: CliIo): Promise<number> {
   const usual = 1883
   try {
-    const { plugins } = await resolved(catalogue, { name: 'check', assignments: [], verbose: false, connect: false }, env, io)
+    const { plugins } = await resolved(catalogue, { name: 'check', assignments: [], verbose: false, connect: false, ui: false }, env, io)
     const listeners = plugins.filter(({ name }) => name === 'socket').map(({ options }) => options as { port: number; tls?: unknown })
     return listeners.find(({ tls }) => tls !== false)?.port || usual
   } catch {
@@ -112,6 +114,8 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
     const again = (configFile?: string) =>
       resolved(catalogue, configFile === undefined ? command : { ...command, configFile }, env, io, true)
     const broker = await io.start(await resolved(catalogue, command, env, io), again)
+    // On standard output and not in the log, which others read too.
+    if (command.ui) await showEntrance(broker, io)
     // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
     const alive = setInterval(() => {}, 2 ** 31 - 1)
     await stopWanted
@@ -120,6 +124,15 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
     return 0
   } finally {
     for (const { signal, listener } of listeners) io.signals.off(signal, listener)
+  }
+}
+
+async function showEntrance(broker: StartedBroker, io: CliIo): Promise<void> {
+  try {
+    io.out(`\nThe page, for whoever opens this first, within ten minutes:\n${await broker.entrance()}\n`)
+  } catch (error) {
+    // The broker serves all the same.
+    io.error(`no address of the page (${(error as Error).message}); npx mqttx-broker page prints one`)
   }
 }
 

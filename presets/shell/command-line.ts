@@ -16,6 +16,7 @@ Options:
   --host H                the address to bind to
   --port N                the port of the plain TCP listener; 0 picks a free one
   --set key.path=value    sets one option, as in --set redis.url=redis://cache:6379; may be repeated
+  --ui                    serves a page on loopback, and prints an address that lets you in once
   --verbose               shows where an error comes from
   --help, --version
 
@@ -29,6 +30,8 @@ export interface RunCommand {
   readonly verbose: boolean
   /** `check` tries what the plugins depend on. */
   readonly connect: boolean
+  /** `start` prints an address of the page. */
+  readonly ui: boolean
 }
 
 export type Command = RunCommand | { readonly name: 'init'; readonly tls: boolean } | { readonly name: 'help' | 'version' }
@@ -43,6 +46,7 @@ const options = {
   set: { type: 'string', multiple: true },
   tls: { type: 'boolean' },
   connect: { type: 'boolean' },
+  ui: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -96,6 +100,7 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
     assignments: assignmentsOf(values),
     verbose: values.verbose === true,
     connect: values.connect === true,
+    ui: values.ui === true && name === 'start',
     ...(typeof configFile === 'string' ? { configFile } : {}),
   }
 }
@@ -109,6 +114,7 @@ function assignmentsOf(values: Record<string, unknown>): Assignment[] {
     if (equals < 1) throw new OperatorError('ERR_ARGUMENTS', `--set ${text}: write --set key.path=value`)
     assignments.push({ keys: text.slice(0, equals).split('.'), text: text.slice(equals + 1), who: '--set' })
   }
+  if (values.ui === true) assignments.push({ keys: ['admin', 'page'], text: 'true', who: '--ui' })
   // The options of their own come last: they are the shorter way, and so the later thought.
   for (const [option, keys] of Object.entries({ preset: ['preset'], host: ['host'], port: ['socket', 'port'] })) {
     const text = values[option]

@@ -5,20 +5,14 @@ import { isRecord } from '../../plugins/kit/options/plain-data.ts'
 import { formatBytes, formatDuration } from '../../plugins/kit/options/quantity.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
+import type { ConfigAnswer } from './shell-verb-declarations.ts'
 
 type Row = readonly [path: string, value: string, who: string]
 
 /** The merged config as lines: every option, its value, and who set it. Secrets are masked. */
 export function configReport(catalogue: Catalogue, config: ResolvedConfig): string[] {
   const source = config.configFile === undefined ? 'no config file' : basename(config.configFile)
-  const rows: Row[] = [...rowsOf(config.root, config.rootSchema, '', path => who(config, path))]
-  const groups: Row[][] = []
-  for (const { name, options, section, schema = {} } of config.plugins) {
-    const path = section ?? name
-    const by = section === undefined ? () => ownersOf(config) : (at: string) => who(config, at)
-    const found = rowsOf(options, schema, path, by)
-    groups.push(found.length > 0 ? found : [[path, 'on', section === undefined ? ownersOf(config) : onBy(config, path)]])
-  }
+  const { rows, groups } = tableOf(config)
   const all = [...rows, ...groups.flat()]
   const pathWidth = Math.max(...all.map(([path]) => path.length))
   // A long list in one row should not push everybody else's source off the screen.
@@ -34,6 +28,31 @@ export function configReport(catalogue: Catalogue, config: ResolvedConfig): stri
     ...(config.notes.length > 0 ? ['', ...config.notes] : []),
     ...(config.warnings.length > 0 ? ['', ...config.warnings.map(warning => `warning: ${warning}`)] : []),
   ]
+}
+
+/** The same for programs. `match`: only options whose path has this in it. */
+export function configAnswer(config: ResolvedConfig, match: string | null): ConfigAnswer {
+  const { rows, groups } = tableOf(config)
+  const { preset, configFile, warnings, plugins } = config
+  return {
+    preset,
+    file: configFile ?? null,
+    plugins: plugins.map(plugin => plugin.section ?? plugin.name),
+    warnings,
+    rows: [...rows, ...groups.flat()].flatMap(([path, value, by]) => (match === null || path.includes(match) ? [{ path, value, by }] : [])),
+  }
+}
+
+function tableOf(config: ResolvedConfig): { readonly rows: readonly Row[]; readonly groups: readonly (readonly Row[])[] } {
+  const rows: Row[] = [...rowsOf(config.root, config.rootSchema, '', path => who(config, path))]
+  const groups: Row[][] = []
+  for (const { name, options, section, schema = {} } of config.plugins) {
+    const path = section ?? name
+    const by = section === undefined ? () => ownersOf(config) : (at: string) => who(config, at)
+    const found = rowsOf(options, schema, path, by)
+    groups.push(found.length > 0 ? found : [[path, 'on', section === undefined ? ownersOf(config) : onBy(config, path)]])
+  }
+  return { rows, groups }
 }
 
 function rowsOf(values: object, schema: OptionsSchema, above: string, by: (path: string) => string, keys: string[] = []): Row[] {

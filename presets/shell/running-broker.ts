@@ -24,7 +24,7 @@ import type { PluginHost } from './plugin-host.ts'
 import { type AcceptOptions, acceptStream, acceptTransport } from './program-transport.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
-import { drainVerb, endSessionVerb, undrainVerb } from './shell-verb-declarations.ts'
+import { configVerb, drainVerb, endSessionVerb, undrainVerb } from './shell-verb-declarations.ts'
 import { workerCount } from './workers/worker-count.ts'
 
 export interface StartOptions {
@@ -81,6 +81,11 @@ export class RunningBroker {
     }
     broker.verbs.add(defineVerb(broker, drainVerb, async () => (await drain()).begin))
     broker.verbs.add(defineVerb(broker, undrainVerb, async () => (await drain()).end))
+    broker.verbs.add(
+      defineVerb(broker, configVerb, {
+        run: async (_broker, { match }) => (await import('./config-report.ts')).configAnswer(running.#config, match),
+      }),
+    )
     try {
       await apply()
       wired?.(broker.log)

@@ -66,6 +66,42 @@ export const reloadVerb = {
   takes: {},
 } as const satisfies VerbDeclaration
 
+export const configVerb = {
+  name: 'config',
+  help: 'the config in force at this node: every option, its value, and who set it; secrets are masked',
+  example: 'config --match socket',
+  // Hosts and paths of files stand in it.
+  role: 'operate',
+  takes: {
+    /** Options whose path has this in it. */
+    match: { type: 'string', minLength: 1, default: null },
+  },
+} as const satisfies VerbDeclaration
+
+/** An option of the config. */
+export interface ConfigRow {
+  /** Its path: `socket.port`. */
+  readonly path: string
+  /** Its value, as `check` shows it. */
+  readonly value: string
+  /** Who set it: a file, a variable, `--set`, a preset, or `default`. */
+  readonly by: string
+}
+
+/** The config of a running broker. */
+export interface ConfigAnswer {
+  /** The preset. */
+  readonly preset: string
+  /** The config file; null: there is none. */
+  readonly file: string | null
+  /** The plugins, in order. */
+  readonly plugins: readonly string[]
+  /** What is probably not meant. */
+  readonly warnings: readonly string[]
+  /** The options: those at the root, then those of each plugin, in order. */
+  readonly rows: readonly ConfigRow[]
+}
+
 export const configDiffVerb = {
   name: 'config diff',
   help: 'what reading the config again would change, or another config file; nothing is changed',
@@ -102,6 +138,7 @@ declare module '../../core/verbs.js' {
     drain: [given: { rate?: number; reference?: string | null; moved?: boolean }, answer: DrainAnswer]
     undrain: [given: object, answer: UndrainAnswer]
     reload: [given: object, answer: ConfigReading & { done: boolean }]
+    config: [given: { match?: string | null }, answer: ConfigAnswer]
     'config diff': [given: { file?: string | null }, answer: { taken: readonly string[]; later: readonly string[] }]
     'config changes': [given: object, answer: { rows: readonly ConfigReading[] }]
   }

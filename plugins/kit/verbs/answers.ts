@@ -5,6 +5,7 @@ import type { ClientRow } from './clients.ts'
 import type { VerbRow } from './listed.ts'
 import type { ClearAnswer, SubscribeAnswer, UnsubscribeAnswer } from './on-behalf.ts'
 import type { Page } from './page.ts'
+import type { RetainedTreeAnswer } from './retained-levels.ts'
 import type { SessionRow } from './sessions.ts'
 import type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
 import type { MemoryAnswer, TopRow } from './top.ts'
@@ -17,6 +18,7 @@ export type { ClientDetails, QueueAnswer, WaitingRow } from './client.ts'
 export type { ClientRow } from './clients.ts'
 export type { VerbRow } from './listed.ts'
 export type { ClearAnswer, SubscribeAnswer, UnsubscribeAnswer } from './on-behalf.ts'
+export type { RetainedLevelRow, RetainedTreeAnswer } from './retained-levels.ts'
 export type { SessionRow } from './sessions.ts'
 export type { AlarmRow, NodeRow, StatusAnswer } from './status.ts'
 export type { MemoryAnswer, TopRow } from './top.ts'
@@ -35,6 +37,7 @@ interface Everywhere {
 declare module '../../../core/verbs.js' {
   interface VerbMap {
     verbs: [given: object, answer: { rows: readonly VerbRow[] }]
+    openapi: [given: object, answer: object]
     status: [given: object, answer: StatusAnswer]
     alarms: [given: Everywhere, answer: { rows: readonly AlarmRow[]; missing?: readonly MissingNode[] }]
     nodes: [given: object, answer: { rows: NodeRow[] }]
@@ -66,8 +69,10 @@ declare module '../../../core/verbs.js' {
     ]
     memory: [given: { limit?: number }, answer: MemoryAnswer]
     subscribers: [given: Paged & Everywhere & { topic: string }, answer: Page<SubscriberRow>]
+    subscriptions: [given: Paged & Everywhere & { match?: string | null; id?: string | null }, answer: Page<SubscriberRow>]
     publishers: [given: Paged & Everywhere & { topic: string }, answer: Page<ClientRow>]
     retained: [given: { filter?: string; limit?: number }, answer: { rows: readonly RetainedRow[]; more: boolean; retained: number }]
+    'retained tree': [given: { prefix?: string }, answer: RetainedTreeAnswer]
     'retained rm': [given: { topic: string }, answer: { topic: string; removed: boolean }]
     why: [given: Everywhere & { id: string; action: 'publish' | 'subscribe' | 'receive'; topic: string }, answer: WhyAnswer]
     publish: [given: { topic: string; payload?: string; qos?: number; retain?: boolean }, answer: { topic: string; receivers: number }]

@@ -15,6 +15,14 @@ export const verbsVerb = {
   takes: {},
 } as const satisfies VerbDeclaration
 
+export const openapiVerb = {
+  name: 'openapi',
+  help: 'all verbs as routes, as an OpenAPI document; --json prints it',
+  example: 'openapi --json',
+  role: 'read',
+  takes: {},
+} as const satisfies VerbDeclaration
+
 export const statusVerb = {
   name: 'status',
   help: 'how this node is, and what is wrong',
@@ -160,6 +168,21 @@ export const subscribersVerb = {
   positional: ['topic'],
 } as const satisfies VerbDeclaration
 
+export const subscriptionsVerb = {
+  name: 'subscriptions',
+  help: 'the subscriptions of all sessions, by their topic filters',
+  example: 'subscriptions --match plant/',
+  role: 'read',
+  everywhere: true,
+  takes: {
+    /** Whose topic filter has this in it. */
+    match: text,
+    /** Of this client only. */
+    id: text,
+    ...pageOptions,
+  },
+} as const satisfies VerbDeclaration
+
 export const publishersVerb = {
   name: 'publishers',
   help: 'which connected clients may publish to a topic',
@@ -216,6 +239,18 @@ export const retainedVerb = {
     limit: { type: 'integer', minimum: 1, maximum: 200, default: 100 },
   },
   positional: ['filter'],
+} as const satisfies VerbDeclaration
+
+export const retainTreeVerb = {
+  name: 'retained tree',
+  help: 'the tree that the topics of retained messages make, a level at a time',
+  example: 'retained tree plant',
+  role: 'read',
+  takes: {
+    /** The topic whose next level is shown; empty: the first level. */
+    prefix: { type: 'string', default: '' },
+  },
+  positional: ['prefix'],
 } as const satisfies VerbDeclaration
 
 export const retainRemoveVerb = {

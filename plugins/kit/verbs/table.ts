@@ -4,6 +4,7 @@ import type { VerbDeclaration, VerbWork } from './define-verb.ts'
 /** Each with where its work is done; in the order in which the help shows them. */
 export const verbs: readonly { readonly declaration: VerbDeclaration; load(): Promise<VerbWork> }[] = [
   { declaration: declared.verbsVerb, load: async () => work((await import('./listed.ts')).listed) },
+  { declaration: declared.openapiVerb, load: async () => work((await import('./openapi.ts')).openapi) },
   { declaration: declared.statusVerb, load: async () => work((await import('./status.ts')).status) },
   { declaration: declared.alarmsVerb, load: async () => work((await import('./status.ts')).alarms) },
   { declaration: declared.nodesVerb, load: async () => work((await import('./status.ts')).nodes) },
@@ -15,8 +16,10 @@ export const verbs: readonly { readonly declaration: VerbDeclaration; load(): Pr
   { declaration: declared.topVerb, load: async () => work((await import('./top.ts')).top) },
   { declaration: declared.memoryVerb, load: async () => work((await import('./top.ts')).memory) },
   { declaration: declared.subscribersVerb, load: async () => work((await import('./topics.ts')).subscribers) },
+  { declaration: declared.subscriptionsVerb, load: async () => work((await import('./subscriptions.ts')).subscriptions) },
   { declaration: declared.publishersVerb, load: async () => work((await import('./topics.ts')).publishers) },
   { declaration: declared.retainedVerb, load: async () => work((await import('./topics.ts')).retained) },
+  { declaration: declared.retainTreeVerb, load: async () => work((await import('./retained-levels.ts')).retainedTree) },
   { declaration: declared.retainRemoveVerb, load: async () => work((await import('./topics.ts')).retainRemove) },
   { declaration: declared.publishVerb, load: async () => work((await import('./topics.ts')).publish) },
   { declaration: declared.queueClearVerb, load: async () => work((await import('./on-behalf.ts')).queueClear) },

@@ -41,17 +41,21 @@ export const subscribers: VerbWork<typeof subscribersVerb.takes> = {
   },
   // Stored sessions are known to all nodes.
   merge(parts, missing, { limit }): Page<SubscriberRow> {
-    const page = mergePages<SubscriberRow>(parts, missing, limit * parts.length, keyOfRow)
-    const unique: SubscriberRow[] = []
-    for (const row of page.rows) {
-      const last = unique.at(-1)
-      if (last === undefined || last.id !== row.id || last.filter !== row.filter) unique.push(row)
-      else if (row.online) unique[unique.length - 1] = row
-    }
-    const rows = unique.slice(0, limit)
-    const more = unique.length > limit || page.next !== null
-    return { ...page, rows, next: more && rows.length > 0 ? writeCursor(keyOfRow(rows.at(-1)!)) : null }
+    return uniqueOf(mergePages<SubscriberRow>(parts, missing, limit * parts.length, keyOfRow), limit, keyOfRow)
   },
+}
+
+/** A page without the rows that several nodes have; the one that says that its client is connected stays. */
+export function uniqueOf(page: Page<SubscriberRow>, limit: number, keyOf: (row: SubscriberRow) => RowKey): Page<SubscriberRow> {
+  const unique: SubscriberRow[] = []
+  for (const row of page.rows) {
+    const last = unique.at(-1)
+    if (last === undefined || last.id !== row.id || last.filter !== row.filter) unique.push(row)
+    else if (row.online) unique[unique.length - 1] = row
+  }
+  const rows = unique.slice(0, limit)
+  const more = unique.length > limit || page.next !== null
+  return { ...page, rows, next: more && rows.length > 0 ? writeCursor(keyOf(rows.at(-1)!)) : null }
 }
 
 /** Which of the connected clients may publish to a topic: `onAuthorize` is asked about each. */

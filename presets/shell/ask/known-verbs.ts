@@ -1,15 +1,33 @@
-import { auditVerb, exportVerb, importVerb, tailVerb, takeoversVerb, traceVerb } from '../../../plugins/admin/verbs.ts'
+import {
+  auditVerb,
+  exportVerb,
+  importVerb,
+  pageVerb,
+  ratesVerb,
+  tailVerb,
+  takeoversVerb,
+  traceVerb,
+  whoamiVerb,
+} from '../../../plugins/admin/verbs.ts'
 import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
 import { nodesForgetVerb } from '../../../plugins/cluster/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
 import { verbs } from '../../../plugins/kit/verbs/table.ts'
-import { levelVerb } from '../../../plugins/log/level-verb.ts'
+import { levelVerb, logsVerb } from '../../../plugins/log/log-verbs.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
 import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
 import { migrateCommand, ownOptions } from '../copies/declarations.ts'
-import { configChangesVerb, configDiffVerb, drainVerb, endSessionVerb, reloadVerb, undrainVerb } from '../shell-verb-declarations.ts'
+import {
+  configChangesVerb,
+  configDiffVerb,
+  configVerb,
+  drainVerb,
+  endSessionVerb,
+  reloadVerb,
+  undrainVerb,
+} from '../shell-verb-declarations.ts'
 
 const brought: readonly VerbDeclaration[] = [
   endSessionVerb,
@@ -22,12 +40,17 @@ const brought: readonly VerbDeclaration[] = [
   dropsVerb,
   takeoversVerb,
   auditVerb,
+  ratesVerb,
+  whoamiVerb,
+  pageVerb,
   certificatesVerb,
   pluginsVerb,
   levelVerb,
   drainVerb,
   undrainVerb,
+  logsVerb,
   reloadVerb,
+  configVerb,
   configDiffVerb,
   configChangesVerb,
   exportVerb,

@@ -4,7 +4,7 @@ import { shownText } from '../../../plugins/kit/shown-text.ts'
 /** An answer as lines for people. Rows are a table, everything else a line for each part; texts of clients write nothing but what they say. */
 export function showAnswer(answer: object, now: number): string[] {
   const { rows, ...rest } = answer as { readonly rows?: readonly object[] }
-  const lines = recordLines(rest, now, '', rows === undefined ? [] : ['next', 'missing'])
+  const lines = recordLines(rest, now, '', rows === undefined ? [] : ['next', 'cursor', 'missing'])
   if (rows === undefined) return lines
   const table = rows.length === 0 ? ['nothing'] : tableLines(rows, now)
   return lines.length === 0 ? table : [...lines, '', ...table]

@@ -29,6 +29,13 @@ export async function startSupervised(catalogue: Catalogue, config: ResolvedConf
   log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}, ${workerCount(config.settings.workers)} workers`)
   await tellServiceManager('ready', log)
   return {
+    // Plugin admin runs in the first worker, which answers as it answers the command line.
+    async entrance() {
+      const { askBroker, findSocket } = await import('../ask/socket-request.ts')
+      const socket = await findSocket({ folder: config.folder, given: undefined, environment: process.env.MQTTX_SOCKET })
+      const answer = await askBroker(socket, { name: 'page', changes: true }, {})
+      return (answer as { value: { url: string } }).value.url
+    },
     async stop() {
       unwatch()
       await Promise.all([tellServiceManager('stopping', log), running.stop()])
