@@ -88,7 +88,11 @@ async function prepare(name: string): Promise<void> {
     await set('.sort select', 'queued')
     await browser.until(`document.querySelector('.virtual-row').innerText.includes('historian')`)
   } else if (name === 'retained') {
-    await browser.evaluate(`[...document.querySelectorAll('.tree .tree .branch')].find(one => one.innerText.includes('shift')).click()`)
+    for (const level of ['press', '12', 'state']) {
+      const branch = `[...document.querySelectorAll('.tree .tree .branch')].find(one => one.querySelector('.mono').innerText === '${level}')`
+      await browser.until(`${branch} !== undefined`)
+      await browser.evaluate(`${branch}.click()`)
+    }
     await browser.until(`document.querySelector('.message') !== null`)
   } else if (name === 'tail') {
     await set('input[aria-label="Topic filter"]', 'plant/#')
