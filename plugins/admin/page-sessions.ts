@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Role } from '../kit/verbs/define-verb.ts'
 
@@ -30,7 +30,7 @@ export class PageSessions {
 
   /** A token that is good once; `until`: milliseconds since the Unix epoch. Of more than 20 the oldest goes. */
   offer(session: PageSession): { readonly token: string; readonly until: number } {
-    const token = randomBytes(secretBytes).toString('base64url')
+    const token = this.#clock.random(secretBytes).toString('base64url')
     const until = Math.round(this.#clock.now() + offerMs)
     if (this.#offers.size === offersMax) this.#offers.delete(this.#offers.keys().next().value!)
     this.#offers.set(hashOf(token), { ...session, until })
@@ -44,7 +44,7 @@ export class PageSessions {
     this.#offers.delete(key)
     if (offer === undefined || offer.until < this.#clock.now()) return null
     const { name, role } = offer
-    const token = `session.${randomBytes(secretBytes).toString('base64url')}`
+    const token = `session.${this.#clock.random(secretBytes).toString('base64url')}`
     if (this.#sessions.size === sessionsMax) this.#sessions.delete(this.#sessions.keys().next().value!)
     this.#sessions.set(hashOf(token), { name, role, usedAt: this.#clock.now() })
     return { token, session: { name, role } }

@@ -53,6 +53,8 @@ export class TokenCheck {
     const proven = this.#proven.get(proof)
     if (proven !== undefined) return proven
     if (!this.#mayTry(network)) return 'slowed'
+    // Where no token can be right nothing is to be learned from how soon that is said.
+    if (this.#entries.size === 0) return this.#failed(network)
     if (!(await this.#limiter.enter())) return 'busy'
     const entries = this.#entries
     try {

@@ -137,6 +137,7 @@ const mayAskNode: Readonly<Record<string, string>> = {
   'plugins/kit/transports/handle-trial.ts': 'tries sockets of this Node',
   'plugins/metrics/tap-times.ts': 'measures what code costs',
   'plugins/admin/loop-busy.ts': 'measures what code costs',
+  'plugins/admin/rates.ts': 'measures what code costs',
 }
 
 test('time, turns and chance come from the clock of the broker', () => {

@@ -1,4 +1,3 @@
-import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { createBroker, definePlugin } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { KitClient, type KitClientOptions } from '../../presets/testing/kit-client.ts'
@@ -70,8 +69,7 @@ export async function startDemo({ steps, busy, devices = 60, idleMs = 0, level =
   const join = (id: string, options: KitClientOptions & { protocol?: string } = {}): Promise<KitClient> => {
     const [ours, theirs] = Line.pair()
     const { remoteAddress = '10.20.0.1', protocol = 'tcp' } = options
-    const transport = new StreamTransport(theirs, { protocol, listener: 'demo', remoteAddress })
-    transport.listen(broker.accept(transport)!)
+    broker.accept(theirs, { protocol, listener: 'demo', remoteAddress, allowAnonymous: true })
     held.set(id, theirs)
     return KitClient.connect(ours, id, options)
   }
