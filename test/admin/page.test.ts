@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { openapiOf } from '../../plugins/kit/verbs/openapi.ts'
-import { knownVerbs } from '../../presets/shell/ask/known-verbs.ts'
+import { brokerVerbs } from '../../presets/shell/ask/known-verbs.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { startBroker } from '../support/broker.ts'
 
@@ -199,7 +199,7 @@ test('the config in force is shown as check shows it, without secrets, to whoeve
 test('docs/openapi.json has every verb: UPDATE_OPENAPI=1 writes it', async () => {
   const path = fileURLToPath(new URL('../../docs/openapi.json', import.meta.url))
   const version = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version as string
-  const text = `${JSON.stringify(openapiOf(knownVerbs, version), null, 1)}\n`
+  const text = `${JSON.stringify(openapiOf(brokerVerbs, version), null, 1)}\n`
   if (process.env.UPDATE_OPENAPI === '1') await (await import('node:fs/promises')).writeFile(path, text)
   expect(await readFile(path, 'utf8')).toBe(text)
   const { broker } = await startBroker({ admin: { socket: false } })

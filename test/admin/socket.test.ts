@@ -121,7 +121,7 @@ test('help, completion and what is said of a slip of the pen', async () => {
   }
   const bash = await typed('completion bash')
   expect(bash.text).toContain('complete -o default -F _mqttx_broker mqttx-broker')
-  expect(bash.text).toMatch(/retained\) words="rm .*--filter/)
+  expect(bash.text).toMatch(/retained\) words="tree rm .*--filter/)
   expect((await typed('completion')).errors).toContain('bash, zsh or fish')
   expect((await typed('clinets')).errors).toBe('error: clinets: no such command; did you mean clients?')
   expect((await typed('clients --usr alice')).errors).toContain('did you mean --user?')

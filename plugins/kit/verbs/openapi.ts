@@ -9,6 +9,7 @@ export const openapi: VerbWork<typeof openapiVerb.takes> = {
 }
 
 const json = 'application/json'
+const lines = 'application/x-ndjson'
 
 /** An OpenAPI 3.1 document of verbs: each is a route below `/v1/`. */
 export function openapiOf(verbs: readonly VerbRow[], version: string): object {
@@ -45,13 +46,15 @@ export function openapiOf(verbs: readonly VerbRow[], version: string): object {
   }
 }
 
-function routeOf({ name, help, example, role, changes, takes }: VerbRow): object {
+function routeOf({ name, help, example, role, changes, takes, takesLines, printsJson }: VerbRow): object {
   const operation = {
     operationId: name.replaceAll(/[ -](\w)/g, (_all, letter: string) => letter.toUpperCase()),
     summary: help,
     description: `Needs the role \`${role}\`. On the command line: \`mqttx-broker ${example}\``,
     responses: {
-      200: { description: 'The answer.', content: { [json]: { schema: { type: 'object' } } } },
+      200: printsJson
+        ? { description: 'The answer, a line of JSON for each piece.', content: { [lines]: { schema: { type: 'string' } } } }
+        : { description: 'The answer.', content: { [json]: { schema: { type: 'object' } } } },
       ...Object.fromEntries(
         [
           [400, 'An argument is wrong.'],
@@ -65,7 +68,10 @@ function routeOf({ name, help, example, role, changes, takes }: VerbRow): object
       ),
     },
   }
-  if (!changes) return { get: { ...operation, parameters: Object.entries(takes).map(parameterOf) } }
+  const parameters = Object.entries(takes).map(parameterOf)
+  if (!changes) return { get: { ...operation, parameters } }
+  if (takesLines)
+    return { post: { ...operation, parameters, requestBody: { required: true, content: { [lines]: { schema: { type: 'string' } } } } } }
   const content = { [json]: { schema: objectOf(takes) } }
   return { post: { ...operation, requestBody: { required: Object.values(takes).some(({ required }) => required === true), content } } }
 }

@@ -55,18 +55,20 @@ const brought: readonly VerbDeclaration[] = [
   configChangesVerb,
   exportVerb,
   importVerb,
-  migrateCommand,
 ]
 
-/** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
-export const knownVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) => declaration), ...brought].map(declaration =>
-  rowOf(withOwn({ ...declaration, changes: declaration.changes === true })),
+/** The verbs that brokers of this package have, with all its plugins: each is a route. */
+export const brokerVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) => declaration), ...brought].map(declaration =>
+  rowOf({ ...declaration, changes: declaration.changes === true }),
 )
 
+/** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
+export const knownVerbs: readonly VerbRow[] = [...brokerVerbs, rowOf(migrateCommand)].map(withOwn)
+
 // What the command line takes besides, and deals with by itself.
-function withOwn<D extends VerbDeclaration>(declaration: D): D {
-  const own = ownOptions[declaration.name]
-  if (own === undefined) return declaration
-  const { takes, positional = [] } = declaration
-  return { ...declaration, takes: { ...own.takes, ...takes }, positional: [...(own.positional ?? []), ...positional] }
+function withOwn(verb: VerbRow): VerbRow {
+  const own = ownOptions[verb.name]
+  if (own === undefined) return verb
+  const { takes, positional } = verb
+  return { ...verb, takes: { ...own.takes, ...takes }, positional: [...(own.positional ?? []), ...positional] }
 }
