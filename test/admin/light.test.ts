@@ -23,5 +23,6 @@ test('a verb of the command line loads nothing of what a broker needs, and no pa
   expect([...foreign]).toEqual([])
   const names = [...loaded].map(file => relative(root, file))
   expect(names.filter(name => name.startsWith('core/')).length).toBeLessThanOrEqual(3)
-  expect(names.length).toBeLessThanOrEqual(26)
+  // Small files of declarations; in the package all of them are one file.
+  expect(names.length).toBeLessThanOrEqual(32)
 })
