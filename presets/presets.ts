@@ -39,6 +39,7 @@ const prodLimits = {
   packetTimeout: '60s',
   maxKeepAlive: '1h',
   maxClientIdLength: 1024,
+  flapping: { max: 120 },
   memory: { max: 'auto' },
 } satisfies OptionsInput<typeof limitsManifest.options>
 

@@ -20,7 +20,9 @@ export function checkLimits(options: OptionsOf<typeof limitsManifest.options>): 
     if (ruleFilterFault(filter) !== null)
       problems.push(`limits.topicRates[${index}].filter: ${JSON.stringify(filter)} is not a topic filter; write one as in "sensors/#"`)
   }
-  const { memory } = options
+  const { memory, flapping } = options
+  if (flapping.ban !== null && flapping.max === null)
+    problems.push('limits.flapping.ban: means nothing without limits.flapping.max; set that too, or leave it out')
   const stages = ['refuseAt', 'pauseAt', 'dropAt', 'disconnectAt'] as const
   for (let i = 1; i < stages.length; i++) {
     const [lower, higher] = [stages[i - 1]!, stages[i]!]

@@ -1,5 +1,6 @@
 import type { Client } from '../../core/connection/client.ts'
 import type { PluginContext } from '../../core/context.ts'
+import { OperatorError } from '../../core/errors.ts'
 import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
@@ -11,6 +12,7 @@ import '../kit/services/memory-pressure.ts'
 import { checkLimits } from './check-options.ts'
 import { ClientRates } from './client-rates.ts'
 import { ConnectionLimits } from './connection-limits.ts'
+import { Flapping } from './flapping.ts'
 import { LimitLog } from './limit-log.ts'
 import type { limitsManifest } from './manifest.ts'
 import { memoryMax, memoryUse } from './memory-use.ts'
@@ -35,6 +37,7 @@ export class Enforcement implements RunningPlugin<Options> {
   readonly #connections: ConnectionLimits
   readonly #rates: ClientRates
   readonly #sessions: SessionLimits
+  readonly #flapping: Flapping
   readonly #tapped: Set<string>
   #options: Options
   #topics: TopicRates | null
@@ -73,8 +76,14 @@ export class Enforcement implements RunningPlugin<Options> {
     const metering = { overRate: options.overRate, paused: this.#paused, memory: this.#memory, log: this.#log }
     this.#rates = new ClientRates(broker, messages, bytes, metering)
     this.#sessions = new SessionLimits(options, broker, this.#log)
+    this.#flapping = new Flapping(options.flapping, context, this.#log)
     addCache(broker, 'limits.topicRates', () => this.#topics)
     this.#follow(options)
+  }
+
+  /** What only the whole broker can tell. */
+  verify(): void {
+    this.#checkFlapping(this.#options)
   }
 
   start(): void {
@@ -98,6 +107,7 @@ export class Enforcement implements RunningPlugin<Options> {
 
   reload(options: Options): void {
     checkLimits(options)
+    this.#checkFlapping(options)
     const before = this.#options
     this.#options = options
     const changed = (...names: readonly (keyof Options)[]): boolean => names.some(name => before[name] !== options[name])
@@ -107,6 +117,15 @@ export class Enforcement implements RunningPlugin<Options> {
       this.#rates.change(messages, bytes, options.overRate)
     }
     this.#follow(options)
+  }
+
+  #checkFlapping({ flapping: { max, delay, ban } }: Options): void {
+    const { broker } = this.#context
+    if (max === null) return
+    if (delay >= broker.settings.mqtt.verdictTimeout)
+      throw new OperatorError('ERR_CONFIG', 'limits.flapping.delay: shorter than mqtt.verdictTimeout, which is the time that a plugin has')
+    if (ban !== null && broker.verbs.find('ban') === undefined)
+      throw new OperatorError('ERR_CONFIG', 'limits.flapping.ban: plugin ban is off; add ban: true, or leave limits.flapping.ban out')
   }
 
   /** Makes what the options ask for, and taps what is not tapped yet. */
@@ -133,6 +152,14 @@ export class Enforcement implements RunningPlugin<Options> {
         hooks.onConnect.tapPromise(tap, (client, connect) => sessions.connect(client, connect))
         hooks.onConnected.tap(tap, client => sessions.connected(client))
         hooks.onSessionExpired.tap(tap, clientId => sessions.ended(clientId))
+      })
+    }
+    const flapping = this.#flapping
+    flapping.change(options.flapping)
+    if (options.flapping.max !== null) {
+      this.#once('flapping', () => {
+        hooks.onConnect.tapPromise(tap, client => flapping.connect(client))
+        hooks.onConnected.tap(tap, client => flapping.connected(client))
       })
     }
     this.#keepAliveSeconds = maxKeepAlive === null ? Number.POSITIVE_INFINITY : Math.floor(maxKeepAlive / 1000)

@@ -10,6 +10,7 @@ export const limits = definePlugin(limitsManifest, (context, options) => {
   const files = new FileGuard(context)
   const enforcement = new Enforcement(context, options)
   return {
+    verify: () => enforcement.verify(),
     start: () => enforcement.start(),
     listen: () => files.start(options.maxConnections),
     reload(changed) {

@@ -19,6 +19,7 @@ export const limitsManifest = defineManifest({
     'clientIdLength',
     'sessions',
     'sessionsPerUser',
+    'flapping',
     'memoryRefused',
     'memoryPaused',
     'memoryDropped',
@@ -89,6 +90,21 @@ export const limitsManifest = defineManifest({
     packetTimeout: { type: 'duration', default: null, minimum: 100, live: true },
     /** The longest keep-alive. A client that asks for more, or for none, gets this; MQTT 5 clients are told so, others have to keep to it unasked. */
     maxKeepAlive: { type: 'duration', default: null, minimum: '1s', maximum: '65535s', live: true },
+    /** Client ids that connect again and again: two devices with one id, or one that gives up at once. Only clients that got a CONNACK count. */
+    flapping: {
+      type: 'object',
+      properties: {
+        /** Connections of one client id within `within` from which on the next ones are slowed, or the id is banned. */
+        max: { type: 'integer', default: null, minimum: 2 },
+        /** The time in which they are counted. */
+        within: { type: 'duration', default: '1m', minimum: '1s', maximum: '1d' },
+        /** How long such a client waits for its CONNACK; shorter than `mqtt.verdictTimeout`. */
+        delay: { type: 'duration', default: '2s', minimum: '100ms' },
+        /** Bans the client id for so long at `max`; needs plugin `ban`. `null`: it is slowed only. */
+        ban: { type: 'duration', default: null, minimum: '1s' },
+      },
+      live: true,
+    },
     /** Sheds load before the process runs out of memory. What is in use is what is alive in the process, against `max`, or V8's heap, against its own limit: whichever is nearer to it. */
     memory: {
       type: 'object',
@@ -117,8 +133,15 @@ export const limitsManifest = defineManifest({
 })
 
 /** No limit is set. */
-export function limitsNothing({ memory, topicRates, ipv6Prefix, overRate, ...limits }: OptionsOf<typeof limitsManifest.options>): boolean {
-  return memory.max === null && topicRates.length === 0 && Object.values(limits).every(limit => limit === null)
+export function limitsNothing({
+  memory,
+  flapping,
+  topicRates,
+  ipv6Prefix,
+  overRate,
+  ...limits
+}: OptionsOf<typeof limitsManifest.options>): boolean {
+  return memory.max === null && flapping.max === null && topicRates.length === 0 && Object.values(limits).every(limit => limit === null)
 }
 
 declare module '../../core/counter-names.js' {
@@ -136,6 +159,7 @@ declare module '../../core/counter-names.js' {
     clientIdLength: number
     sessions: number
     sessionsPerUser: number
+    flapping: number
     memoryRefused: number
     memoryPaused: number
     memoryDropped: number
