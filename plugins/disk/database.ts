@@ -1,10 +1,14 @@
 import { type BigIntStats, closeSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { open, type RootDatabase } from 'lmdb'
+import type { RootDatabase } from 'lmdb'
 import type { Row, RowStore } from '../kit/services/row-store.ts'
 import { goneCode } from './disk-errors.ts'
 import { recoverTornCommit } from './meta-pages.ts'
 import { type PageCounts, Preallocation } from './preallocation.ts'
+
+// Required, not imported: lmdb looks for its binary by its package.json, which hooks on imports (jiti, some test runners) hand to it in another form.
+const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb')
 
 const dataFile = 'data.mdb'
 const lockFile = 'lock.mdb'

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { basename, join, resolve } from 'node:path'
 import type { Loader, PublicExplorer } from 'cosmiconfig'
 import { OperatorError } from '../../core/errors.ts'
@@ -37,7 +38,6 @@ export async function loadConfig(
   }
   const found = path === undefined ? await namesIn(folder) : [basename(path)]
   const [name] = found
-  // Importing cosmiconfig takes some 30 ms, for nothing where there is no config file.
   if (name === undefined) return undefined
   if (found.length > 1) {
     throw new OperatorError('ERR_CONFIG', `several config files: ${found.join(', ')}; keep one, or say which: --config ${name}`)
@@ -45,7 +45,7 @@ export async function loadConfig(
   if (!/\.([cm]?[jt]s|json|ya?ml)$/.test(name)) {
     throw new OperatorError('ERR_CONFIG', `${name}: a config file ends in .ts, .js, .mjs, .json, .yaml or .yml`)
   }
-  const explorer = await explorerOf(catalogue, again, context)
+  const explorer = explorerOf(catalogue, again, context)
   try {
     const result = path === undefined ? await explorer.search(folder) : await explorer.load(path)
     // cosmiconfig passes over what it cannot read, and a broker without its config is open to nobody knows whom.
@@ -63,7 +63,7 @@ async function namesIn(folder: string): Promise<string[]> {
   return configFileNames.filter(name => names.includes(name))
 }
 
-async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean, context: ConfigContext): Promise<PublicExplorer> {
+function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean, context: ConfigContext): PublicExplorer {
   const module: Loader = async file => {
     const exported = await loadModule(file, catalogue, again)
     if (!('default' in exported))
@@ -71,7 +71,8 @@ async function explorerOf(catalogue: Pick<Catalogue, 'exports'>, again: boolean,
     const config = exported.default
     return (typeof config === 'function' ? ((await config(context)) as unknown) : config) ?? {}
   }
-  const { cosmiconfig } = await import('cosmiconfig')
+  // Required, not imported: hooks on imports, jiti's for one, do not bear what it requires in turn. It takes some 30 ms, for nothing where there is no config file.
+  const { cosmiconfig } = createRequire(import.meta.url)('cosmiconfig') as typeof import('cosmiconfig')
   const loaders: Record<string, Loader> = { '.json': readJson, '.yaml': readYamlFile, '.yml': readYamlFile }
   // cosmiconfig's own loader for TypeScript does not work with typescript 7 and writes a file beside the config.
   for (const one of ['.ts', '.mts', '.cts', '.js', '.mjs', '.cjs']) loaders[one] = module
