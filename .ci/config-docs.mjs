@@ -130,7 +130,10 @@ function sharedOf(file) {
     if (text !== 'const' || list[at + 2]?.text !== '=' || list[at + 3]?.text !== '{') return []
     const { value } = readObject(list, at + 4)
     const isList = Object.values(value).every(({ value: option }) => option?.type !== undefined || option?.oneOf !== undefined)
-    return isList && Object.keys(value).length > 0 ? [[list[at + 1].text, value]] : []
+    if (!isList || Object.keys(value).length === 0) return []
+    // `clientTls` is `clientTlsOptions` elsewhere.
+    const { text: name } = list[at + 1]
+    return [name, `${name}Options`].map(known => [known, value])
   })
 }
 

@@ -73,30 +73,56 @@ export const plugins: BuiltInPlugins = {
 
 /** The built-in plugins by name. Each is named by its manifest, so that declarations of a config's type need not repeat all options. */
 export type BuiltInPlugins = {
+  /** The log: level, format, where it goes. */
   readonly log: ListedPlugin<typeof logManifest>
+  /** Says whose messages were dropped or refused, and why, in a bounded number of lines. */
   readonly dropLog: ListedPlugin<typeof dropLogManifest>
+  /** What may come from many clients and over time; what one packet or session may hold is in `mqtt`. */
   readonly limits: ListedPlugin<typeof limitsManifest>
+  /** Keeps sessions, queues and retained messages in a folder of this machine. */
   readonly disk: ListedPlugin<typeof diskManifest>
+  /** Keeps sessions, queues and retained messages in Redis, and carries what the nodes of a cluster tell each other. */
   readonly redis: ListedPlugin<typeof redisManifest>
+  /** Keeps sessions, queues and retained messages in memory. */
   readonly memory: ListedPlugin<typeof memoryManifest>
+  /** Queues on disk for what waits outside of sessions: messages that a bridge has to send. */
   readonly diskQueue: ListedPlugin<typeof diskQueueManifest>
+  /** Who may not connect until a time: by client id, user or address, said by an operator (`ban`, `unban`, `bans`) while the broker runs, known to all nodes, kept over restarts. */
   readonly ban: ListedPlugin<typeof banManifest>
+  /** Makes one broker of all that use the same Redis. */
   readonly cluster: ListedPlugin<typeof clusterManifest>
+  /** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth` has checked, in place of a password. */
   readonly authCertificate: ListedPlugin<typeof authCertificateManifest>
+  /** User names and passwords from a file, which `npx mqttx-broker passwd FILE USER` writes. */
   readonly authFile: ListedPlugin<typeof authFileManifest>
+  /** Asks an HTTP service who may connect, by the contract of the Java mqttx: POST `{clientId, username, password}`, 200 admits with `{authorizedSub, authorizedPub}`. */
   readonly authHttp: ListedPlugin<typeof authHttpManifest>
+  /** Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication answer. */
   readonly topicSecurity: ListedPlugin<typeof topicSecurityManifest>
+  /** Checks that payloads are JSON of the shape that a JSON Schema says, by topic filter. */
   readonly schema: ListedPlugin<typeof schemaManifest>
+  /** Gives messages other topic names, by rules; the first whose filter matches decides. */
   readonly rewrite: ListedPlugin<typeof rewriteManifest>
+  /** Gives clients parts of the topic tree of their own: each speaks of `lights/1`, which is `tenants/acme/lights/1` for everybody else. */
   readonly mountpoint: ListedPlugin<typeof mountpointManifest>
+  /** Holds messages to `$delayed/SECONDS/TOPIC` back for so long, then publishes them to `TOPIC`. */
   readonly delay: ListedPlugin<typeof delayManifest>
+  /** Retained messages. */
   readonly retain: ListedPlugin<typeof retainManifest>
+  /** Sends messages on to Kafka, or to a system that a plugin of yours speaks with. */
   readonly messageBridge: ListedPlugin<typeof messageBridgeManifest>
+  /** Shared subscriptions, `$share/NAME/FILTER`. */
   readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
+  /** Publishes what the broker knows of itself under `$SYS`. */
   readonly sysTopic: ListedPlugin<typeof sysTopicManifest>
+  /** `/metrics` for Prometheus, `/livez` and `/readyz` for whoever watches over the process. */
   readonly metrics: ListedPlugin<typeof metricsManifest>
+  /** A socket by which the broker's own user asks and steers it: `npx mqttx-broker status`, and all other verbs of the command line. */
   readonly admin: ListedPlugin<typeof adminManifest>
+  /** TLS for every listener that does not say otherwise. */
   readonly ssl: ListedPlugin<typeof sslManifest>
+  /** MQTT over TCP, or TLS. */
   readonly socket: ListedPlugin<typeof socketManifest>
+  /** MQTT over WebSocket, and HTTP beside it. */
   readonly websocket: ListedPlugin<typeof websocketManifest>
 }

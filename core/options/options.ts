@@ -125,16 +125,12 @@ export interface AnyOption extends Common<unknown> {
 /** The options as a plugin gets them: checked, defaults filled in, durations in milliseconds, frozen. */
 export type OptionsOf<S extends OptionsSchema> = string extends keyof S
   ? Readonly<Record<string, unknown>>
-  : Flat<{ readonly [K in PresentKeys<S>]: ValueOf<S[K]> } & { readonly [K in Exclude<keyof S, PresentKeys<S>>]?: ValueOf<S[K]> }>
+  : Flat<Present<S, PresentKeys<S>> & Absent<S, Exclude<keyof S, PresentKeys<S>>>>
 
 /** The options as a user writes them: whatever has a default may be left out. */
 export type OptionsInput<S extends OptionsSchema> = string extends keyof S
   ? Record<string, unknown>
-  : Flat<
-      { -readonly [K in RequiredKeys<S>]: InputOf<S[K]> } & {
-        -readonly [K in Exclude<keyof S, RequiredKeys<S>>]?: InputOf<S[K]> | undefined
-      }
-    >
+  : Flat<Needed<S, RequiredKeys<S>> & Optional<S, Exclude<keyof S, RequiredKeys<S>>>>
 
 /** Keeps the literal types of a schema that is declared apart from its plugin, as those of the built-in plugins are. */
 export function defineOptions<const S extends OptionsSchema>(schema: S): S {
@@ -148,16 +144,21 @@ type PresentKeys<S> = {
   [K in keyof S]: S[K] extends { required: true } | { default: unknown } | { properties: unknown } ? K : never
 }[keyof S]
 
-type Flat<T> = { [K in keyof T]: T[K] }
+// An editor shows the text above an option where a mapped type goes over names that extend `keyof S`, and not where it picks them by itself.
+type Present<S, N extends keyof S> = { readonly [K in N]: ValueOf<S[K]> }
+type Absent<S, N extends keyof S> = { readonly [K in N]?: ValueOf<S[K]> }
+type Needed<S, N extends keyof S> = { -readonly [K in N]: InputOf<S[K]> }
+type Optional<S, N extends keyof S> = { -readonly [K in N]?: InputOf<S[K]> | undefined }
 
-type OrNull<O> = O extends { nullable: true } | { default: null } ? null : never
+// What a conditional type comes to has no name, so an editor shows the options themselves and not how they were made.
+type Flat<T> = T extends infer U ? { [K in keyof U]: U[K] } : never
 
-type ValueOf<O> = OrNull<O> | PlainValueOf<O>
+type ValueOf<O> = O extends { nullable: true } | { default: null } ? PlainValueOf<O> | null : PlainValueOf<O>
 
 type PlainValueOf<O> = O extends { enum: readonly (infer E)[] }
   ? E
-  : O extends { oneOf: readonly (infer A)[] }
-    ? ValueOf<A>
+  : O extends { oneOf: infer Forms extends readonly unknown[] }
+    ? { [I in keyof Forms]: ValueOf<Forms[I]> }[number]
     : O extends { type: 'integer' | 'number' | 'duration' | 'bytes' }
       ? number
       : O extends { type: 'boolean' }
@@ -172,12 +173,12 @@ type PlainValueOf<O> = O extends { enum: readonly (infer E)[] }
                 ? Readonly<Record<string, ValueOf<V>>>
                 : unknown
 
-type InputOf<O> = OrNull<O> | PlainInputOf<O>
+type InputOf<O> = O extends { nullable: true } | { default: null } ? PlainInputOf<O> | null : PlainInputOf<O>
 
 type PlainInputOf<O> = O extends { enum: readonly (infer E)[] }
   ? E
-  : O extends { oneOf: readonly (infer A)[] }
-    ? InputOf<A>
+  : O extends { oneOf: infer Forms extends readonly unknown[] }
+    ? { [I in keyof Forms]: InputOf<Forms[I]> }[number]
     : O extends { type: 'duration' | 'bytes' }
       ? number | string
       : O extends { type: 'integer' | 'number' }

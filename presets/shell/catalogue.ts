@@ -40,7 +40,14 @@ export type PresetEntry = Plugin | string | readonly [name: string, options: obj
 export type PresetList = () => readonly PresetEntry[]
 
 /** A list of plugins, and root options where the preset has an opinion on them. */
-export type Preset = PresetList | { readonly settings?: SettingsInput; readonly plugins: PresetList }
+export type Preset =
+  | PresetList
+  | {
+      /** What the preset says of the broker's own options. */
+      readonly settings?: SettingsInput
+      /** The plugins, in order. */
+      readonly plugins: PresetList
+    }
 
 /** A config for a catalogue: the broker's own options, one section for each built-in plugin, and plugins of one's own. */
 export type ConfigInput<C extends Pick<Catalogue, 'plugins' | 'presets'> = Catalogue> = SettingsInput &
@@ -64,9 +71,19 @@ type Sections<P> = { -readonly [K in keyof P]?: P[K] extends ListedPlugin ? Sect
 /** What the section of a plugin may hold, by its factory: `declare module 'mqttx-broker' { interface PluginSections { rateLimit: SectionOf<typeof rateLimit> } }`. */
 export type SectionOf<F extends { readonly manifest: PluginManifest }> = SectionInput<F['manifest']>
 
-type SectionInput<M extends PluginManifest> = boolean | Section<M> | (M extends { listener: true } ? readonly Section<M>[] : never)
+// Conditional types, which an editor shows by what they come to.
+type SectionInput<M extends PluginManifest> = M extends { listener: true }
+  ? boolean | Section<M> | readonly Section<M>[]
+  : boolean | Section<M>
 
-type Section<M extends PluginManifest> = OptionsInput<NonNullable<M['options']>> & { enable?: boolean | undefined }
+type Section<M extends PluginManifest> = OptionsInput<NonNullable<M['options']>> & Enabled extends infer All
+  ? { [K in keyof All]: All[K] }
+  : never
+
+interface Enabled {
+  /** `false` turns the plugin off, whatever else stands here; `true`, like any option, turns it on. */
+  enable?: boolean | undefined
+}
 
 /** Keeps the literal types of a catalogue, from which those of a config come. */
 export function defineCatalogue<const C extends Catalogue>(catalogue: C): C {

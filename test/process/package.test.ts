@@ -9,6 +9,8 @@ import { walkThrough } from '../docs/walkthrough.ts'
 import { publish } from '../interop/mosquitto.ts'
 import { freePort } from '../support/redis.ts'
 import { Command } from './command.ts'
+import { Editor } from './editor.ts'
+import { editorText } from './editor-text.ts'
 import { exampleFiles, examplePackages, runExamples } from './examples.ts'
 import { moveOutside } from './outside.ts'
 
@@ -94,6 +96,27 @@ test('the package is a library: it starts, says its port, publishes, stops, and 
   expect(execFileSync(process.execPath, ['program.js'], { cwd: folder, encoding: 'utf8' })).toBe('reader is here\nhello from inside\n')
 })
 
+test('a program in TypeScript runs by way of jiti, with a store on disk, and so does the command with a config', async () => {
+  const place = join(folder, 'typescript')
+  await mkdir(place)
+  await writeFile(
+    join(place, 'program.ts'),
+    `import { createBroker } from 'mqttx-broker'
+const path: string = 'kept'
+const broker = await createBroker({ preset: 'standalone', admin: false, disk: { path }, socket: { port: 0 }, log: { level: 'silent' } }).start()
+await broker.publish({ topic: 'a', payload: 'kept', qos: 1, retain: true })
+await broker.stop()
+console.log('kept')
+`,
+  )
+  await writeFile(join(place, 'mqttx.config.yaml'), 'preset: test\n')
+  const bin = join(folder, 'node_modules/mqttx-broker/dist/presets/bin.js')
+  const run = (...args: string[]) =>
+    execFileSync(process.execPath, ['--import', 'jiti/register', ...args], { cwd: place, encoding: 'utf8' })
+  expect(run('program.ts')).toBe('kept\n')
+  expect(run(bin, 'check')).toMatch(/^mqttx-broker \S+, preset test \(mqttx\.config\.yaml\)/)
+})
+
 test('a package that only some need is named where it is missing', async () => {
   const place = join(folder, 'codecs')
   await mkdir(place)
@@ -166,6 +189,41 @@ test('what init writes type-checks against the package, and starts with its plug
 
   await writeFile(join(place, 'wrong.ts'), "import { defineConfig } from 'mqttx-broker'\ndefineConfig({ socket: { prot: 1 } })\n")
   expect(tsc()).toMatch(/wrong\.ts.*'prot' does not exist/s)
+})
+
+test('an editor shows the text of every option, plain types, and what arguments are called', async () => {
+  const editor = new Editor(folder, editorText)
+  expect(editor.errors()).toEqual([])
+  expect(editor.hover('greeting')).toEqual({ type: '(property) greeting?: string | undefined', text: 'What is said.' })
+  expect(editor.hover('received')).toEqual({ type: '(parameter) greeting: string', text: 'What is said.' })
+  expect(editor.hover('strangers')).toEqual({ type: '(property) strangers?: boolean | undefined', text: 'Strangers, too.' })
+  expect(editor.hover('factory').type).toContain(
+    '(options: { every: string | number; greeting?: string | undefined; whom?: { strangers?: boolean | undefined; } | undefined; }) => Plugin',
+  )
+  expect(editor.hover('reloaded').type).toBe(
+    '(parameter) options: { readonly greeting: string; readonly every: number; readonly whom: { readonly strangers: boolean; }; }',
+  )
+  expect(editor.hover('publisher').type).toBe('(parameter) publisher: AnyPublisher')
+  expect(editor.hover('brokerId').text).toMatch(/^Names this node: in logs/)
+  expect(editor.hover('socket')).toMatchObject({
+    type: expect.stringMatching(/^\(property\) socket\?: boolean \| \{ /),
+    text: 'MQTT over TCP, or TLS.',
+  })
+  expect(editor.hover('port')).toEqual({ type: '(property) port?: number | undefined', text: 'The TCP port. 0 picks a free one.' })
+  expect(editor.hover('cert').text).toMatch(/^The certificate in PEM/)
+  expect(editor.hover('max').type).toBe('(property) max?: string | number | null | undefined')
+  expect(editor.hover('prefix').text).toMatch(/^What stands before all topic names/)
+  expect(editor.hover('attach').type).toMatch(/attach\(server: .*, options\?: AttachOptions\): Promise<Attachment>$/)
+  expect(editor.hover('path')).toMatchObject({ type: '(property) path?: string | readonly string[] | undefined' })
+
+  const options = editor.withoutText('config')
+  expect(options.count).toBeGreaterThan(400)
+  expect(options.names).toEqual([])
+  expect([...editor.withoutText('attaching').names, ...editor.withoutText('testing').names]).toEqual([])
+  const taps = editor.taps('hooks')
+  expect(Object.keys(taps).length).toBeGreaterThan(25)
+  expect(taps.onPublish).toBe('(publisher: AnyPublisher, message: Message): Opinion<PublishVerdict>')
+  expect(Object.values(taps).filter(shown => /\bargs?_?\d*:/.test(shown))).toEqual([])
 })
 
 test('docs/getting-started.md, step by step, from an empty folder: what each step prints is what the page says', async () => {

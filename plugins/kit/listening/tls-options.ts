@@ -1,7 +1,7 @@
 import { defineOptions, type OptionsInput, type OptionsOf } from '../../../core/options/options.ts'
 
 /** TLS for every listener that does not say otherwise: `ssl`, and what a listener's own `tls: { … }` takes. Files are relative to the config's folder. */
-export const sslOptions = defineOptions({
+const ssl = defineOptions({
   /** The certificate in PEM, followed by those between it and its CA. */
   cert: { type: 'string', default: null, minLength: 1 },
   /** The certificate's private key in PEM. */
@@ -55,6 +55,12 @@ export const sslOptions = defineOptions({
   /** How often the files are looked at, and taken up where they have changed. `null` leaves it to SIGHUP. */
   checkFilesEvery: { type: 'duration', default: '10s', minimum: '1s', nullable: true },
 })
+
+// Declarations of what contains it name it, where they would lose the texts above the options if they repeated it.
+/** How the options of `ssl` are declared. */
+export type SslSchema = { readonly [K in keyof typeof ssl]: (typeof ssl)[K] }
+/** The options of `ssl`, and of a listener's own `tls`. */
+export const sslOptions: SslSchema = ssl
 
 /** What `ssl`, or a listener's own `tls`, says: complete. */
 export type TlsOptions = OptionsOf<typeof sslOptions>
