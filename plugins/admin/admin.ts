@@ -10,6 +10,7 @@ import { HttpPort } from './http-port.ts'
 import { adminManifest } from './manifest.ts'
 import { addPageVerbs } from './page-verbs.ts'
 import { Rates } from './rates.ts'
+import { Recent } from './recent.ts'
 import { Record as ActsRecord } from './record.ts'
 import { answerRequest } from './requests.ts'
 import { listenAtPath, listenIn, socketFolder } from './socket-place.ts'
@@ -19,11 +20,12 @@ import { Watching } from './watching.ts'
 const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
-export const admin = definePlugin(adminManifest, (context, { socket, optional, page, http, payloads, alarmsEvery }) => {
+export const admin = definePlugin(adminManifest, (context, { socket, optional, page, http, payloads, alarmsEvery, recent }) => {
   const { broker, hooks, services, clock, log } = context
   const port = http.port === null && !page ? null : new HttpPort(context, http, page)
   const alarmWatch = new AlarmWatch(context)
   const watching = new Watching(context, payloads)
+  new Recent(context, recent)
   addCopying(broker, payloads)
   const record = new ActsRecord(broker, clock)
   record.tap(hooks, log)

@@ -79,3 +79,35 @@ export interface WhoamiAnswer {
   /** The package's version. */
   readonly version: string
 }
+
+/** A message that a client has published. */
+export interface RecentRow {
+  /** When it came: milliseconds since the Unix epoch. */
+  readonly at: number
+  /** The client id of its publisher. */
+  readonly id: string
+  /** Its topic name, cut where it is long. */
+  readonly topic: string
+  /** The QoS that it was published with. */
+  readonly qos: number
+  /** It was to be retained. */
+  readonly retain: boolean
+  /** The bytes of its payload. */
+  readonly bytes: number
+  /** The node that its publisher is connected to. */
+  readonly node: string
+}
+
+/** What clients have published lately. */
+export interface RecentAnswer {
+  /** From when on the broker remembers all of it: milliseconds since the Unix epoch. */
+  readonly sinceAt: number
+  /** How many messages they are. */
+  readonly messages: number
+  /** Bytes of their payloads. */
+  readonly bytes: number
+  /** The last ones, the newest first. */
+  readonly rows: readonly RecentRow[]
+  /** Nodes that have not answered. */
+  readonly missing?: readonly { readonly node: string; readonly why: string }[]
+}

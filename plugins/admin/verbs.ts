@@ -1,6 +1,6 @@
 import type { ImportAnswer } from '../kit/copies/import-lines.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
-import type { AuditRow, RateRow, TakeoverRow, WhoamiAnswer } from './answers.ts'
+import type { AuditRow, RateRow, RecentAnswer, TakeoverRow, WhoamiAnswer } from './answers.ts'
 
 const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const
 
@@ -56,6 +56,24 @@ export const pageVerb = {
     /** What the page may do then. */
     role: { type: 'string', enum: ['read', 'operate', 'admin'], default: 'admin' },
   },
+} as const satisfies VerbDeclaration
+
+export const recentVerb = {
+  name: 'recent',
+  help: 'what a client, or all, have published lately, without payloads; remembered where the config says admin.recent',
+  example: 'recent meter-7 --since 60s',
+  role: 'read',
+  everywhere: true,
+  takes: {
+    /** Of this client only. */
+    id: { type: 'string', minLength: 1, default: null },
+    /** To topics that match this filter only. */
+    topic: { type: 'string', minLength: 1, default: null },
+    /** In the time up to now. */
+    since: { type: 'duration', default: '60s', minimum: '1s', maximum: '1d' },
+    limit,
+  },
+  positional: ['id'],
 } as const satisfies VerbDeclaration
 
 const watched = {
@@ -127,6 +145,10 @@ declare module '../../core/verbs.js' {
     whoami: [given: object, answer: WhoamiAnswer]
     page: [given: { role?: 'read' | 'operate' | 'admin' }, answer: { url: string; role: string; until: number }]
     audit: [given: { limit?: number; node?: string }, answer: { rows: readonly AuditRow[]; missing?: readonly MissingNode[] }]
+    recent: [
+      given: { id?: string | null; topic?: string | null; since?: number | string; limit?: number; node?: string },
+      answer: RecentAnswer,
+    ]
     takeovers: [given: { limit?: number; node?: string }, answer: { rows: readonly TakeoverRow[]; missing?: readonly MissingNode[] }]
   }
 }

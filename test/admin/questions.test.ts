@@ -2,17 +2,22 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { folderWith } from '../config/folder.ts'
 import { settled, startBroker } from '../support/broker.ts'
+import { TestCa } from '../support/test-ca.ts'
 import { type Typed, typed } from './typed.ts'
 
 // Goal: each question that somebody has who runs a broker is answered by one command. One broker, whose clients have come into all kinds of trouble; the
-// commands are typed, and what they print is looked at.
+// commands are typed, and what they print is looked at. What has changed in the config, and what another one would change, is asked in test/process/verbs.test.ts.
 
 test('twenty questions, each answered by one command', async () => {
   const folder = await folderWith()
   const socket = join(folder, 'a.sock')
+  const ca = await TestCa.create(folder)
+  await ca.issue('server', 'localhost', { to: 20 })
   const { broker, open, connect, hooks } = await startBroker({
     allowAnonymous: true,
-    admin: { socket },
+    admin: { socket, recent: 1000 },
+    ssl: { cert: join(folder, 'server.crt'), key: join(folder, 'server.key') },
+    ban: true,
     metrics: { port: 0 },
     mqtt: { queueMessagesMax: 3 },
     topicSecurity: {
@@ -79,6 +84,18 @@ test('twenty questions, each answered by one command', async () => {
   const status = await type('status')
   expect([status.code, status.text]).toEqual([0, expect.stringMatching(/serving +yes[\s\S]*messages were dropped/)])
   expect((await type('alarms')).text).toMatch(/\ndrops +messages were dropped/)
+  // When does the certificate expire?
+  expect((await type('certificates')).text).toMatch(/^at +.*expiresAt[\s\S]*\nssl .*CN=localhost/)
+  // What did this client send in the last minute?
+  const sent = await type('recent writer --since 60s')
+  expect([sent.code, sent.text]).toEqual([
+    0,
+    expect.stringMatching(/messages +1\nbytes +2\n\nat .*\n2020-09-18T.* writer +plant\/7\/state +1 +yes +2 +1$/),
+  ])
+  expect((await type('recent meter')).text).toMatch(/messages +0/)
+  // Who may not connect, and who said so?
+  await type('ban nuisance --for 1h')
+  expect((await type('bans')).text).toMatch(/\nid +nuisance /)
   // Which plugin costs most?
   expect((await type('plugins')).text).toMatch(/topicSecurity +onAuthorize /)
   expect(hooks.onAuthorize.isUsed()).toBe(true)
