@@ -7,10 +7,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { walkThrough } from '../docs/walkthrough.ts'
 import { publish } from '../interop/mosquitto.ts'
-import { freePort } from '../support/redis.ts'
+import { freePort, RedisServer } from '../support/redis.ts'
 import { Command } from './command.ts'
 import { Editor } from './editor.ts'
 import { editorText } from './editor-text.ts'
+import { writeEmbedding } from './embedding.ts'
 import { exampleFiles, examplePackages, runExamples } from './examples.ts'
 import { moveOutside } from './outside.ts'
 
@@ -115,6 +116,40 @@ console.log('kept')
     execFileSync(process.execPath, ['--import', 'jiti/register', ...args], { cwd: place, encoding: 'utf8' })
   expect(run('program.ts')).toBe('kept\n')
   expect(run(bin, 'check')).toMatch(/^mqttx-broker \S+, preset test \(mqttx\.config\.yaml\)/)
+})
+
+test('docs/embedding.md: its programs do what the page says, side by side in one process', async () => {
+  const place = join(folder, 'embedding')
+  const { forked } = await writeEmbedding(root, place)
+  const programs = new Command(join(place, 'drive.mjs'), place, [])
+  await programs.line(/^all$/)
+  // A signal stops the broker of program.ts, and ends the process.
+  expect(await programs.ended()).toBe(0)
+  expect(programs.errors).toEqual([])
+  const said = ['program', 'express', 'fastify', 'site', 'sockets', 'meter-7'].map(first =>
+    programs.out.find(line => line.startsWith(first)),
+  )
+  expect(said).toEqual([
+    'program meters/7/state heard',
+    'express the page a heard',
+    'fastify the page a heard',
+    'site by Express by Fastify a heard',
+    'sockets a heard',
+    'meter-7 is here',
+  ])
+  const common = new Command(join(place, 'common.cjs'), place, [])
+  const [, port] = await common.line(/^port (\d+)$/)
+  await publish({ port: Number(port) }, '-i', 'somebody', '-t', 'a', '-m', 'x')
+  await common.line(/^hello somebody$/)
+  common.signal('SIGTERM')
+
+  const redis = await RedisServer.start()
+  onTestFinished(() => redis.stop())
+  const workers = new Command(join(place, 'forked.js'), place, [], { REDIS_URL: redis.url })
+  await workers.line(new RegExp(`^one serves ${forked}$`))
+  await workers.line(new RegExp(`^two serves ${forked}$`))
+  await publish({ port: forked }, '-i', 'somebody', '-t', 'a', '-m', 'x')
+  workers.signal('SIGTERM')
 })
 
 test('a package that only some need is named where it is missing', async () => {
