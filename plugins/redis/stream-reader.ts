@@ -122,7 +122,11 @@ export class StreamReader {
     this.connected = true
     const lost = compare(last, this.#position) < 0
     const trimmed =
-      !this.#trims && this.#position !== '0-0' && first !== null && compare(first, this.#position) > 0 && compare(last, this.#position) > 0
+      !this.#trims &&
+      this.#position !== '0-0' &&
+      compare(last, this.#position) > 0 &&
+      // An administrator may have emptied it: what it held is as lost.
+      (first === null || compare(first, this.#position) > 0)
     if (lost) this.#position = last
     if (lost || trimmed) this.#events.missed()
     this.#events.resumed()

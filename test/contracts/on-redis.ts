@@ -7,6 +7,7 @@ export interface TestedRedis {
   readonly name: string
   servers(): readonly RedisServer[]
   where(): object
+  readonly isCluster: boolean
 }
 
 /** Defines a suite on one server, and once more on a cluster of three masters. */
@@ -17,7 +18,7 @@ export function onEachRedis(define: (redis: TestedRedis) => void): void {
       server = await RedisServer.start()
     })
     afterAll(() => server.stop())
-    define({ name: 'Redis', servers: () => [server], where: () => ({ url: server.url }) })
+    define({ name: 'Redis', servers: () => [server], where: () => ({ url: server.url }), isCluster: false })
   })
 
   describe('a cluster', () => {
@@ -27,6 +28,6 @@ export function onEachRedis(define: (redis: TestedRedis) => void): void {
     })
     afterAll(() => cluster.stop())
     const where = () => ({ nodes: cluster.nodes.map(({ port }) => `127.0.0.1:${port}`) })
-    define({ name: 'a Redis Cluster', servers: () => cluster.nodes, where })
+    define({ name: 'a Redis Cluster', servers: () => cluster.nodes, where, isCluster: true })
   })
 }

@@ -27,7 +27,7 @@ export interface BusEvents {
   left(node: Node, died?: boolean): void
   /** Exactly one node hears this of a dead node, after `left`: it is to deal with what the dead one has left in its tables. */
   inherited(node: Node): void | Promise<void>
-  /** The others took this node for dead, which it was not: what was posted to it meanwhile is gone, and its tables are empty. */
+  /** The others took this node for dead, which it was not: what was posted to it meanwhile is gone, and its tables are empty. It has joined again, and `missed` is called next. */
   expelled(): void
   /** Something was, or may have been, missed: what is known of the others is to be read anew. */
   missed(): void | Promise<void>

@@ -10,6 +10,18 @@ export interface BusOwner {
   stop(bus: Bus): void | Promise<void>
   /** Takes a node away as `kill -9` would, without a word. */
   crash(bus: Bus): void | Promise<void>
+  /**
+   * Cuts a living node off from the bus, as a cable does that is pulled, and returns what plugs it in again: then the node comes back by itself. Left out where nobody can;
+   * with it, the suite asks for `interrupted` and `expelled`.
+   */
+  cut?(bus: Bus): (() => void | Promise<void>) | Promise<() => void | Promise<void>>
+  /**
+   * Called while a node is cut off: takes from the bus what was announced meanwhile, so that the node can never hear it. Left out where a bus has no such limit;
+   * with it, the suite asks for `missed`.
+   */
+  forget?(bus: Bus): void | Promise<void>
+  /** Roughly how much may wait for one node: the suite posts frames of a tenth of it. Left out where that is too much for a test; with it, the suite asks that a full inbox refuses. */
+  readonly inboxBytes?: number
   /** Called behind each test, when all its nodes are gone. */
   dispose?(): void | Promise<void>
 }
@@ -21,13 +33,15 @@ const patienceMs = 30_000
 /** One node, and all that its bus has told. */
 export interface TestNode {
   readonly bus: Bus
-  /** In order: `announced NAME RECORD`, `received NAME TEXT`, `joined NAME`, `left NAME`, `inherited NAME`, `expelled`, `missed`. */
+  /** In order: `announced NAME RECORD`, `received NAME TEXT`, `joined NAME`, `left NAME`, `inherited NAME`, `expelled`, `missed`, `interrupted`. */
   readonly told: string[]
   readonly frames: Buffer[]
   /** Of each node that has left, whether it died; `undefined`: the bus cannot tell. */
   readonly deaths: Map<string, boolean | undefined>
   /** Called for each node that this one inherits, before it is done with it. */
   onInherited: (node: Node) => Promise<void>
+  /** What it answers to each frame that it gets. */
+  onReceived: () => void | Promise<void>
 }
 
 export class BusHarness {
@@ -42,7 +56,7 @@ export class BusHarness {
   async node(name: string, { runs = true, facts = {} }: { runs?: boolean; facts?: Node['facts'] } = {}): Promise<TestNode> {
     const bus = await this.#owner.create(name)
     this.#living.add(bus)
-    const node: TestNode = { bus, told: [], frames: [], deaths: new Map(), onInherited: async () => {} }
+    const node: TestNode = { bus, told: [], frames: [], deaths: new Map(), onInherited: async () => {}, onReceived: () => {} }
     const { told } = node
     const events: BusEvents = {
       announced: (from, record) => void told.push(`announced ${from} ${JSON.stringify(record)}`),
@@ -50,6 +64,7 @@ export class BusHarness {
         told.push(`received ${from} ${frame.length > 100 ? frame.length : frame.toString()}`)
         // What is handed over may be gone when the call is.
         node.frames.push(Buffer.from(frame))
+        return node.onReceived()
       },
       joined: ({ name: other }) => void told.push(`joined ${other}`),
       left: ({ name: other }, died) => {
@@ -62,7 +77,7 @@ export class BusHarness {
       },
       expelled: () => void told.push('expelled'),
       missed: () => void told.push('missed'),
-      interrupted: () => {},
+      interrupted: () => void told.push('interrupted'),
     }
     await bus.open(events, { ...terms, facts: () => facts })
     if (runs) await bus.run()
@@ -78,6 +93,17 @@ export class BusHarness {
         if (name !== bus.node) await this.until(() => told.includes(`joined ${name}`), `${bus.node} hears of ${name}`)
     }
     return nodes
+  }
+
+  /** Cuts it off, and returns what plugs it in again. */
+  async cut({ bus }: TestNode): Promise<() => Promise<void>> {
+    const plugIn = await this.#owner.cut!(bus)
+    return async () => await plugIn()
+  }
+
+  /** The bus forgets what a node that is cut off has not heard. */
+  async forget({ bus }: TestNode): Promise<void> {
+    await this.#owner.forget!(bus)
   }
 
   async stop({ bus }: TestNode): Promise<void> {

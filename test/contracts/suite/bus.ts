@@ -1,6 +1,7 @@
 import { busCases } from './bus-cases.ts'
 import { BusHarness, type BusOwner } from './bus-harness.ts'
 import { membershipCases } from './bus-members.ts'
+import { troubleCases } from './bus-trouble.ts'
 import type { ContractRunner } from './runner.ts'
 
 export type { BusOwner } from './bus-harness.ts'
@@ -22,5 +23,6 @@ export function busContract({ describe, it }: ContractRunner, owner: BusOwner): 
       })
     busCases(one)
     membershipCases(one)
+    troubleCases(one, owner)
   })
 }
