@@ -154,7 +154,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.hooks = createHooks(this.tapGuard)
     this.counters = new Counters()
     this.figures = new Figures()
-    this.verbs = new Verbs(this.hooks, String(settings.brokerId))
+    this.verbs = new Verbs(this.hooks, String(settings.brokerId), worker !== null)
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.queueLimits = queueLimitsOf(settings)
     this.router = new Router(clock)

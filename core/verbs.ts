@@ -45,6 +45,8 @@ export interface Verb {
   run(given: object, actor: Actor): unknown
   /** Makes one answer of those of all nodes, this one first. Left out: the verb is asked at this node alone. */
   merge?(parts: readonly VerbPart[], missing: readonly MissingNode[], given: object): unknown
+  /** Where nobody is named, the workers of this broker are asked, and no other nodes. Default: all nodes are. */
+  readonly ownWorkersOnly?: boolean
 }
 
 /** The way to the other nodes: whoever connects nodes provides it by `broker.verbs.link`. */
@@ -60,12 +62,15 @@ export class Verbs {
   /** The name of this node: its `brokerId`, as text. */
   readonly node: string
   readonly #hooks: Hooks
+  // What the names of the workers of this broker begin with; null: it has none.
+  readonly #workers: string | null
   readonly #verbs: Map<string, Verb>
   #link: VerbLink | null
 
-  /** `node`: the name of this node. */
-  constructor(hooks: Hooks, node: string) {
+  /** `node`: the name of this node. `isWorker`: it is one worker of several, `NAME/1`. */
+  constructor(hooks: Hooks, node: string, isWorker = false) {
     this.#hooks = hooks
+    this.#workers = isWorker ? node.slice(0, node.lastIndexOf('/') + 1) : null
     this.node = node
     this.#verbs = new Map()
     this.#link = null
@@ -137,7 +142,8 @@ export class Verbs {
     const others = link?.others() ?? []
     if (wanted !== undefined && wanted !== own && !others.includes(String(wanted)))
       throw new OperatorError('ERR_VERB', `there is no node ${wanted}; there are ${[own, ...others].join(', ')}`)
-    const asked = wanted === undefined ? [own, ...others] : [String(wanted)]
+    const isNear = (node: string): boolean => verb.ownWorkersOnly !== true || (this.#workers !== null && node.startsWith(this.#workers))
+    const asked = wanted === undefined ? [own, ...others.filter(isNear)] : [String(wanted)]
     const missing: MissingNode[] = []
     const ask = async (node: string): Promise<VerbPart | null> => {
       if (node === own) return { node, answer: await verb.run(rest, actor) }

@@ -42,9 +42,11 @@ export class Drain {
 
   /** `drain`. */
   readonly begin: VerbWork<typeof drainVerb.takes> = {
-    run: async (_broker, { rate, reference, moved }): Promise<DrainAnswer> => {
+    run: async (_broker, { rate: asked, reference, moved }): Promise<DrainAnswer> => {
       if (moved && reference === null) throw new OperatorError('ERR_ARGUMENTS', 'drain: --moved says where to: add --reference HOST')
-      const { clock, log, counters } = this.#broker
+      const { clock, log, counters, worker } = this.#broker
+      // The workers of a broker keep the pace together.
+      const rate = worker === null ? asked : Math.ceil(asked / worker.count)
       const now = clock.now()
       const isNew = this.#state === null
       this.#code = reference === null ? ReasonCode.ServerShuttingDown : moved ? ReasonCode.ServerMoved : ReasonCode.UseAnotherServer
@@ -59,7 +61,13 @@ export class Drain {
       }
       this.#timer ??= clock.every(stepMs, () => this.#step())
       const clients = counters.connected
-      return { clients, rate, reference, endsAt: Math.round(now + (clients / rate) * 1000) }
+      return { clients, rate: asked, reference, endsAt: Math.round(now + (clients / rate) * 1000) }
+    },
+    merge: (parts, missing) => {
+      const answers = parts.map(({ answer }) => answer as DrainAnswer)
+      const clients = answers.reduce((sum, answer) => sum + answer.clients, 0)
+      const endsAt = Math.max(...answers.map(answer => answer.endsAt))
+      return { ...answers[0], clients, endsAt, ...(missing.length > 0 ? { missing } : {}) }
     },
   }
 
@@ -77,6 +85,11 @@ export class Drain {
       this.#broker.log.info('no longer draining: clients are let in again')
       for (const line of listeners) this.#broker.log.info(line)
       return { undrained: true, listeners }
+    },
+    merge: (parts, missing) => {
+      const answers = parts.map(({ answer }) => answer as UndrainAnswer)
+      const listeners = [...new Set(answers.flatMap(answer => answer.listeners))]
+      return { undrained: answers.some(({ undrained }) => undrained), listeners, ...(missing.length > 0 ? { missing } : {}) }
     },
   }
 

@@ -1,3 +1,4 @@
+import type { MissingNode } from '../../core/verbs.ts'
 import type { VerbDeclaration } from '../../plugins/kit/verbs/define-verb.ts'
 
 export const endSessionVerb = {
@@ -16,6 +17,8 @@ export const drainVerb = {
   example: 'drain --rate 200 --reference mqtt-2.example.com',
   role: 'operate',
   changes: true,
+  everywhere: true,
+  ownWorkersOnly: true,
   takes: {
     /** Clients in a second. */
     rate: { type: 'integer', minimum: 1, maximum: 100_000, default: 100 },
@@ -32,6 +35,8 @@ export const undrainVerb = {
   example: 'undrain',
   role: 'operate',
   changes: true,
+  everywhere: true,
+  ownWorkersOnly: true,
   yes: 'undrained',
   takes: {},
 } as const satisfies VerbDeclaration
@@ -46,6 +51,8 @@ export interface DrainAnswer {
   readonly reference: string | null
   /** When the last of them goes, as it looks: milliseconds since the Unix epoch. */
   readonly endsAt: number
+  /** Workers that have not answered. */
+  readonly missing?: readonly MissingNode[]
 }
 
 /** What `undrain` has done. */
@@ -54,6 +61,8 @@ export interface UndrainAnswer {
   readonly undrained: boolean
   /** Where it listens again. */
   readonly listeners: readonly string[]
+  /** Workers that have not answered. */
+  readonly missing?: readonly MissingNode[]
 }
 
 export const reloadVerb = {
@@ -135,8 +144,8 @@ export interface ConfigReading {
 declare module '../../core/verbs.js' {
   interface VerbMap {
     'end-session': [given: { id: string }, answer: { id: string; connections: number }]
-    drain: [given: { rate?: number; reference?: string | null; moved?: boolean }, answer: DrainAnswer]
-    undrain: [given: object, answer: UndrainAnswer]
+    drain: [given: { rate?: number; reference?: string | null; moved?: boolean; node?: string }, answer: DrainAnswer]
+    undrain: [given: { node?: string }, answer: UndrainAnswer]
     reload: [given: object, answer: ConfigReading & { done: boolean }]
     config: [given: { match?: string | null }, answer: ConfigAnswer]
     'config diff': [given: { file?: string | null }, answer: { taken: readonly string[]; later: readonly string[] }]

@@ -36,6 +36,8 @@ export interface VerbDeclaration<S extends OptionsSchema = OptionsSchema> {
   readonly takesLines?: boolean
   /** Its pieces are meant for programs: the command line prints each as JSON, asked for or not. Default: false. */
   readonly printsJson?: boolean
+  /** With `everywhere`: where nobody is named, the workers of this broker are asked, and no other nodes. Default: false. */
+  readonly ownWorkersOnly?: boolean
   /** What it takes, declared as options are. */
   readonly takes: S
   /** The arguments that may stand without their names, in order. Default: none. */

@@ -133,11 +133,10 @@ class Look {
       const found = rows.find(row => row.by === by && row.name === name)
       if (found === undefined) continue
       const until = found.endsAt === null ? 'until unban' : `until ${new Date(found.endsAt).toISOString().slice(0, 19)}Z`
-      this.#say(
-        'ban',
-        `${by} ${name} may not connect, ${until}; ${found.actor ?? 'somebody'} said so${found.reason === null ? '' : `: ${found.reason}`}`,
-        true,
-      )
+      const says = `${by} ${name} may not connect, ${until}; ${found.actor ?? 'somebody'} said so${found.reason === null ? '' : `: ${found.reason}`}`
+      this.#say('ban', says)
+      // That there is no connection comes of it.
+      this.#no = `no: ban: ${says}`
     }
   }
 

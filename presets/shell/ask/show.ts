@@ -55,7 +55,8 @@ function cell(name: string, value: unknown, now: number): string {
   if (value === null || value === undefined) return '-'
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (typeof value === 'number') {
-    if (name === 'at' || name.endsWith('At')) return `${new Date(value).toISOString().slice(0, 19)}Z (${ago(value, now)})`
+    if (name === 'at' || name === 'since' || name.endsWith('At'))
+      return `${new Date(value).toISOString().slice(0, 19)}Z (${ago(value, now)})`
     if (name.endsWith('Ms')) return roughly(value)
     return sizes.has(name) || name.endsWith('Bytes') ? sized(value) : String(value)
   }
