@@ -1,7 +1,7 @@
 import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { WhoamiAnswer } from '../plugins/admin/answers.ts'
-import { type ApiError, ask, learnVerbs, onRefused } from './api.ts'
+import { ApiError, ask, learnVerbs, onRefused } from './api.ts'
 import { KnownContext } from './context.ts'
 import { asApiError, useAsked } from './live.ts'
 import { Shell } from './parts/shell.tsx'
@@ -22,19 +22,17 @@ import { Tail } from './views/tail.tsx'
 
 const lookMs = 3000
 
-function Page({ first }: { readonly first: ApiError | null }) {
+function Page({ first, hasToken }: { readonly first: ApiError | null; readonly hasToken: boolean }) {
   const [me, setMe] = useState<WhoamiAnswer | null>(null)
   const [error, setError] = useState(first)
-  const [isAsking, setAsking] = useState(first === null)
+  const [isAsking, setAsking] = useState(hasToken)
   const enter = async (): Promise<void> => {
     try {
       const known = await ask('whoami')
       await learnVerbs(known.role)
       setMe(known)
     } catch (thrown) {
-      const wrong = asApiError(thrown)
-      // That nobody is signed in yet is no fault.
-      setError(wrong.status === 401 && sessionStorage.length === 0 ? null : wrong)
+      setError(asApiError(thrown))
       keep(null)
     }
     setAsking(false)
@@ -42,6 +40,7 @@ function Page({ first }: { readonly first: ApiError | null }) {
   useEffect(() => {
     onRefused(() => {
       keep(null)
+      setError(new ApiError(401, 'ERR_ADMIN_TOKEN', 'The broker no longer takes this token.'))
       setMe(null)
     })
     if (isAsking) void enter()
@@ -98,6 +97,6 @@ function titleOf(view: string): string {
 
 const place = document.getElementById('page')!
 begin().then(
-  () => render(<Page first={null} />, place),
-  error => render(<Page first={asApiError(error)} />, place),
+  token => render(<Page first={null} hasToken={token !== null} />, place),
+  error => render(<Page first={asApiError(error)} hasToken={false} />, place),
 )

@@ -60,9 +60,9 @@ export function useRates(span: Span): RatesSeen {
       'refused',
       'connects',
       'connections',
-      'busy',
+      'busyPercent',
       'lagMs',
-      'cpu',
+      'cpuPercent',
       'rss',
     ] as const
     return {
@@ -101,12 +101,12 @@ function sumsOf(rows: readonly RateRow[], everyMs: number): Sum[] {
         'refused',
         'connects',
         'connections',
-        'cpu',
+        'cpuPercent',
         'rss',
       ] as const)
         sum[name] += row[name]
       sum.lagMs = Math.max(sum.lagMs, row.lagMs)
-      sum.busy = Math.max(sum.busy, row.busy)
+      sum.busyPercent = Math.max(sum.busyPercent, row.busyPercent)
     }
   }
   const all = [...moments.values()].sort((a, b) => a.sum.at - b.sum.at)

@@ -1,5 +1,5 @@
 import type { AlarmRow } from '../../plugins/kit/verbs/answers.ts'
-import { duration } from '../format.ts'
+import { duration, time } from '../format.ts'
 import { Icon } from './icon.tsx'
 
 /** The alarms that are on, the oldest first. */
@@ -14,7 +14,8 @@ export function AlarmList({ alarms }: { readonly alarms: readonly AlarmRow[] }) 
           <div>
             <p class="alarm-text">{text}</p>
             <p class="about">
-              <span class="mono">{name}</span> at {node}, for {duration(Date.now() - since)}
+              <span class="mono">{name}</span> at {node}, since {time(since)}
+              {Date.now() - since > 1000 && `, for ${duration(Date.now() - since)}`}
             </p>
           </div>
         </li>

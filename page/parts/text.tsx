@@ -111,14 +111,17 @@ export function Facts({ rows }: { readonly rows: readonly (readonly [name: strin
 export function Table({
   label,
   columns,
+  isStacked = false,
   children,
 }: {
   readonly label: string
   readonly columns: readonly (string | readonly [name: string, kind: 'number'])[]
+  /** On a phone a row has two lines: the first column, and the rest. */
+  readonly isStacked?: boolean
   readonly children: ComponentChildren
 }) {
   return (
-    <div class="scroll" role="group" aria-label={label} tabIndex={0}>
+    <div class={isStacked ? 'scroll stack' : 'scroll'} role="group" aria-label={label} tabIndex={0}>
       <table>
         <thead>
           <tr>

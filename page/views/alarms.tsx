@@ -31,7 +31,17 @@ export function Alarms() {
         )}
       </Card>
       {drops.error?.code !== 'ERR_VERB' && (
-        <Card title="Dropped in the last hour" flush>
+        <Card
+          title="Dropped in the last hour"
+          flush
+          aside={
+            <span class="chips">
+              {Object.entries(drops.answer?.dropped ?? {}).map(([reason, times]) => (
+                <Chip key={reason}>{`${count(times)} ${reason}`}</Chip>
+              ))}
+            </span>
+          }
+        >
           <Fault error={drops.error} />
           {drops.answer?.rows.length === 0 && <p class="quiet">No message was dropped, and none refused.</p>}
           {(drops.answer?.rows.length ?? 0) > 0 && (

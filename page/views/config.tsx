@@ -35,7 +35,7 @@ export function Config() {
             </label>
           </div>
           <Card title="In force" flush aside={<Chip>{count(rows.length)}</Chip>}>
-            <Table label="Options" columns={['Option', 'Value', 'Set by']}>
+            <Table label="Options" isStacked columns={['Option', 'Value', 'Set by']}>
               {rows.map(({ path, value, by }) => (
                 <tr key={`${path} ${value}`}>
                   <td class="mono">{path}</td>

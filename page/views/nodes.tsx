@@ -22,14 +22,14 @@ export function Nodes() {
               key={name}
               title={name}
               aside={
-                <>
-                  {self && <Chip>asked here</Chip>}{' '}
+                <span class="chips">
+                  {self && <Chip>asked here</Chip>}
                   {wrong.length === 0 ? (
                     <Chip kind="good">well</Chip>
                   ) : (
                     <Chip kind="warn">{wrong.map(alarm => alarm.name).join(', ')}</Chip>
                   )}
-                </>
+                </span>
               }
             >
               <Facts
@@ -42,8 +42,8 @@ export function Nodes() {
                     : ([
                         ['Messages in, out', `${compact(rate.received)}/s, ${compact(rate.sent)}/s`],
                         ['Bytes in, out', `${bytes(rate.bytesIn)}/s, ${bytes(rate.bytesOut)}/s`],
-                        ['Processor', `${compact(rate.cpu)} % of a core`],
-                        ['Event loop', `${compact(rate.busy)} % busy, longest wait ${compact(rate.lagMs)} ms`],
+                        ['Processor', `${compact(rate.cpuPercent)} % of a core`],
+                        ['Event loop', `${compact(rate.busyPercent)} % busy, longest wait ${compact(rate.lagMs)} ms`],
                         ['Memory', bytes(rate.rss)],
                       ] as const)),
                   ...Object.entries(facts).map(

@@ -39,7 +39,7 @@ export function Overview() {
         <Figure name="Messages in" value={last === undefined ? '–' : compact(last.received)} unit="/s" />
         <Figure name="Messages out" value={last === undefined ? '–' : compact(last.sent)} unit="/s" />
         <Figure name="Subscriptions" value={status === null ? '–' : count(status.subscriptions)} href={to('subscriptions')} />
-        <Figure name="Event loop busy" value={last === undefined ? '–' : compact(last.busy)} unit=" %" />
+        <Figure name="Loop busy" value={last === undefined ? '–' : compact(last.busyPercent)} unit=" %" />
         <Figure name="Memory" value={last === undefined ? '–' : bytes(last.rss)} />
       </div>
       <div class="charts">

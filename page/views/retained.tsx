@@ -12,6 +12,13 @@ import { to } from '../route.ts'
 // So many levels at the root are opened by themselves.
 const openMax = 6
 
+const collator = new Intl.Collator('en', { numeric: true })
+
+/** `2` before `10`. */
+function byNumber(a: RetainedLevelRow, b: RetainedLevelRow): number {
+  return collator.compare(a.level, b.level)
+}
+
 /** The retained messages: as a tree, or those under a topic filter. */
 export function Retained() {
   const { status } = useKnown()
@@ -47,7 +54,7 @@ function Level({ prefix }: { readonly prefix: string }) {
     return <Empty title="No message is retained">One that is published with the retain flag shows here.</Empty>
   return (
     <ul class="tree">
-      {answer.rows.map(row => (
+      {answer.rows.toSorted(byNumber).map(row => (
         <Branch key={row.topic} row={row} isOpen={prefix === '' && answer.rows.length <= openMax} gone={again} />
       ))}
       {answer.more && <li class="quiet">There are more; search by a topic filter.</li>}

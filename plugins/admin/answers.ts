@@ -57,11 +57,11 @@ export interface RateRow {
   /** Clients that were connected in the end. */
   readonly connections: number
   /** The part of the time for which the event loop was busy, in percent. */
-  readonly busy: number
+  readonly busyPercent: number
   /** The longest that something due had to wait for the event loop, in milliseconds. */
   readonly lagMs: number
   /** Processor time of the process, in percent of one core. */
-  readonly cpu: number
+  readonly cpuPercent: number
   /** Bytes of the process, as the system counts them, in the end. */
   readonly rss: number
 }

@@ -105,12 +105,12 @@ export class HttpPort {
   }
 
   /** An address of the page that lets in whoever opens it first. Throws an `OperatorError` where there is no page. */
-  entrance(session: PageSession): { readonly url: string; readonly until: number } {
+  entrance(session: PageSession): { readonly url: string; readonly expiresAt: number } {
     if (this.#page === null || this.#server === undefined)
       throw new OperatorError('ERR_ADMIN_PAGE', 'page: this broker serves no page; set admin.page: true, or start it with --ui')
-    const { token, until } = this.#page.sessions.offer(session)
+    const { token, expiresAt } = this.#page.sessions.offer(session)
     // What stands behind # is sent to no server, and in no Referer.
-    return { url: `${this.#origin}/#enter=${token}`, until }
+    return { url: `${this.#origin}/#enter=${token}`, expiresAt }
   }
 
   /** The port that it has; a test asks for a free one. */

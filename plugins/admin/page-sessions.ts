@@ -21,20 +21,20 @@ const sessionsMax = 100
 export class PageSessions {
   readonly #clock: Clock
   // By hashes: what is compared is no secret, so how long that takes tells nothing.
-  readonly #offers = new Map<string, PageSession & { readonly until: number }>()
+  readonly #offers = new Map<string, PageSession & { readonly expiresAt: number }>()
   readonly #sessions = new Map<string, PageSession & { usedAt: number }>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** A token that is good once; `until`: milliseconds since the Unix epoch. Of more than 20 the oldest goes. */
-  offer(session: PageSession): { readonly token: string; readonly until: number } {
+  /** A token that is good once; `expiresAt`: milliseconds since the Unix epoch. Of more than 20 the oldest goes. */
+  offer(session: PageSession): { readonly token: string; readonly expiresAt: number } {
     const token = this.#clock.random(secretBytes).toString('base64url')
-    const until = Math.round(this.#clock.now() + offerMs)
+    const expiresAt = Math.round(this.#clock.now() + offerMs)
     if (this.#offers.size === offersMax) this.#offers.delete(this.#offers.keys().next().value!)
-    this.#offers.set(hashOf(token), { ...session, until })
-    return { token, until }
+    this.#offers.set(hashOf(token), { ...session, expiresAt })
+    return { token, expiresAt }
   }
 
   /** The session's own token, for one that is good once; null: it is not, or no more. */
@@ -42,7 +42,7 @@ export class PageSessions {
     const key = hashOf(oneTime)
     const offer = this.#offers.get(key)
     this.#offers.delete(key)
-    if (offer === undefined || offer.until < this.#clock.now()) return null
+    if (offer === undefined || offer.expiresAt < this.#clock.now()) return null
     const { name, role } = offer
     const token = `session.${this.#clock.random(secretBytes).toString('base64url')}`
     if (this.#sessions.size === sessionsMax) this.#sessions.delete(this.#sessions.keys().next().value!)

@@ -72,9 +72,9 @@ export class Rates {
       refused: rate('refused'),
       connects: rate('connects'),
       connections: this.#broker.counters.connected,
-      busy: active + idle > 0 ? (active / (active + idle)) * 100 : 0,
+      busyPercent: active + idle > 0 ? (active / (active + idle)) * 100 : 0,
       lagMs: Math.max(0, this.#lag.max / 1e6 - lagResolutionMs),
-      cpu: rate('cpuMs') / 10,
+      cpuPercent: rate('cpuMs') / 10,
       rss: process.memoryUsage.rss(),
     }
     this.#lag.reset()
@@ -126,9 +126,9 @@ const names: readonly (keyof Figures)[] = [
   'refused',
   'connects',
   'connections',
-  'busy',
+  'busyPercent',
   'lagMs',
-  'cpu',
+  'cpuPercent',
   'rss',
 ]
 // Of several samples the last, or the greatest, is what a row says; of all others the mean.

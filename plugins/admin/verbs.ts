@@ -143,7 +143,7 @@ declare module '../../core/verbs.js' {
       answer: { rows: readonly RateRow[]; everyMs: number; missing?: readonly MissingNode[] },
     ]
     whoami: [given: object, answer: WhoamiAnswer]
-    page: [given: { role?: 'read' | 'operate' | 'admin' }, answer: { url: string; role: string; until: number }]
+    page: [given: { role?: 'read' | 'operate' | 'admin' }, answer: { url: string; role: string; expiresAt: number }]
     audit: [given: { limit?: number; node?: string }, answer: { rows: readonly AuditRow[]; missing?: readonly MissingNode[] }]
     recent: [
       given: { id?: string | null; topic?: string | null; since?: number | string; limit?: number; node?: string },

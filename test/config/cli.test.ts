@@ -19,7 +19,7 @@ async function cli(folder: string, argv: string[], more: { env?: Record<string, 
   const start: CliIo['start'] = async resolved => {
     config = resolved
     queueMicrotask(() => signals.emit('SIGTERM'))
-    return { stop: async () => void out.push('stopped'), entrance: async () => 'http://127.0.0.1:9465/#enter=once' }
+    return { stop: async () => void out.push('stopped'), entrance: async () => '' }
   }
   const io: CliIo = {
     folder,

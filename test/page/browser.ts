@@ -132,7 +132,7 @@ export class Browser {
   }
 
   async picture(format: 'png' | 'webp'): Promise<Buffer> {
-    const { data } = await this.send<{ data: string }>('Page.captureScreenshot', { format, ...(format === 'webp' ? { quality: 82 } : {}) })
+    const { data } = await this.send<{ data: string }>('Page.captureScreenshot', { format, ...(format === 'webp' ? { quality: 74 } : {}) })
     return Buffer.from(data, 'base64')
   }
 

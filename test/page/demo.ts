@@ -28,6 +28,8 @@ export interface DemoOptions {
   readonly devices?: number
   /** Milliseconds in which nothing is done, after each step, so that the event loop is not busy all the time. */
   readonly idleMs?: number
+  /** Steps that somebody takes afterwards, until it is now. */
+  readonly later?: number
   /** The least that is logged, and printed. */
   readonly level?: 'info' | 'warn'
 }
@@ -44,9 +46,9 @@ const bridge = definePlugin({
   },
 })
 
-/** Starts it with the page on a free port of loopback. Time stands still but for its steps, and is the real one when it has started. */
-export async function startDemo({ steps, busy, devices = 60, idleMs = 0, level = 'warn' }: DemoOptions): Promise<Demo> {
-  const clock = new ManualClock(Date.now() - steps * 3000)
+/** Starts it with the page on a free port of loopback. Time stands still but for its steps. */
+export async function startDemo({ steps, busy, devices = 60, idleMs = 0, later = 0, level = 'warn' }: DemoOptions): Promise<Demo> {
+  const clock = new ManualClock(Date.now() - (steps + later) * 3000)
   const broker = await createBroker(
     {
       preset: 'test',

@@ -14,7 +14,7 @@ const folder = values.png ?? fileURLToPath(new URL('../../docs/pictures', import
 const format = values.png === undefined ? 'webp' : 'png'
 const wanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name)
 
-const demo = await startDemo({ steps: 205, busy: 220, idleMs: 15, level: 'info' })
+const demo = await startDemo({ steps: 205, busy: 220, idleMs: 15, later: 26, level: 'info' })
 const browser = await Browser.start()
 const problems: string[] = []
 
