@@ -52,7 +52,8 @@ export class PageFiles {
 
   /** Reads them. Rejects with an `OperatorError` where they were not built. */
   async load(): Promise<void> {
-    const folder = join(dirname(createRequire(import.meta.url).resolve('mqttx-broker/package.json')), 'dist', 'page')
+    // Beside the compiled sources, wherever this file itself has been joined into.
+    const folder = join(dirname(createRequire(import.meta.url).resolve('mqttx-broker')), '..', 'page')
     const names = await readdir(folder).catch((): string[] => [])
     if (!names.includes('index.html'))
       throw new OperatorError(
