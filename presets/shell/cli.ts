@@ -63,7 +63,7 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
       case 'init': {
         const lines = command.tls
           ? await (await import('./init-tls.ts')).initTls(io.folder, await tlsPort(catalogue, env, io))
-          : await (await import('./init.ts')).initFolder(io.folder)
+          : await (await import('./init.ts')).initFolder(io.folder, `^${catalogue.version}`)
         for (const line of lines) io.out(line)
         return 0
       }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
+import { changePackage } from './init-package.ts'
 import { configFileNames } from './load-config.ts'
 
 const configText = `import { defineConfig } from 'mqttx-broker'
@@ -48,11 +49,27 @@ export const hello = definePlugin({
 })
 `
 
+const testText = `import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createTestBroker } from 'mqttx-broker/testing'
+import { hello } from './hello.ts'
+
+// npm test     runs this: a broker in the test's own process, without a port
+test('lets everybody say hello', async () => {
+  const broker = await createTestBroker({ plugins: [hello()] })
+  const client = await broker.client('somebody')
+  await client.publish('hello', 'good morning')
+  assert.equal(String((await broker.received('hello')).payload), 'good morning')
+  await broker.stop()
+})
+`
+
 const tsconfigText = `{
   "compilerOptions": {
     "target": "es2023",
-    "lib": ["es2023"],
+    "lib": ["es2023", "esnext.disposable"],
     "module": "preserve",
+    "types": ["node"],
     "strict": true,
     "noEmit": true,
     "allowImportingTsExtensions": true,
@@ -62,27 +79,34 @@ const tsconfigText = `{
 }
 `
 
-/** Writes a first config, a first plugin, and a tsconfig.json if there is none. Overwrites nothing: all or none is written. */
-export async function initFolder(folder: string): Promise<string[]> {
-  const existing = [...configFileNames, 'hello.ts'].filter(name => existsSync(join(folder, name)))
+// Modules, dependencies; sessions and queues of preset `standalone`; keys of `init --tls`.
+const ignoreText = 'node_modules/\ndata/\ntls/\n'
+
+/** Writes a first config, a first plugin with its test, and what is missing of tsconfig.json, .gitignore and package.json. Overwrites nothing: all or none is written. */
+export async function initFolder(folder: string, version = '*'): Promise<string[]> {
+  const existing = [...configFileNames, 'hello.ts', 'hello.test.ts'].filter(name => existsSync(join(folder, name)))
   if (existing.length > 0) {
     const text = `init: ${existing.join(' and ')} ${existing.length === 1 ? 'is' : 'are'} here already, and nothing was written; use an empty folder`
     throw new OperatorError('ERR_INIT', text)
   }
-  const files: Record<string, string> = { 'mqttx.config.ts': configText, 'hello.ts': pluginText }
+  const files: Record<string, string> = { 'mqttx.config.ts': configText, 'hello.ts': pluginText, 'hello.test.ts': testText }
   if (!existsSync(join(folder, 'tsconfig.json'))) files['tsconfig.json'] = tsconfigText
+  if (!existsSync(join(folder, '.gitignore'))) files['.gitignore'] = ignoreText
   const written: string[] = []
   try {
+    const change = await changePackage(folder, version)
     for (const [name, text] of Object.entries(files)) {
       // 'wx' refuses a file that has come into being since we looked.
       await writeFile(join(folder, name), text, { flag: 'wx' })
       written.push(name)
     }
+    const changed = await change()
+    const lines = written.map(name => `wrote ${name}`)
+    return [...lines, ...changed, changed.length === 0 ? 'next: npx mqttx-broker' : 'next: npm install, then npx mqttx-broker']
   } catch (cause) {
     await Promise.all(written.map(name => rm(join(folder, name), { force: true })))
     throw new OperatorError('ERR_INIT', `init: nothing was written: ${(cause as Error).message}`, { cause })
   }
-  return [...written.map(name => `wrote ${name}`), 'next: npx mqttx-broker']
 }
 
 declare module '../../core/error-codes.js' {

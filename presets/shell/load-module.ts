@@ -14,7 +14,8 @@ export async function loadModule(path: string, catalogue: Pick<Catalogue, 'expor
     try {
       return (await import(pathToFileURL(path).href)) as Record<string, unknown>
     } catch (error) {
-      // Beside a config there need not be a node_modules with this package; jiti knows where it is.
+      // Beside a config there need not be a node_modules with this package; jiti knows where it is. And it takes `import` in a folder whose package.json says commonjs.
+      if (error instanceof SyntaxError) return await loadAnyway(path, catalogue, error)
       if (!isMissingPackage(error)) throw error
       return await loadByJiti(path, catalogue)
     }
@@ -46,10 +47,19 @@ async function loadByJiti(path: string, catalogue: Pick<Catalogue, 'exports'>, a
   return await jiti.import<Record<string, unknown>>(path)
 }
 
+/** JavaScript that Node takes for the other of its two kinds. What is no JavaScript at all is Node's own error, which knows the place. */
+async function loadAnyway(path: string, catalogue: Pick<Catalogue, 'exports'>, error: SyntaxError): Promise<Record<string, unknown>> {
+  try {
+    return await loadByJiti(path, catalogue)
+  } catch (other) {
+    throw other instanceof SyntaxError || (other as Error).message.startsWith('ParseError') ? error : other
+  }
+}
+
 function isMissingPackage(error: unknown): boolean {
-  return (
-    error instanceof Error && (error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND' && error.message.includes(`'${packageName}'`)
-  )
+  if (!(error instanceof Error)) return false
+  const { code } = error as NodeJS.ErrnoException
+  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && error.message.includes(`'${packageName}'`)
 }
 
 function firstLine(message: string, path: string): string {

@@ -11,8 +11,7 @@ import { loadModule } from './load-module.ts'
 /** The plugin in a file (`./rate-limit.js`) or a package, as `plugins` of a JSON config names it. */
 export async function loadPlugin(name: string, options: unknown, folder: string, catalogue: Catalogue): Promise<Plugin> {
   const exported = await loadModule(await locate(name, folder, catalogue), catalogue)
-  const candidates = exported.default === undefined ? Object.values(exported) : [exported.default]
-  const found = candidates.filter(candidate => isPluginFactory(candidate) || isPlugin(candidate))
+  const found = pluginsIn(exported)
   const [plugin] = found
   if (plugin === undefined) {
     throw new OperatorError('ERR_CONFIG', `${name} exports no plugin; add export default definePlugin({ name, apply })`)
@@ -22,6 +21,15 @@ export async function loadPlugin(name: string, options: unknown, folder: string,
   if (options !== undefined)
     throw new OperatorError('ERR_CONFIG', `${name} exports a finished plugin, which takes no options; export its factory`)
   return plugin as Plugin
+}
+
+/** The plugins that a module exports: its default export, else what it exports by names. Of a CommonJS module the default export is all that it exports. */
+function pluginsIn(exported: Record<string, unknown>): unknown[] {
+  const isOne = (value: unknown): boolean => isPluginFactory(value) || isPlugin(value)
+  if (isOne(exported.default)) return [exported.default]
+  const { default: whole, ...named } = exported
+  const within = typeof whole === 'object' && whole !== null ? (whole as Record<string, unknown>) : named
+  return isOne(within.default) ? [within.default] : Object.values(within).filter(isOne)
 }
 
 async function locate(name: string, folder: string, catalogue: Catalogue): Promise<string> {

@@ -175,7 +175,10 @@ test('inits a folder with a config that starts', async () => {
   const { code, out } = await cli(folder, ['init'])
   expect({ code, out }).toEqual({
     code: 0,
-    out: ['wrote mqttx.config.ts', 'wrote hello.ts', 'wrote tsconfig.json', 'next: npx mqttx-broker'],
+    out: [
+      ...['mqttx.config.ts', 'hello.ts', 'hello.test.ts', 'tsconfig.json', '.gitignore', 'package.json'].map(name => `wrote ${name}`),
+      'next: npm install, then npx mqttx-broker',
+    ],
   })
   const { config } = await cli(folder, [])
   expect(config?.plugins.map(plugin => plugin.name)).toEqual(['log', 'memory', 'retain', 'socket', 'hello'])
@@ -192,9 +195,39 @@ test('inits without overwriting anything, and then writes nothing at all', async
     expect(await readdir(folder)).toEqual([name])
     expect(await readFile(`${folder}/${name}`, 'utf8')).toBe('mine')
   }
-  const folder = await folderWith({ 'tsconfig.json': '{}' })
+  const folder = await folderWith({ 'tsconfig.json': '{}', '.gitignore': 'mine' })
   expect((await cli(folder, ['init'])).out).not.toContain('wrote tsconfig.json')
   expect(await readFile(`${folder}/tsconfig.json`, 'utf8')).toBe('{}')
+  expect(await readFile(`${folder}/.gitignore`, 'utf8')).toBe('mine')
+})
+
+test('init adds to a package.json what is missing, and changes nothing that the user has said', async () => {
+  const own = { name: 'mine', scripts: { test: 'vitest' }, type: 'commonjs', dependencies: { jiti: '2.0.0' }, devDependencies: {} }
+  const folder = await folderWith({ 'package.json': JSON.stringify(own, null, 4), 'old.js': '' })
+  const { out } = await cli(folder, ['init'])
+  expect(out.at(-2)).toBe('changed package.json: scripts.start, devDependencies.@types/node')
+  const text = await readFile(`${folder}/package.json`, 'utf8')
+  expect(text).toContain('\n    "name"')
+  expect(JSON.parse(text)).toEqual({
+    ...own,
+    scripts: { start: 'mqttx-broker', test: 'vitest' },
+    devDependencies: { '@types/node': expect.stringMatching(/^\^/) },
+  })
+  const broken = await folderWith({ 'package.json': '{ "name": ' })
+  expect((await cli(broken, ['init'])).errors[0]).toMatch(/^error: init: nothing was written: .*JSON/)
+  expect(await readdir(broken)).toEqual(['package.json'])
+})
+
+test('plugins in JavaScript load in a folder whose package.json says commonjs, whichever way they are written', async () => {
+  const folder = await folderWith({
+    'package.json': '{ "type": "commonjs" }',
+    'import.js': "import { definePlugin } from 'mqttx-broker'\nexport default definePlugin({ name: 'imported', apply() {} })",
+    'require.js': "exports.plugin = require('mqttx-broker').definePlugin({ name: 'required', apply() {} })",
+    'whole.js': "module.exports = require('mqttx-broker').definePlugin({ name: 'whole', apply() {} })",
+    'mqttx.config.json': '{ "plugins": ["./import.js", "./require.js", "./whole.js"] }',
+  })
+  const { config } = await cli(folder, [])
+  expect(config?.plugins.map(plugin => plugin.name).slice(-3)).toEqual(['imported', 'required', 'whole'])
 })
 
 const built = beforeAllBuilt()

@@ -19,10 +19,15 @@ export { definePlugin } from '${root}core/plugin.ts'
 export const Stage = { Observe: 200 } as const
 export const defineConfig = (config: ConfigInput<typeof catalogue>) => config`
   await writeFile(join(folder, 'package-entry.ts'), entry)
+  // Its test needs the kit, that is the whole package: test/process/package.test.ts.
   const paths = {
-    compilerOptions: { paths: { 'mqttx-broker': ['./package-entry.ts'] }, typeRoots: [`${root}node_modules/@types`], types: ['node'] },
+    compilerOptions: {
+      paths: { 'mqttx-broker': ['./package-entry.ts'] },
+      typeRoots: [`${root}node_modules/@types`],
+      types: ['node'],
+    },
   }
-  await writeFile(join(folder, 'tsconfig.test.json'), JSON.stringify({ extends: './tsconfig.json', ...paths }))
+  await writeFile(join(folder, 'tsconfig.test.json'), JSON.stringify({ extends: './tsconfig.json', exclude: ['hello.test.ts'], ...paths }))
   const tsc = join(root, 'node_modules', '.bin', 'tsc')
   const good = spawnSync(tsc, ['-p', join(folder, 'tsconfig.test.json')], { encoding: 'utf8' })
   expect(good.stdout).toBe('')

@@ -10,6 +10,8 @@ export interface Place {
   readonly install: string
   /** In place of 1883. */
   readonly port: number
+  /** The heading before which it ends. Default: the whole page. */
+  readonly until?: string
 }
 
 interface Block {
@@ -30,7 +32,7 @@ export async function walkThrough(page: string, place: Place): Promise<number> {
   let broker: Background | null = null
   let steps = 0
   try {
-    for (const { kind, lines } of blocksOf(readFileSync(page, 'utf8'))) {
+    for (const { kind, lines } of blocksOf(readFileSync(page, 'utf8').split(place.until ?? '\0')[0]!)) {
       if (kind === 'file') {
         const name = /^\/\/ (\S+)$/.exec(lines[0]!)![1]!
         writeFileSync(join(place.folder, name), `${lines.join('\n').replaceAll('1883', String(place.port))}\n`)
@@ -49,7 +51,7 @@ export async function walkThrough(page: string, place: Place): Promise<number> {
           } else {
             const printed = await run(adapted(command, place), place.folder)
             if (command.endsWith(' init')) usePort(join(place.folder, 'mqttx.config.ts'), place.port)
-            if (/^npm /.test(command)) continue
+            if (/^npm (init|install)/.test(command)) continue
             const wanted = expected.map(line => line.replaceAll('1883', String(place.port)))
             expect(printed, command).toMatch(patternOf(wanted))
           }
@@ -75,8 +77,12 @@ function commandsOf(lines: readonly string[]): { command: string; expected: stri
   return commands
 }
 
+/** What `npm install` needs not look up or say. */
+export const quiet = '--prefer-offline --no-audit --no-fund'
+
 function adapted(command: string, { install, port }: Place): string {
   if (command === 'npm install mqttx-broker') return install
+  if (command === 'npm install') return `${command} ${quiet}`
   return /^mosquitto_/.test(command) ? `${command} -p ${port}` : command
 }
 
