@@ -39,10 +39,17 @@ export class Record {
     this.#broker = broker
     this.#clock = clock
     this.#flapping = new ClientLines(clock, broker.log)
+    // Those that come and go by themselves are counted where `limits.flapping` is set.
+    const limited = broker.counters.limited as { readonly flapping?: number }
+    let before = limited.flapping ?? 0
+    let slowedAt = Number.NEGATIVE_INFINITY
     alarmsOf(broker).watch('flapping', now => {
       let count = 0
+      if ((limited.flapping ?? 0) > before) slowedAt = now
+      before = limited.flapping ?? 0
       for (const [id, { at }] of this.#takeovers) if (now - at < flappingMs && (this.#since.get(id) ?? 0) >= flappingCount) count += 1
-      return count === 0 ? null : `${count} client ids whose connections throw one another out; takeovers lists them`
+      if (count > 0) return `${count} client ids whose connections throw one another out; takeovers lists them`
+      return now - slowedAt < flappingMs ? 'client ids connect again and again, and are slowed or banned; the log names them' : null
     })
     broker.figures.add({
       name: 'client_takeovers_total',

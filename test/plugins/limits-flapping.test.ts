@@ -115,3 +115,14 @@ test('what is remembered is bounded: ids, however long, and bans a minute', asyn
   for (let n = 0; n < 2; n++) connected('again')
   expect(operated).toHaveLength(101)
 })
+
+test('one that gives up at once, again and again, raises the alarm of take-overs, too, and it ends', async () => {
+  const { attempt, advance, broker } = await started({ max: 3, delay: '1s' }, { admin: { socket: false } })
+  for (let i = 0; i < 3; i++) (await attempt('restless')).client.disconnect()
+  await settled()
+  const on = async () => (await broker.inspect('alarms')).rows.map(({ name, text }) => `${name}: ${text}`)
+  expect(await on()).toEqual(['flapping: client ids connect again and again, and are slowed or banned; the log names them'])
+  expect((await broker.inspect('takeovers')).rows).toEqual([])
+  await advance(61_000)
+  expect(await on()).toEqual([])
+})
