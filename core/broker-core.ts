@@ -111,6 +111,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly withholding: Set<Acknowledger>
   readonly unkeptLines: LineThrottle
   now: number
+  heldUp: boolean
   deliverUsed: boolean
   deliveredUsed: boolean
   routeUsed: boolean
@@ -139,6 +140,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.worker = worker
     this.listeners = []
     this.now = clock.now()
+    this.heldUp = false
     this.deliverUsed = false
     this.deliveredUsed = false
     this.routeUsed = false
@@ -319,7 +321,9 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   }
 
   #tick(): void {
-    this.now = this.clock.now()
+    const now = this.clock.now()
+    this.heldUp = now - this.now > 4 * tickMs
+    this.now = now
     this.#wallWatch.look()
     this.wheel.advance(this.now)
     for (const session of this.slowedSessions) session.stalled(this.now)

@@ -30,6 +30,8 @@ export interface ConnectionHost {
   readonly clock: Clock
   /** The coarse clock. */
   readonly now: number
+  /** The tick before this one was long ago: the process was held up. */
+  readonly heldUp: boolean
   readonly wheel: TimerWheel
   readonly flusher: Flusher
   readonly topics: TopicCache

@@ -33,6 +33,8 @@ type PauseReason = keyof typeof PauseReason
 
 // After a close the last bytes get this long to leave.
 const lingerMs = 2000
+// After the process was held up a client has so long to be heard.
+const heldUpMs = 1000
 // Whoever has much to send to one client sends it in portions of this.
 const readyBytes = 262_144
 
@@ -240,6 +242,8 @@ export class Connection implements Client {
   resumeFor(name: PauseReason): void {
     if ((this.#pauses & PauseReason[name]) === 0) return
     this.#pauses &= ~PauseReason[name]
+    // What it has sent meanwhile is still to be read.
+    if (name !== 'outbox') this.lastSeen = this.host.now
     if (this.#pauses !== 0 || this.#state === 'closed') return
     this.transport.resume()
     try {
@@ -415,6 +419,8 @@ export class Connection implements Client {
     } else if (this.#state === 'connected') {
       // What it sends while the broker itself keeps it waiting cannot be seen; where it does not read its answers, that is its own doing.
       if ((this.#pauses & ~PauseReason.outbox) !== 0) this.lastSeen = now
+      // What came while the process was held up is still to be read.
+      if (this.host.heldUp) this.lastSeen = Math.max(this.lastSeen, now + heldUpMs - this.keepAlive * 1500)
       if (now - this.lastSeen >= this.keepAlive * 1500)
         this.close(ReasonCode.KeepAliveTimeout, 'nothing heard for one and a half keep-alives')
       else this.watch()

@@ -163,8 +163,9 @@ export interface AppendTarget {
   /** The packet identifier that the owner gives while its window has room; 0: the message waits. */
   readonly packetId: number
   /**
-   * The epoch of the owner who gave `packetId`. Where that is 0 the epoch is not looked at, because anybody may append. Where it is not the newest,
-   * the message is kept without the identifier, for the new owner to give, and `lost` is called before the append is answered.
+   * The epoch of the newest owner that the broker knows (0: of none), who gave `packetId` where that is not 0. Where that owner is not the newest, the message is kept without the identifier,
+   * for the new owner to give, and `lost` is called before the append is answered. An epoch other than 0 from before the session began is that of one before it under this client id: the message
+   * is not the new session's, and is `dropped` (`sessionEnded`).
    */
   readonly epoch: number
 }

@@ -104,6 +104,8 @@ export class DiskSessions implements SessionStore {
     const epoch = numbers.next()
     const isOver = known !== undefined && (cleanStart || isExpired)
     const ending = isOver ? this.#end(known) : null
+    // Where the disk takes nothing more, both fail, and one of them is looked at.
+    ending?.catch(() => {})
     const present = known !== undefined && !isOver
     if (!present && expiryMs === 0) return ending!.then(ended => newClaim(epoch, handOn(ended)))
     const session = present ? known : this.#table.add(new StoredSession(clientId, epoch))
@@ -165,7 +167,12 @@ export class DiskSessions implements SessionStore {
       accepting.push(session)
       accepted.push(target)
     }
-    if (accepting.length > 0) this.#enqueue(message, bytes, accepting, accepted)
+    // An entry stands under its session and position: a session that gets the message by its own subscription and as a member of a group has two.
+    while (accepting.length > 0) {
+      const again = accepting.findIndex((session, i) => accepting.indexOf(session) < i)
+      const count = again === -1 ? accepting.length : again
+      this.#enqueue(message, bytes, accepting.splice(0, count), accepted.splice(0, count))
+    }
     return commit.kept()
   }
 
@@ -189,7 +196,9 @@ export class DiskSessions implements SessionStore {
   #accepting(message: Message, bytes: number, { clientId, packetId, epoch, identifiers }: AppendTarget): StoredSession | null {
     const session = this.#table.get(clientId)
     if (packetId !== 0 && session?.epoch !== epoch) this.#events.lost({ clientId, epoch })
-    if (session === undefined) {
+    // While a claim that begins a new session is under way, messages still come by what the one before had subscribed to.
+    const isOfOneBefore = session !== undefined && epoch !== 0 && epoch < session.number
+    if (session === undefined || isOfOneBefore) {
       this.#events.dropped(clientId, message, 'sessionEnded')
       return null
     }

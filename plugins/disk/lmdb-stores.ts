@@ -1,12 +1,12 @@
 import type { RowStores } from '../kit/services/row-store.ts'
-import { Database } from './database.ts'
 import { FolderLock } from './folder-lock.ts'
 import { verifyFolder } from './verify-folder.ts'
 
-/** Opens LMDB in folders, each for one broker. */
+/** Opens LMDB in folders, each for one broker. It is loaded when the first one is opened: whoever brings another row store needs none. */
 export const lmdbStores: RowStores = {
   verify: verifyFolder,
   async open(path, option) {
+    const { Database } = await import('./database.ts')
     const lock = await FolderLock.acquire(path, option)
     try {
       const recovered = Database.prepare(path)

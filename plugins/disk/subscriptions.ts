@@ -37,6 +37,8 @@ export function* readSubscribers(database: RowStore, table: SessionTable): Itera
       session.subscriptions = subscriptions.length
       session.countedAt = session.subscriptionChanges
     }
-    yield user === undefined ? { clientId, subscriptions } : { clientId, user, subscriptions }
+    // The number of a session is less than the epoch of each of its owners, and more than that of any session before it.
+    const subscriber = { clientId, subscriptions, epoch: session.number }
+    yield user === undefined ? subscriber : { ...subscriber, user }
   }
 }

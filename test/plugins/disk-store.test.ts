@@ -242,6 +242,26 @@ describe('after a crash', () => {
   })
 })
 
+test("what comes while a new session is begun, by what the one before had subscribed to, is not the new one's", async () => {
+  const before = await claim()
+  const claiming = claim('c', { cleanStart: true })
+  await append('late', target('c', { epoch: before.epoch }))
+  const session = await claiming
+  expect(dropped).toEqual(['c late sessionEnded'])
+  expect(await payloads(session)).toEqual([])
+  await append('new', target('c', { epoch: session.epoch }))
+  expect(await payloads(session)).toEqual(['new'])
+})
+
+test('after a start the sessions that are stored still get what comes by what they had subscribed to', async () => {
+  await sessions().subscribe(await claim(), [subscriptionOf('t')])
+  await disk.restart()
+  listen()
+  const [stored] = [...sessions().sessions()]
+  await append('1', target('c', { epoch: stored!.epoch ?? 0 }))
+  expect(await payloads(await claim())).toEqual(['1'])
+})
+
 test('a session that ends with its connection never comes near the disk', async () => {
   await sessions().flush()
   const before = disk.commits

@@ -40,6 +40,29 @@ export function queueCases(test: SessionsCase): void {
     assert.deepEqual(h.dropped, ['nobody 1 sessionEnded'])
   })
 
+  test('keep a message twice for a session that it reaches by a subscription of its own and through a group, each with its own handshake', async h => {
+    const session = await h.claim()
+    await h.append('waits', {}, { group: 'g/a' })
+    await h.append('sent', { packetId: 1 }, { group: 'g/a', packetId: 2, qos: 2 })
+    const entries = await h.page(session)
+    assert.deepEqual(
+      entries.map(({ message, group, packetId }) => [message.payload.toString(), group, packetId]),
+      [
+        ['waits', null, 0],
+        ['waits', 'g/a', 0],
+        ['sent', null, 1],
+        ['sent', 'g/a', 2],
+      ],
+    )
+    await h.store.ack(session, 1)
+    await h.store.remove(session, entries[0]!.position)
+    assert.deepEqual(await h.flight(session), [
+      [0, false],
+      [2, false],
+    ])
+    assert.deepEqual((await h.claim()).queued.messages, 2)
+  })
+
   test('keep each of 70,000 subscription identifiers that a message came by', async h => {
     const session = await h.claim()
     const identifiers = Array.from({ length: 70_000 }, (_, i) => i + 1)
