@@ -167,7 +167,9 @@ export class SessionRoster {
   /** A stored session is no more. */
   ended(ended: EndedSession, known: KnownSession | null): void {
     const session = known ?? this.#sessions.get(ended.clientId)
-    if (session !== undefined && session.client === null) this.forget(session)
+    // Its end may be handed out late, by a store that could not finish it before: another session may have begun since.
+    const isLater = session !== undefined && session.epoch > (ended.epoch ?? Number.POSITIVE_INFINITY)
+    if (session !== undefined && session.client === null && !isLater) this.forget(session)
     const left: QueuedDelivery[] = []
     for (const { message, qos, retain, identifiers, group, packetId, released } of ended.shared) {
       if (released) continue // The client has the message: PUBREC said so.

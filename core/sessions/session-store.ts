@@ -182,6 +182,8 @@ export interface ReceivedId {
 export interface EndedSession {
   /** The client id that it had. */
   readonly clientId: string
+  /** The epoch of its last owner, where the store can tell: a session that has begun under the same client id since has a higher one, and goes on. */
+  readonly epoch?: number
   /** The subscriptions that it had. */
   readonly subscriptions: readonly Subscription[]
   /** The will of the session, which is due now; null: it has none. */

@@ -73,5 +73,5 @@ export async function finishEnding(parts: StoreParts, session: StoredSession, ev
     commit.remove(willRow)
     commit.remove(numberKey(Kind.Ended, number))
   }
-  return { ended: { clientId, subscriptions, will, shared }, done }
+  return { ended: { clientId, epoch: Math.max(session.epoch, number), subscriptions, will, shared }, done }
 }

@@ -345,6 +345,7 @@ export class Model {
   }
 
   subscribed(subs: readonly Sub[], granted: readonly number[]): void {
+    this.#world.note(`granted ${subs.map(({ filter }, i) => `${filter} ${granted[i]}`).join(', ')}`)
     subs.forEach((sub, i) => {
       sub.onAt = this.#world.now
       sub.granted = granted[i] ?? 0x80

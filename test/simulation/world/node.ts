@@ -92,6 +92,9 @@ export class SimNode {
         if (run.isGone) return
         run.running = running
         running.hooks.onError.tap('simulated', error => this.#looksWrong(error))
+        running.hooks.onDrop.tap('simulated', (clientId, { topic, payload }, reason) =>
+          this.#world.remark(`${this.name} drops ${payload.toString('latin1', 0, 12)} on ${topic} for ${clientId}: ${reason}`),
+        )
         this.#world.note(`${this.name} serves`)
         this.#events.serves(this)
       },
