@@ -7,6 +7,7 @@ import { typed } from '../admin/typed.ts'
 import { folderWith } from '../config/folder.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { TestClient } from '../support/client.ts'
+import { startNodes } from '../support/cluster.ts'
 import { keptLog } from '../support/log.ts'
 
 const op = { name: 'night shift', via: 'program' }
@@ -204,4 +205,34 @@ test('the workers of a broker are drained together, other nodes of a cluster onl
   // A name with a slash is no worker's.
   expect(await of('b/1', false, {})).toEqual([1, [], ['b/1']])
   expect(await of('b/1', false, { node: 'b/2' })).toEqual([1, ['b/2'], []])
+})
+
+test('in a cluster the next node goes on with a session: what waited comes, and its will is not sent', async () => {
+  const [one, two] = await startNodes(2, { admin: { socket: false } })
+  const wills: string[] = []
+  for (const { broker } of [one, two]) broker.hooks.onWill.tap('test', (_publisher, { topic }) => void wills.push(topic))
+  const options = {
+    clientId: 'c',
+    version: 5,
+    cleanStart: false,
+    properties: { sessionExpiry: 100, receiveMaximum: 1 },
+    will: { topic: 'gone', properties: { willDelay: 60 } },
+  } as const
+  const before = await one.connect(options)
+  await before.subscribe('t', 1)
+  for (let i = 0; i < 3; i++) await two.broker.publish({ topic: 't', payload: String(i), qos: 1 })
+  await before.message()
+  // Only the node that is asked: the other one serves.
+  await one.broker.operate(op, 'drain', { rate: 1000, reference: 'n2' })
+  await before.closed
+  expect(before.heard.at(-1)).toMatchObject({ reasonCode: 0x9c, properties: { serverReference: 'n2' } })
+  expect([drainingOf(one.broker) !== null, drainingOf(two.broker)]).toEqual([true, null])
+  const after = two.open(5)
+  expect((await after.connect(options)).sessionPresent).toBe(true)
+  const came: string[] = []
+  for (let i = 0; i < 3; i++) came.push(String((await after.receive()).payload))
+  expect([came, wills]).toEqual([['0', '1', '2'], []])
+  // From afar it is taken back.
+  expect(await two.broker.operate(op, 'undrain', { node: 'n1' })).toMatchObject({ undrained: true })
+  await one.connect({ clientId: 'd' })
 })
