@@ -21,8 +21,10 @@ const connectionsMax = 50
 
 /** Answers the command line over a Unix socket that only the broker's own user can open, and remembers who did what. */
 export const admin = definePlugin(adminManifest, (context, { socket, optional, page, http, payloads, alarmsEvery, recent }) => {
-  const { broker, hooks, services, clock, log } = context
-  const port = http.port === null && !page ? null : new HttpPort(context, http, page)
+  const { broker, hooks, services, clock, log, worker } = context
+  // Each worker answers for itself what is asked of all; one of them is asked.
+  const isAsked = worker === null || worker.number === 1
+  const port = !isAsked || (http.port === null && !page) ? null : new HttpPort(context, http, page)
   const alarmWatch = new AlarmWatch(context)
   const watching = new Watching(context, payloads)
   new Recent(context, recent)
@@ -52,7 +54,7 @@ export const admin = definePlugin(adminManifest, (context, { socket, optional, p
   }
 
   const listenAtSocket = async (): Promise<string[]> => {
-    if (socket === false) return []
+    if (socket === false || !isAsked) return []
     try {
       path = await open()
     } catch (error) {

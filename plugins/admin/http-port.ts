@@ -24,6 +24,8 @@ type HttpOptions = OptionsOf<typeof adminManifest.options>['http']
 const connectionsMax = 100
 const pagePort = 9465
 const sessionPath = '/v1/session'
+// Who sends it has shown nothing yet.
+const sessionBodyMax = 1024
 const tokenRefused: ClientEvent = { level: 'warn', text: 'an admin request was refused', who: 'address', about: 'reason' }
 
 /** The admin routes over HTTP, for whoever has a token: never open, never without TLS where others can reach it. */
@@ -175,7 +177,7 @@ export class HttpPort {
   async #enter(sessions: PageSessions, request: IncomingMessage, response: ServerResponse, refuse: (text: string) => void): Promise<void> {
     let given: { readonly token?: unknown }
     try {
-      given = await jsonOf(request, sessionPath)
+      given = await jsonOf(request, sessionPath, sessionBodyMax)
     } catch (error) {
       const { status, body } = refusalOf(error)
       return send(response, status, body)

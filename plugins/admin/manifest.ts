@@ -4,7 +4,6 @@ import { type ListenerTlsOption, listenerNeeds, sslOptions } from '../kit/listen
 /** A socket by which the broker's own user asks and steers it: `npx mqttx-broker status`, and all other verbs of the command line. */
 export const adminManifest = defineManifest({
   name: 'admin',
-  runs: 'one',
   needs: (options: { readonly http?: { readonly tls?: ListenerTlsOption } }) => listenerNeeds(options.http ?? {}),
   options: {
     /** The Unix socket: `true` puts `admin-PID.sock` beside the data, into the folder that systemd gives as `RUNTIME_DIRECTORY`, or into `data` of the config's folder; a path puts it there; `false` opens none. Only the broker's own user can open it, and needs no password. */

@@ -20,7 +20,9 @@ export function addPageVerbs(broker: Broker, port: HttpPort | null): void {
   )
   broker.verbs.add(
     defineVerb(broker, pageVerb, {
-      run(_broker, { role }, { name }) {
+      run(_broker, { role }, { name, via }) {
+        // A session would outlive the token that it was made by.
+        if (via === 'http') throw new OperatorError('ERR_ADMIN_PAGE', 'page: over HTTP there is a token already; sign in by that')
         if (port === null)
           throw new OperatorError('ERR_ADMIN_PAGE', 'page: this broker serves no page; set admin.page: true, or start it with --ui')
         return { ...port.entrance({ name, role: role as Role }), role }

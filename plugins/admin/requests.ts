@@ -90,10 +90,10 @@ async function givenTo(verb: Verb, request: IncomingMessage, url: URL): Promise<
 }
 
 /** The JSON object that is sent. */
-export async function jsonOf(request: IncomingMessage, what: string): Promise<object> {
+export async function jsonOf(request: IncomingMessage, what: string, bytesMax = bodyMax): Promise<object> {
   // A page elsewhere can have a browser send a form, but not this without asking first, which nobody allows.
   if (typeOf(request) !== 'application/json') throw new Refused(415, 'ERR_VERB', `${what}: send Content-Type: application/json`)
-  const body = await bodyOf(request)
+  const body = await bodyOf(request, bytesMax)
   if (body.length === 0) return {}
   try {
     const given = JSON.parse(body.toString()) as unknown
@@ -114,12 +114,12 @@ function fromQuery(url: URL): object {
   return given
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length
-    if (bytes > bodyMax) throw new Refused(413, 'ERR_ARGUMENTS', `the body has more than ${bodyMax} bytes`)
+    if (bytes > bytesMax) throw new Refused(413, 'ERR_ARGUMENTS', `the body has more than ${bytesMax} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

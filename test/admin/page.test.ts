@@ -105,6 +105,12 @@ test('a token of an address is good once, for ten minutes, for the role that was
   expect((await enter(first)).status).toBe(401)
 })
 
+test('who is in makes no further ways in, which would outlive a token', async () => {
+  const { ask, enter, entrance } = await started()
+  const { token } = (await enter(await entrance('admin'))).json
+  expect((await ask('POST', '/v1/page', bearer(token), {})).json).toMatchObject({ error: { code: 'ERR_ADMIN_PAGE' } })
+})
+
 test('a session ends when somebody signs out', async () => {
   const { ask, enter, entrance } = await started()
   const [a, b] = [(await enter(await entrance())).json.token, (await enter(await entrance())).json.token]
@@ -137,6 +143,7 @@ test('a page elsewhere cannot use up an address, and a form cannot be sent', asy
   const token = url.hash.replace('#enter=', '')
   expect((await ask('POST', '/v1/session', { Origin: 'https://evil.example' }, { token })).status).toBe(403)
   expect((await ask('POST', '/v1/session', { 'Content-Type': 'text/plain' })).status).toBe(415)
+  expect((await ask('POST', '/v1/session', {}, { token: 'x'.repeat(2000) })).status).toBe(413)
   for (const body of [{}, { token: 7 }, { token: '' }]) expect((await ask('POST', '/v1/session', {}, body)).status).toBe(401)
   expect((await enter(url)).status).toBe(200)
 })
