@@ -9,7 +9,7 @@ import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
-import type {} from '../kit/services/state.ts'
+import type { StateEntry } from '../kit/services/state.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { firstOf, inSlices, readCursor, writeCursor } from '../kit/verbs/page.ts'
 import { BanList, banPrefix, writeBan } from './ban-list.ts'
@@ -24,21 +24,20 @@ const tap = { name: 'ban', stage: Stage.Guard }
 
 /** Keeps out whom an operator has banned, at all nodes, until the ban ends. */
 export const ban = definePlugin(banManifest, ({ hooks, services, broker, clock, report }) => {
-  const state = services.get('state')
   const list = new BanList()
   const told = new Set<Transport>()
   // Who has just said a ban here, and wants to know how many connections were closed by it.
   const askedFor = new Map<string, (closed: Promise<number>) => void>()
   let refused = 0
 
-  const stopWatching = state.watch(banPrefix, (key, entry) => {
+  const changed = (key: string, entry: StateEntry | null): void => {
     const found = list.changed(key, entry)
     if (found === null) return
     const closed = closeAll(broker, found)
     closed.catch(report)
     askedFor.get(key)?.(closed)
-  })
-  for (const entry of state.entries(banPrefix)) list.changed(entry.key, entry)
+  }
+  let stopWatching = (): void => {}
 
   hooks.onAccept.tap(tap, transport => {
     if (list.ofAddress(transport.remoteAddress) === undefined) return undefined
@@ -82,7 +81,7 @@ export const ban = definePlugin(banManifest, ({ hooks, services, broker, clock, 
           closed = closing
         })
         try {
-          await kept(state.set(key, writeBan(said), expiresAt))
+          await kept(services.get('state').set(key, writeBan(said), expiresAt))
         } finally {
           askedFor.delete(key)
         }
@@ -95,7 +94,7 @@ export const ban = definePlugin(banManifest, ({ hooks, services, broker, clock, 
     defineVerb(broker, unbanVerb, {
       async run(_broker, given) {
         const { by, name, key } = whomOf('unban', given)
-        return { by, name, removed: await kept(state.delete(key)) }
+        return { by, name, removed: await kept(services.get('state').delete(key)) }
       },
     }),
   )
@@ -110,7 +109,15 @@ export const ban = definePlugin(banManifest, ({ hooks, services, broker, clock, 
       },
     }),
   )
-  return { stop: stopWatching }
+  return {
+    start() {
+      const state = services.get('state')
+      // What is kept on disk or in Redis may be read later.
+      stopWatching = state.watch(banPrefix, changed)
+      for (const entry of state.entries(banPrefix)) list.changed(entry.key, entry)
+    },
+    stop: () => stopWatching(),
+  }
 })
 
 type Whom = OptionsOf<typeof unbanVerb.takes>

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { NetworkSet, normalNetwork } from '../../plugins/ban/network-set.ts'
+import { createBroker } from '../../presets/index.ts'
 import { typed } from '../admin/typed.ts'
 import { folderWith } from '../config/folder.ts'
 import { settled, startBroker } from '../support/broker.ts'
@@ -157,6 +158,16 @@ test('typed at the command line: a table, JSON, exit codes, pages', async () => 
   const first = await broker.inspect('bans', { limit: 100 })
   const second = await broker.inspect('bans', { limit: 100, after: first.next })
   expect([...first.rows, ...second.rows].map(({ name }) => name)).toHaveLength(121)
+})
+
+test('a preset of one’s own may name the plugin before the one that keeps bans', async () => {
+  const broker = await createBroker({
+    preset: () => [['log', { level: 'silent' }], 'ban', 'memory'],
+    allowAnonymous: true,
+  }).start()
+  onTestFinished(() => broker.stop())
+  await broker.broker.operate(op, 'ban', { id: 'bad' })
+  expect((await broker.broker.inspect('bans')).rows).toHaveLength(1)
 })
 
 test('a ban is kept over a restart on disk', async () => {
