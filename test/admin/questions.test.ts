@@ -63,6 +63,9 @@ test('twenty questions, each answered by one command', async () => {
   expect((await type('clients --slow')).text).toMatch(/\nmeter /)
   // What waits for it, and how old is it?
   expect((await type('queue meter')).text).toMatch(/messages +4[\s\S]*oldestAt +2020-09-18T/)
+  // And away with it: what is on its way to it stays.
+  expect((await type('queue meter --clear')).text).toMatch(/known +yes\ncleared +3/)
+  expect((await type('queue meter')).text).toMatch(/messages +1\n/)
   // Who was kicked by whom?
   await type('kick victim')
   expect((await type('kick victim')).code).toBe(3)

@@ -5,7 +5,7 @@ import type { AskIo } from './ask-io.ts'
 import { knownVerbs } from './known-verbs.ts'
 import { showAnswer } from './show.ts'
 import { askBroker, findSocket } from './socket-request.ts'
-import { parseVerb, socketOf, type VerbCommand, verbOf } from './verb-arguments.ts'
+import { parseVerb, socketOf, spelledOut, type VerbCommand, verbOf } from './verb-arguments.ts'
 
 /** The exit code where the answer is no: not well, not connected, nobody there. */
 const no = 3
@@ -22,7 +22,7 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
       for (const line of completion(words[1], knownVerbs)) io.out(line)
       return 0
     }
-    const rest = words[0] === 'help' ? [...words.slice(1), '--help'] : words
+    const rest = spelledOut(words[0] === 'help' ? [...words.slice(1), '--help'] : words, knownVerbs)
     const place = (): Promise<string> => findSocket({ folder: io.folder, given: socket, environment: env.MQTTX_SOCKET })
     const verb = verbOf(rest, knownVerbs) ?? (await foreignVerb(rest, place))
     const command = parseVerb(verb, rest)

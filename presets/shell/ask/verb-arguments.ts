@@ -22,6 +22,17 @@ export function verbOf(words: readonly string[], verbs: readonly VerbRow[]): Ver
   return verbs.find(({ name }) => name === `${first} ${second}`) ?? verbs.find(({ name }) => name === first)
 }
 
+/** `queue meter-7 --clear` is `queue clear meter-7`: an option that the verb does not take, and that is the second word of another one. */
+export function spelledOut(words: readonly string[], verbs: readonly VerbRow[]): readonly string[] {
+  const [first, ...rest] = words
+  const takes = verbs.find(({ name }) => name === first)?.takes
+  if (takes === undefined) return words
+  const at = rest.findIndex(
+    word => word.startsWith('--') && !Object.hasOwn(takes, word.slice(2)) && verbs.some(({ name }) => name === `${first} ${word.slice(2)}`),
+  )
+  return at === -1 ? words : [first!, rest[at]!.slice(2), ...rest.slice(0, at), ...rest.slice(at + 1)]
+}
+
 /** Where the command line says that the broker is: `--socket PATH` at any place. Returns the other arguments, too. */
 export function socketOf(argv: readonly string[]): { socket: string | undefined; rest: string[] } {
   const rest: string[] = []
