@@ -11,10 +11,14 @@ import { Line } from './line.ts'
 import { ManualClock } from './manual-clock.ts'
 import { Received, type ReceivedMessage } from './received.ts'
 import { settled } from './settled.ts'
+import type { TestBus } from './test-bus.ts'
 import { keptServices, TestStore } from './test-store.ts'
 
 export type { KitClient, KitClientOptions, KitPublishOptions } from './kit-client.ts'
 export type { ReceivedMessage } from './received.ts'
+export { TestBus } from './test-bus.ts'
+
+const clustered = { plugins: () => ['log', 'dropLog', 'limits', 'memory', 'retain', 'shareTopic', 'socket', 'cluster'] }
 
 /** How a test broker runs. */
 export interface TestBrokerOptions {
@@ -22,6 +26,11 @@ export interface TestBrokerOptions {
   readonly port?: number
   /** `virtual` (default): time stands still until `advance` moves it, for keep-alive, expiry and delays. `real`: it passes. */
   readonly clock?: 'virtual' | 'real'
+  /**
+   * Brokers that are given the same bus are one broker: what is published at one reaches the subscribers of all. Each has a `brokerId` (`node-1`, `node-2`… where the config says
+   * none) and a store of its own; `cluster` of the config is taken. Default: the broker is alone.
+   */
+  readonly bus?: TestBus
 }
 
 /** What can be made to go wrong. Each names a client by its id; one that is not connected is an error. */
@@ -34,6 +43,13 @@ export interface Faults {
   storeAway(away?: boolean): void
   /** What waits for the store fails, and it is there again. */
   storeFails(): void
+  /**
+   * The store takes nothing new, until `false`: it is `full` (MQTT 5 clients are told 0x97), or refuses each message for good (`refused`, 0x83; also by `true`). What it has it
+   * gives out. Only where the config names no store of its own.
+   */
+  storeRefuses(why?: boolean | 'full' | 'refused'): void
+  /** Each answer of the store takes so many milliseconds of the broker's time, which `advance` moves, until 0. Only where the config names no store of its own. */
+  storeSlow(ms: number): void
 }
 
 /** A broker for the tests of a program or of a plugin. */
@@ -74,14 +90,17 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
   const owned = plugins.flatMap(plugin => (isPlugin(plugin) ? (plugin.provides ?? []) : []))
   const left = keptServices.filter(service => !owned.includes(service))
   const store = isNamed || left.length === 0 ? null : new TestStore(left)
+  const { bus } = options
+  const added = [...(store === null ? [] : [store.plugin]), ...(bus === undefined ? [] : [bus.plugin()])]
   const resolved = await resolveConfig(catalogue, {
     object: {
-      preset: 'test',
+      // Preset `test` has no cluster.
+      ...(bus === undefined ? { preset: 'test' } : { preset: clustered, brokerId: bus.nextName() }),
       log: { level: 'silent' },
       socket: options.port === undefined ? false : { port: options.port, host: '127.0.0.1' },
       ...(isNamed ? {} : { memory: false }),
       ...rest,
-      plugins: store === null ? plugins : [store.plugin, ...plugins],
+      plugins: [...added, ...plugins],
     },
   })
   // The log is silent, and whoever asked for a cluster would look for it.
@@ -113,6 +132,10 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
     }
     return ours
   }
+  const stop = (): Promise<void> => {
+    store?.release()
+    return running.stop()
+  }
   return {
     running,
     warnings: resolved.warnings,
@@ -130,6 +153,12 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
         storeOf().away = away
       },
       storeFails: () => storeOf().fail(),
+      storeRefuses(why = true) {
+        storeOf().refuses = why === true ? 'refused' : why || null
+      },
+      storeSlow(ms) {
+        storeOf().slowMs = ms
+      },
     },
     get port() {
       return running.port
@@ -146,7 +175,7 @@ export async function createTestBroker(config: Config = {}, options: TestBrokerO
       clock.advance(ms)
       await settled()
     },
-    stop: () => running.stop(),
-    [Symbol.asyncDispose]: () => running.stop(),
+    stop,
+    [Symbol.asyncDispose]: stop,
   }
 }

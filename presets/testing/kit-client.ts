@@ -39,6 +39,7 @@ export class KitClient {
   readonly #answers: { readonly type: number; readonly packetId: number; resolve(packet: Packet): void; reject(error: Error): void }[] = []
   readonly #aliases = new Map<number, string>()
   #lastId = 0
+  #losing = 0
   #closed = false
 
   private constructor(stream: Duplex, version: ProtocolVersion) {
@@ -134,6 +135,14 @@ export class KitClient {
     return this.#received.next(filter, timeoutMs)
   }
 
+  /**
+   * The next messages to this client are lost on the way: it does not see them and acknowledges nothing. Those of QoS 1 and 2 are sent again when its session is taken up (`cleanStart:
+   * false`).
+   */
+  losePublish(count = 1): void {
+    this.#losing += count
+  }
+
   /** Breaks the connection off, without a DISCONNECT: the will is due. */
   lose(): void {
     this.#stream.destroy()
@@ -159,6 +168,10 @@ export class KitClient {
   }
 
   #message({ topic, payload, qos, retain, packetId, properties }: PublishPacket): void {
+    if (this.#losing > 0) {
+      this.#losing -= 1
+      return
+    }
     const alias = properties?.topicAlias
     if (alias !== undefined && topic !== '') this.#aliases.set(alias, topic)
     const name = topic === '' ? this.#aliases.get(alias!)! : topic

@@ -39,7 +39,7 @@ const compilerOptions = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.
 
 const ports = { program: 1883, express: 3000, fastify: 3000, site: 8083, sockets: 1884, forked: 1883 }
 
-/** Writes the programs of the page into a folder, each on a port of its own, and \`drive.mjs\`. Returns the ports. */
+/** Writes the programs of docs/embedding.md into a folder, each on a port of its own, those of docs/testing.md, and `drive.mjs`. Returns the ports. */
 export async function writeEmbedding(root: string, folder: string): Promise<Record<keyof typeof ports, number>> {
   await mkdir(join(folder, 'node_modules'), { recursive: true })
   for (const name of ['express', 'fastify', 'mqtt']) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
@@ -58,6 +58,11 @@ export async function writeEmbedding(root: string, folder: string): Promise<Reco
     if (name!.endsWith('.ts')) writeFileSync(join(folder, `${program}.js`), ts.transpileModule(placed, { compilerOptions }).outputText)
     else writeFileSync(join(folder, name!), placed)
   }
-  writeFileSync(join(folder, 'drive.mjs'), text)
+  const testing = readFileSync(join(root, 'docs/testing.md'), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)
+  const tests = [...testing].map(([, code], i) => {
+    writeFileSync(join(folder, `testing-${i}.js`), ts.transpileModule(code!, { compilerOptions }).outputText)
+    return `await import('./testing-${i}.js')\n`
+  })
+  writeFileSync(join(folder, 'drive.mjs'), text.replace("console.log('all')", `${tests.join('')}console.log('all', ${tests.length})`))
   return given as Record<keyof typeof ports, number>
 }

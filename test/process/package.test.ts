@@ -118,11 +118,11 @@ console.log('kept')
   expect(run(bin, 'check')).toMatch(/^mqttx-broker \S+, preset test \(mqttx\.config\.yaml\)/)
 })
 
-test('docs/embedding.md: its programs do what the page says, side by side in one process', async () => {
+test('docs/embedding.md and docs/testing.md: their programs do what the pages say, side by side in one process', async () => {
   const place = join(folder, 'embedding')
   const { forked } = await writeEmbedding(root, place)
   const programs = new Command(join(place, 'drive.mjs'), place, [])
-  await programs.line(/^all$/)
+  await programs.line(/^all 3$/)
   // A signal stops the broker of program.ts, and ends the process.
   expect(await programs.ended()).toBe(0)
   expect(programs.errors).toEqual([])
