@@ -158,21 +158,29 @@ export class DiskSessions implements SessionStore {
     }
     const bytes = queuedBytes(message)
     // Taps that hear of a drop may publish in the middle of this, so nothing here is shared with the next call.
-    const accepting: StoredSession[] = []
-    const accepted: AppendTarget[] = []
+    let accepting: StoredSession[] = []
+    let accepted: AppendTarget[] = []
+    let seen: Set<StoredSession> | null = null
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
+      if (target.group !== null) {
+        // A session that gets the message by its own subscription and as a member of a group has two entries, each under a position of its own.
+        seen ??= new Set(accepting)
+        const known = this.#table.get(target.clientId)
+        if (known !== undefined && seen.has(known)) {
+          this.#enqueue(message, bytes, accepting, accepted)
+          accepting = []
+          accepted = []
+          seen.clear()
+        }
+      }
       const session = this.#accepting(message, bytes, target)
       if (session === null) continue
       accepting.push(session)
       accepted.push(target)
+      seen?.add(session)
     }
-    // An entry stands under its session and position: a session that gets the message by its own subscription and as a member of a group has two.
-    while (accepting.length > 0) {
-      const again = accepting.findIndex((session, i) => accepting.indexOf(session) < i)
-      const count = again === -1 ? accepting.length : again
-      this.#enqueue(message, bytes, accepting.splice(0, count), accepted.splice(0, count))
-    }
+    if (accepting.length > 0) this.#enqueue(message, bytes, accepting, accepted)
     return commit.kept()
   }
 

@@ -12,6 +12,7 @@ const usage = `npm run simulate [-- options]     brokers, clients, disks, networ
   --store NAME     memory or disk (default disk)
   --faults A,B     of ${faultKinds.join(', ')}, or none (default all)
   --script FILE    a plan that was cut down, in place of a seed
+  --first          stops at the first seed that fails
   --trace          prints all that happens
   --shrink FILE    cuts a failing seed down and writes it there`
 
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     script: { type: 'string' },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'string' },
+    first: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -86,6 +88,7 @@ async function many(seeds: () => Iterable<number>): Promise<void> {
     if (outcome.violations.length === 0) continue
     wrong += 1
     console.log(`seed ${seed}: ${outcome.violations[0]}`)
+    if (values.first) break
   }
   const seconds = cpuMs(began) / 1000
   console.log(

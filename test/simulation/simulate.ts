@@ -24,6 +24,7 @@ export interface Outcome {
 // Longer than any delay of a will, keep-alive and stall together.
 const settleMs = 75_000
 const observeMs = 6_000
+const boundsMs = 1000
 const settleMoreMs = 120_000
 // Who publishes to a session whose queue is nearly full is slowed for ten seconds.
 const unansweredMs = 30_000
@@ -76,6 +77,7 @@ class Simulation {
     watcher.connect(this.#nodes[0]!, false, null)
     watcher.subscribe([{ filter: 'w/#', qos: 2 }])
     for (const action of actions) world.at(action.at, null, `act ${action.do}`, () => this.#act(action))
+    this.#watchBounds()
     const failed = (): boolean => model.violations.length > 0
     await world.run(ends, failed)
     if (!failed()) await this.#rest(failed)
@@ -90,6 +92,30 @@ class Simulation {
       worldMs: world.now,
       lines: world.lines ?? [],
     }
+  }
+
+  /** No queue holds more than it may, with a connection or without. */
+  #watchBounds(): void {
+    const max = Number(this.#plan.mqtt.queueMessagesMax ?? Number.POSITIVE_INFINITY)
+    if (max === Number.POSITIVE_INFINITY) return
+    const look = (count: number, id: string): void => {
+      if (count > max) this.model.wrong(`${count} messages wait for ${id}, ${max} may`)
+    }
+    for (const node of this.#nodes) {
+      const { running } = node
+      if (running === null) continue
+      const store = running.broker.services.find('sessions')
+      for (const id of this.#clients.keys()) {
+        const entries = store?.peek?.(id, 0, max + 10)
+        if (entries instanceof Promise)
+          entries.then(
+            found => look(found?.length ?? 0, id),
+            () => {},
+          )
+        else look(entries?.length ?? 0, id)
+      }
+    }
+    this.world.after(boundsMs, null, 'bounds', () => this.#watchBounds())
   }
 
   /** Faults end, everybody comes back, and what must hold then is looked at. */
