@@ -29,13 +29,23 @@ export const ban = definePlugin(banManifest, ({ hooks, services, broker, clock, 
   // Who has just said a ban here, and wants to know how many connections were closed by it.
   const askedFor = new Map<string, (closed: Promise<number>) => void>()
   let refused = 0
+  // Bans that have begun in this moment, and the closing of the connections that they concern.
+  let begun: { readonly fresh: BanList; readonly closed: Promise<number> } | null = null
 
   const changed = (key: string, entry: StateEntry | null): void => {
-    const found = list.changed(key, entry)
-    if (found === null) return
-    const closed = closeAll(broker, found)
-    closed.catch(report)
-    askedFor.get(key)?.(closed)
+    if (list.changed(key, entry) === null) return
+    // Where many are read at once, the clients are gone through once.
+    if (begun === null) {
+      const fresh = new BanList()
+      const closed = Promise.resolve().then(() => {
+        begun = null
+        return closeAll(broker, fresh)
+      })
+      closed.catch(report)
+      begun = { fresh, closed }
+    }
+    begun.fresh.changed(key, entry)
+    askedFor.get(key)?.(begun.closed)
   }
   let stopWatching = (): void => {}
 
@@ -146,13 +156,11 @@ async function kept<T>(change: Promise<T>): Promise<T> {
   }
 }
 
-/** Sends away whom a ban concerns, those too whose CONNACK has not been sent yet; resolves to how many they were. */
-async function closeAll(broker: Broker, { by, name }: BanRow): Promise<number> {
-  const one = new BanList()
-  one.changed(`${banPrefix}${by}/${name}`, { key: '', value: '', expiresAt: Number.POSITIVE_INFINITY })
+/** Sends away whom bans concern, those too whose CONNACK has not been sent yet; resolves to how many they were. */
+async function closeAll(broker: Broker, bans: BanList): Promise<number> {
   let count = 0
   await inSlices(broker, broker.clients, client => {
-    if (client.closed || one.of(client) === undefined) return
+    if (client.closed || bans.of(client) === undefined) return
     client.close(ReasonCode.Banned, 'banned')
     count += 1
   })
