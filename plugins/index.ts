@@ -10,6 +10,7 @@ import { diskManifest } from './disk/manifest.ts'
 import { dropLogManifest } from './drop-log/manifest.ts'
 import type { ListedPlugin } from './kit/listed-plugin.ts'
 import { limitsManifest, limitsNothing } from './limits/manifest.ts'
+import { localBusManifest } from './local-bus/manifest.ts'
 import { logManifest } from './log/manifest.ts'
 import { memoryManifest } from './memory/manifest.ts'
 import { messageBridgeManifest } from './message-bridge/manifest.ts'
@@ -41,6 +42,7 @@ export const plugins: BuiltInPlugins = {
   },
   disk: { manifest: diskManifest, load: async () => (await import('./disk/disk.ts')).disk },
   redis: { manifest: redisManifest, load: async () => (await import('./redis/redis.ts')).redis },
+  localBus: { manifest: localBusManifest, load: async () => (await import('./local-bus/local-bus.ts')).localBus },
   memory: { manifest: memoryManifest, load: async () => (await import('./memory/memory.ts')).memory },
   diskQueue: { manifest: diskQueueManifest, load: async () => (await import('./disk/disk-queue.ts')).diskQueue },
   ban: { manifest: banManifest, load: async () => (await import('./ban/ban.ts')).ban },
@@ -84,6 +86,7 @@ export type BuiltInPlugins = {
   /** Keeps sessions, queues and retained messages in Redis, and carries what the nodes of a cluster tell each other. */
   readonly redis: ListedPlugin<typeof redisManifest>
   /** Keeps sessions, queues and retained messages in memory. */
+  readonly localBus: ListedPlugin<typeof localBusManifest>
   readonly memory: ListedPlugin<typeof memoryManifest>
   /** Queues on disk for what waits outside of sessions: messages that a bridge has to send. */
   readonly diskQueue: ListedPlugin<typeof diskQueueManifest>

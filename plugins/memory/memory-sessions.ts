@@ -1,4 +1,4 @@
-import type { Message } from '../../core/messages/message.ts'
+import { Message } from '../../core/messages/message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import {
@@ -22,6 +22,7 @@ import {
   type StoredSubscriber,
   type StoredWill,
   type StoreTotals,
+  type SurvivingSession,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { IdSet } from './id-set.ts'
@@ -124,13 +125,42 @@ export class MemorySessions implements SessionStore {
   readonly #timed = new Set<StoredSession>()
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
-  #epoch = 0
+  #epoch: number
   readonly #queued: QueueSize = { messages: 0, bytes: 0 }
   // By the cursor that each goes on from; the one that was used last stands at the end.
   readonly #walks = new Map<string, Iterator<StoredSession>>()
 
-  constructor(clock: Clock) {
+  /** `lastEpoch`: epochs that it gives are higher. */
+  constructor(clock: Clock, lastEpoch = 0) {
     this.#clock = clock
+    this.#epoch = lastEpoch
+  }
+
+  /** Writes a session again whose client is connected to `node`. */
+  restore({ key, user, expiryMs, will, subscriptions, receivedIds, inFlight }: SurvivingSession, node: string): void {
+    const { clientId, epoch } = key
+    this.#epoch += 1
+    const stored = new StoredSession(clientId, this.#epoch, this.#queued)
+    Object.assign(stored, { epoch, user, node, expiryMs, will })
+    for (const subscription of subscriptions) stored.subscriptions.set(subscription.filter, subscription)
+    for (const id of receivedIds) stored.receivedIds.add(id)
+    for (const { message, asked: _asked, ...entry } of inFlight) {
+      const position = ++stored.lastPosition
+      // Of one whose client has it, only the handshake is left.
+      const kept =
+        message ??
+        new Message({
+          topic: '',
+          payload: Buffer.alloc(0),
+          qos: 2,
+          retain: false,
+          origin: 'server',
+          clientId: '',
+          receivedAt: this.#clock.now(),
+        })
+      stored.append({ ...entry, position, message: kept }, queuedBytes(kept, entry.identifiers))
+    }
+    this.#sessions.set(clientId, stored)
   }
 
   open(events: SessionStoreEvents, limits: QueueLimits): void {

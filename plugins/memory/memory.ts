@@ -1,4 +1,5 @@
 import { definePlugin } from '../../core/plugin.ts'
+import type {} from '../kit/services/parts.ts'
 import type {} from '../kit/services/state.ts'
 import { memoryManifest } from './manifest.ts'
 import { MemoryRetained } from './memory-retained.ts'
@@ -9,8 +10,12 @@ import { MemoryState } from './memory-state.ts'
 export const memory = definePlugin(memoryManifest, ({ services, clock, report }) => {
   const state = new MemoryState(clock)
   state.table.onError = report
-  services.provide('sessions', new MemorySessions(clock), 'memory')
-  services.provide('retained', new MemoryRetained(clock), 'memory')
-  services.provide('state', state, 'memory')
+  const parts = services.find('parts')
+  // A worker that takes the place of another one must not give epochs again that are known.
+  const sessions = new MemorySessions(clock, parts === undefined ? 0 : Math.floor(clock.now()) * 1000)
+  const retained = new MemoryRetained(clock)
+  services.provide('sessions', parts?.sessions(sessions) ?? sessions, 'memory')
+  services.provide('retained', parts?.retained(retained) ?? retained, 'memory')
+  services.provide('state', parts?.state(state, state.table) ?? state, 'memory')
   return { stop: () => state.table.stop() }
 })

@@ -4,34 +4,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
+import { fnv1a } from '../../plugins/kit/text-hash.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
-import { RedisServer } from '../support/redis.ts'
 import { WorkersBroker } from './workers-broker.ts'
 
 const built = beforeAllBuilt()
-let redis: RedisServer
 let broker: WorkersBroker
+const args = ['--preset', 'test', '--set', 'workers=2', '--set', 'admin.enable=true']
 const rules = (topics: readonly string[]) => ({ rules: [{ allow: 'all', topics }] })
 const config = (more: object) =>
   JSON.stringify({ checkConfigEvery: null, topicSecurity: rules(['#']), cluster: { heartbeat: '100ms', expiry: '1s' }, ...more })
 
 beforeAll(async () => {
-  redis = await RedisServer.start()
   const folder = await mkdtemp(join(tmpdir(), 'mqttx-workers-'))
   await writeFile(join(folder, 'mqttx.config.json'), config({}))
-  const sets = ['workers=2', 'preset=dev', `redis.url=${redis.url}`, 'redis.acceptVolatile=true']
-  broker = await WorkersBroker.start(
-    built.path('presets/bin.js'),
-    folder,
-    sets.flatMap(set => ['--set', set]),
-  )
+  broker = await WorkersBroker.start(built.path('presets/bin.js'), folder, args)
 }, 60_000)
 
 afterAll(async () => {
   await broker?.stop()
-  await redis?.stop()
   if (broker !== undefined) await rm(broker.folder, { recursive: true, force: true })
 })
 
@@ -110,13 +103,21 @@ test('SIGHUP has all workers read the config again, and one of them says so', as
   expect(broker.lines.slice(from).filter(line => line.includes('in force now'))).toHaveLength(2)
 })
 
-test('a worker that is killed is started again; wills of its clients are sent, and its sessions go on', async () => {
+/** A client id whose session lies in the part of that worker. */
+function idAt(worker: 1 | 2, name: string): string {
+  for (let i = 0; ; i++) if (fnv1a(`${name}-${i}`) % 2 === worker - 1) return `${name}-${i}`
+}
+
+test('a worker that is killed is started again; wills of its clients are sent, and sessions go on: those of its clients, and the open ones of its part', async () => {
   const watcher = await broker.connectAt('1', { clientId: 'watcher' })
-  await watcher.subscribe(['will/#', 'goes-on'], 1)
+  await watcher.subscribe('will/#', 1)
   const durable = { cleanStart: false, properties: { sessionExpiry: 1000 } }
   const will = { topic: 'will/clean', payload: Buffer.from('killed'), qos: 1 as const }
   const clean = await broker.connectAt('2', { clientId: 'dies-clean', will })
-  const kept = await broker.connectAt('2', { clientId: 'dies-kept', ...durable, will: { ...will, topic: 'will/kept' } })
+  const keptId = idAt(1, 'dies-kept')
+  const open = await broker.connectAt('1', { clientId: idAt(2, 'open'), ...durable })
+  await open.subscribe('goes-on', 1)
+  const kept = await broker.connectAt('2', { clientId: keptId, ...durable, will: { ...will, topic: 'will/kept' } })
   await kept.subscribe('goes-on', 1)
   const from = broker.lines.length
   process.kill((await broker.workers()).get('2')!, 'SIGKILL')
@@ -124,10 +125,12 @@ test('a worker that is killed is started again; wills of its clients are sent, a
   await broker.line(/worker 2 has ended \(signal SIGKILL\) and is started again/, from)
   const topics = [await watcher.receive(), await watcher.receive()].map(({ topic }) => topic)
   expect(topics.sort()).toEqual(['will/clean', 'will/kept'])
+  // It waits until the part is there again that keeps one of the sessions.
   await watcher.publish('goes-on', 'meanwhile', { qos: 1 })
+  expect((await open.receive()).payload.toString()).toBe('meanwhile')
   await broker.line(/worker 2 serves again/, from)
   const again = broker.open()
-  expect(await again.connect({ version: 5, clientId: 'dies-kept', ...durable })).toMatchObject({ sessionPresent: true })
+  expect(await again.connect({ version: 5, clientId: keptId, ...durable })).toMatchObject({ sessionPresent: true })
   expect((await again.receive()).payload.toString()).toBe('meanwhile')
   // Both serve.
   const back = await broker.connectAt('2', { clientId: 'back' })
@@ -147,9 +150,7 @@ test('when the supervisor dies, the workers end, and port and folder are free; S
   for (const pid of pids) expect(existsSync(`/proc/${pid}/exe`)).toBe(false)
   expect(await folders()).toEqual([])
 
-  broker = await WorkersBroker.start(built.path('presets/bin.js'), broker.folder, [
-    ...['workers=2', 'preset=dev', `redis.url=${redis.url}`, 'redis.acceptVolatile=true'].flatMap(set => ['--set', set]),
-  ])
+  broker = await WorkersBroker.start(built.path('presets/bin.js'), broker.folder, args)
   const told = await broker.connect({ clientId: 'told' })
   broker.signal('SIGTERM')
   expect(await told.next(PacketType.Disconnect)).toMatchObject({ reasonCode: 0x8b })
@@ -160,8 +161,10 @@ test('when the supervisor dies, the workers end, and port and folder are free; S
 test('check says what does not go with workers, and how to cure it', async () => {
   const folder = await folderWith({})
   const check = async (...sets: string[]) => await commandLine(folder, ['check', ...sets.flatMap(set => ['--set', set])])
-  expect((await check('workers=2')).errors.join()).toMatch(/workers: disk keeps the sessions.*add redis, or leave out workers/)
+  expect((await check('workers=2')).errors.join()).toMatch(/workers: disk keeps the sessions.*add redis, or memory: true/)
   const good = await check('workers=2', 'preset=dev')
   expect([good.code, good.out.join('\n')]).toEqual([0, expect.stringMatching(/plugins, in order: .*redis, cluster,.*socket/)])
+  const local = await check('workers=2', 'preset=test')
+  expect(local.out.join('\n')).toMatch(/plugins, in order: .*localBus, memory, cluster,.*socket/)
   expect((await check('workers=0')).errors.join()).toContain('workers')
 })

@@ -20,6 +20,10 @@ export async function supervise(config: ResolvedConfig, argv: readonly string[],
   const count = workerCount(config.settings.workers)
   const folder = await socketFolder()
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  if (config.plugins.some(({ name }) => name === 'localBus')) {
+    const { Sequencer } = await import('../../../plugins/local-bus/sequencer.ts')
+    await new Sequencer(clock).listen(folder)
+  }
   const world = clusterWorld({ program: programOfWorkers(), argv, execArgv: heapOptions(process.execArgv, count), clock, giveUp })
   const ticketKeys = randomBytes(48).toString('base64')
   const supervisor = new Supervisor(world, { count, argv, ticketKeys, folder, sharing: sharing() })

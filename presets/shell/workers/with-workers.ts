@@ -18,9 +18,9 @@ export function withWorkers(
   const owner = (service: string): string | undefined => plugins.find(({ provides }) => provides.includes(service))?.name
   const problems: string[] = []
   const sessions = owner('sessions')
-  if (sessions !== 'redis')
+  if (sessions !== 'redis' && sessions !== 'memory')
     problems.push(
-      `workers: ${sessions ?? 'no plugin'} keeps the sessions, and each worker would have its own; add redis, or leave out workers`,
+      `workers: ${sessions ?? 'no plugin'} keeps the sessions, and each worker would have its own; add redis, or memory: true for sessions that end with the broker, or leave out workers`,
     )
   if (isOff(tree.values.cluster)) problems.push('cluster: with workers it makes one broker of them; leave out cluster: false, or workers')
   for (const { name, provides, runs } of plugins)
@@ -29,10 +29,18 @@ export function withWorkers(
         `${name}: it runs in one worker and provides ${provides.join(' and ')} to plugins that run in each; have it say runs: 'each'`,
       )
   if (problems.length > 0) throw new OperatorError('ERR_WORKERS', problems)
-  if (plugins.some(({ name }) => name === 'cluster')) return plugins
-  // Behind the owner of the bus, and before whoever listens.
-  const at = plugins.findIndex(({ provides }) => provides.includes('bus')) + 1
-  return plugins.toSpliced(at, 0, listed(catalogue, tree, 'cluster'))
+  const made = [...plugins]
+  // Before the owner of the stores, which asks for it.
+  if (owner('bus') === undefined)
+    made.splice(
+      made.findIndex(({ name }) => name === sessions),
+      0,
+      listed(catalogue, tree, 'localBus'),
+    )
+  // Behind the owners of the bus and of the sessions, and before whoever listens.
+  const at = Math.max(...made.map(({ provides }, i) => (provides.includes('bus') || provides.includes('sessions') ? i : -1))) + 1
+  if (!made.some(({ name }) => name === 'cluster')) made.splice(at, 0, listed(catalogue, tree, 'cluster'))
+  return made
 }
 
 /** A built-in plugin that no list has. */

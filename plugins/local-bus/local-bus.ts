@@ -1,0 +1,20 @@
+import { definePlugin } from '../../core/plugin.ts'
+import type {} from '../kit/services/supervisor.ts'
+import { LocalBus } from './bus.ts'
+import { localBusManifest } from './manifest.ts'
+import { WorkerParts } from './parts.ts'
+
+/** Makes one broker of its workers where no server does: the bus between them by local sockets, and one store of those that each has. */
+export const localBus = definePlugin(localBusManifest, ({ services, broker, clock, worker, report }) => {
+  const { folder = '' } = services.find('supervisor') ?? {}
+  const self = String(broker.settings.brokerId)
+  const base = self.replace(/\/\d+$/, '')
+  // `check` applies it, too, in a process that is no worker.
+  const all = worker === null ? [self] : Array.from({ length: worker.count }, (_, i) => `${base}/${i + 1}`)
+  const bus = new LocalBus(folder, self, clock)
+  const parts = new WorkerParts(bus, all, clock, report)
+  bus.stores = parts
+  services.provide('bus', bus, 'localBus')
+  services.provide('parts', parts, 'localBus')
+  return { stop: () => bus.stop() }
+})

@@ -1,0 +1,468 @@
+// Why it is long: one interface, each verb once here for whoever calls it and once for whoever keeps the part; what lies in frames stands in a file of its own.
+import type { Message } from '../../core/messages/message.ts'
+import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import type {
+  AppendTarget,
+  Claim,
+  ClaimRequest,
+  Done,
+  Due,
+  EndedSession,
+  QueueEntry,
+  QueueLimits,
+  ReceivedId,
+  SessionKey,
+  SessionPage,
+  SessionStore,
+  SessionStoreEvents,
+  SessionSummary,
+  StoredSessionState,
+  StoredSubscriber,
+  StoreTotals,
+  SurvivingSession,
+} from '../../core/sessions/session-store.ts'
+import type { Node } from '../kit/services/bus.ts'
+import type { PartStore } from '../kit/services/parts.ts'
+import type { PartCalls } from './part-calls.ts'
+import * as packed from './part-records.ts'
+
+/** What all nodes are told of a session: claimed, parked, subscribed, unsubscribed, ended. */
+export type SessionNote =
+  | readonly ['c', clientId: string, epoch: number, node: string]
+  | readonly ['p', clientId: string, epoch: number]
+  | readonly ['s', clientId: string, epoch: number, subscriptions: readonly Subscription[]]
+  | readonly ['u', clientId: string, epoch: number, filters: readonly string[]]
+  | readonly ['e', clientId: string, epoch: number]
+
+/** What parts use of one another. */
+export interface PartTerms {
+  /** This worker's name. */
+  readonly self: string
+  /** The names of all workers, by number, whether they are there or not. */
+  readonly all: readonly string[]
+  readonly calls: PartCalls
+  /** The name of the worker that keeps what belongs to a text. */
+  homeOf(text: string): string
+  /** Tells all workers, in one order; resolves when this one has heard it. */
+  note(note: SessionNote): Promise<void>
+  /** Waits until this worker has what it needs to begin. */
+  load(): Promise<void>
+  report(error: unknown): void
+}
+
+/** Where the client of a stored session is connected, as its part knows. */
+interface Owner {
+  node: string | null
+  epoch: number
+  expiryMs: number
+}
+
+type Verb = 'send' | 'ack' | 'remove' | 'release' | 'forget'
+type Dropped = readonly [clientId: string, reason: Parameters<SessionStoreEvents['dropped']>[2]]
+/** What an append at another worker has brought besides. */
+interface Appended {
+  readonly dropped: readonly Dropped[]
+  readonly lost: readonly SessionKey[]
+}
+
+/**
+ * Sessions in the parts of all workers: each in one, by a hash of its client id, wherever its client is connected. So a client may come anywhere, its session need not be moved, and
+ * of a worker that dies others lose nothing but the sessions of its part that no client has open; the open ones their own workers write again.
+ */
+export class PartedSessions implements SessionStore {
+  readonly #own: PartStore
+  readonly #terms: PartTerms
+  readonly #owners = new Map<string, Owner>()
+  /** Stored sessions, of all parts. */
+  readonly #known = new Set<string>()
+  /** Those whose clients are connected here. */
+  readonly #mine = new Map<string, number>()
+  #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
+  // While an append of another worker is under way.
+  #collected: { readonly message: Message; readonly dropped: Dropped[]; readonly lost: SessionKey[] } | null = null
+  #localEpoch = 0
+
+  constructor(own: PartStore, terms: PartTerms) {
+    this.#own = own
+    this.#terms = terms
+  }
+
+  open(events: SessionStoreEvents, limits: QueueLimits): Done {
+    this.#events = events
+    return this.#own.open(
+      {
+        dropped: (clientId, message, reason) => {
+          if (this.#collected?.message === message) this.#collected.dropped.push([clientId, reason])
+          else events.dropped(clientId, message, reason)
+        },
+        lost: session => {
+          if (this.#collected !== null) this.#collected.lost.push(session)
+          else events.lost(session)
+        },
+        appended: clientId => events.appended(clientId),
+      },
+      limits,
+    )
+  }
+
+  async *sessions(): AsyncIterable<StoredSubscriber> {
+    await this.#terms.load()
+    yield* this.#mineHere()
+    for (const name of this.#others()) {
+      let after = 0
+      for (;;) {
+        const page = (await this.#terms.calls.now(name, 's.sessions', after).catch(() => [])) as StoredSubscriber[]
+        for (const subscriber of page) {
+          this.#known.add(subscriber.clientId)
+          yield subscriber
+        }
+        if (page.length === 0) break
+        after += page.length
+      }
+    }
+  }
+
+  *#mineHere(): Iterable<StoredSubscriber> {
+    for (const subscriber of this.#own.sessions() as Iterable<StoredSubscriber>) {
+      const { node = null, epoch = 0 } = this.#owners.get(subscriber.clientId) ?? {}
+      this.#known.add(subscriber.clientId)
+      yield { ...subscriber, node, epoch }
+    }
+  }
+
+  #others(): string[] {
+    return this.#terms.all.filter(name => name !== this.#terms.self)
+  }
+
+  // ---- verbs
+
+  async claim(request: ClaimRequest): Promise<Claim> {
+    const { clientId, expiryMs } = request
+    const { calls, self, homeOf } = this.#terms
+    // Nothing is stored under it, as far as all have told; where they have not, `changed` says so in a moment.
+    if (expiryMs === 0 && !this.#known.has(clientId)) {
+      this.#localEpoch += 1
+      return {
+        epoch: this.#localEpoch,
+        present: false,
+        subscriptions: [],
+        receivedIds: [],
+        queued: { messages: 0, bytes: 0 },
+        ended: null,
+      }
+    }
+    const home = homeOf(clientId)
+    const claim =
+      home === self
+        ? await this.#claimHere(request)
+        : packed.readClaim((await calls.ask(home, 's.claim', packed.claimRequest(request))) as packed.PackedClaim)
+    if (claim.present || expiryMs > 0) this.#mine.set(clientId, claim.epoch)
+    return claim
+  }
+
+  async #claimHere(request: ClaimRequest): Promise<Claim> {
+    const { clientId, node, expiryMs } = request
+    const { note } = this.#terms
+    const claim = await this.#own.claim(request)
+    const { epoch, ended, present } = claim
+    const notes: Promise<void>[] = []
+    if (ended !== null) {
+      this.#owners.delete(clientId)
+      notes.push(note(['e', clientId, epoch - 1]))
+    }
+    if (present || expiryMs > 0) {
+      this.#owners.set(clientId, { node: String(node), epoch, expiryMs })
+      notes.push(note(['c', clientId, epoch, String(node)]))
+    }
+    await Promise.all(notes)
+    return claim
+  }
+
+  append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
+    const { self, homeOf, calls } = this.#terms
+    const isHere = (clientId: string): boolean => homeOf(clientId) === self
+    if (targets.every(({ clientId }) => isHere(clientId)) && (received === null || isHere(received.session.clientId)))
+      return this.#appendHere(self, message, targets, received)
+    const byHome = new Map<string, AppendTarget[]>()
+    for (const target of targets) {
+      const home = homeOf(target.clientId)
+      const some = byHome.get(home)
+      if (some === undefined) byHome.set(home, [target])
+      else some.push(target)
+    }
+    const body = encodeMessage(message)
+    const done: Done[] = []
+    for (const [home, some] of byHome) {
+      if (home === self) done.push(this.#appendHere(self, message, some, null))
+      else
+        done.push(
+          calls.ask(home, 's.append', body, some, null).then(answer => {
+            const { dropped, lost } = answer as Appended
+            for (const [clientId, reason] of dropped) this.#events.dropped(clientId, message, reason)
+            for (const session of lost) this.#events.lost(session)
+          }),
+        )
+    }
+    return Promise.all(done).then(async () => {
+      // The last: should a worker die in the midst of this, the message comes twice rather than not at all.
+      if (received === null) return
+      const home = homeOf(received.session.clientId)
+      if (home === self) await this.#own.append(message, [], received)
+      else await calls.ask(home, 's.append', body, [], received)
+    })
+  }
+
+  #appendHere(from: string, message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
+    const done = this.#own.append(message, targets, received)
+    const { self, calls, note, report } = this.#terms
+    for (const { clientId, packetId, epoch } of targets) {
+      const owner = this.#owners.get(clientId)
+      if (owner === undefined) {
+        // This part has lost it, or never had it: nobody is to send it anything any more.
+        if (this.#known.delete(clientId)) note(['e', clientId, 0]).catch(report)
+      } else if (owner.node !== null && owner.node !== from && (packetId === 0 || owner.epoch !== epoch)) {
+        if (owner.node === self) this.#events.appended(clientId)
+        else calls.tell(owner.node, 's.appended', clientId)
+      }
+    }
+    return done
+  }
+
+  #appendFor(from: string, body: Buffer, targets: readonly AppendTarget[], received: ReceivedId | null): Appended | Promise<Appended> {
+    const message = decodeMessage(body)
+    const collected = { message, dropped: [] as Dropped[], lost: [] as SessionKey[] }
+    this.#collected = collected
+    const done = this.#appendHere(from, message, targets, received)
+    this.#collected = null
+    const answer: Appended = { dropped: collected.dropped, lost: collected.lost }
+    return done instanceof Promise ? done.then(() => answer) : answer
+  }
+
+  page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
+    const home = this.#terms.homeOf(session.clientId)
+    if (home === this.#terms.self) return this.#own.page(session, position, limit)
+    return this.#terms.calls.ask(home, 's.page', keyOf(session), position, limit).then(found => packed.readEntries(found as never))
+  }
+
+  send(session: SessionKey, position: number, packetId: number): Done {
+    return this.#verb('send', session, position, packetId)
+  }
+
+  ack(session: SessionKey, packetId: number): Done {
+    return this.#verb('ack', session, packetId)
+  }
+
+  remove(session: SessionKey, position: number): Done {
+    return this.#verb('remove', session, position)
+  }
+
+  release(session: SessionKey, packetId: number): Done {
+    return this.#verb('release', session, packetId)
+  }
+
+  forget(session: SessionKey, packetId: number): Done {
+    return this.#verb('forget', session, packetId)
+  }
+
+  #verb(verb: Verb, session: SessionKey, ...args: number[]): Done {
+    const home = this.#terms.homeOf(session.clientId)
+    if (home !== this.#terms.self) return this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args) as Promise<void>
+    return (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args)
+  }
+
+  subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done {
+    const home = this.#terms.homeOf(session.clientId)
+    if (home === this.#terms.self) return this.#subscribeHere(keyOf(session), subscriptions)
+    return this.#terms.calls.ask(home, 's.subscribe', keyOf(session), subscriptions) as Promise<void>
+  }
+
+  async #subscribeHere(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
+    await this.#own.subscribe(session, subscriptions)
+    await this.#terms.note(['s', session.clientId, session.epoch, subscriptions])
+  }
+
+  unsubscribe(session: SessionKey, filters: readonly string[]): Done {
+    const home = this.#terms.homeOf(session.clientId)
+    if (home === this.#terms.self) return this.#unsubscribeHere(keyOf(session), filters)
+    return this.#terms.calls.ask(home, 's.unsubscribe', keyOf(session), filters) as Promise<void>
+  }
+
+  async #unsubscribeHere(session: SessionKey, filters: readonly string[]): Promise<void> {
+    await this.#own.unsubscribe(session, filters)
+    await this.#terms.note(['u', session.clientId, session.epoch, filters])
+  }
+
+  close(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Done {
+    const { clientId, epoch } = session
+    if (this.#mine.get(clientId) === epoch) this.#mine.delete(clientId)
+    const home = this.#terms.homeOf(clientId)
+    if (home === this.#terms.self) return this.#closeHere({ clientId, epoch }, expiryMs, keepWill, closedAt)
+    return this.#terms.calls.ask(home, 's.close', { clientId, epoch }, expiryMs, keepWill, closedAt) as Promise<void>
+  }
+
+  async #closeHere(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Promise<void> {
+    const { clientId, epoch } = session
+    await this.#own.close(session, expiryMs, keepWill, closedAt)
+    const owner = this.#owners.get(clientId)
+    if (owner?.epoch === epoch) owner.node = null
+    await this.#terms.note(['p', clientId, epoch])
+  }
+
+  end(session: SessionKey): Promise<EndedSession | null> {
+    const { clientId, epoch } = session
+    if (this.#mine.get(clientId) === epoch) this.#mine.delete(clientId)
+    const home = this.#terms.homeOf(clientId)
+    if (home === this.#terms.self) return this.#endHere({ clientId, epoch })
+    return this.#terms.calls.ask(home, 's.end', { clientId, epoch }).then(ended => packed.readEnded(ended as never))
+  }
+
+  async #endHere(session: SessionKey): Promise<EndedSession | null> {
+    const ended = await this.#own.end(session)
+    if (this.#owners.get(session.clientId)?.epoch === session.epoch) this.#owners.delete(session.clientId)
+    await this.#terms.note(['e', session.clientId, session.epoch])
+    return ended
+  }
+
+  async expire(now: number, limit: number): Promise<readonly Due[]> {
+    const due = await this.#own.expire(now, limit)
+    for (const one of due) {
+      if (one.kind !== 'expired') continue
+      const { clientId } = one.session
+      const epoch = this.#owners.get(clientId)?.epoch ?? 0
+      this.#owners.delete(clientId)
+      this.#terms.note(['e', clientId, epoch]).catch(this.#terms.report)
+    }
+    return due
+  }
+
+  flush(): Done {
+    return this.#own.flush()
+  }
+
+  async totals(): Promise<StoreTotals> {
+    const parts = [this.#own.totals!(), ...this.#others().map(name => this.#terms.calls.now(name, 's.totals').catch(() => null))]
+    const sum = { sessions: 0, messages: 0, bytes: 0 }
+    for (const part of (await Promise.all(parts)) as (StoreTotals | null)[]) {
+      sum.sessions += part?.sessions ?? 0
+      sum.messages += part?.messages ?? 0
+      sum.bytes += part?.bytes ?? 0
+    }
+    return sum
+  }
+
+  peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[] | null> {
+    const home = this.#terms.homeOf(clientId)
+    if (home === this.#terms.self) return this.#own.peek!(clientId, position, limit)
+    return this.#terms.calls
+      .ask(home, 's.peek', clientId, position, limit)
+      .then(found => (found === null ? null : packed.readEntries(found as never)))
+  }
+
+  inspect(clientId: string): StoredSessionState | null | Promise<StoredSessionState | null> {
+    const home = this.#terms.homeOf(clientId)
+    if (home === this.#terms.self) return this.#own.inspect!(clientId)
+    return this.#terms.calls.ask(home, 's.inspect', clientId).then(state => packed.readState(state as never))
+  }
+
+  async list(after: string | null, limit: number): Promise<SessionPage> {
+    const { all, self, calls } = this.#terms
+    const [part = '0', cursor = ''] = after === null ? [] : after.split(/:(.*)/s)
+    const name = all[Number(part)]!
+    const given = cursor === '' ? null : cursor
+    const page = (name === self ? await this.#own.list!(given, limit) : await calls.ask(name, 's.list', given, limit)) as SessionPage
+    if (page.next !== null) return { sessions: page.sessions, next: `${part}:${page.next}` }
+    const next = Number(part) + 1 < all.length ? `${Number(part) + 1}:` : null
+    return { sessions: page.sessions as SessionSummary[], next }
+  }
+
+  // ---- what others ask, and what all are told
+
+  /** Another worker asks this one's part. */
+  asked(from: string, verb: string, args: readonly never[]): unknown {
+    switch (verb) {
+      case 's.claim':
+        return this.#claimHere(packed.readClaimRequest(args[0]!)).then(packed.claim)
+      case 's.append':
+        return this.#appendFor(from, ...(args as unknown as [Buffer, AppendTarget[], ReceivedId | null]))
+      case 's.page':
+        return Promise.resolve(this.#own.page(...(args as unknown as [SessionKey, number, number]))).then(packed.entries)
+      case 's.subscribe':
+        return this.#subscribeHere(...(args as unknown as [SessionKey, Subscription[]]))
+      case 's.unsubscribe':
+        return this.#unsubscribeHere(...(args as unknown as [SessionKey, string[]]))
+      case 's.close':
+        return this.#closeHere(...(args as unknown as [SessionKey, number, boolean]))
+      case 's.end':
+        return this.#endHere(args[0]!).then(packed.ended)
+      case 's.totals':
+        return this.#own.totals!()
+      case 's.peek':
+        return Promise.resolve(this.#own.peek!(...(args as unknown as [string, number, number]))).then(
+          found => found && packed.entries(found),
+        )
+      case 's.inspect':
+        return Promise.resolve(this.#own.inspect!(args[0]!)).then(packed.state)
+      case 's.list':
+        return this.#own.list!(...(args as unknown as [string | null, number]))
+      case 's.sessions':
+        return [...this.#mineHere()].slice(args[0]!, args[0]! + sessionsPerPage)
+      case 's.restore':
+        return this.#restoreHere(from, packed.readSurviving(args[0]!))
+      case 's.appended':
+        return this.#mine.has(args[0]!) ? this.#events.appended(args[0]!) : undefined
+      default:
+        return (this.#own[verb.slice(2) as Verb] as (...args: never[]) => Done)(...args)
+    }
+  }
+
+  /** A worker is there: what its part does not know of the sessions whose clients are connected here is written again. */
+  joined({ name }: Node): void {
+    const { homeOf, calls, report } = this.#terms
+    for (const session of this.#events.emptied?.() ?? [])
+      if (homeOf(session.key.clientId) === name) calls.now(name, 's.restore', packed.surviving(session)).catch(report)
+  }
+
+  #restoreHere(from: string, session: SurvivingSession): void {
+    const { clientId, epoch } = session.key
+    if ((this.#owners.get(clientId)?.epoch ?? 0) >= epoch) return
+    this.#own.restore(session, from)
+    this.#owners.set(clientId, { node: from, epoch, expiryMs: session.expiryMs })
+    this.#known.add(clientId)
+    const { note, report } = this.#terms
+    note(['c', clientId, epoch, from]).catch(report)
+    note(['s', clientId, epoch, session.subscriptions]).catch(report)
+  }
+
+  /** A worker has gone: the sessions of its clients that lie in this part have no connection any more. */
+  left({ name }: Node): void {
+    for (const [clientId, owner] of this.#owners)
+      if (owner.node === name) this.#closeHere({ clientId, epoch: owner.epoch }, owner.expiryMs, true).catch(this.#terms.report)
+  }
+
+  /** A part has told all workers of a session. */
+  noted(note: SessionNote): void {
+    const [kind, clientId, epoch] = note
+    if (kind === 'e') this.#known.delete(clientId)
+    else this.#known.add(clientId)
+    // What this worker does itself it knows.
+    if ((this.#mine.get(clientId) ?? -1) >= epoch || (kind === 'c' && note[3] === this.#terms.self)) return
+    const { changed, gone } = this.#events
+    switch (kind) {
+      case 'c':
+        return changed?.({ clientId, epoch, node: note[3] })
+      case 'p':
+        return changed?.({ clientId, epoch, node: null })
+      case 's':
+        return changed?.({ clientId, epoch, subscribed: note[3] })
+      case 'u':
+        return changed?.({ clientId, epoch, unsubscribed: note[3] })
+      case 'e':
+        return gone?.({ clientId, epoch: epoch === 0 ? Number.MAX_SAFE_INTEGER : epoch })
+    }
+  }
+}
+
+const sessionsPerPage = 1000
+
+const keyOf = ({ clientId, epoch }: SessionKey): SessionKey => ({ clientId, epoch })

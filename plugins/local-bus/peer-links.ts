@@ -1,0 +1,86 @@
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { FrameReader, FrameWriter } from './frames.ts'
+
+/** What lies in a frame between workers. */
+export const Kind = {
+  /** The first frame of a connection: who speaks. */
+  Hello: 0,
+  Told: 1,
+  Posted: 2,
+  /** What parts of stores ask of one another. */
+  Store: 3,
+} as const
+export type Kind = (typeof Kind)[keyof typeof Kind]
+
+/** Takes a frame; resolves when it may have the next one of that connection. */
+type Take = (from: string, kind: Kind, bytes: Buffer) => void | Promise<void>
+
+/** Connections between workers by Unix sockets: one from each to each for messages, and one for stores, so that neither waits for the other. */
+export class PeerLinks {
+  readonly #folder: string
+  readonly #name: string
+  readonly #take: Take
+  readonly #outgoing = new Map<string, FrameWriter>()
+  readonly #sockets = new Set<Socket>()
+  #server: Server | null = null
+
+  constructor(folder: string, name: string, take: Take) {
+    this.#folder = folder
+    this.#name = name
+    this.#take = take
+  }
+
+  /** Opens this worker's socket; `boot` names it. */
+  async listen(boot: string): Promise<void> {
+    const server = createServer(socket => this.#accept(socket))
+    this.#server = server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen({ path: join(this.#folder, boot), exclusive: true }, resolve)
+    })
+  }
+
+  #accept(socket: Socket): void {
+    this.#sockets.add(socket)
+    let from = ''
+    // What the sender has yet to say stays with it where a frame takes time, and its publishers wait.
+    new FrameReader(socket, (kind, bytes) => {
+      if (kind !== Kind.Hello) return this.#take(from, kind as Kind, bytes)
+      from = bytes.toString()
+    })
+    socket.on('close', () => this.#sockets.delete(socket))
+  }
+
+  /** The way to a worker, for messages or for stores. */
+  to(boot: string, forStores: boolean): FrameWriter {
+    const key = forStores ? `${boot} stores` : boot
+    let writer = this.#outgoing.get(key)
+    if (writer === undefined) {
+      const socket = connect(join(this.#folder, boot))
+      socket.on('error', () => {})
+      writer = new FrameWriter(socket)
+      writer.write(Kind.Hello, Buffer.from(this.#name))
+      this.#outgoing.set(key, writer)
+    }
+    return writer
+  }
+
+  /** A worker has gone. */
+  left(boot: string): void {
+    for (const key of [boot, `${boot} stores`]) {
+      this.#outgoing.get(key)?.socket.destroy()
+      this.#outgoing.delete(key)
+    }
+  }
+
+  /** `farewell`: what is written goes out yet. */
+  stop(farewell: boolean): void {
+    this.#server?.close()
+    for (const { socket } of this.#outgoing.values()) {
+      if (farewell) socket.end()
+      else socket.destroy()
+    }
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}

@@ -1,0 +1,193 @@
+import { createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Node } from '../kit/services/bus.ts'
+import { FrameReader, FrameWriter } from './frames.ts'
+import { type FromSequencer, sequencerSocket, type ToSequencer } from './sequence.ts'
+
+// Who does not read what all are told is taken for dead.
+const waitingBytesMax = 64 * 1024 * 1024
+const rowsPerPart = 2000
+const twiceBeats = 2.5
+
+interface Member {
+  node: Node
+  readonly writer: FrameWriter
+  readonly tables: Map<string, Map<string, string>>
+  lastSign: number
+  readonly expiryMs: number
+}
+
+interface Opening {
+  readonly writer: FrameWriter
+  readonly id: number
+  readonly node: Node
+  readonly expiryMs: number
+  readonly timer: Timer
+}
+
+/**
+ * Tells the workers of a broker everything that they announce in one and the same order, and who of them is there; keeps their tables. Messages do not come here. It lives in
+ * the supervisor, and as long as that.
+ */
+export class Sequencer {
+  readonly #clock: Clock
+  readonly #members = new Map<string, Member>()
+  /** What the dead have left, until their heirs have seen to it. */
+  readonly #dead = new Map<string, Member>()
+  readonly #opening = new Map<string, Opening>()
+  readonly #agreed = new Map<string, string>()
+  readonly #sockets = new Set<Socket>()
+  #server: Server | null = null
+  #timer: Timer | null = null
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Opens its socket in a folder; resolves when buses may come. */
+  async listen(folder: string): Promise<void> {
+    const server = createServer(socket => this.#accept(socket))
+    this.#server = server
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      // Not by way of `node:cluster`, where a program that embeds it is a worker of something else.
+      server.listen({ path: join(folder, sequencerSocket), exclusive: true }, resolve)
+    })
+    this.#timer = this.#clock.every(100, () => this.#look())
+  }
+
+  stop(): void {
+    this.#timer?.cancel()
+    this.#server?.close()
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #accept(socket: Socket): void {
+    const writer = new FrameWriter(socket)
+    new FrameReader(socket, (_kind, bytes) => this.#heard(writer, JSON.parse(bytes.toString()) as ToSequencer))
+    this.#sockets.add(socket)
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      for (const [name, opening] of this.#opening) if (opening.writer === writer) this.#opening.delete(name)
+      for (const member of this.#members.values()) if (member.writer === writer) this.#remove(member, true)
+    })
+  }
+
+  #tell(writer: FrameWriter, message: FromSequencer): void {
+    this.#write(writer, Buffer.from(JSON.stringify(message)))
+  }
+
+  #write(writer: FrameWriter, bytes: Buffer): void {
+    if (writer.waiting > waitingBytesMax) writer.socket.destroy()
+    else writer.write(0, bytes)
+  }
+
+  #all(message: FromSequencer): void {
+    const bytes = Buffer.from(JSON.stringify(message))
+    for (const { writer } of this.#members.values()) this.#write(writer, bytes)
+  }
+
+  #heard(writer: FrameWriter, message: ToSequencer): void {
+    if (message[0] === 'open') return this.#open(writer, message)
+    const member = [...this.#members.values()].find(one => one.writer === writer)
+    if (member === undefined) return
+    const answer = (id: number, value: unknown): void => this.#tell(writer, ['ok', id, value])
+    switch (message[0]) {
+      case 'beat':
+        member.lastSign = this.#clock.now()
+        member.node = { ...member.node, facts: message[1] }
+        this.#lives(member.node.name)
+        return this.#all(['beat', member.node.name, message[1]])
+      case 'say':
+        return this.#all(['said', member.node.name, message[1], message[2], message[3]])
+      case 'row': {
+        const [, id, table, key, value] = message
+        let rows = member.tables.get(table)
+        if (rows === undefined) member.tables.set(table, (rows = new Map()))
+        if (value === null) rows.delete(key)
+        else rows.set(key, value)
+        return answer(id, null)
+      }
+      case 'rows': {
+        const [, id, name, boot, table] = message
+        const rows = [...(this.#of(name, boot)?.tables.get(table) ?? [])]
+        for (let at = 0; at < rows.length; at += rowsPerPart) this.#tell(writer, ['rows', id, rows.slice(at, at + rowsPerPart)])
+        return answer(id, null)
+      }
+      case 'take': {
+        const [, id, name, boot, table, key] = message
+        return answer(id, this.#of(name, boot)?.tables.get(table)?.delete(key) === true)
+      }
+      case 'agree': {
+        const [, id, name, value] = message
+        if (!this.#agreed.has(name)) this.#agreed.set(name, value)
+        return answer(id, this.#agreed.get(name))
+      }
+      case 'done':
+        return void this.#dead.delete(keyOf(message[1], message[2]))
+      case 'bye':
+        this.#remove(member, false)
+        return answer(message[1], null)
+    }
+  }
+
+  #of(name: string, boot: string): Member | undefined {
+    const member = this.#members.get(name)
+    return member?.node.boot === boot ? member : this.#dead.get(keyOf(name, boot))
+  }
+
+  #open(writer: FrameWriter, [, id, node, heartbeatMs, expiryMs]: ToSequencer & { readonly 0: 'open' }): void {
+    const before = this.#members.get(node.name)
+    if (before === undefined) return this.#join(writer, id, node, expiryMs)
+    // It may have died a moment ago. A sign of life says that it has not.
+    const timer = this.#clock.after(heartbeatMs * twiceBeats, () => {
+      if (this.#opening.get(node.name)?.writer !== writer) return
+      const still = this.#members.get(node.name)
+      if (still !== undefined) this.#remove(still, true)
+    })
+    this.#opening.set(node.name, { writer, id, node, expiryMs, timer })
+  }
+
+  #lives(name: string): void {
+    const opening = this.#opening.get(name)
+    if (opening === undefined) return
+    this.#opening.delete(name)
+    opening.timer.cancel()
+    this.#tell(opening.writer, ['no', opening.id])
+  }
+
+  #join(writer: FrameWriter, id: number, node: Node, expiryMs: number): void {
+    for (const member of this.#members.values()) this.#tell(writer, ['joined', member.node])
+    this.#all(['joined', node])
+    this.#members.set(node.name, { node, writer, tables: new Map(), lastSign: this.#clock.now(), expiryMs })
+    this.#tell(writer, ['ok', id, null])
+  }
+
+  #remove(member: Member, died: boolean): void {
+    const { name, boot } = member.node
+    if (this.#members.get(name) !== member) return
+    this.#members.delete(name)
+    this.#all(['left', member.node, died])
+    const [heir] = this.#members.values()
+    if (died && heir !== undefined) {
+      this.#dead.set(keyOf(name, boot), member)
+      this.#tell(heir.writer, ['inherit', member.node])
+    }
+    if (died) member.writer.socket.destroy()
+    const opening = this.#opening.get(name)
+    if (opening === undefined) return
+    this.#opening.delete(name)
+    opening.timer.cancel()
+    this.#join(opening.writer, opening.id, opening.node, opening.expiryMs)
+  }
+
+  #look(): void {
+    const now = this.#clock.now()
+    for (const member of this.#members.values()) if (now - member.lastSign > member.expiryMs) this.#remove(member, true)
+  }
+}
+
+function keyOf(name: string, boot: string): string {
+  return `${name}\0${boot}`
+}
