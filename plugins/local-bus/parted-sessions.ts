@@ -81,6 +81,8 @@ export class PartedSessions implements SessionStore {
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   // While an append of another worker is under way.
   #collected: { readonly message: Message; readonly dropped: Dropped[]; readonly lost: SessionKey[] } | null = null
+  /** Sessions of which all are yet to hear what was done. */
+  readonly #untold = new Map<string, Promise<void>>()
   #localEpoch = 0
 
   constructor(own: PartStore, terms: PartTerms) {
@@ -191,32 +193,41 @@ export class PartedSessions implements SessionStore {
       if (some === undefined) byHome.set(home, [target])
       else some.push(target)
     }
+    const keeper = received === null ? null : homeOf(received.session.clientId)
+    if (keeper !== null && !byHome.has(keeper)) byHome.set(keeper, [])
     const body = encodeMessage(message)
     const done: Done[] = []
     for (const [home, some] of byHome) {
-      if (home === self) done.push(this.#appendHere(self, message, some, null))
+      const also = home === keeper ? received : null
+      if (home === self) done.push(this.#appendHere(self, message, some, also))
       else
         done.push(
-          calls.ask(home, 's.append', body, some, null).then(answer => {
+          calls.ask(home, 's.append', body, some, also).then(answer => {
             const { dropped, lost } = answer as Appended
             for (const [clientId, reason] of dropped) this.#events.dropped(clientId, message, reason)
             for (const session of lost) this.#events.lost(session)
           }),
         )
     }
-    return Promise.all(done).then(async () => {
-      // The last: should a worker die in the midst of this, the message comes twice rather than not at all.
-      if (received === null) return
-      const home = homeOf(received.session.clientId)
-      if (home === self) await this.#own.append(message, [], received)
-      else await calls.ask(home, 's.append', body, [], received)
+    const [first] = done
+    // Where there is one way only, it is as long as that of other verbs, and answers stay in the order of the calls.
+    const all = done.length === 1 && first instanceof Promise ? first : Promise.all(done).then(() => {})
+    if (received === null) return all
+    const { session, packetId } = received
+    const key = keyOf(session)
+    return all.catch(async error => {
+      // Not all have it, so it is to come again: its identifier must not say that it has come.
+      await this.forget(key, packetId)
+      throw error
     })
   }
 
   #appendHere(from: string, message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
-    const done = this.#own.append(message, targets, received)
+    let done = this.#own.append(message, targets, received)
     const { self, calls, note, report } = this.#terms
+    if (received !== null && this.#untold.size > 0) done = this.#inOrder(received.session.clientId, done)
     for (const { clientId, packetId, epoch } of targets) {
+      if (this.#untold.size > 0) done = this.#inOrder(clientId, done)
       const owner = this.#owners.get(clientId)
       if (owner === undefined) {
         // This part has lost it, or never had it: nobody is to send it anything any more.
@@ -241,7 +252,7 @@ export class PartedSessions implements SessionStore {
 
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
     const home = this.#terms.homeOf(session.clientId)
-    if (home === this.#terms.self) return this.#own.page(session, position, limit)
+    if (home === this.#terms.self) return this.#inOrder(session.clientId, this.#own.page(session, position, limit))
     return this.#terms.calls.ask(home, 's.page', keyOf(session), position, limit).then(found => packed.readEntries(found as never))
   }
 
@@ -267,8 +278,28 @@ export class PartedSessions implements SessionStore {
 
   #verb(verb: Verb, session: SessionKey, ...args: number[]): Done {
     const home = this.#terms.homeOf(session.clientId)
-    if (home !== this.#terms.self) return this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args) as Promise<void>
-    return (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args)
+    if (home !== this.#terms.self) return this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args).then(() => {})
+    return this.#inOrder(session.clientId, (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args))
+  }
+
+  /** What was called later is answered later: behind what all are yet to hear of the session. */
+  #inOrder<T>(clientId: string, done: T | Promise<T>): T | Promise<T> {
+    const before = this.#untold.get(clientId)
+    return before === undefined ? done : before.then(() => done)
+  }
+
+  /** All are told of a session, when what was done to it is done; whatever is called meanwhile is answered behind it. */
+  #told(done: Done, note: SessionNote): Promise<void> {
+    const [, clientId] = note
+    const { note: tell } = this.#terms
+    const told = done instanceof Promise ? done.then(() => tell(note)) : tell(note)
+    const before = this.#untold.get(clientId)
+    const settled = (before === undefined ? told : before.then(() => told)).catch(() => {})
+    this.#untold.set(clientId, settled)
+    void settled.then(() => {
+      if (this.#untold.get(clientId) === settled) this.#untold.delete(clientId)
+    })
+    return before === undefined ? told : before.then(() => told)
   }
 
   subscribe(session: SessionKey, subscriptions: readonly Subscription[]): Done {
@@ -277,9 +308,8 @@ export class PartedSessions implements SessionStore {
     return this.#terms.calls.ask(home, 's.subscribe', keyOf(session), subscriptions) as Promise<void>
   }
 
-  async #subscribeHere(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
-    await this.#own.subscribe(session, subscriptions)
-    await this.#terms.note(['s', session.clientId, session.epoch, subscriptions])
+  #subscribeHere(session: SessionKey, subscriptions: readonly Subscription[]): Promise<void> {
+    return this.#told(this.#own.subscribe(session, subscriptions), ['s', session.clientId, session.epoch, subscriptions])
   }
 
   unsubscribe(session: SessionKey, filters: readonly string[]): Done {
@@ -288,9 +318,8 @@ export class PartedSessions implements SessionStore {
     return this.#terms.calls.ask(home, 's.unsubscribe', keyOf(session), filters) as Promise<void>
   }
 
-  async #unsubscribeHere(session: SessionKey, filters: readonly string[]): Promise<void> {
-    await this.#own.unsubscribe(session, filters)
-    await this.#terms.note(['u', session.clientId, session.epoch, filters])
+  #unsubscribeHere(session: SessionKey, filters: readonly string[]): Promise<void> {
+    return this.#told(this.#own.unsubscribe(session, filters), ['u', session.clientId, session.epoch, filters])
   }
 
   close(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Done {
@@ -301,12 +330,12 @@ export class PartedSessions implements SessionStore {
     return this.#terms.calls.ask(home, 's.close', { clientId, epoch }, expiryMs, keepWill, closedAt) as Promise<void>
   }
 
-  async #closeHere(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Promise<void> {
+  #closeHere(session: SessionKey, expiryMs: number, keepWill: boolean, closedAt?: number): Promise<void> {
     const { clientId, epoch } = session
-    await this.#own.close(session, expiryMs, keepWill, closedAt)
+    const done = this.#own.close(session, expiryMs, keepWill, closedAt)
     const owner = this.#owners.get(clientId)
     if (owner?.epoch === epoch) owner.node = null
-    await this.#terms.note(['p', clientId, epoch])
+    return this.#told(done, ['p', clientId, epoch])
   }
 
   end(session: SessionKey): Promise<EndedSession | null> {
@@ -368,12 +397,17 @@ export class PartedSessions implements SessionStore {
   async list(after: string | null, limit: number): Promise<SessionPage> {
     const { all, self, calls } = this.#terms
     const [part = '0', cursor = ''] = after === null ? [] : after.split(/:(.*)/s)
-    const name = all[Number(part)]!
-    const given = cursor === '' ? null : cursor
-    const page = (name === self ? await this.#own.list!(given, limit) : await calls.ask(name, 's.list', given, limit)) as SessionPage
-    if (page.next !== null) return { sessions: page.sessions, next: `${part}:${page.next}` }
-    const next = Number(part) + 1 < all.length ? `${Number(part) + 1}:` : null
-    return { sessions: page.sessions as SessionSummary[], next }
+    const sessions: SessionSummary[] = []
+    let given = cursor === '' ? null : cursor
+    for (let i = Number(part); i < all.length; i++) {
+      const room = limit - sessions.length
+      if (room === 0) return { sessions, next: `${i}:` }
+      const page = (all[i] === self ? await this.#own.list!(given, room) : await calls.ask(all[i]!, 's.list', given, room)) as SessionPage
+      sessions.push(...page.sessions)
+      if (page.next !== null) return { sessions, next: `${i}:${page.next}` }
+      given = null
+    }
+    return { sessions, next: null }
   }
 
   // ---- what others ask, and what all are told

@@ -1,3 +1,4 @@
+// Why it is long: all verbs of one interface, on one map of sessions; what a session itself does stands above them.
 import { Message } from '../../core/messages/message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
