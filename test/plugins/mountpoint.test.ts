@@ -22,6 +22,19 @@ async function start(config: Config = {}) {
 const kept = { cleanStart: false, properties: { sessionExpiry: 3600 } } as const
 const said = (client: TestClient) => client.message().then(({ topic, payload }) => `${topic} ${payload}`)
 
+test('whoever inspects a session sees the filter that is matched, and the one that the client gave', async () => {
+  const { connect, broker } = await start()
+  const [a, operator] = [await connect('a', 'reader'), await connect('operator', 'x')]
+  await a.subscribe('lights/+', 1)
+  await operator.subscribe('#', 0)
+  const own = { filter: 'tenants/a/lights/+', requested: 'lights/+', qos: 1 }
+  expect((await broker.inspect('client', { id: 'a-reader' })).filters).toEqual([own])
+  expect((await broker.inspect('client', { id: 'operator-x' })).filters).toEqual([{ filter: '#', qos: 0 }])
+  const row = { id: 'a-reader', online: true, ...own }
+  expect((await broker.inspect('subscriptions', { id: 'a-reader' })).rows).toEqual([row])
+  expect((await broker.inspect('subscribers', { topic: 'tenants/a/lights/1' })).rows).toContainEqual(row)
+})
+
 describe('two tenants do not reach each other', () => {
   test('by topic names, wildcards and the full names of topics', async () => {
     const { connect } = await start()

@@ -7,6 +7,7 @@ import { dropsOf } from '../services/drops.ts'
 import { type ClientRow, rowOf } from './clients.ts'
 import type { clientVerb, queueVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import { namesOf } from './topics.ts'
 
 const rowsMax = 200
 
@@ -20,8 +21,8 @@ export interface ClientDetails extends Partial<ClientRow> {
   readonly connected: boolean
   /** The session outlives its connection, for so many milliseconds; null: for ever. Left out: it ends with it. */
   readonly expiryMs?: number | null
-  /** The subscriptions of the session, at most 200; `subscriptions` says how many there are. */
-  readonly filters?: readonly { readonly filter: string; readonly qos: number }[]
+  /** The subscriptions of the session, at most 200; `subscriptions` says how many there are. `requested`: the client's own filter, where a plugin has put `filter` in its place. */
+  readonly filters?: readonly { readonly filter: string; readonly requested?: string; readonly qos: number }[]
   /** Messages that the client has published and that are not yet acknowledged. */
   readonly unanswered?: number
   /** The topic of its will; null: it has none. */
@@ -62,11 +63,11 @@ export const client: VerbWork<typeof clientVerb.takes> = {
   },
 }
 
-function filtersOf({ subscriptions }: Session): { filter: string; qos: number }[] {
-  const found: { filter: string; qos: number }[] = []
-  for (const { filter, qos } of subscriptions.values()) {
+function filtersOf({ subscriptions }: Session): NonNullable<ClientDetails['filters']> {
+  const found: NonNullable<ClientDetails['filters']>[number][] = []
+  for (const one of subscriptions.values()) {
     if (found.length === rowsMax) break
-    found.push({ filter, qos })
+    found.push({ ...namesOf(one), qos: one.qos })
   }
   return found
 }

@@ -3,7 +3,7 @@ import type { Subscription } from '../../../core/routing/subscription.ts'
 import type { subscriptionsVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import { firstOf, mergePages, type Page, type RowKey, readCursor, writeCursor } from './page.ts'
-import { type SubscriberRow, uniqueOf } from './topics.ts'
+import { namesOf, type SubscriberRow, uniqueOf } from './topics.ts'
 
 const keyOfRow = ({ filter, id }: SubscriberRow): RowKey => [filter, id]
 
@@ -24,7 +24,7 @@ export const subscriptions: VerbWork<typeof subscriptionsVerb.takes> = {
       keep: ([, { filter }]) => match === null || filter.includes(match),
       keyOf: ([{ clientId }, { filter }]): RowKey => [filter, clientId],
     })
-    const rows = found.map(([{ clientId, online }, { filter, qos }]): SubscriberRow => ({ id: clientId, filter, qos, online }))
+    const rows = found.map(([{ clientId, online }, one]): SubscriberRow => ({ id: clientId, ...namesOf(one), qos: one.qos, online }))
     const last = rows.at(-1)
     return { rows, next: more && last !== undefined ? writeCursor(keyOfRow(last)) : null }
   },

@@ -13,6 +13,8 @@ export interface SubscriberRow {
   readonly id: string
   /** The topic filter of the subscription, with `$share/{name}/`. */
   readonly filter: string
+  /** The topic filter as the client gave it, where a plugin has put `filter` in its place: a mount point. */
+  readonly requested?: string
   /** The QoS that was granted. */
   readonly qos: number
   /** The client is connected, as far as this node knows. */
@@ -20,6 +22,11 @@ export interface SubscriberRow {
 }
 
 const keyOfRow = ({ id, filter }: SubscriberRow): RowKey => [id, filter]
+
+/** The filter by which messages are matched, and beside it the client's own, where that is another. */
+export function namesOf({ filter, requested }: Subscription): { readonly filter: string; readonly requested?: string } {
+  return requested === undefined ? { filter } : { filter, requested }
+}
 
 /** Who subscribes to a topic: the real router is asked. */
 export const subscribers: VerbWork<typeof subscribersVerb.takes> = {
@@ -29,7 +36,7 @@ export const subscribers: VerbWork<typeof subscribersVerb.takes> = {
     if (store?.looksUpSubscribers === true) broker.refreshSessions(topic, (await store.subscribersOf?.(topic)) ?? [])
     const { targets, groups } = broker.routeOf(topic)
     const rows = function* (): Iterable<SubscriberRow> {
-      const row = (id: string, online: boolean, { filter, qos }: Subscription): SubscriberRow => ({ id, filter, qos, online })
+      const row = (id: string, online: boolean, one: Subscription): SubscriberRow => ({ id, ...namesOf(one), qos: one.qos, online })
       for (const { subscriber, subscriptions } of targets)
         for (const one of subscriptions) yield row(subscriber.clientId, subscriber.online, one)
       for (const { members } of groups)
