@@ -1,4 +1,4 @@
-// `npm test`: brings what the tests need beyond npm (Debian's mosquitto-clients, openssl, chromium, redis-server, strace, systemd's tools, Java and Maven for Kafka), then runs them.
+// `npm test`: brings what the tests need beyond npm (Debian's mosquitto and its clients, haproxy, openssl, chromium, redis-server, strace, systemd's tools, Java and Maven for Kafka), then runs them.
 import { spawnSync } from 'node:child_process'
 
 const onPath = name => spawnSync('sh', ['-c', `command -v ${name}`]).status === 0
@@ -6,6 +6,8 @@ const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).st
 
 const needed = {
   mosquitto_pub: 'mosquitto-clients',
+  mosquitto: 'mosquitto',
+  haproxy: 'haproxy',
   openssl: 'openssl',
   chromium: 'chromium',
   'redis-server': 'redis-server',

@@ -24,6 +24,26 @@ export interface PeerCertificate {
   readonly verified: boolean
 }
 
+/** What a trusted proxy in front of the broker said of a connection. */
+export interface Proxied {
+  /** The proxy's own address. */
+  readonly by: string
+  /** What the proxy said of the client's TLS, which ends at the proxy; `undefined` where it said nothing, or there is none. */
+  readonly tls?: ProxiedTls | undefined
+}
+
+/** TLS between a client and a proxy, as far as the proxy told. */
+export interface ProxiedTls {
+  /** `TLSv1.3`. */
+  readonly version: string | undefined
+  /** The cipher, in OpenSSL's words. */
+  readonly cipher: string | undefined
+  /** The host that the client named (SNI). */
+  readonly serverName: string | undefined
+  /** The protocol that was agreed on (ALPN). */
+  readonly alpn: string | undefined
+}
+
 /** The places of a listener, of which each of its connections takes one. */
 export interface Seats {
   /** Takes one; `false` where there is none left. */
@@ -53,6 +73,10 @@ export interface Transport {
   readonly seats?: Seats | undefined
   /** What the client's certificate says; `undefined` where it showed none, and until the TLS handshake is done (so in `onAccept`). */
   readonly peerCertificate?: PeerCertificate | undefined
+  /** What a trusted proxy said of the client, whose address `remoteAddress` is then; `undefined`: the client came by itself. */
+  readonly proxied?: Proxied | undefined
+  /** Who the client has shown to be by a key that it shares with the broker (TLS with PSK); `undefined`: it has not. */
+  readonly pskIdentity?: string | undefined
   /** The user name that the transport vouches for, by a client certificate; it takes the place of CONNECT's. */
   readonly username?: string | undefined
   /**

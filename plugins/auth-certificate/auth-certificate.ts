@@ -6,9 +6,10 @@ import { authCertificateManifest } from './manifest.ts'
 const noCertificate: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'a verified client certificate is required' }
 const noName: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'the client certificate holds no usable name' }
 
-/** Lets in who has shown a verified client certificate, under the name that it says. */
+/** Lets in who has shown a verified client certificate, or a shared key, under the name that it says. */
 export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, required }) => {
   hooks.onAuthenticate.tap('authCertificate', ({ transport }): Admission | Refusal | undefined => {
+    if (transport.pskIdentity !== undefined) return { username: transport.pskIdentity }
     const certificate = transport.peerCertificate
     if (certificate?.verified !== true) return required ? noCertificate : undefined
     const username = part === 'subject' ? certificate.subject : certificate.commonName

@@ -1,6 +1,6 @@
 import { defineManifest } from '../kit/define-manifest.ts'
 
-/** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth` has checked, in place of a password. */
+/** Takes the user name from the client's certificate, which a listener with `ssl.clientAuth`, or a trusted proxy, has checked, or from a shared key (`ssl.pskFile`), in place of a password. */
 export const authCertificateManifest = defineManifest({
   name: 'authCertificate',
   options: {

@@ -1,4 +1,5 @@
-import { isIPv4, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net'
+import { OperatorError } from '../../core/errors.ts'
 
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
@@ -44,4 +45,48 @@ export function isLoopback(host: string): boolean {
   const lower = host.toLowerCase()
   const name = mapped.exec(lower)?.[1] ?? lower
   return name === 'localhost' || name === '::1' || name === '[::1]' || (name.startsWith('127.') && isIPv4(name))
+}
+
+/** Addresses and networks that a config names: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `localhost`, and `unix` for whoever comes by a Unix socket. */
+export class AddressList {
+  readonly #addresses: BlockList
+  readonly #unix: boolean
+
+  /** Throws an `OperatorError` for what is no address. `at`: the option, for the message. */
+  constructor(entries: readonly string[], at: string) {
+    this.#addresses = new BlockList()
+    this.#unix = entries.includes('unix')
+    for (const [index, entry] of entries.entries()) {
+      if (entry === 'unix') continue
+      if (!this.#add(entry)) {
+        throw new OperatorError(
+          'ERR_CONFIG',
+          `${at}[${index}]: ${entry} is no address; write 10.0.0.1, a network as in 10.0.0.0/8 or fd00::/8, localhost, or unix for Unix sockets`,
+        )
+      }
+    }
+  }
+
+  #add(entry: string): boolean {
+    if (entry === 'localhost') return this.#add('127.0.0.0/8') && this.#add('::1')
+    const [address = '', bits, ...more] = entry.split('/')
+    const family = isIP(address)
+    if (family === 0 || more.length > 0) return false
+    const type = family === 4 ? 'ipv4' : 'ipv6'
+    if (bits === undefined) {
+      this.#addresses.addAddress(address, type)
+      return true
+    }
+    if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 4 ? 32 : 128)) return false
+    this.#addresses.addSubnet(address, Number(bits), type)
+    return true
+  }
+
+  /** Whether the address is among them; `undefined` is the other side of a Unix socket. */
+  has(address: string | undefined): boolean {
+    if (address === undefined) return this.#unix
+    const plain = mapped.exec(address)?.[1] ?? address.replace(/%.*$/, '')
+    const family = isIP(plain)
+    return family !== 0 && this.#addresses.check(plain, family === 4 ? 'ipv4' : 'ipv6')
+  }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
 import type { SocketListener } from './socket-listener.ts'
 
@@ -16,20 +17,24 @@ export class SecureTransport implements Transport, TransportEvents {
   readonly allowAnonymous: boolean | undefined
   readonly seats: Seats
   peerCertificate: PeerCertificate | undefined
+  pskIdentity: string | undefined
   username: string | undefined
+  readonly proxied: Proxied | undefined
   readonly #raw: Socket
   readonly #handles: boolean
   #events: TransportEvents | null
   #error: Error | undefined
   #inner: Transport | null
 
-  constructor(raw: Socket, { seats, allowAnonymous, handles }: SocketListener) {
-    this.remoteAddress = raw.remoteAddress ?? ''
-    this.remotePort = raw.remotePort ?? 0
+  constructor(raw: Socket, { seats, allowAnonymous, handles }: SocketListener, peer: ProxiedPeer | null) {
+    this.remoteAddress = peer?.remoteAddress ?? raw.remoteAddress ?? ''
+    this.remotePort = peer?.remotePort ?? raw.remotePort ?? 0
     this.allowAnonymous = allowAnonymous
     this.seats = seats
     this.peerCertificate = undefined
+    this.pskIdentity = undefined
     this.username = undefined
+    this.proxied = peer?.proxied
     this.#raw = raw
     this.#handles = handles
     this.#events = null

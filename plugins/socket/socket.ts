@@ -1,8 +1,9 @@
 import type { Server } from 'node:net'
 import { definePlugin } from '../../core/plugin.ts'
 import { ClientLines } from '../kit/client-lines.ts'
-import { ListenerTls } from '../kit/listening/listener-tls.ts'
-import { closeServer, openListener, verifyListener } from '../kit/listening/open-server.ts'
+import { ListenerTls, tlsAtPath } from '../kit/listening/listener-tls.ts'
+import { closeServer, openListener, pathOf, verifyListener } from '../kit/listening/open-server.ts'
+import { Proxies } from '../kit/listening/proxies.ts'
 import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
@@ -14,13 +15,15 @@ import { createTlsServer } from './tls-server.ts'
 /** MQTT over TCP, and over TLS. */
 export const socket = definePlugin(
   socketManifest,
-  (context, { port, host, tls: tlsOption, maxConnections, allowAnonymous, sharedRead }) => {
-    const { broker, log } = context
-    const tls = new ListenerTls(context, tlsOption)
-    const seats = new CountedSeats(maxConnections, new RefusedLines(broker, context.at))
+  (context, { port, host, socketPath, socketMode, tls: tlsOption, maxConnections, allowAnonymous, trustedProxies, alpn, sharedRead }) => {
+    const { broker, log, at } = context
+    const tls = new ListenerTls(context, tlsAtPath(tlsOption, socketPath, at))
+    const seats = new CountedSeats(maxConnections, new RefusedLines(broker, at))
     const lines = new ClientLines(context.clock, log)
     let servers: Server[] = []
-    let place = { name: 'socket', at: context.at, host, port, allowAnonymous }
+    let place = { name: 'socket', at, host, port, allowAnonymous, path: socketPath, mode: socketMode }
+    const proxies = trustedProxies.length === 0 ? null : new Proxies({ broker, lines, trusted: trustedProxies, at: `${at}.trustedProxies` })
+    const path = socketPath === null ? null : pathOf(broker, socketPath)
     return {
       async verify() {
         await tls.verify()
@@ -31,7 +34,8 @@ export const socket = definePlugin(
         const { certificates } = tls
         const protocol = certificates === null ? 'tcp' : 'tls'
         const handles = await usesHandles(protocol, sharedRead, log)
-        const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowAnonymous ?? undefined, handles }
+        const allowed = allowAnonymous ?? undefined
+        const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowed, proxies, path, alpn, handles }
         const create = () => (certificates === null ? createTcpServer(listener) : createTlsServer(listener, certificates))
         const opened = await openListener(broker, place, protocol, create)
         servers = [...opened.servers]

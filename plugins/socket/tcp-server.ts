@@ -1,6 +1,8 @@
 import { createServer, type Server, Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
+import { transportOver } from '../kit/transports/open-transport.ts'
 import { RawTransport } from '../kit/transports/raw-transport.ts'
 import { isTcpHandle, rawHandles, type StreamBinding, type TcpHandle } from '../kit/transports/stream-binding.ts'
 import { StreamTransport } from '../kit/transports/stream-transport.ts'
@@ -8,7 +10,11 @@ import type { SocketListener } from './socket-listener.ts'
 
 /** A server for plain TCP, which is yet to listen. */
 export function createTcpServer(listener: SocketListener): Server {
-  const server = createServer({ noDelay: true, ...tcpKeepAliveOf(listener.broker) }, stream => accept(listener, stream))
+  const { proxies } = listener
+  const options = { noDelay: true, ...tcpKeepAliveOf(listener.broker) }
+  // Only where there are proxies is anything looked at before MQTT begins.
+  if (proxies !== null) return createServer(options, stream => proxies.admit(stream, peer => acceptBehind(listener, stream, peer)))
+  const server = createServer(options, stream => accept(listener, stream))
   // A server has its handle once it listens.
   if (listener.handles) server.once('listening', () => acceptHandles(listener, server))
   return server
@@ -26,8 +32,16 @@ function acceptHandles(listener: SocketListener, server: Server): void {
   }
 }
 
-function accept({ broker, seats, allowAnonymous }: SocketListener, socket: Socket): void {
-  const { remoteAddress = '', remotePort = 0 } = socket
+function acceptBehind({ broker, seats, allowAnonymous, handles, path }: SocketListener, socket: Socket, peer: ProxiedPeer | null): void {
+  const address = path ?? undefined
+  const options = { protocol: 'tcp', listener: 'socket', seats, allowAnonymous, handles, encrypts: false, peer, address }
+  const { transport, start } = transportOver(socket, options)
+  const events = broker.accept(transport)
+  if (events !== null) start(events)
+}
+
+function accept({ broker, seats, allowAnonymous, path }: SocketListener, socket: Socket): void {
+  const { remoteAddress = path ?? '', remotePort = 0 } = socket
   const options = { protocol: 'tcp', listener: 'socket', remoteAddress, remotePort, takesBytes: true, seats, allowAnonymous }
   const transport = new StreamTransport(socket, options)
   const events = broker.accept(transport)

@@ -1,25 +1,23 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { createServer as createHandshakes, type TLSSocket } from 'node:tls'
 import { certificateRefused, handshakeFailed } from '../kit/listening/handshake-lines.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { SecureTransport } from './secure-transport.ts'
 import type { SocketListener } from './socket-listener.ts'
 
-// MQTT's name in ALPN. A client that asks for nothing is served; one that asks only for other protocols believes to be elsewhere, and is
-// refused by the alert for it (RFC 7301), as somebody may have led it here (ALPACA).
-const alpn = ['mqtt']
 // The broker ends a handshake that takes too long; Node's own limit stands behind it.
 const handshakeMsMax = 2 ** 31 - 1
 
 /** A server for TLS, which is yet to listen: TCP in front, and behind it one that only shakes hands. */
 export function createTlsServer(listener: SocketListener, contexts: ServerCertificates): Server {
-  const { broker, lines } = listener
+  const { broker, lines, proxies, alpn } = listener
   // By address and port, which no two connections of one listener share: of a socket that is secure Node does not say which it was before.
   const pending = new Map<string, SecureTransport>()
   const options = {
     ...contexts.serverOptions(),
-    ALPNProtocols: alpn,
+    ...(alpn.length > 0 ? { ALPNProtocols: [...alpn] } : {}),
     handshakeTimeout: Math.min(broker.settings.heartbeat * 2, handshakeMsMax),
   }
   const handshakes = createHandshakes(options, socket => secured(socket))
@@ -32,8 +30,8 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
     socket.destroy()
   })
 
-  function accepted(raw: Socket): void {
-    const transport = new SecureTransport(raw, listener)
+  function accepted(raw: Socket, peer: ProxiedPeer | null): void {
+    const transport = new SecureTransport(raw, listener, peer)
     const events = broker.accept(transport)
     if (events === null) {
       raw.on('error', () => {})
@@ -59,7 +57,7 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
       socket.destroy()
       return
     }
-    const { certificate, refused } = contexts.judge(socket)
+    const { certificate, refused, pskIdentity, username } = contexts.judge(socket)
     if (refused !== undefined) {
       broker.counters.handshakesFailed += 1
       lines.say(certificateRefused, transport.remoteAddress, refused)
@@ -68,11 +66,15 @@ export function createTlsServer(listener: SocketListener, contexts: ServerCertif
       return
     }
     transport.peerCertificate = certificate
-    transport.username = certificate === undefined ? undefined : contexts.usernameOf(certificate)
+    transport.pskIdentity = pskIdentity
+    transport.username = certificate === undefined ? username : contexts.usernameOf(certificate)
     transport.secured(socket)
   }
 
-  return createServer({ noDelay: true, ...tcpKeepAliveOf(broker) }, accepted)
+  return createServer({ noDelay: true, ...tcpKeepAliveOf(broker) }, raw => {
+    if (proxies === null) accepted(raw, null)
+    else proxies.admit(raw, peer => accepted(raw, peer))
+  })
 }
 
 function keyOf({ remoteAddress, remotePort }: Socket): string {

@@ -29,6 +29,8 @@ declare module '../../core/error-codes.js' {
     ERR_TLS_CLIENT_AUTH: true
     /** The file of revoked certificates is none, or only a part of one. */
     ERR_TLS_CRL: true
+    /** The file of shared keys has a line that is none. */
+    ERR_TLS_PSK: true
     /** OpenSSL refuses a certificate, for a reason that it gives. */
     ERR_TLS: true
   }

@@ -14,13 +14,14 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { FileWatch } from '../kit/file-watch.ts'
 import type { TlsOptions } from '../kit/listening/tls-options.ts'
-import type { OwnCertificates, RenewableServer } from '../kit/services/tls.ts'
+import type { Judged, OwnCertificates, RenewableServer } from '../kit/services/tls.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { expiresSoon } from './check-certificate.ts'
 import { isIssuedBy, readCas } from './client-cas.ts'
 import { type Identity, nameOf, readIdentity } from './identity.ts'
 import { peerCertificateOf } from './peer-certificate.ts'
 import { readPem } from './pem-files.ts'
+import { ciphersFor, parsePskFile, type SharedKeys } from './psk-file.ts'
 import { type RevokedCertificates, readRevocationLists, revocationKeys } from './revocation-list.ts'
 
 /** What TLS contexts need of the broker. */
@@ -62,6 +63,10 @@ export class TlsContexts implements OwnCertificates {
   #isRead = false
   readonly #revocations: WatchedFile | null
   #revoked: RevokedCertificates = new Set()
+  readonly #sharedKeys: WatchedFile | null
+  #keys: SharedKeys = new Map()
+  // Who has named itself in a handshake that goes on, or has come to its end.
+  readonly #identities = new WeakMap<TLSSocket, string>()
   // What the certificates of clients may be revoked by.
   readonly #revocationKeys = new WeakMap<PeerCertificate, readonly string[]>()
 
@@ -85,12 +90,25 @@ export class TlsContexts implements OwnCertificates {
             apply: (text, path) => this.#revoke(readRevocationLists(text, `${at}.crl`, path)),
             failed: error => log.error({ err: error }, `the revoked certificates have changed and are not taken up: ${error.message}`),
           })
+    this.#sharedKeys =
+      options.pskFile === null
+        ? null
+        : new WatchedFile({
+            option: `${at}.pskFile`,
+            path: options.pskFile,
+            folder,
+            clock,
+            everyMs: checkFilesEvery,
+            apply: (text, path) => this.#take(parsePskFile(text, `${at}.pskFile`, path)),
+            failed: error => log.error({ err: error }, `the shared keys have changed and are not taken up: ${error.message}`),
+          })
   }
 
   /** Reads and checks everything; what is wrong is an `OperatorError`. */
   async verify(): Promise<void> {
     await this.#read()
     await this.#revocations?.verify()
+    await this.#sharedKeys?.verify()
     this.#isRead = true
   }
 
@@ -98,6 +116,7 @@ export class TlsContexts implements OwnCertificates {
   async start(): Promise<void> {
     if (!this.#isRead) await this.verify()
     await this.#revocations?.start()
+    await this.#sharedKeys?.start()
     this.#warnOfExpiry()
     this.#watch.start(this.options.checkFilesEvery)
   }
@@ -105,14 +124,17 @@ export class TlsContexts implements OwnCertificates {
   stop(): void {
     this.#watch.stop()
     this.#revocations?.stop()
+    this.#sharedKeys?.stop()
     this.#servers.clear()
   }
 
   /** What a server is made with. Give the server to `serve` then. */
   serverOptions(): ServerOptions {
-    const { clientAuth, certificates } = this.options
+    const { clientAuth, certificates, pskHint } = this.options
     return {
       ...this.#main,
+      ...(this.#sharedKeys === null ? {} : { pskCallback: (socket, identity) => this.#keyOf(socket, identity) }),
+      ...(pskHint === null ? {} : { pskIdentityHint: pskHint }),
       requestCert: clientAuth !== false,
       rejectUnauthorized: clientAuth === true,
       // Where there is no choice nobody is asked: each question stops the handshake for a turn.
@@ -124,7 +146,9 @@ export class TlsContexts implements OwnCertificates {
    * What the certificate of a client says, once its handshake is done. `refused`: why it must not come in. OpenSSL has checked the
    * chain; what is left is to say whether that is enough.
    */
-  judge(socket: TLSSocket): { readonly certificate?: PeerCertificate; readonly refused?: string } {
+  judge(socket: TLSSocket): Judged {
+    const pskIdentity = this.#identityOf(socket)
+    if (pskIdentity !== undefined) return { pskIdentity, username: this.options.usernameFrom === 'connect' ? undefined : pskIdentity }
     if (this.options.clientAuth === false) return {}
     const shown = socket.getPeerX509Certificate()
     if (shown === undefined) return this.options.clientAuth === true ? { refused: 'it showed no certificate' } : {}
@@ -140,6 +164,35 @@ export class TlsContexts implements OwnCertificates {
       this.#revocationKeys.set(certificate, keys)
     }
     return { certificate }
+  }
+
+  #keyOf(socket: TLSSocket, identity: string): Buffer | null {
+    const key = this.#keys.get(identity)
+    if (key === undefined) return null
+    this.#identities.set(socket, identity)
+    return key
+  }
+
+  /** Who has shaken hands by a shared key; `undefined`: it was a certificate that counted. */
+  #identityOf(socket: TLSSocket): string | undefined {
+    const identity = this.#identities.get(socket)
+    return identity !== undefined && /PSK/.test(socket.getCipher().name) ? identity : undefined
+  }
+
+  /** Whoever is connected by a key that has been taken out, or is another one now, is closed. Its session stays for its user. */
+  #take(keys: SharedKeys): void {
+    const before = this.#keys
+    this.#keys = keys
+    if (before.size === 0) return
+    let closed = 0
+    for (const client of [...this.#surroundings.clients]) {
+      const { pskIdentity } = client.transport
+      const known = pskIdentity === undefined ? undefined : before.get(pskIdentity)
+      if (known === undefined || keys.get(pskIdentity!)?.equals(known) === true) continue
+      closed += 1
+      client.close(ReasonCode.NotAuthorized, 'its shared key is no longer valid')
+    }
+    this.#surroundings.log.info({ identities: keys.size, closed }, `${this.#at}.pskFile: shared keys read`)
   }
 
   /** These certificates are accepted no longer; whoever is connected by one of them is closed. Its session stays for its user. */
@@ -171,6 +224,7 @@ export class TlsContexts implements OwnCertificates {
   async reread(): Promise<void> {
     await this.#readAgain()
     await this.#revocations?.reread()
+    await this.#sharedKeys?.reread()
   }
 
   async #readAgain(): Promise<void> {
@@ -228,7 +282,11 @@ export class TlsContexts implements OwnCertificates {
     const { folder } = this.#surroundings
     if (options.crl !== null && options.clientAuth === false)
       throw new OperatorError('ERR_TLS_CLIENT_AUTH', `${at}.crl: clients are not asked for a certificate; say ${at}.clientAuth: true`)
-    const identity = await readIdentity(options, at, folder)
+    const isPskOnly = options.pskFile !== null && options.cert === null && options.key === null && options.keyStoreLocation === null
+    if (options.pskFile !== null && options.minVersion === 'TLSv1.3') {
+      throw new OperatorError('ERR_TLS_OPTIONS', `${at}.pskFile: shared keys are for TLS 1.2; leave ${at}.minVersion out there`)
+    }
+    const identity = isPskOnly ? null : await readIdentity(options, at, folder)
     const further = await Promise.all(
       options.certificates.map(async (one, index) => ({
         names: one.names ?? [],
@@ -238,11 +296,11 @@ export class TlsContexts implements OwnCertificates {
     const caFile = options.ca === null ? null : await readPem(`${at}.ca`, options.ca, folder)
     const cas = caFile === null ? [] : readCas(caFile)
     const ca = cas.map(certificate => certificate.toString())
-    if (options.clientAuth !== false && ca.length === 0 && !identity.hasCa) {
+    if (options.clientAuth !== false && ca.length === 0 && identity?.hasCa !== true) {
       const cure = `name their CA's certificate: ${at}.ca`
       throw new OperatorError('ERR_TLS_CLIENT_AUTH', `${at}.clientAuth: nobody could vouch for clients; ${cure}`)
     }
-    if (options.usernameFrom !== 'connect' && options.clientAuth === false) {
+    if (options.usernameFrom !== 'connect' && options.clientAuth === false && options.pskFile === null) {
       throw new OperatorError(
         'ERR_TLS_CLIENT_AUTH',
         `${at}.usernameFrom: clients are not asked for a certificate; say ${at}.clientAuth: true`,
@@ -256,12 +314,12 @@ export class TlsContexts implements OwnCertificates {
       const context = this.#createContext(this.#secure(one, ca, ticketKeys), one)
       return { names, certificate: one.certificate, context }
     })
-    const files = [identity, ...further.map(one => one.identity)].flatMap(one => one.files)
+    const files = [identity, ...further.map(one => one.identity)].flatMap(one => one?.files ?? [])
     this.#watch.saw(caFile === null ? files : [...files, caFile])
     this.#ticketKeys = ticketKeys
     this.#main = main
     this.#anchors = cas.length > 0 && 'pfx' in main ? cas : null
-    this.#mainCertificate = identity.certificate
+    this.#mainCertificate = identity?.certificate ?? null
     this.#named = named
   }
 
@@ -272,13 +330,17 @@ export class TlsContexts implements OwnCertificates {
     return this.#mainCertificate !== null && this.options.clientAuth !== false ? randomBytes(48) : this.#ticketKeys
   }
 
-  #secure(identity: Identity, ca: readonly string[], ticketKeys: Buffer): SecureContextOptions {
-    const { minVersion, ciphers, sessionTimeout } = this.options
+  #secure(identity: Identity | null, ca: readonly string[], ticketKeys: Buffer): SecureContextOptions {
+    const { minVersion, sessionTimeout, pskFile } = this.options
+    const ciphers = this.options.ciphers ?? (pskFile === null ? null : ciphersFor(identity !== null))
+    // Whoever resumes a session names no identity, so that nobody could say who it is; and TLS 1.3 has other keys.
+    const noTickets = sessionTimeout === 0 || pskFile !== null
     return {
-      ...identity.secure,
+      ...identity?.secure,
       // Without a list, if only an empty one, Node would let every public CA vouch for clients.
       ca: [...ca],
       minVersion,
+      ...(pskFile === null ? {} : { maxVersion: 'TLSv1.2' }),
       ticketKeys,
       // Sessions are this section's, whichever of its servers and certificates they began with.
       sessionIdContext: 'mqttx-broker',
@@ -286,28 +348,29 @@ export class TlsContexts implements OwnCertificates {
       sessionTimeout: Math.max(1, Math.ceil(sessionTimeout / 1000)),
       honorCipherOrder: true,
       // A client that negotiates again and again costs much and gains nothing.
-      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (sessionTimeout === 0 ? constants.SSL_OP_NO_TICKET : 0),
+      secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (noTickets ? constants.SSL_OP_NO_TICKET : 0),
       ...(ciphers === null ? {} : { ciphers }),
     }
   }
 
-  #createContext(secure: SecureContextOptions, identity: Identity): SecureContext {
+  #createContext(secure: SecureContextOptions, identity: Identity | null): SecureContext {
     try {
       return createSecureContext(secure)
     } catch (cause) {
       const { message } = cause as Error
       const at = this.#at
+      const name = identity === null ? 'for shared keys' : nameOf(identity)
       if (/cipher/i.test(message)) {
         throw new OperatorError('ERR_TLS_CIPHERS', `${at}.ciphers: OpenSSL knows none of them; openssl ciphers lists those that it knows`, {
           cause,
         })
       }
       if (/too small|too weak/i.test(message)) {
-        throw new OperatorError('ERR_TLS_WEAK', `${at}: the certificate ${nameOf(identity)} is weak (${message}); have it issued anew`, {
+        throw new OperatorError('ERR_TLS_WEAK', `${at}: the certificate ${name} is weak (${message}); have it issued anew`, {
           cause,
         })
       }
-      throw new OperatorError('ERR_TLS', `${at}: the certificate ${nameOf(identity)} cannot be used (${message}); name another`, { cause })
+      throw new OperatorError('ERR_TLS', `${at}: the certificate ${name} cannot be used (${message}); name another`, { cause })
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { RawData, WebSocket } from 'ws'
 import type { TransportEvents } from '../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { CloseCode } from './frame-reader.ts'
 import { packetEnd } from './packet-size.ts'
 import { WebSocketConnection, type WebSocketOptions } from './websocket-connection.ts'
@@ -12,8 +13,8 @@ export class CompressedTransport extends WebSocketConnection {
   #socket: Socket
   readonly #sent: () => void
 
-  constructor(accepted: Socket, options: WebSocketOptions) {
-    super(accepted, options)
+  constructor(accepted: Socket, options: WebSocketOptions, peer: ProxiedPeer | null = null) {
+    super(accepted, options, peer)
     this.#webSocket = null
     this.#socket = accepted
     this.#sent = () => {

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { CloseCode, FrameReader, type FrameSink } from './frame-reader.ts'
 import { packetEnd, packetSize } from './packet-size.ts'
 import { WebSocketConnection, type WebSocketOptions } from './websocket-connection.ts'
@@ -31,8 +32,8 @@ export class FrameTransport extends WebSocketConnection implements TransportEven
   #inner: Transport | null
   readonly #reader: FrameReader
 
-  constructor(accepted: Socket, payloadMax: number, options: WebSocketOptions) {
-    super(accepted, options)
+  constructor(accepted: Socket, payloadMax: number, options: WebSocketOptions, peer: ProxiedPeer | null = null) {
+    super(accepted, options, peer)
     this.ended = false
     this.#inner = null
     this.#reader = new FrameReader(this, payloadMax)

@@ -4,6 +4,7 @@ import type { Broker } from '../../core/broker.ts'
 import type { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { WebSocketConnection } from './websocket-connection.ts'
 
@@ -20,7 +21,9 @@ export interface HttpSocketsOptions<T> {
   readonly max: number
   /** How lines call the listener. */
   readonly at: string
-  make(socket: Socket): T
+  /** The listener is a Unix socket or a named pipe. */
+  readonly atPath: boolean
+  make(socket: Socket, peer: ProxiedPeer | null): T
 }
 
 interface Open<T> {
@@ -37,27 +40,34 @@ export class HttpSockets<T extends WebSocketConnection> {
   readonly #options: HttpSocketsOptions<T>
   readonly #lines: LineThrottle
   // By address and port, because of a TLS connection only its encrypted half is seen here. In the order in which they came.
-  readonly #open: Map<string, Open<T>>
+  readonly #open: Map<Key, Open<T>>
+  readonly #keys: WeakMap<T, Key>
 
   constructor(options: HttpSocketsOptions<T>) {
     this.#options = options
     this.#lines = new LineThrottle(options.broker.clock, { everyMs: 10_000 })
     this.#open = new Map()
+    this.#keys = new WeakMap()
   }
 
-  /** A socket was accepted. */
-  accept(socket: Socket, server: Server): void {
+  /** A socket was accepted. `peer`: the client behind a trusted proxy; `isForwarded`: who that is comes with the request, and `onAccept` is asked then. */
+  accept(socket: Socket, server: Server, peer: ProxiedPeer | null, isForwarded: boolean): void {
     const { broker, routes, max, make } = this.#options
-    const { counters, hooks, clock } = broker
+    const { counters, hooks } = broker
     server.maxRequestsPerSocket = routes.used ? 0 : requestsMax
     // It has gone already.
-    if (socket.remoteAddress === undefined) return void socket.destroy()
+    if (socket.destroyed || (socket.remoteAddress === undefined && !this.#options.atPath)) return void socket.destroy()
     const key = keyOf(socket)
     const before = this.#open.get(key)
     // Nobody has two connections from one port: the end of the first is still to be heard of.
     if (before !== undefined) this.#closed(key, before)
     if (this.#open.size >= max && !this.#makeRoom(socket)) return
-    const transport = make(socket)
+    const transport = make(socket, peer)
+    this.#keys.set(transport, key)
+    if (isForwarded) {
+      transport.acceptedAs = undefined
+      return this.#add(key, socket, transport)
+    }
     const refusal = hooks.onAccept.call(transport) as ReasonCode | Refusal | false | undefined
     if (refusal === false) {
       counters.connectionsRefused += 1
@@ -66,7 +76,11 @@ export class HttpSockets<T extends WebSocketConnection> {
       return
     }
     transport.acceptedAs = refusal ?? null
-    const open = { socket, transport, since: clock.now() }
+    this.#add(key, socket, transport)
+  }
+
+  #add(key: Key, socket: Socket, transport: T): void {
+    const open = { socket, transport, since: this.#options.broker.clock.now() }
     this.#open.set(key, open)
     socket.on('close', () => this.#closed(key, open))
   }
@@ -79,16 +93,17 @@ export class HttpSockets<T extends WebSocketConnection> {
   /** Hands a connection to the broker, which may take it; `onClosed` is called where it does not. Returns whom to tell of its bytes. */
   handOver(transport: T): ReturnType<Broker['accept']> {
     const { broker } = this.#options
-    this.#open.delete(keyOf(transport))
+    this.#open.delete(this.#keys.get(transport)!)
+    const wasAsked = transport.acceptedAs !== undefined
     const events = broker.accept(transport)
-    if (events === null) broker.hooks.onClosed.call(transport)
+    if (events === null && wasAsked) broker.hooks.onClosed.call(transport)
     return events
   }
 
-  #closed(key: string, open: Open<T>): void {
+  #closed(key: Key, open: Open<T>): void {
     if (this.#open.get(key) !== open) return
     this.#open.delete(key)
-    this.#options.broker.hooks.onClosed.call(open.transport)
+    if (open.transport.acceptedAs !== undefined) this.#options.broker.hooks.onClosed.call(open.transport)
   }
 
   #makeRoom(newcomer: Socket): boolean {
@@ -114,12 +129,10 @@ export class HttpSockets<T extends WebSocketConnection> {
   }
 }
 
-function keyOf({
-  remoteAddress,
-  remotePort,
-}: {
-  readonly remoteAddress?: string | undefined
-  readonly remotePort?: number | undefined
-}): string {
-  return `${remoteAddress} ${remotePort}`
+// A Unix socket has no address, and no TLS lies over it.
+type Key = string | Socket
+
+function keyOf(socket: Socket): Key {
+  const { remoteAddress, remotePort } = socket
+  return remoteAddress === undefined ? socket : `${remoteAddress} ${remotePort}`
 }

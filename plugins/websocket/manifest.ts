@@ -42,6 +42,14 @@ export const websocketManifest = defineManifest({
     },
     /** The address to bind to, in place of the root's `host`. */
     host: { type: 'string', default: null, minLength: 1 },
+    /** A Unix socket to listen at in place of `host` and `port`, relative to the config's folder, or a named pipe of Windows (`\\\\.\\pipe\\mqttx`). One that a dead process has left is replaced. There is no TLS at it. */
+    socketPath: { type: 'string', default: null, minLength: 1 },
+    /** Who may open that socket, in octal digits as `chmod` takes them: `600` its owner alone, `660` its group too, `666` everybody on this machine. */
+    socketMode: { type: 'string', pattern: '^0?[0-7]{3}$', default: '600' },
+    /** Proxies in front of this listener: addresses and networks (`10.0.0.0/8`), `unix` for whoever comes by `socketPath`. A request for a WebSocket from one of them must say the client's address by `X-Forwarded-For`, of which the last that is not a proxy's counts; such a request from anybody else is refused where it has that header. */
+    trustedProxies: { type: 'list', items: { type: 'string', minLength: 1 }, default: [] },
+    /** These proxies begin each connection with a header of the PROXY protocol (version 1 or 2) instead. */
+    proxyProtocol: { type: 'boolean', default: false },
     /** TLS (`wss`) at this listener: `true` by the section `ssl`, `false` not at all, or an object with options as in `ssl`, for this one alone. Where nothing is said there is TLS if there is `ssl`. */
     tls: { oneOf: [{ type: 'boolean' }, { type: 'object', properties: sslOptions }], default: null },
     /** Connections that this listener has at once, at most. `null` sets no limit. */

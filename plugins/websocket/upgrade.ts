@@ -24,7 +24,7 @@ export interface UpgradeRefusal {
   /** What is wrong and the cure, for the client and the log. */
   readonly text: string
   /** What of the request the log shows with it. */
-  readonly about: 'path' | 'origin'
+  readonly about: 'path' | 'origin' | 'forwardedFor'
   /** The whole answer. */
   readonly answer: string
 }
@@ -43,10 +43,10 @@ export function whyRefused(
   if ((headers['content-length'] ?? '0') !== '0' || headers['transfer-encoding'] !== undefined)
     return refusal('400 Bad Request', 'a request for a WebSocket has no body')
   if (headers['sec-websocket-version'] !== '13') {
-    return refusal('426 Upgrade Required', 'version 13 of WebSocket is spoken here', ['Sec-WebSocket-Version: 13'])
+    return refusal('426 Upgrade Required', 'version 13 of WebSocket is spoken here', 'path', ['Sec-WebSocket-Version: 13'])
   }
   const foreign = whyForeign(headers.origin, pages)
-  if (foreign !== null) return { ...refusal('403 Forbidden', foreign), about: 'origin' }
+  if (foreign !== null) return refusal('403 Forbidden', foreign, 'origin')
   if (protocolOf(request) === undefined) {
     return refusal('400 Bad Request', `ask for one of the sub-protocols ${protocols.join(', ')} (Sec-WebSocket-Protocol)`)
   }
@@ -60,9 +60,15 @@ export function acceptance(request: IncomingMessage): string {
   return `HTTP/1.1 101 Switching Protocols\r\n${headers.join('\r\n')}\r\nSec-WebSocket-Protocol: ${protocolOf(request)}\r\n\r\n`
 }
 
-function refusal(status: string, text: string, more: readonly string[] = []): UpgradeRefusal {
+/** The answer that refuses a request, and what the log shows with it. */
+export function refusal(
+  status: string,
+  text: string,
+  about: UpgradeRefusal['about'] = 'path',
+  more: readonly string[] = [],
+): UpgradeRefusal {
   const body = `${text}\n`
   const length = `Content-Length: ${Buffer.byteLength(body)}`
   const headers = ['Connection: close', 'Content-Type: text/plain; charset=utf-8', length, ...more]
-  return { text, about: 'path', answer: `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}` }
+  return { text, about, answer: `HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n${body}` }
 }

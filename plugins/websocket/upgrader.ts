@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
 import type { TransportEvents } from '../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
 import { CompressedTransport } from './compressed-transport.ts'
 import { FrameTransport } from './frame-transport.ts'
@@ -34,7 +35,7 @@ export interface Upgrade<T> {
 /** Makes WebSockets of connections, by one kind of transport. */
 export interface Upgrader<T extends WebSocketConnection> {
   /** The transport of a connection that was just accepted. */
-  make(accepted: Socket): T
+  make(accepted: Socket, peer?: ProxiedPeer | null): T
   /** Makes a WebSocket of it. */
   upgrade(upgrade: Upgrade<T>): void
 }
@@ -42,7 +43,7 @@ export interface Upgrader<T extends WebSocketConnection> {
 /** WebSockets whose frames are read and written here. */
 export function plain(payloadMax: number, options: WebSocketOptions, handles: boolean): Upgrader<FrameTransport> {
   return {
-    make: accepted => new FrameTransport(accepted, payloadMax, options),
+    make: (accepted, peer) => new FrameTransport(accepted, payloadMax, options, peer),
     upgrade({ request, socket, head, transport, events }) {
       const { secure, seats, allowAnonymous } = options
       socket.setNoDelay(true)
@@ -72,7 +73,7 @@ export function compressed(payloadMax: number, options: WebSocketOptions): Upgra
     handleProtocols: (_protocols, request) => protocolOf(request) ?? false,
   } as ConstructorParameters<typeof WebSocketServer>[0])
   return {
-    make: accepted => new CompressedTransport(accepted, options),
+    make: (accepted, peer) => new CompressedTransport(accepted, options, peer),
     upgrade({ request, socket, head, transport, events }) {
       server.handleUpgrade(request, socket, head, webSocket => {
         webSocket.on('error', () => {})

@@ -1,13 +1,16 @@
 import type { Socket } from 'node:net'
-import type { PeerCertificate, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
 import type { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
+import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 
 /** What all connections of a listener have in common, besides their bytes. */
 export interface WebSocketOptions {
   readonly secure: boolean
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
+  /** The path of the Unix socket or named pipe, which stands for the address; `undefined`: clients come by TCP. */
+  readonly path?: string | undefined
 }
 
 // A client that asks for more pongs than it reads gets none until it has read, and then the last.
@@ -22,29 +25,34 @@ const pongBytesMax = 16_384
 export abstract class WebSocketConnection implements Transport {
   readonly protocol: string
   readonly listener = 'websocket'
-  readonly remoteAddress: string
-  readonly remotePort: number
+  remoteAddress: string
+  remotePort: number
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
+  /** `undefined`: nobody has been asked yet, as the client's address comes with the request. */
   acceptedAs: ReasonCode | Refusal | null | undefined
   /** Known when it becomes a WebSocket. */
   peerCertificate: PeerCertificate | undefined
   username: string | undefined
+  pskIdentity: string | undefined
+  proxied: Proxied | undefined
   protected events: TransportEvents | null
   /** What was accepted: below TLS, where there is any. */
   protected readonly accepted: Socket
   // The last ping that could not be answered yet; those before it need no answer (RFC 6455, 5.5.3).
   #unanswered: Buffer | null
 
-  constructor(accepted: Socket, options: WebSocketOptions) {
+  constructor(accepted: Socket, options: WebSocketOptions, peer: ProxiedPeer | null) {
     this.protocol = options.secure ? 'wss' : 'ws'
-    this.remoteAddress = accepted.remoteAddress ?? ''
-    this.remotePort = accepted.remotePort ?? 0
+    this.remoteAddress = peer?.remoteAddress ?? accepted.remoteAddress ?? options.path ?? ''
+    this.remotePort = peer?.remotePort ?? accepted.remotePort ?? 0
     this.seats = options.seats
     this.allowAnonymous = options.allowAnonymous
     this.acceptedAs = null
-    this.peerCertificate = undefined
+    this.peerCertificate = peer?.peerCertificate
     this.username = undefined
+    this.pskIdentity = undefined
+    this.proxied = peer?.proxied
     this.events = null
     this.accepted = accepted
     this.#unanswered = null

@@ -7,15 +7,17 @@ import type { Seats } from '../../core/connection/transport.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { ClientLines } from '../kit/client-lines.ts'
 import { openFiles } from '../kit/listening/open-files.ts'
+import type { ProxiedPeer, Proxies } from '../kit/listening/proxies.ts'
 import type { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { ClientCertificates } from './client-certificates.ts'
+import { forwardedFor } from './forwarded-for.ts'
 import { answer } from './http-answers.ts'
 import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
-import { pathOf, whyRefused } from './upgrade.ts'
+import { pathOf, type UpgradeRefusal, whyRefused } from './upgrade.ts'
 import { refusalOf } from './upgrade-lines.ts'
 import { compressed, payloadMaxOf, plain, type Upgrader } from './upgrader.ts'
 import type { WebSocketConnection } from './websocket-connection.ts'
@@ -31,6 +33,10 @@ export interface WebSocketListener {
   /** Says what is refused. */
   readonly lines: ClientLines
   readonly refused: RefusedLines
+  /** Trusted proxies; `null`: there are none. */
+  readonly proxies: Proxies | null
+  /** The path of the Unix socket or named pipe; `null`: clients come by TCP. */
+  readonly path: string | null
   /** Connections go by Node's own handles; not where `ws` compresses. */
   readonly handles: boolean
 }
@@ -42,7 +48,7 @@ const headersMsMax = 10_000
 
 /** An HTTP server that turns requests for the path into MQTT over WebSocket, and hands all others to the routes. It is yet to listen. */
 export function createWebSocketServer(listener: WebSocketListener, contexts: ServerCertificates | null): Server {
-  const { broker, options, at, routes, seats, refused } = listener
+  const { broker, options, at, routes, seats, refused, proxies } = listener
   const paths = [options.path].flat()
   const listed = options.origins === null ? null : [options.origins].flat()
   const { heartbeat } = broker.settings
@@ -68,19 +74,26 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     refused.full(server.maxConnections)
   })
   const payloadMax = options.maxPayload ?? payloadMaxOf(broker)
-  const common = { secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined }
+  const path = listener.path ?? undefined
+  const common = { secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined, path }
   if (options.compression) takeConnections(compressed(payloadMax, common))
   else takeConnections(plain(payloadMax, common, listener.handles))
+  // Proxies say whose a connection is by its first bytes, or by a header of the request.
+  const peers = new WeakMap<Socket, ProxiedPeer>()
+  const forwarding = options.proxyProtocol ? null : proxies
+  if (proxies !== null && forwarding === null) admitBehind(server, proxies, peers)
   server.on('request', (request, response) => {
     answer(request, response, { broker, routes, path: pathOf(request), mqttPaths: paths })
   })
   return server
 
   function takeConnections<T extends WebSocketConnection>({ make, upgrade }: Upgrader<T>): void {
-    const sockets = new HttpSockets({ broker, routes, max: options.httpConnectionsMax, at, make })
+    const sockets = new HttpSockets({ broker, routes, max: options.httpConnectionsMax, at, atPath: listener.path !== null, make })
     server.on('connection', (socket: Socket) => {
       const files = openFiles()
-      if (files.hasRoom(files.reserve / 4)) return sockets.accept(socket, server)
+      if (files.hasRoom(files.reserve / 4)) {
+        return sockets.accept(socket, server, peers.get(socket) ?? null, forwarding?.trusts(socket.remoteAddress) === true)
+      }
       broker.counters.connectionsRefused += 1
       broker.counters.limited.openFiles += 1
       refused.noFiles(socket.remoteAddress)
@@ -92,21 +105,50 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
       const peerCertificate = certificates?.of(socket as TLSSocket)
       // A browser shows a certificate for whatever page asks, as it reaches loopback for it.
       const secretWanted = peerCertificate === undefined && !admitsAnybody(listener)
-      const why = whyRefused(request, { paths, pages: { listed, secretWanted, option: 'websocket.origins' } })
+      const forwarded = forwarding === null ? null : forwardedFor(request, socket.remoteAddress, forwarding)
+      const isRefused = forwarded !== null && 'answer' in forwarded
+      const why = isRefused ? forwarded : whyRefused(request, { paths, pages: { listed, secretWanted, option: 'websocket.origins' } })
       if (why !== null) {
         broker.counters.upgradesRefused += 1
-        const about = why.about === 'origin' ? request.headers.origin! : pathOf(request)
+        const about = aboutOf(why, request)
         listener.lines.say(refusalOf(why), socket.remoteAddress ?? '', about)
         socket.end(why.answer, () => socket.destroy())
         return
       }
       const transport = sockets.find(socket)
       if (transport === undefined) return void socket.destroy()
-      transport.peerCertificate = peerCertificate
-      transport.username = peerCertificate === undefined ? undefined : contexts?.usernameOf(peerCertificate)
+      if (forwarded !== null && !isRefused) behind(transport, forwarded.address)
+      if (peerCertificate !== undefined) transport.peerCertificate = peerCertificate
+      transport.pskIdentity = certificates?.judged(socket as TLSSocket)?.pskIdentity
+      transport.username =
+        peerCertificate === undefined ? certificates?.judged(socket as TLSSocket)?.username : contexts?.usernameOf(peerCertificate)
       upgrade({ request, socket, head, transport, events: () => sockets.handOver(transport) })
     })
   }
+}
+
+/** Every connection first shows whose it is: only then the HTTP server, and whoever else waits for connections, is told of it. */
+function admitBehind(server: Server, proxies: Proxies, peers: WeakMap<Socket, ProxiedPeer>): void {
+  const told = server.listeners('connection') as ((this: Server, socket: Socket) => void)[]
+  server.removeAllListeners('connection')
+  server.on('connection', (socket: Socket) =>
+    proxies.admit(socket, peer => {
+      if (peer !== null) peers.set(socket, peer)
+      for (const listener of told) listener.call(server, socket)
+    }),
+  )
+}
+
+/** The client has that address, and who spoke for it is its proxy. */
+function behind(transport: WebSocketConnection, address: string): void {
+  transport.proxied = { by: transport.remoteAddress }
+  transport.remoteAddress = address
+  transport.remotePort = 0
+}
+
+function aboutOf({ about }: UpgradeRefusal, request: IncomingMessage): string {
+  const { origin = '', 'x-forwarded-for': forwarded = '' } = request.headers
+  return about === 'origin' ? origin : about === 'forwardedFor' ? [forwarded].flat().join(', ') : pathOf(request)
 }
 
 /** A client comes in without showing who it is. Asked for each connection: taps may come and go. */

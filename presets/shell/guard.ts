@@ -7,6 +7,7 @@ import type { ResolvedConfig } from './resolved-config.ts'
 interface ListenerOptions {
   readonly allowAnonymous?: boolean | null
   readonly host?: string | null
+  readonly socketPath?: string | null
   readonly tls?: unknown
 }
 
@@ -36,7 +37,8 @@ export function checkGuard(catalogue: Catalogue, { settings, plugins }: Resolved
 export function plainListeners(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: BrokerCore): string | null {
   if (!broker.hooks.onAuthenticate.isUsed() || (broker.services.find('tls')?.shared ?? null) !== null) return null
   const plain = plugins.filter(({ name, options }) => {
-    const { host, tls, allowAnonymous } = options as ListenerOptions
+    const { host, tls, allowAnonymous, socketPath } = options as ListenerOptions
+    if ((socketPath ?? null) !== null) return false
     if (catalogue.plugins[name]?.manifest.listener !== true || (tls ?? null) !== null) return false
     return broker.addressesFor(host ?? settings.host, allowAnonymous ?? undefined).some(address => !isLoopback(address))
   })

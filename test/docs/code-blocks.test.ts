@@ -66,7 +66,10 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
       ...imported,
       'greeter.ts': blocks.find(one => one.code.startsWith('// greeter.ts'))!.code,
       // Certificates of a machine lie where this one has none.
-      [name]: code.replace('/etc/mqttx/fullchain.pem', 'tls/server.crt').replace('/etc/mqttx/privkey.pem', 'tls/server.key'),
+      [name]: code
+        .replace('/etc/mqttx/fullchain.pem', 'tls/server.crt')
+        .replace('/etc/mqttx/privkey.pem', 'tls/server.key')
+        .replace('/etc/mqttx/keys.psk', 'keys.psk'),
       'package.json': '{ "type": "module" }',
     })
     await writeFile(join(folder, 'five-hooks.js'), readFileSync(join(root, 'test/fixtures/five-hooks.js')))
@@ -74,6 +77,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     await initTls(folder, 1883)
     await writeFile(join(folder, 'passwords'), '')
     await writeFile(join(folder, 'tokens'), token)
+    await writeFile(join(folder, 'keys.psk'), 'meter-7:0123456789abcdef\n')
     await writeFile(join(folder, 'order.schema.json'), '{}')
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
     const { code: status, errors } = await commandLine(folder, ['check'])

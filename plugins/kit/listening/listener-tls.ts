@@ -54,3 +54,13 @@ export class ListenerTls {
     this.#own?.stop()
   }
 }
+
+/** The option `tls` of a listener: at a Unix socket or a named pipe there is no TLS, and an `OperatorError` where it is asked for. `at`: where its options stand. */
+export function tlsAtPath(option: ListenerTlsOption, socketPath: string | null, at: string): ListenerTlsOption {
+  if (socketPath === null) return option
+  if (option === null || option === false) return false
+  throw new OperatorError(
+    'ERR_TLS_OPTIONS',
+    `${at}.tls: there is no TLS at ${at}.socketPath, which nobody can listen in on; leave tls out there`,
+  )
+}

@@ -1,7 +1,10 @@
+import { accessSync, constants } from 'node:fs'
 import { type AddressInfo, createServer, type ListenOptions, type Server } from 'node:net'
+import { dirname, resolve } from 'node:path'
 import type { Broker } from '../../../core/broker.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type {} from '../services/supervisor.ts'
+import { isNamedPipe, listenAtSocket, removeStaleSocket } from './socket-file.ts'
 import { choice, forbidden, noSuchHost, verifyPlace } from './verify-place.ts'
 
 /** Where one listener is to be. */
@@ -16,6 +19,10 @@ export interface Place {
   readonly port: number
   /** The listener's own word on it; `null`: as the root says. */
   readonly allowAnonymous: boolean | null
+  /** A Unix socket, or a named pipe of Windows, in place of an address and a port; relative to the config's folder. `null`: there is none. */
+  readonly path?: string | null
+  /** Who may open the Unix socket, in octal digits as `chmod` takes them. */
+  readonly mode?: string
 }
 
 /** A listener that is open: one server for each address that it is bound to. */
@@ -33,6 +40,7 @@ export interface OpenListener {
  * `OperatorError` with its cure; what had been opened is closed again then.
  */
 export async function openListener(broker: Broker, place: Place, protocol: string, create: () => Server): Promise<OpenListener> {
+  if (place.path != null) return openAtPath(broker, place, pathOf(broker, place.path), protocol, create)
   const addresses = broker.addressesFor(place.host ?? broker.settings.host, place.allowAnonymous ?? undefined)
   const servers: Server[] = []
   const opened: string[] = []
@@ -56,9 +64,52 @@ export async function openListener(broker: Broker, place: Place, protocol: strin
 }
 
 /** Sees, without opening anything, whether a listener could be opened there; what hinders it is an `OperatorError` with its cure. */
-export function verifyListener(broker: Broker, { at, host, port, allowAnonymous }: Place): void {
+export function verifyListener(broker: Broker, { at, host, port, allowAnonymous, path = null }: Place): void {
+  if (path !== null) return verifyPath(broker, pathOf(broker, path), at)
   const addresses = broker.addressesFor(host ?? broker.settings.host, allowAnonymous ?? undefined)
   for (const address of addresses) verifyPlace(broker, address, port, at)
+}
+
+/** The path of a listener's Unix socket or named pipe, whole. */
+export function pathOf({ folder }: Pick<Broker, 'folder'>, path: string): string {
+  return isNamedPipe(path) ? path : resolve(folder, path)
+}
+
+async function openAtPath(
+  broker: Broker,
+  { name, at, mode }: Place,
+  path: string,
+  protocol: string,
+  create: () => Server,
+): Promise<OpenListener> {
+  const server = create()
+  if (!isNamedPipe(path)) await removeStaleSocket(path)
+  let opened: boolean
+  try {
+    opened = await listenAtSocket(server, path, Number.parseInt(mode ?? '600', 8), broker.settings.soBacklog)
+  } catch (cause) {
+    throw new OperatorError('ERR_LISTEN', `${at}.socketPath: cannot listen at ${path}: ${(cause as Error).message}`, { cause })
+  }
+  if (!opened) {
+    const text = `${at}.socketPath: ${path} is there already, and is another program's socket, or no socket; stop that program, or name another path`
+    throw new OperatorError('ERR_PORT_IN_USE', text)
+  }
+  server.on('error', error => broker.report(error))
+  broker.listening({ name, protocol, host: path, port: 0 })
+  return { servers: [server], port: 0, line: `${protocol} listening at ${path}` }
+}
+
+function verifyPath({ services }: Broker, path: string, at: string): void {
+  if (services.find('supervisor') !== undefined)
+    throw new OperatorError('ERR_LISTEN', `${at}.socketPath: workers share ports, but no path; name a port there, or leave out workers`)
+  if (isNamedPipe(path)) return
+  try {
+    accessSync(dirname(path), constants.W_OK)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const why = code === 'ENOENT' ? 'there is no such folder; make it' : 'this user may not write there; grant that'
+    throw new OperatorError('ERR_LISTEN', `${at}.socketPath: ${dirname(path)}: ${why}, or name another path`, { cause })
+  }
 }
 
 /** Takes no more connections; those that are open go on. */

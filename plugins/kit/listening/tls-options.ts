@@ -44,7 +44,11 @@ const ssl = defineOptions({
   ca: { type: 'string', default: null, minLength: 1 },
   /** Certificates that are not accepted any more: revocation lists in PEM, one for each CA. Read again when the file has changed and two looks have seen the same; connected clients with such a certificate are closed (MQTT 5: 0x87). */
   crl: { type: 'string', default: null, minLength: 1 },
-  /** Takes the user name from the client's certificate, whatever CONNECT says: its common name, or its whole subject (`CN=meter-7,O=Example`). */
+  /** Keys that clients share with the broker, in place of certificates or beside them: a file of lines `IDENTITY:KEY`, the key in hexadecimal digits. TLS 1.2 only, without resumption. Read again when the file has changed; connected clients whose key is not in it any more are closed. */
+  pskFile: { type: 'string', default: null, minLength: 1, secretFile: true },
+  /** What clients are told, so that they know which identity to name. */
+  pskHint: { type: 'string', default: null, minLength: 1, maxLength: 128 },
+  /** Takes the user name from the client's certificate, whatever CONNECT says: its common name, or its whole subject (`CN=meter-7,O=Example`); of a client with a shared key, its identity. */
   usernameFrom: { type: 'string', enum: ['connect', 'commonName', 'subject'], default: 'connect' },
   /** The oldest version of TLS that is spoken. */
   minVersion: { type: 'string', enum: ['TLSv1.2', 'TLSv1.3'], default: 'TLSv1.2' },

@@ -8,6 +8,18 @@ export interface RenewableServer {
   setSecureContext(options: SecureContextOptions): void
 }
 
+/** Who has shaken hands. */
+export interface Judged {
+  /** What the client's certificate says. */
+  readonly certificate?: PeerCertificate | undefined
+  /** Why the client must not come in. */
+  readonly refused?: string | undefined
+  /** Who the client has shown to be by a shared key. */
+  readonly pskIdentity?: string | undefined
+  /** The user name that the shared key stands for; `undefined` where CONNECT says it. */
+  readonly username?: string | undefined
+}
+
 /** The certificates that a listener serves, and what it makes of its clients' certificates. */
 export interface ServerCertificates {
   /** What a server is made with. Give the server to `serve` then. */
@@ -16,9 +28,9 @@ export interface ServerCertificates {
   serve(server: RenewableServer): void
   /**
    * What the certificate of a client says, once its handshake is done; nothing where it showed none and need not. `refused`: why it
-   * must not come in.
+   * must not come in. `pskIdentity`: who it has shown to be by a shared key, and `username`, the user name that this stands for.
    */
-  judge(socket: TLSSocket): { readonly certificate?: PeerCertificate; readonly refused?: string }
+  judge(socket: TLSSocket): Judged
   /** The user name that a certificate stands for; `undefined` where CONNECT says it. */
   usernameOf(certificate: PeerCertificate): string | undefined
 }

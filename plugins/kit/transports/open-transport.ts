@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../listening/proxies.ts'
 import { RawTransport } from './raw-transport.ts'
 import { lentHandle } from './stream-binding.ts'
 import { StreamTransport } from './stream-transport.ts'
@@ -18,6 +19,10 @@ export interface SocketTransportOptions {
   readonly encrypts: boolean
   /** Goes by the socket's handle where it has one: what `usesHandles` said. */
   readonly handles: boolean
+  /** The client behind a trusted proxy, in place of whom the socket is connected with; `null`: there is no proxy. */
+  readonly peer?: ProxiedPeer | null
+  /** What stands for the address where there is none: the path of a Unix socket. */
+  readonly address?: string | undefined
 }
 
 /**
@@ -41,7 +46,7 @@ export function transportOver(
       },
     }
   }
-  const { remoteAddress = '', remotePort = 0 } = socket
-  const transport = new StreamTransport(socket, { ...options, remoteAddress, remotePort, takesBytes: !options.encrypts })
+  const { remoteAddress = options.address ?? '', remotePort = 0 } = socket
+  const transport = new StreamTransport(socket, { ...options, remoteAddress, remotePort, takesBytes: !options.encrypts, ...options.peer })
   return { transport, start: events => transport.listen(events) }
 }

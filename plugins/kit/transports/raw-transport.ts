@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
+import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
+import type { ProxiedPeer } from '../listening/proxies.ts'
 import type { HandleOwner, StreamBinding, TcpHandle, WriteRequest } from './stream-binding.ts'
 
 /** What a connection is, besides its handle. */
@@ -14,6 +15,8 @@ export interface RawOptions {
   readonly allowAnonymous?: boolean | undefined
   /** The socket that the handle was lent by: it closes the handle, and tells of what goes wrong with it. */
   readonly lender?: Socket
+  /** The client behind a trusted proxy, in place of whom the handle is connected with; `null`: there is no proxy. */
+  readonly peer?: ProxiedPeer | null
   /** TLS: the handle copies what it is given before `write` returns, and says a turn later that it is gone, always. */
   readonly encrypts?: boolean
 }
@@ -33,6 +36,7 @@ export class RawTransport implements Transport, HandleOwner {
   readonly allowAnonymous: boolean | undefined
   /** Bytes that libuv holds, because the kernel did not take them. */
   bufferedBytes: number
+  readonly #peer: ProxiedPeer | null
   readonly #binding: StreamBinding
   readonly #handle: TcpHandle
   readonly #lender: Socket | null
@@ -45,15 +49,17 @@ export class RawTransport implements Transport, HandleOwner {
   #closed: boolean
 
   constructor(handle: TcpHandle, binding: StreamBinding, options: RawOptions) {
-    const peer: { address?: string; port?: number } = {}
-    handle.getpeername(peer)
+    const peer = options.peer ?? null
+    const name: { address?: string; port?: number } = {}
+    if (peer === null) handle.getpeername(name)
     this.protocol = options.protocol
     this.listener = options.listener
     this.seats = options.seats
     this.allowAnonymous = options.allowAnonymous
-    this.remoteAddress = peer.address ?? ''
-    this.remotePort = peer.port ?? 0
+    this.remoteAddress = peer?.remoteAddress ?? name.address ?? ''
+    this.remotePort = peer?.remotePort ?? name.port ?? 0
     this.bufferedBytes = 0
+    this.#peer = peer
     this.#binding = binding
     this.#handle = handle
     this.#lender = options.lender ?? null
@@ -63,6 +69,14 @@ export class RawTransport implements Transport, HandleOwner {
     this.#error = undefined
     this.#ending = false
     this.#closed = false
+  }
+
+  get proxied(): Proxied | undefined {
+    return this.#peer?.proxied
+  }
+
+  get peerCertificate(): PeerCertificate | undefined {
+    return this.#peer?.peerCertificate
   }
 
   /** Begins to read; what comes goes to `events`. */

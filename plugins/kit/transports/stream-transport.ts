@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
+import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents } from '../../../core/connection/transport.ts'
 
 /** What a transport says of itself. */
 export interface StreamTransportOptions {
@@ -17,6 +17,10 @@ export interface StreamTransportOptions {
   seats?: Seats
   /** Whether clients on whom no plugin has an opinion are let in here; `undefined`: as `allowAnonymous` at the root says. */
   allowAnonymous?: boolean | undefined
+  /** What a trusted proxy said of the client. */
+  proxied?: Proxied | undefined
+  /** What the client's certificate says. */
+  peerCertificate?: PeerCertificate | undefined
 }
 
 /** Any Node stream as a transport: a socket, a TLS socket, or a pair in memory. */
@@ -27,6 +31,8 @@ export class StreamTransport implements Transport {
   readonly listener: string
   readonly seats: Seats | undefined
   readonly allowAnonymous: boolean | undefined
+  readonly proxied: Proxied | undefined
+  readonly peerCertificate: PeerCertificate | undefined
   readonly #stream: Duplex
   readonly #takesBytes: boolean
 
@@ -37,6 +43,8 @@ export class StreamTransport implements Transport {
     this.allowAnonymous = options.allowAnonymous
     this.remoteAddress = options.remoteAddress ?? ''
     this.remotePort = options.remotePort ?? 0
+    this.proxied = options.proxied
+    this.peerCertificate = options.peerCertificate
     this.#stream = stream
     this.#takesBytes = options.takesBytes ?? false
   }

@@ -1,4 +1,4 @@
-import type { Broker } from '../../../core/broker.ts'
+import type { Broker, ListenerAddress } from '../../../core/broker.ts'
 import type { MissingNode } from '../../../core/verbs.ts'
 import { type Alarm, alarmsOf } from '../alarms.ts'
 import type {} from '../services/bus.ts'
@@ -73,7 +73,7 @@ export const status: VerbWork<typeof statusVerb.takes> = {
       retained: services.find('retained')?.size ?? 0,
       slowed: totals.slowedSessions,
       withholding: totals.withholdingClients,
-      listeners: broker.listeners.map(({ protocol, host, port }) => `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`),
+      listeners: broker.listeners.map(addressOf),
       bridges: bridgesOf(broker),
       nodes: services
         .find('bus')
@@ -127,4 +127,10 @@ export const nodes: VerbWork<typeof nodesVerb.takes> = {
     }
     return { rows: known.map(({ name, facts }) => ({ name, self: name === self, ...facts })) }
   },
+}
+
+function addressOf({ protocol, host, port }: ListenerAddress): string {
+  // A Unix socket or a named pipe, which has no port.
+  if (/[\\/]/.test(host)) return `${protocol}+unix:${host}`
+  return `${protocol}://${host.includes(':') ? `[${host}]` : host}:${port}`
 }

@@ -1,0 +1,34 @@
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import type { Proxies } from '../kit/listening/proxies.ts'
+import { refusal, type UpgradeRefusal } from './upgrade.ts'
+
+// What proxies put in front of the broker's own hops; a longer list is nobody's way here.
+const hopsMax = 50
+
+/** Where a request comes from that asks for a WebSocket: the client's address by `X-Forwarded-For`, a refusal, or `null`: the client came by itself. */
+export function forwardedFor(
+  { headers }: IncomingMessage,
+  from: string | undefined,
+  proxies: Proxies,
+): { readonly address: string } | UpgradeRefusal | null {
+  const header = headers['x-forwarded-for']
+  if (!proxies.trusts(from)) {
+    return header === undefined ? null : refusal('400 Bad Request', 'X-Forwarded-For is taken from trusted proxies only', 'forwardedFor')
+  }
+  if (header === undefined) return refusal('400 Bad Request', 'the proxy sends no X-Forwarded-For; have it do so', 'forwardedFor')
+  const hops = [header].flat().join(',').split(',').slice(-hopsMax)
+  // What stands before the last hop that is no proxy's was written by whoever wanted to.
+  for (let i = hops.length - 1; i >= 0; i--) {
+    const address = addressOf(hops[i]!.trim())
+    if (address === null) return refusal('400 Bad Request', 'X-Forwarded-For names something that is no address', 'forwardedFor')
+    if (i === 0 || !proxies.trusts(address)) return { address }
+  }
+  return null
+}
+
+/** Some proxies write a port behind the address. */
+function addressOf(hop: string): string | null {
+  const plain = hop.replace(/^\[([^\]]*)\](:\d+)?$/, '$1').replace(/^([\d.]+):\d+$/, '$1')
+  return isIP(plain) === 0 ? null : plain
+}
