@@ -1,5 +1,6 @@
 // `npm run test:matrix`: the folder of docs/getting-started.md, from the packed tarball, by npm and pnpm, in TypeScript 5.9 and 7, on Node 20, 22 and 24. A line for each cell says what
 // held, what did not, or what could not be got from the registry. Ends with 1 where something did not hold.
+//   node .ci/matrix.mjs [npm] [pnpm]
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,11 +11,13 @@ const root = join(fileURLToPath(import.meta.url), '../..')
 const place = mkdtempSync(join(tmpdir(), 'mqttx-matrix-'))
 const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
 
+const managers = process.argv.length > 2 ? process.argv.slice(2) : ['npm', 'pnpm']
+
 let failed = false
 try {
   const tarball = packed()
   const nodes = ['20', '22', '24'].map(version => ({ version, path: nodeOf(version) }))
-  for (const manager of ['npm', 'pnpm'])
+  for (const manager of managers)
     for (const typescript of ['5.9', '7']) {
       const folder = join(place, `${manager}-${typescript}`)
       const missing = install(manager, typescript, folder, tarball)
@@ -65,6 +68,8 @@ function install(manager, typescript, folder, tarball) {
       run('npm', ['install', ...quiet, 'pnpm'], tool)
     }
     if (!existsSync(join(tool, 'node_modules/.bin/pnpm'))) return 'pnpm'
+    // As docs/getting-started.md says.
+    writeFileSync(join(folder, 'pnpm-workspace.yaml'), 'allowBuilds:\n  lmdb: false\n  msgpackr-extract: false\n')
     if (pnpm(['add', ...packages], folder).status !== 0) return `${packages[1]} or what the package needs, by pnpm`
   }
   if (run('node', [bin(folder), 'init'], folder).status !== 0) return 'a folder by init'
@@ -118,11 +123,16 @@ function started(node, folder) {
   return new Promise(resolve => {
     const child = spawn(node, [bin(folder), '--port', '0'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
+    let isEnding = false
     const late = setTimeout(() => child.kill('SIGKILL'), 60_000)
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', chunk => {
         text += chunk
-        if (text.includes('ready: mqttx-broker')) child.kill('SIGTERM')
+        // A second signal would not wait for the end.
+        if (!isEnding && text.includes('ready: mqttx-broker')) {
+          isEnding = true
+          child.kill('SIGTERM')
+        }
       })
     child.on('close', code => {
       clearTimeout(late)
