@@ -102,8 +102,7 @@ export class RunningBroker {
       if (says && plain !== null) broker.log.warn(plain)
       if (says) running.#checkRights(config)
       for (const line of await host.listen()) if (says) broker.log.info(line)
-      if (says && broker.listeners.length === 0 && !embedded)
-        broker.log.warn('no listener is open, so nobody can connect but by attach() and accept(); turn on socket')
+      if (says && broker.listeners.length === 0 && !embedded) broker.log.warn('no listener is open, so nobody can connect; turn on socket')
       // Of several, the supervisor says it when all are.
       if (worker === undefined) broker.log.info(`ready: mqttx-broker ${catalogue.version}, preset ${config.preset}`)
     } catch (error) {
