@@ -44,6 +44,8 @@ export class SessionQueue {
   #appendedIn: number
   // What the disk still shows otherwise: positions that were sent, released or removed, the highest of them, and in which batch.
   readonly #changed: Set<number>
+  // Those of them that were removed.
+  readonly #gone: Set<number>
   #changedTo: number
   #changedIn: number
   // Where the oldest are dropped: those to come next, and those that are not on the disk yet.
@@ -60,6 +62,7 @@ export class SessionQueue {
     this.#paged = null
     this.#appendedIn = 0
     this.#changed = new Set()
+    this.#gone = new Set()
     this.#changedTo = 0
     this.#changedIn = 0
     this.#oldest = new Fifo()
@@ -215,6 +218,8 @@ export class SessionQueue {
       if (read !== null) yield read
       read = null
       if (count === limit) return
+      // It was removed while a batch before was waited for.
+      if (this.#gone.has(readNumber(key, 7))) continue
       count += 1
       const head = readEntryHead(value)
       const state = {
@@ -266,12 +271,14 @@ export class SessionQueue {
     this.bytes -= bytes
     this.#parts.totals.add(-1, -bytes)
     this.#change(position)
+    this.#gone.add(position)
   }
 
   #change(position: number): void {
     const { commit } = this.#parts
     if (this.#changedIn <= commit.committed) {
       this.#changed.clear()
+      this.#gone.clear()
       this.#changedTo = 0
     }
     this.#changed.add(position)

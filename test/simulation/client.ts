@@ -64,6 +64,7 @@ interface Asked {
 // What waits until there is a connection.
 const todoMax = 200
 const connackMs = 8000
+const stolenMs = 45_000
 
 /** An MQTT client of our own on an independent codec: it keeps its session as the standard asks, and tells the model what it sees. */
 export class SimClient {
@@ -93,6 +94,7 @@ export class SimClient {
   #pingAt = 0
   #pingDue: number | null = null
   #retryMs = 50
+  #isOldClosed: () => boolean = () => false
 
   readonly #allowed: number
 
@@ -132,6 +134,8 @@ export class SimClient {
     this.#cleanNext ||= clean
     this.#will = will
     this.isWanted = true
+    // Who wants to begin anew leaves first.
+    if (clean && this.#isOn) this.#goodBye(false)
     if (this.#connection === null) this.#open()
   }
 
@@ -159,9 +163,13 @@ export class SimClient {
   leave(withWill: boolean): void {
     this.isWanted = false
     if (this.#connection === null || !this.#isOn) return this.drop()
+    this.#goodBye(withWill)
+  }
+
+  #goodBye(withWill: boolean): void {
     const reasonCode = withWill && this.terms.version === 5 ? 4 : 0
     this.#send({ cmd: 'disconnect', reasonCode } as Packet)
-    const connection = this.#connection
+    const connection = this.#connection!
     this.#model.ended(this.#conn!, reasonCode === 4 ? 'leftWithWill' : 'left')
     this.#closed()
     connection.endUp()
@@ -252,6 +260,7 @@ export class SimClient {
     const parser = mqtt.parser({ protocolVersion: terms.version })
     let mine: SimConnection | null = null
     let conn: Conn | null = null
+    let isClosed = false
     const connection = this.#node.connect(
       {
         onData: bytes => {
@@ -262,6 +271,7 @@ export class SimClient {
           }
         },
         onClose: () => {
+          isClosed = true
           if (this.#connection !== mine) return
           this.#model.ended(conn!, 'closed')
           this.#closed()
@@ -273,6 +283,7 @@ export class SimClient {
     if (connection === null) return this.#again()
     mine = connection
     this.#connection = connection
+    this.#isOldClosed = () => isClosed
     parser.on('error', error => this.#model.wrong(`${terms.id} cannot read what it is sent: ${(error as Error).message}`))
     parser.on('packet', packet => {
       if (this.#connection === mine) this.#heard(packet)
@@ -327,8 +338,13 @@ export class SimClient {
 
   // It does not look at its connection any more, which goes on until the node closes it.
   #abandon(): void {
-    this.#model.ended(this.#conn!, 'stolen')
+    const conn = this.#conn!
+    const isClosed = this.#isOldClosed
+    this.#model.ended(conn, 'stolen')
     this.#closed()
+    this.#world.after(stolenMs, null, `stolen ${this.terms.id}`, () => {
+      if (!isClosed()) this.#model.stillOpen(conn)
+    })
   }
 
   #closed(): void {

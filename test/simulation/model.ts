@@ -393,6 +393,12 @@ export class Model {
       this.wrong(`${conn.client} receives ${id} with an expiry of ${left} s`)
   }
 
+  /** A connection that another has taken the place of is still open long after. */
+  stillOpen(conn: Conn): void {
+    const later = this.#conns.some(one => one.client === conn.client && one.sentAt > conn.sentAt && one.connackAt !== null)
+    if (later) this.wrong(`${conn.client} has a connection that another has taken the place of long ago`)
+  }
+
   /** A connection that another has taken the place of hears something. */
   stale(conn: Conn, payload: string): void {
     const sent = this.#sent.get(payload.split('|')[0]!)
@@ -534,10 +540,10 @@ export class Model {
   // ---- what must hold at rest
 
   /** All faults are over, all clients are connected and quiet. `retained`: what a new subscriber of each node got. */
-  check(retained: ReadonlyMap<string, ReadonlyMap<string, string>>, watcher: string): void {
+  check(retained: ReadonlyMap<string, ReadonlyMap<string, string>>, since: number, watcher: string): void {
     this.#checkKept()
     this.#checkShared()
-    this.#checkRetained(retained)
+    this.#checkRetained(retained, since)
     this.#checkWills(watcher)
   }
 
@@ -615,7 +621,7 @@ export class Model {
   }
 
   /** Each topic has the message that was published to it last, on all nodes; where two were under way at once, either. */
-  #checkRetained(retained: ReadonlyMap<string, ReadonlyMap<string, string>>): void {
+  #checkRetained(retained: ReadonlyMap<string, ReadonlyMap<string, string>>, since: number): void {
     const [first, ...others] = [...retained]
     for (const [node, found] of others)
       for (const topic of new Set([...found.keys(), ...first![1].keys()]))
@@ -627,6 +633,8 @@ export class Model {
         byTopic.set(sent.topic, [...(byTopic.get(sent.topic) ?? []), sent])
     for (const [topic, all] of byTopic) {
       if (topic.startsWith('x/') || topic.startsWith('s/')) continue
+      // Somebody still publishes to it while it is looked at.
+      if (all.some(({ sentAt, ackedAt }) => sentAt >= since || (ackedAt ?? 0) >= since)) continue
       const last = this.#terms.forgets ? Math.max(0, ...this.#crashes.map(({ at }) => at)) : 0
       // Overtaken for sure: another that was kept came after it.
       const isOver = (sent: Sent): boolean =>

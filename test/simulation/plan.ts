@@ -77,8 +77,12 @@ export function drawPlan({ seed, nodes, store, faults }: PlanTerms): Plan {
   for (let i = 0; i < ops; i++) actions.push(...drawOperation(chance, Math.floor(chance.next() * lengthMs), chance.pick(others).id, nodes))
   const kinds = faults.filter(kind => kind !== 'disk' || store === 'disk')
   const count = kinds.length === 0 ? 0 : chance.int(5, 40)
-  for (let i = 0; i < count; i++)
-    actions.push(drawFault(chance, chance.pick(kinds), Math.floor(500 + chance.next() * (lengthMs - 500)), others, nodes))
+  // Half of the faults come in the very moment in which a client does something.
+  const busy = actions.map(({ at }) => at).filter(at => at > 500)
+  for (let i = 0; i < count; i++) {
+    const at = chance.percent(50) ? chance.pick(busy) : Math.floor(500 + chance.next() * (lengthMs - 500))
+    actions.push(drawFault(chance, chance.pick(kinds), at, others, nodes))
+  }
   actions.sort((a, b) => a.at - b.at)
   return { seed, nodes, store, mqtt: drawOptions(chance.fork('options')), clients, actions, ends: lengthMs + 1000 }
 }
@@ -167,7 +171,7 @@ function drawOperation(chance: Chance, at: number, who: string, nodes: number): 
   if (drawn < 84) return [{ at, who, do: 'subscribe', asks: drawSubscriptions(chance) }]
   if (drawn < 88) return [{ at, who, do: 'unsubscribe', filters: [chance.pick([...filters, ...shared])] }]
   if (drawn < 93) return [{ at, who, do: 'leave', withWill: chance.percent(30) }]
-  return [{ at, who, do: 'connect', node: chance.int(0, nodes - 1), clean: chance.percent(15), will: drawWill(chance) }]
+  return [{ at, who, do: 'connect', node: chance.int(0, nodes - 1), clean: chance.percent(40), will: drawWill(chance) }]
 }
 
 function drawPublishes(chance: Chance, at: number, who: string): Action[] {
@@ -195,7 +199,14 @@ function drawFault(chance: Chance, kind: FaultKind, at: number, clients: readonl
       if (chance.percent(30)) return { at, who, do: 'vanish', ms: chance.int(10, 8000) }
       return { at, who, do: 'stall', ms: chance.int(10, 8000), way: chance.pick(['up', 'down', 'both'] as const) }
     case 'crash':
-      return { at, node, do: 'crash', after: chance.int(0, 300), kind: chance.pick(['kill', 'power'] as const), down: chance.int(5, 3000) }
+      return {
+        at,
+        node,
+        do: 'crash',
+        after: chance.percent(60) ? chance.int(0, 25) : chance.int(0, 300),
+        kind: chance.pick(['kill', 'power'] as const),
+        down: chance.int(5, 3000),
+      }
     case 'stop':
       return { at, node, do: 'stop', down: chance.int(5, 3000) }
     case 'freeze':

@@ -135,6 +135,7 @@ class Simulation {
       else if (unanswered.length > 0) model.wrong(`${client.terms.id} has no answer to ${unanswered.join(', ')}`)
     }
     this.#lookInside(isQuiet())
+    const since = world.now
     const observers = this.#nodes.map((node, i) => {
       const terms = { id: `o${i}`, version: 5, durable: false, expiryMs: 0, keepAlive: 0, receiveMaximum: 0 } as const
       const observer = new SimClient(world, model, terms, node)
@@ -148,7 +149,7 @@ class Simulation {
       const heard = observer.life?.heard ?? []
       return [`n${i + 1}`, new Map(heard.filter(one => one.retain).map(one => [one.topic, one.id]))] as const
     })
-    model.check(new Map(retained), watcherId)
+    model.check(new Map(retained), since, watcherId)
   }
 
   /** The little that is looked at in the brokers: who is connected, and what waits for whom. */
