@@ -55,7 +55,7 @@ export class PartCalls {
     this.#serve = serve
   }
 
-  /** Asks, without waiting for a worker that is not there. */
+  /** Asks, without waiting for a worker that is not there, and before what waits for it. */
   now(node: string, verb: string, ...args: unknown[]): Promise<unknown> {
     return this.#ask(node, verb, args, false)
   }
@@ -70,8 +70,8 @@ export class PartCalls {
     const bytes = serialize([number, verb, args] satisfies Frame)
     return new Promise((resolve, reject) => {
       this.#open.set(number, { node, resolve, reject })
-      // Behind what waits already.
-      if (!this.#waiting.has(node) && this.#bus.toPart(node, bytes)) return
+      // Behind what waits already, but for what the worker needs to begin.
+      if (!(waits && this.#waiting.has(node)) && this.#bus.toPart(node, bytes)) return
       if (waits && this.#waitingBytes + bytes.length <= waitingBytesMax) this.#wait(node, number, bytes)
       else this.#fail(number, `worker ${node}, which keeps this, is not there`)
     })

@@ -12,7 +12,7 @@ import { WorkersBroker } from './workers-broker.ts'
 
 const built = beforeAllBuilt()
 let broker: WorkersBroker
-const args = ['--preset', 'test', '--set', 'workers=2', '--set', 'admin.enable=true']
+const args = ['--preset', 'test', '--set', 'workers=2', '--set', 'admin.enable=true', '--set', 'metrics.port=0']
 const rules = (topics: readonly string[]) => ({ rules: [{ allow: 'all', topics }] })
 const config = (more: object) =>
   JSON.stringify({ checkConfigEvery: null, topicSecurity: rules(['#']), cluster: { heartbeat: '100ms', expiry: '1s' }, ...more })
@@ -86,6 +86,16 @@ test('members of a shared group at different workers get each message once', asy
   while (got.length < 6) got.push(...(await one.payloads()), ...(await two.payloads()))
   expect(await Promise.all([one.payloads(), two.payloads()])).toEqual([[], []])
   expect(got.sort()).toEqual(['0', '1', '2', '3', '4', '5'])
+})
+
+test('/metrics has the figures of all workers, whichever of them is asked', async () => {
+  const [, url] = await broker.line(/metrics at (http:[^" ]+)/)
+  for (let i = 0; i < 3; i++) {
+    const text = await (await fetch(url!, { headers: { Connection: 'close' } })).text()
+    expect(text).toContain('\nmqttx_workers 2\n')
+    for (const worker of [1, 2]) expect(text).toMatch(new RegExp(`^mqttx_received_packets_total\\{worker="${worker}"\\} [1-9]`, 'm'))
+    expect(text.match(/^# TYPE mqttx_received_packets_total /gm)).toHaveLength(1)
+  }
 })
 
 test('SIGHUP has all workers read the config again, and one of them says so', async () => {

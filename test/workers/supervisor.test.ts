@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import { catalogue, createBroker } from '../../presets/index.ts'
+import { resolveConfig } from '../../presets/shell/config.ts'
+import { configOfWorker } from '../../presets/shell/workers/config-of-worker.ts'
 import type { FromWorker, ToWorker } from '../../presets/shell/workers/messages.ts'
 import { Supervisor, type WorkerEvents } from '../../presets/shell/workers/supervisor.ts'
 import { cpuQuota, workerCount } from '../../presets/shell/workers/worker-count.ts'
@@ -181,4 +184,23 @@ test('the workers share the heap that one process would have', () => {
   expect(heapOptions(['--enable-source-maps'], 4, 4 * gib)).toEqual(['--enable-source-maps', '--max-old-space-size=1024'])
   expect(heapOptions(['--max-old-space-size=8000', '--inspect'], 2, 8 * gib)).toEqual(['--inspect', '--max-old-space-size=4096'])
   expect(heapOptions(['--max-old-space-size', '8000'], 2, gib)).toEqual(['--max-old-space-size=512'])
+})
+
+test('a worker has its share of what the broker may have in all', async () => {
+  const object = { preset: 'test', workers: 4, limits: { maxConnections: 10, connectsPerSecond: 8, memory: { max: '400MiB' } } } as const
+  const config = await resolveConfig(catalogue, { object })
+  const of = (number: number) =>
+    configOfWorker(config, { number, count: 4 }).plugins.find(({ name }) => name === 'limits')!.options as {
+      maxConnections: number
+      connectsPerSecond: number
+      memory: { max: number }
+    }
+  expect([1, 2, 3, 4].map(number => of(number).maxConnections)).toEqual([3, 3, 2, 2])
+  expect([of(4).connectsPerSecond, of(4).memory.max]).toEqual([2, 100 * 1024 ** 2])
+  expect(configOfWorker(config, { number: 3, count: 4 }).settings.brokerId).toBe('1/3')
+  expect(configOfWorker(config, { number: 3, count: 4 }).plugins.some(({ name }) => name === 'admin')).toBe(false)
+})
+
+test('a program cannot have workers in its own process, and is told so', async () => {
+  await expect(createBroker({ preset: 'test', workers: 2 }).start()).rejects.toMatchObject({ code: 'ERR_WORKERS_CONFIG' })
 })
