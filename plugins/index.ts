@@ -85,8 +85,9 @@ export type BuiltInPlugins = {
   readonly disk: ListedPlugin<typeof diskManifest>
   /** Keeps sessions, queues and retained messages in Redis, and carries what the nodes of a cluster tell each other. */
   readonly redis: ListedPlugin<typeof redisManifest>
-  /** Keeps sessions, queues and retained messages in memory. */
+  /** Connects the workers of a broker where no server does: it comes on by itself with `workers`. */
   readonly localBus: ListedPlugin<typeof localBusManifest>
+  /** Keeps sessions, queues and retained messages in memory. */
   readonly memory: ListedPlugin<typeof memoryManifest>
   /** Queues on disk for what waits outside of sessions: messages that a bridge has to send. */
   readonly diskQueue: ListedPlugin<typeof diskQueueManifest>

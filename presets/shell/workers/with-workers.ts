@@ -29,13 +29,13 @@ export function withWorkers(
         `${name}: it runs in one worker and provides ${provides.join(' and ')} to plugins that run in each; have it say runs: 'each'`,
       )
   if (problems.length > 0) throw new OperatorError('ERR_WORKERS', problems)
-  const made = [...plugins]
+  const made = plugins.filter(({ name }) => name !== 'localBus')
   // Before the owner of the stores, which asks for it.
   if (owner('bus') === undefined)
     made.splice(
       made.findIndex(({ name }) => name === sessions),
       0,
-      listed(catalogue, tree, 'localBus'),
+      { ...listed(catalogue, tree, 'localBus'), provides: ['bus', 'parts'] },
     )
   // Behind the owners of the bus and of the sessions, and before whoever listens.
   const at = Math.max(...made.map(({ provides }, i) => (provides.includes('bus') || provides.includes('sessions') ? i : -1))) + 1
