@@ -111,6 +111,11 @@ export class SimClient {
     return this.#isOn
   }
 
+  /** Since when it is connected: milliseconds of the world. */
+  get connectedSince(): number {
+    return this.#conn?.connackAt ?? this.#world.now
+  }
+
   get life(): Life | null {
     return this.#life
   }

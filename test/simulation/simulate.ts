@@ -28,6 +28,8 @@ const boundsMs = 1000
 const settleMoreMs = 120_000
 // Who publishes to a session whose queue is nearly full is slowed for ten seconds.
 const unansweredMs = 30_000
+// Nobody is sent away at rest.
+const stableMs = 20_000
 
 /** Runs a plan to its end, in as little real time as it takes. The same plan gives the same run. */
 export async function simulate(plan: Plan, keepsLines = false): Promise<Outcome> {
@@ -129,9 +131,11 @@ class Simulation {
     const isQuiet = (): boolean => [...this.#clients.values()].every(client => client.isOn && client.unanswered(0).length === 0)
     for (let more = 0; more < settleMoreMs && !failed() && !isQuiet(); more += observeMs) await world.run(world.now + observeMs, failed)
     if (failed()) return
+    const isBounded = this.#plan.mqtt.queueMessagesMax !== undefined
     for (const client of this.#clients.values()) {
       const unanswered = client.unanswered(unansweredMs)
       if (!client.isOn) model.wrong(`${client.terms.id} does not get in`)
+      else if (!isBounded && world.now - client.connectedSince < stableMs) model.wrong(`${client.terms.id} does not stay connected`)
       else if (unanswered.length > 0) model.wrong(`${client.terms.id} has no answer to ${unanswered.join(', ')}`)
     }
     this.#lookInside(isQuiet())
