@@ -73,6 +73,8 @@ export class Editor {
       if (element !== undefined) return walk(element, `${at}[]`)
       if (checker.getSignaturesOfType(type, ts.SignatureKind.Call).length > 0) return
       for (const property of checker.getPropertiesOfType(type)) {
+        // What a class keeps to itself.
+        if (property.name.includes('#')) continue
         const name = at === '' ? property.name : `${at}.${property.name}`
         count += 1
         if (property.getDocumentationComment(checker).length === 0) names.push(name)
