@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { undescribedMembers } from './members.ts'
+import { referenceOf } from './reference.ts'
 import { exportsOf } from './report.ts'
 
 // Goal: nobody changes what the package exports without seeing it. `UPDATE_API=1 npx vitest run test/api` writes the reports anew.
@@ -53,4 +54,14 @@ test.each(Object.entries(entries))('%s exports what its report says, and each th
 
 test.each(Object.entries(entries))('each member of what %s exports has a sentence', (_name, entry) => {
   expect(undescribedMembers(built.path(entry))).toEqual([])
+})
+
+test.each(Object.entries(entries))('the reference of %s in docs/api is as its declarations', (name, entry) => {
+  const reference = referenceOf(built.path(entry), name)
+  const file = fileURLToPath(new URL(`../../docs/api/${name.replaceAll('/', '-')}.md`, import.meta.url))
+  if (process.env.UPDATE_API === '1') {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, reference)
+  }
+  expect(readFileSync(file, 'utf8'), 'run UPDATE_API=1 npx vitest run test/api').toBe(reference)
 })
