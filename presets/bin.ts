@@ -13,7 +13,7 @@ enableCompileCache?.(fileURLToPath(new URL('../.compiled', import.meta.url)))
 
 const argv = process.argv.slice(2)
 const [first = 'start'] = argv
-const own = new Set(['start', 'check', 'init', 'passwd', 'token', 'help'])
+const own = new Set(['start', 'check', 'init', 'create-plugin', 'passwd', 'token', 'help'])
 const isVerb = first.startsWith('--socket') || !(first.startsWith('-') || (own.has(first) && (first !== 'help' || argv.length === 1)))
 
 if (isVerb) {

@@ -23,6 +23,11 @@ export const catalogue = defineCatalogue({
       help: 'add a user to the file of authFile, or change its password (--delete: take it out)',
       load: async () => (await import('../plugins/auth-file/passwd.ts')).passwd,
     },
+    'create-plugin': {
+      usage: 'NAME',
+      help: 'a folder with a plugin, its test, a README and a package.json ready to be published',
+      load: async () => (await import('./shell/create-plugin.ts')).createPlugin,
+    },
     token: {
       usage: 'FILE NAME',
       help: 'make a token for admin.http: --role read, operate or admin (--delete: take it out)',

@@ -283,6 +283,20 @@ it('has the other one too', () => assert.equal(typeof sessionsContract, 'functio
   expect(Number(/^# pass (\d+)/m.exec(stdout)?.[1])).toBeGreaterThan(8)
 })
 
+test('what create-plugin writes passes its test, and a broker takes it by its name', async () => {
+  const place = join(folder, 'plugins')
+  await mkdir(place)
+  const create = new Command(command, place, ['create-plugin', 'mqttx-plugin-door-bell'])
+  expect(await create.ended()).toBe(0)
+  const { stdout, status } = spawnSync('npm', ['test'], { cwd: join(place, 'mqttx-plugin-door-bell'), encoding: 'utf8' })
+  expect({ status }, stdout).toEqual({ status: 0 })
+  await rename(join(place, 'mqttx-plugin-door-bell'), join(folder, 'node_modules/mqttx-plugin-door-bell'))
+  await writeFile(join(place, 'mqttx.config.yaml'), 'preset: test\nplugins: [mqttx-plugin-door-bell]\ndoorBell: { bytesMax: 1MiB }\n')
+  const check = spawnSync(command, ['check'], { cwd: place, encoding: 'utf8' })
+  expect({ status: check.status, errors: check.stderr }).toEqual({ status: 0, errors: '' })
+  expect(check.stdout).toMatch(/doorBell/)
+})
+
 test('the examples compile and pass their tests in the folder of the package; a plugin has at most 150 lines and imports what a stranger may', async () => {
   const { compiler, status, tests } = await runExamples(root, folder)
   expect(compiler).toBe('')

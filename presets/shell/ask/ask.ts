@@ -123,4 +123,4 @@ async function foreignVerb(words: readonly string[], place: () => Promise<string
   throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
 }
 
-const commands = ['start', 'check', 'init', 'passwd', 'token', 'completion', 'help']
+const commands = ['start', 'check', 'init', 'create-plugin', 'passwd', 'token', 'completion', 'help']

@@ -1,7 +1,7 @@
 import { OperatorError } from '../../../core/errors.ts'
 import type { VerbRow } from '../../../plugins/kit/verbs/listed.ts'
 
-const others = ['start', 'check', 'init', 'passwd', 'token', 'help', 'completion']
+const others = ['start', 'check', 'init', 'create-plugin', 'passwd', 'token', 'help', 'completion']
 
 /** A script that has a shell complete verbs and their options: `source <(mqttx-broker completion bash)`. */
 export function completion(shell: string | undefined, verbs: readonly VerbRow[]): string[] {
