@@ -1,6 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { Timing } from '../../core/timing.ts'
+import { afterAwake } from '../kit/awake-timer.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
 import type { Bus, Node } from '../kit/services/bus.ts'
 import { confirmVersion, spokenBy } from './cluster-version.ts'
@@ -10,7 +11,7 @@ import { confirmVersion, spokenBy } from './cluster-version.ts'
  * or was away, and is waited for from here on; the others say at once that they know that.
  */
 export type NumberRecord = readonly ['n', number: number, run: string, isBack: 0 | 1]
-/** A node did not confirm in time: answers have left without it. */
+/** A node does not confirm: answers leave without it once it must have noticed that it is out of step. */
 export type LeftOutRecord = readonly ['l', node: string]
 
 interface Peer {
@@ -25,10 +26,19 @@ interface Peer {
   knowsBack: number
   /** The number that had been announced when it was left out. */
   leftOutAt: number
+  /** It has been told that it will be left out, and has not been heard of since. */
+  warning: Warning | null
   /** Its last mark that has been heard. */
   mark: number
   /** Confirmations that count when its mark has been heard. */
   readonly early: { readonly number: number; readonly mark: number }[]
+}
+
+interface Warning {
+  /** What had been announced by then. */
+  readonly number: number
+  /** When this node itself had heard the warning, by the clock; null: it has not. From then on the other hears nothing new without hearing the warning first. */
+  heardAt: number | null
 }
 
 interface Wait {
@@ -37,9 +47,13 @@ interface Wait {
   readonly isBack: boolean
   readonly done: Promise<void>
   readonly resolve: () => void
-  readonly timer: Timer
+  /** How often it has been looked at, because it waits for long. */
+  looks: number
+  timer: Timer
 }
 
+// A warning, the time to notice it, what hearing it took; and again, for a node that came back between.
+const looksMax = 5
 // Confirmations of one node that wait for its mark.
 const earlyMax = 100
 // A node that is left out again and again has a line in so much time.
@@ -57,7 +71,8 @@ export interface ConfirmationTerms {
 
 /**
  * Waits until all living nodes act on what this one has announced. What is announced in one turn has one number, and nodes confirm up to a number. A node that
- * has not confirmed in time is left out until it has; one that speaks an older version is never waited for.
+ * has not confirmed in half of the time is told that it will be left out, and is left out, until it confirms, in the other half: by then it has heard so or sees that it has
+ * heard nothing for too long, so it does not serve its clients with what it knows while others do not wait for it. A node that speaks an older version is never waited for.
  */
 export class Confirmations {
   readonly #terms: ConfirmationTerms
@@ -110,7 +125,17 @@ export class Confirmations {
 
   joined(node: Node): void {
     const confirms = spokenBy(node) >= confirmVersion
-    this.#peers.set(node.name, { name: node.name, confirms, living: false, confirmed: 0, knowsBack: 0, leftOutAt: 0, mark: 0, early: [] })
+    this.#peers.set(node.name, {
+      name: node.name,
+      confirms,
+      living: false,
+      confirmed: 0,
+      knowsBack: 0,
+      leftOutAt: 0,
+      warning: null,
+      mark: 0,
+      early: [],
+    })
   }
 
   left(name: string): void {
@@ -145,7 +170,7 @@ export class Confirmations {
       resolve = settled
     })
     this.timing.follow(done)
-    const wait: Wait = { number: 0, isBack, done, resolve, timer: clock.after(timeoutMs, () => this.#late(wait)) }
+    const wait: Wait = { number: 0, isBack, done, resolve, looks: 0, timer: afterAwake(clock, timeoutMs / 2, () => this.#look(wait)) }
     wait.number = this.#say(isBack)
     if (isBack) this.#back = wait.number
     this.#waits.push(wait)
@@ -171,7 +196,7 @@ export class Confirmations {
       if (run === this.run) this.#heardOwn = number
     } else if (isBack) {
       const peer = this.#peers.get(from)
-      if (peer !== undefined) peer.living = true
+      if (peer !== undefined) this.#isThere(peer)
     }
     this.#settle()
   }
@@ -204,7 +229,7 @@ export class Confirmations {
     const peer = this.#peers.get(from)
     if (peer === undefined || run !== this.run) return
     if (number > peer.knowsBack) peer.knowsBack = number
-    peer.living = true
+    this.#isThere(peer)
     this.#settle()
   }
 
@@ -216,6 +241,12 @@ export class Confirmations {
   #confirm(peer: Peer, number: number): void {
     if (number > peer.confirmed) peer.confirmed = number
     if (!peer.living && peer.confirmed >= peer.leftOutAt) peer.living = true
+    if (peer.warning !== null && peer.confirmed >= peer.warning.number) peer.warning = null
+  }
+
+  #isThere(peer: Peer): void {
+    peer.living = true
+    peer.warning = null
   }
 
   #settle(): void {
@@ -230,7 +261,7 @@ export class Confirmations {
     let awaits = false
     for (const peer of this.#peers.values()) {
       if (!this.#counts(peer, wait)) continue
-      if ((wait.isBack ? peer.knowsBack : peer.confirmed) < wait.number) return false
+      if (!hasAnswered(peer, wait)) return false
       awaits = true
     }
     return !awaits || this.#heardOwn >= wait.number
@@ -240,22 +271,49 @@ export class Confirmations {
     return living || (isBack && confirms && leftOutAt < number)
   }
 
-  // The time is over: whoever has not confirmed is left out.
-  #late(wait: Wait): void {
-    const { bus, announce } = this.#terms
+  // A part of the time is over.
+  #look(wait: Wait): void {
+    const { bus, clock, timeoutMs } = this.#terms
+    wait.looks += 1
+    const hearsItself = this.#heardOwn >= wait.number
+    let ms = hearsItself || wait.looks > 1 ? 0 : timeoutMs / 2
     // Where this node itself does not hear what is announced, nothing can be said of the others.
-    if (bus.connected && this.#heardOwn >= wait.number) {
+    if (hearsItself) {
       for (const peer of this.#peers.values()) {
-        if (!this.#counts(peer, wait) || (wait.isBack ? peer.knowsBack : peer.confirmed) >= wait.number) continue
-        peer.living = false
-        peer.leftOutAt = this.#number
-        announce(['l', peer.name])
-        this.#leftOut(peer)
+        if (this.#counts(peer, wait) && !hasAnswered(peer, wait)) ms = Math.max(ms, this.#leavesOutIn(peer))
       }
+    }
+    if (ms > 0 && bus.connected && wait.looks < looksMax) {
+      wait.timer = afterAwake(clock, ms, () => this.#look(wait))
+      return
     }
     this.#waits = this.#waits.filter(one => one !== wait)
     wait.resolve()
     this.#settle()
+  }
+
+  /** Milliseconds until a node that has not confirmed has noticed that it will be left out; 0: it is left out now. */
+  #leavesOutIn(peer: Peer): number {
+    const { clock, timeoutMs, announce } = this.#terms
+    if (peer.warning === null) {
+      peer.warning = { number: this.#number, heardAt: null }
+      announce(['l', peer.name])
+    }
+    const { heardAt } = peer.warning
+    if (heardAt === null) return timeoutMs / 2
+    const left = heardAt + timeoutMs / 2 - clock.now()
+    if (left > 0) return left
+    peer.warning = null
+    peer.living = false
+    peer.leftOutAt = this.#number
+    this.#leftOut(peer)
+    return 0
+  }
+
+  /** This node has heard its own warning to another. */
+  heardWarning(name: string): void {
+    const warning = this.#peers.get(name)?.warning
+    if (warning) warning.heardAt ??= this.#terms.clock.now()
   }
 
   #leftOut({ name }: Peer): void {
@@ -276,4 +334,8 @@ export class Confirmations {
       resolve()
     }
   }
+}
+
+function hasAnswered({ knowsBack, confirmed }: Peer, { isBack, number }: Wait): boolean {
+  return (isBack ? knowsBack : confirmed) >= number
 }

@@ -358,7 +358,8 @@ export class ClusterNode {
         if (!isOwn) this.confirmations.marked(from, record[1])
         return
       case 'l':
-        if (!isOwn && record[1] === this.#bus.node) this.#leftOut(from)
+        if (isOwn) this.confirmations.heardWarning(record[1])
+        else if (record[1] === this.#bus.node) this.#leftOut(from)
         return
       case 't':
         if (isOwn) this.step.heard(record[1])

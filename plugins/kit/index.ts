@@ -1,5 +1,6 @@
 // What several plugins are made of, as `mqttx-broker/kit`: a library, no plugin.
 export * from './alarms.ts'
+export * from './awake-timer.ts'
 export * from './bounded-cache.ts'
 export * from './by-topic.ts'
 export * from './client-lines.ts'

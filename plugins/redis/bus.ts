@@ -203,7 +203,7 @@ export class RedisBus implements Bus {
     for (const node of this.#members!.nodes) this.#arrived(node)
     if (this.#dead !== null) this.#inherit(this.#dead)
     this.#dead = null
-    this.#reader = new StreamReader(this.#options, this.#writers.keys.log, false, {
+    this.#reader = new StreamReader(this.#clock, this.#options, this.#writers.keys.log, false, {
       entries: entries => {
         for (const entry of entries) this.#guard(() => this.#logged(entry))
       },
@@ -216,7 +216,7 @@ export class RedisBus implements Bus {
 
   #openInbox(): void {
     this.#inbox?.stop()
-    this.#inbox = new StreamReader(this.#options, this.#writers.keys.inbox(this.node, this.#members!.boot), true, {
+    this.#inbox = new StreamReader(this.#clock, this.#options, this.#writers.keys.inbox(this.node, this.#members!.boot), true, {
       entries: async entries => {
         for (const entry of entries) {
           const rest = this.#guard(() => this.#received(entry.get('d')!, false))

@@ -24,8 +24,11 @@ export function withFiles(options: Options, folder: string): Options {
   return { ...options, tls: { ...options.tls, ...Object.fromEntries(named) } }
 }
 
-/** The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. */
-export function createClient(options: Options, use: 'commands' | 'blocking' = 'commands'): Redis | Cluster {
+/**
+ * The client that the options ask for: one server, one that sentinels name, or a cluster. It connects when it is told to. `watched`: whoever asks sees to it
+ * that an answer comes in time.
+ */
+export function createClient(options: Options, use: 'commands' | 'watched' = 'commands'): Redis | Cluster {
   const server = serverOf(options)
   const common: ServerOptions = {
     ...server,
@@ -38,7 +41,7 @@ export function createClient(options: Options, use: 'commands' | 'blocking' = 'c
     // Whoever listens subscribes each time; what ioredis does by itself rejects, where the connection breaks at once, and nobody hears that.
     autoResubscribe: false,
     maxRetriesPerRequest: null,
-    // An answer that is waited for on purpose is watched over by whoever waits.
+    // Its timers fire before what has come meanwhile is read, where the process stood still: what matters is watched over by whoever waits.
     ...(use === 'commands' ? { commandTimeout: options.commandTimeout } : {}),
     connectTimeout: options.connectTimeout,
     retryStrategy: backOff,

@@ -2,6 +2,8 @@ import { Cluster, type Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
+import { afterAwake } from '../kit/awake-timer.ts'
 import { createClient, type Options, placeOf, renew } from './client-options.ts'
 import type { Command } from './operation.ts'
 import { persistenceOf } from './persistence.ts'
@@ -29,6 +31,7 @@ export interface LinkEvents {
 export class Link {
   readonly #options: Options
   readonly #log: Log
+  readonly #clock: Clock
   readonly #client: Redis | Cluster
   // Whoever finds that Redis does not do its work, and the link itself while there is no connection.
   readonly #failing = new Set<object>()
@@ -50,22 +53,35 @@ export class Link {
   // Connections that have ended.
   #connections = 0
   #admitAgain: NodeJS.Timeout | undefined
+  #opening: Timer | undefined
   // Commands on their way: what is on a connection that breaks, ioredis neither settles nor sends again.
   readonly #underWay = new Set<(error: Error) => void>()
   // The first try to connect has come to an end.
   #onSettled: () => void = () => {}
   #refusedBefore = 0
 
-  constructor(options: Options, log: Log) {
+  constructor(options: Options, log: Log, clock: Clock) {
     this.#options = options
     this.#log = log
-    this.#client = createClient(options)
+    this.#clock = clock
+    this.#client = createClient(options, 'watched')
     // Without a listener an `error` event would end the process.
     this.#client.on('error', (error: Error) => {
       this.#lastError = error
     })
-    this.#client.on('ready', () => void this.#connected())
-    this.#client.on('close', () => this.#closed())
+    // A sentinel's master that takes the connection has still to say what it is.
+    this.#client.on('connect', () => {
+      this.#opening?.cancel()
+      this.#opening = afterAwake(clock, options.commandTimeout, () => renew(this.#client))
+    })
+    this.#client.on('ready', () => {
+      this.#opening?.cancel()
+      void this.#connected()
+    })
+    this.#client.on('close', () => {
+      this.#opening?.cancel()
+      this.#closed()
+    })
   }
 
   get isCluster(): boolean {
@@ -101,6 +117,7 @@ export class Link {
   stop(): void {
     this.#stopping = true
     clearTimeout(this.#admitAgain)
+    this.#opening?.cancel()
     this.ready = false
     this.#client.disconnect()
   }
@@ -139,7 +156,7 @@ export class Link {
       const replies = await new Promise<[Error | null, unknown][]>((resolve, reject) => {
         broken = reject
         this.#underWay.add(broken)
-        pipeline.exec().then(found => resolve(found ?? []), reject)
+        this.#inTime(pipeline.exec()).then(found => resolve(found ?? []), reject)
       })
       return commands.map((_command, i) => replies[i]?.[0] ?? replies[i]?.[1])
     } catch (error) {
@@ -147,6 +164,19 @@ export class Link {
     } finally {
       this.#underWay.delete(broken)
     }
+  }
+
+  // An answer that has come while this process stood still is one.
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = afterAwake(this.#clock, this.#options.commandTimeout, () => reject(new Error('Command timed out')))
+      answer.then(resolve, reject).finally(() => late.cancel())
+    })
+  }
+
+  /** One command, to any master where it has no key. Rejects where Redis refuses it, or gives no answer in time. */
+  call(name: string, ...parts: (string | number)[]): Promise<unknown> {
+    return this.#inTime(this.#client.call(name, ...parts))
   }
 
   #look(replies: readonly unknown[]): void {
@@ -205,11 +235,6 @@ export class Link {
       if (isRefusal(reply)) return refused(reply, keys[i]!)
       throw reply
     })
-  }
-
-  /** The client, for whoever looks at what it may do. */
-  get client(): Redis | Cluster {
-    return this.#client
   }
 
   /** Commands to one master; each reply is a value or an Error. */
@@ -309,7 +334,7 @@ export class Link {
     this.#warned = true
     const said = new Set<string>()
     for (const master of this.masters()) {
-      const { warnings, notes } = await persistenceOf((name, ...parts) => master.call(name, ...parts))
+      const { warnings, notes } = await persistenceOf((name, ...parts) => this.#inTime(master.call(name, ...parts)))
       const where = this.isCluster ? `redis at ${master.options.host}:${master.options.port}` : 'redis'
       if (!this.#options.acceptVolatile)
         for (const warning of warnings) this.#log.warn(`${where}: ${warning}; redis.acceptVolatile: true if that is meant`)

@@ -27,7 +27,7 @@ export async function openRedisStore(given: object, folder: string, log: Log): P
   const options = withFiles(checkOptions(redisManifest.options, { ...given, startup: 'fail' }, 'redis') as Options, folder)
   const clock = new SystemClock()
   const keys = new Keys({ ...options, database: databaseOf(options) })
-  const link = new Link(options, log)
+  const link = new Link(options, log, clock)
   const writers = new SlotWriters(link, keys, clock, options, log)
   // No broker has this name, so none of its sessions is taken for this one's.
   const sessions = new RedisSessions(writers, clock, log, `copy-${clock.random(6).toString('hex')}`)
@@ -49,7 +49,7 @@ export async function openRedisStore(given: object, folder: string, log: Log): P
   }
   try {
     await link.start()
-    const missing = await missingRights(link.client, options, keys, false)
+    const missing = await missingRights((name, ...parts) => link.call(name, ...parts), options, keys, false)
     if (missing.length > 0) throw rightsError(options, missing)
     const { text } = placeOf(options)
     await checkAlone(link, keys, writers.time.now(), text)

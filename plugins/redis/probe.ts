@@ -22,7 +22,7 @@ export async function probeRedis(options: Options, keys: Keys, isNode: boolean):
       client.connect().catch(error => reject(last ?? error))
       setTimeout(() => reject(last ?? new Error('Command timed out')), options.connectTimeout + options.commandTimeout).unref()
     })
-    const missing = await missingRights(client, options, keys, isNode)
+    const missing = await missingRights((name, ...parts) => client.call(name, ...parts), options, keys, isNode)
     if (missing.length > 0) throw rightsError(options, missing)
     const info = String(await client.call('INFO').catch(() => ''))
     const field = (name: string) => new RegExp(`^${name}:(.*?)\r?$`, 'm').exec(info)?.[1] ?? 'unknown'

@@ -34,7 +34,7 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
       'redis.waitTimeout: shorter than redis.commandTimeout, or waiting for replicas looks like a Redis that hangs',
     )
   }
-  const link = new Link(options, log)
+  const link = new Link(options, log, clock)
   const keys = new Keys({ ...options, database: databaseOf(options) })
   const writers = new SlotWriters(link, keys, clock, options, log)
   broker.figures.add({
@@ -106,7 +106,12 @@ export const redis = definePlugin(redisManifest, ({ hooks, services, broker, clo
   let hasRights = false
   const admit = async (): Promise<void> => {
     if (!hasRights) {
-      const missing = await missingRights(link.client, options, keys, speaksForStore || hooks.onRoutesChanged.isUsed())
+      const missing = await missingRights(
+        (name, ...parts) => link.call(name, ...parts),
+        options,
+        keys,
+        speaksForStore || hooks.onRoutesChanged.isUsed(),
+      )
       if (missing.length > 0) throw rightsError(options, missing)
       hasRights = true
     }

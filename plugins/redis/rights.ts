@@ -1,4 +1,3 @@
-import type { Cluster, Redis } from 'ioredis'
 import { OperatorError } from '../../core/errors.ts'
 import { createClient, type Options } from './client-options.ts'
 import type { Keys } from './keys.ts'
@@ -74,14 +73,17 @@ end
 return missing
 `
 
+/** Sends one command; rejects where Redis refuses it, or gives no answer in time. */
+type Call = (name: string, ...parts: (string | number)[]) => Promise<unknown>
+
 /** What the user of Redis may not do and the broker needs: commands, keys, and channels where `isNode`. Empty: nothing is missing. */
-export async function missingRights(client: Redis | Cluster, options: Options, keys: Keys, isNode: boolean): Promise<string[]> {
+export async function missingRights(call: Call, options: Options, keys: Keys, isNode: boolean): Promise<string[]> {
   const key = keys.mark('rights')
   const channel = `${keys.channelPrefix(false)}rights`
   const missing = new Set<string>()
   const ask = async (name: string, ...parts: (string | number)[]): Promise<unknown> => {
     try {
-      return await client.call(name, ...parts)
+      return await call(name, ...parts)
     } catch (error) {
       return error
     }

@@ -1,4 +1,6 @@
 import type { Cluster, Redis } from 'ioredis'
+import type { Clock } from '../../core/time/clock.ts'
+import { afterAwake } from '../kit/awake-timer.ts'
 import { createClient, type Options, renew } from './client-options.ts'
 
 /** One entry of a stream: its fields by name. */
@@ -22,6 +24,7 @@ const retryMs = 100
  * connection that breaks loses nothing.
  */
 export class StreamReader {
+  readonly #clock: Clock
   readonly #options: Options
   readonly #key: string
   readonly #events: StreamEvents
@@ -34,7 +37,8 @@ export class StreamReader {
   connected = false
 
   /** `trims`: nobody else reads it, so what has been read is deleted. */
-  constructor(options: Options, key: string, trims: boolean, events: StreamEvents) {
+  constructor(clock: Clock, options: Options, key: string, trims: boolean, events: StreamEvents) {
+    this.#clock = clock
     this.#options = options
     this.#key = key
     this.#trims = trims
@@ -46,7 +50,7 @@ export class StreamReader {
     this.#position = position
     // Whoever starts it has just had an answer.
     this.connected = true
-    const client = createClient(this.#options, 'blocking')
+    const client = createClient(this.#options, 'watched')
     this.#client = client
     client.on('error', () => {})
     client.on('close', () => this.#broken())
@@ -100,14 +104,14 @@ export class StreamReader {
   #watched(client: Redis | Cluster, [name, ...parts]: readonly [string, ...(string | number)[]]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
-        clearTimeout(timer)
+        late.cancel()
         client.off('close', broken)
       }
       const broken = (): void => {
         done()
         reject(new Error('the connection has broken'))
       }
-      const timer = setTimeout(() => renew(client), blockMs + this.#options.commandTimeout)
+      const late = afterAwake(this.#clock, blockMs + this.#options.commandTimeout, () => renew(client))
       client.once('close', broken)
       client
         .callBuffer(name, ...parts)

@@ -1,5 +1,5 @@
 import { silentLog } from '../../core/log.ts'
-import type { Clock, Timer } from '../../core/time/clock.ts'
+import { type Clock, SystemClock, type Timer } from '../../core/time/clock.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
@@ -24,7 +24,7 @@ export class TestRedisStore {
   constructor(where: object, clock: Clock) {
     this.options = checkOptions(redisManifest.options, where, 'redis') as Options
     const { options } = this
-    this.link = new Link(options, silentLog)
+    this.link = new Link(options, silentLog, new SystemClock())
     this.writers = new SlotWriters(this.link, new Keys(options), clock, options, silentLog)
     this.sessions = new RedisSessions(this.writers, clock, silentLog, 1)
     this.retained = new RedisRetained(this.sessions.writes, clock, silentLog)

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -159,13 +160,17 @@ export async function startCluster(): Promise<{ readonly nodes: readonly RedisSe
   }
 }
 
+/** A port that nobody listens on: below those that the system gives to connections, so that none of them takes it before the server does. */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise(resolve => server.close(resolve))
-  // A cluster node also listens on its port + 10,000.
-  return port > 55_000 ? freePort() : port
+  for (;;) {
+    // A cluster node also listens on its port + 10,000.
+    const port = 12_000 + randomInt(10_000)
+    const server = createServer()
+    const isFree = await new Promise(resolve => server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)))
+    if (!isFree) continue
+    await new Promise(resolve => server.close(resolve))
+    return port
+  }
 }
 
 async function answering(port: number, child: ChildProcess, password: string | undefined): Promise<void> {
