@@ -4,9 +4,13 @@ import { join } from 'node:path'
 
 /** What the examples import besides the broker, as `npm install` takes it: the versions are those of this repository's package.json. */
 export async function examplePackages(root: string): Promise<string[]> {
-  const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { devDependencies: Record<string, string> }
-  const names = ['@opentelemetry/api', '@opentelemetry/core', '@opentelemetry/sdk-trace-base', 'jose', 'node-sqlite3-wasm']
-  return names.map(name => `${name}@${devDependencies[name]}`)
+  const { dependencies, devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<
+    string,
+    Record<string, string>
+  >
+  const versions: Record<string, string> = { ...dependencies, ...devDependencies }
+  const names = ['@opentelemetry/api', '@opentelemetry/core', '@opentelemetry/sdk-trace-base', 'ioredis', 'jose', 'node-sqlite3-wasm']
+  return names.map(name => `${name}@${versions[name]}`)
 }
 
 /** The TypeScript files of the examples, by their paths below docs/examples. */
