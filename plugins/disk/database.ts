@@ -1,9 +1,11 @@
-import { type BigIntStats, closeSync, mkdirSync, openSync, statfsSync, statSync } from 'node:fs'
+import { type BigIntStats, closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { RootDatabase } from 'lmdb'
+import { OperatorError } from '../../core/errors.ts'
 import type { Row, RowStore } from '../kit/services/row-store.ts'
-import { goneCode } from './disk-errors.ts'
+import { goneCode, namedError } from './disk-errors.ts'
+import { keepFile, keepFolder } from './keep-files.ts'
 import { recoverTornCommit } from './meta-pages.ts'
 import { type PageCounts, Preallocation } from './preallocation.ts'
 
@@ -12,6 +14,9 @@ const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb')
 
 const dataFile = 'data.mdb'
 const lockFile = 'lock.mdb'
+// A copy on its way to take the place of the file. What a broker that was killed has left of one is no loss.
+const compacting = 'compacting-'
+let compactions = 0
 
 /**
  * One ordered map on disk: LMDB, of which only what is here is used. Why LMDB and not LevelDB (measured on 2 cores, Node 20.20, ext4; batches
@@ -29,11 +34,11 @@ const lockFile = 'lock.mdb'
  * to replay: what a commit wrote is there, what one that was cut short wrote is not looked at.
  */
 export class Database implements RowStore {
-  readonly #root: RootDatabase<Buffer, Buffer>
+  #root: RootDatabase<Buffer, Buffer>
   readonly #path: string
-  readonly #preallocation: Preallocation
+  #preallocation: Preallocation
   // The file that is open.
-  readonly #file: BigIntStats
+  #file: BigIntStats
 
   private constructor(root: RootDatabase<Buffer, Buffer>, path: string, preallocation: Preallocation) {
     this.#root = root
@@ -45,6 +50,7 @@ export class Database implements RowStore {
   /** Makes the folder's files, or looks whether they are whole; returns what was not, for the log. */
   static prepare(path: string): string | null {
     mkdirSync(path, { recursive: true, mode: 0o700 })
+    for (const name of readdirSync(path)) if (name.startsWith(compacting)) rmSync(join(path, name), { recursive: true, force: true })
     // LMDB makes its files readable by all; those that are there it takes as they are.
     for (const file of [dataFile, lockFile]) closeSync(openSync(join(path, file), 'a', 0o600))
     return recoverTornCommit(join(path, dataFile))
@@ -52,21 +58,7 @@ export class Database implements RowStore {
 
   /** Opens a folder that was prepared. */
   static async open(path: string): Promise<Database> {
-    const root = open<Buffer, Buffer>({
-      path,
-      noSubdir: false,
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      // On by default on Linux: a commit would be answered before its flush. Acknowledged means kept.
-      overlappingSync: false,
-      // Batches are gathered here (group-commit.ts), and one is one transaction.
-      eventTurnBatching: false,
-      cache: false,
-      // Address space only: a map that has to grow stops all readers for a moment.
-      mapSize: 2 ** 30,
-      maxDbs: 1,
-    })
-    return new Database(root, path, await Preallocation.open(join(path, dataFile)))
+    return new Database(openRoot(path), path, await Preallocation.open(join(path, dataFile)))
   }
 
   get(key: Buffer): Buffer | undefined {
@@ -134,8 +126,7 @@ export class Database implements RowStore {
   /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, and all. */
   space(): { readonly free: number; readonly size: number } {
     const { bavail, blocks, bsize } = this.#disk()
-    const counts = this.#root.getStats() as PageCounts & { readonly overflowPages: number }
-    const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = counts
+    const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#counts()
     const unused = lastPageNumber + 1 - treeBranchPageCount - treeLeafPageCount - overflowPages
     return { free: bavail * bsize + unused * pageSize, size: blocks * bsize }
   }
@@ -149,10 +140,79 @@ export class Database implements RowStore {
     }
   }
 
+  async copyTo(path: string): Promise<void> {
+    mkdirSync(path, { mode: 0o700 })
+    try {
+      // Without what is free in the file; the walk over all that is used finds a page that is damaged.
+      await this.#root.backup(path, true)
+    } catch (error) {
+      throw namedError(error as Error)
+    }
+    await keepFile(join(path, dataFile))
+    await keepFolder(path)
+  }
+
+  async compact(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }> {
+    const before = statSync(join(this.#path, dataFile)).size
+    const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#counts()
+    const needed = (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize
+    const { bavail, bsize } = this.#disk()
+    if (bavail * bsize < needed)
+      throw new OperatorError(
+        'ERR_DISK_COPY',
+        `${this.#path} has no room for the copy that takes the file's place: ${needed} bytes are needed, ${bavail * bsize} are free`,
+      )
+    compactions += 1
+    const folder = join(this.#path, `${compacting}${process.pid}-${compactions}`)
+    try {
+      await this.copyTo(folder)
+      await this.#take(folder)
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+    return { beforeBytes: before, afterBytes: statSync(join(this.#path, dataFile)).size }
+  }
+
+  // The copy is open before it takes the file's place, so there is no moment without one; whoever is killed finds the one or the other, whole.
+  async #take(folder: string): Promise<void> {
+    const root = openRoot(folder)
+    const preallocation = await Preallocation.open(join(folder, dataFile))
+    const [oldRoot, oldPreallocation] = [this.#root, this.#preallocation]
+    renameSync(join(folder, dataFile), join(this.#path, dataFile))
+    renameSync(join(folder, lockFile), join(this.#path, lockFile))
+    this.#root = root
+    this.#preallocation = preallocation
+    this.#file = statSync(join(this.#path, dataFile), { bigint: true })
+    await keepFolder(this.#path)
+    await oldRoot.close()
+    await oldPreallocation.close()
+  }
+
+  #counts(): PageCounts & { readonly overflowPages: number } {
+    return this.#root.getStats() as PageCounts & { readonly overflowPages: number }
+  }
+
   async close(): Promise<void> {
     await this.#root.close()
     await this.#preallocation.close()
   }
+}
+
+function openRoot(path: string): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({
+    path,
+    noSubdir: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    // On by default on Linux: a commit would be answered before its flush. Acknowledged means kept.
+    overlappingSync: false,
+    // Batches are gathered here (group-commit.ts), and one is one transaction.
+    eventTurnBatching: false,
+    cache: false,
+    // Address space only: a map that has to grow stops all readers for a moment.
+    mapSize: 2 ** 30,
+    maxDbs: 1,
+  })
 }
 
 // LMDB's own answer comes as a promise that rejects, and a moment later.

@@ -64,6 +64,12 @@ export function diskVerdict(error: Error): DiskVerdict {
   return { kind: 'outage', name, cure: outages[name] ?? 'see that it can be written' }
 }
 
+/** An error of LMDB's with its name in it: it has a number only. */
+export function namedError(error: Error): Error {
+  const name = nameOf(error)
+  return error.message.includes(name) ? error : new Error(`${name}: ${error.message}`, { cause: error })
+}
+
 function nameOf(error: Error): string {
   const { code, errno } = error as { code?: string | number; errno?: number }
   if (typeof code === 'number') return code < 0 ? (lmdbNames[code] ?? String(code)) : (systemNames.get(code) ?? String(code))

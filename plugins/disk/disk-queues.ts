@@ -1,3 +1,4 @@
+import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
@@ -57,6 +58,13 @@ export class DiskQueues implements Queues {
     })
     this.#folder = folder
     this.#log.info(`queues are kept in ${this.#options.path}`)
+  }
+
+  /** The folder, while it is open; an `OperatorError` where it is not. */
+  get folder(): Folder {
+    if (this.#folder === null)
+      throw new OperatorError('ERR_DISK_COPY', 'diskQueue: the folder is not open; ask once the broker has started')
+    return this.#folder
   }
 
   async stop(): Promise<void> {

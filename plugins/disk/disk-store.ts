@@ -1,3 +1,4 @@
+import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { Clock } from '../../core/time/clock.ts'
@@ -57,6 +58,12 @@ export class DiskStore {
     this.sessions.attach(parts)
     this.retained.attach(parts)
     this.state.attach(parts)
+  }
+
+  /** The folder, while it is open; an `OperatorError` where it is not. */
+  get folder(): Folder {
+    if (this.#folder === null) throw new OperatorError('ERR_DISK_COPY', 'disk: the folder is not open; ask once the broker has started')
+    return this.#folder
   }
 
   /** Writes what is left and gives the folder back. */

@@ -5,6 +5,7 @@ import type {} from '../kit/services/state-folder.ts'
 import { statePath } from '../kit/state-path.ts'
 import { DiskStore } from './disk-store.ts'
 import { Folder } from './folder.ts'
+import { keepInBackups } from './kept-folders.ts'
 import { lmdbStores } from './lmdb-stores.ts'
 import { diskManifest } from './manifest.ts'
 
@@ -18,6 +19,12 @@ export const disk = definePlugin(diskManifest, ({ services, broker, clock, log, 
   store.state.table.onError = report
   services.provide('state', store.state, 'disk')
   services.provide('stateFolder', { path }, 'disk')
+  keepInBackups(broker, {
+    plugin: 'disk',
+    path,
+    copyTo: folder => store.folder.copyTo(folder),
+    compact: () => store.folder.compact(),
+  })
   return {
     verify: () => Folder.verify({ plugin: 'disk', path }, stores()),
     async start() {

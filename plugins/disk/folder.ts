@@ -94,6 +94,27 @@ export class Folder {
     }
   }
 
+  /** Copies what the last commit has left to a folder that it makes, while commits go on. */
+  async copyTo(folder: string): Promise<void> {
+    const { copyTo } = this.database
+    if (copyTo === undefined) throw this.#cannot('no backup can be made')
+    await copyTo.call(this.database, folder)
+  }
+
+  /** Gives what is free in it back to the file system; nothing is kept meanwhile. */
+  async compact(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }> {
+    const { compact } = this.database
+    if (compact === undefined) throw this.#cannot('nothing is to be compacted')
+    return await this.commit.hold(() => compact.call(this.database))
+  }
+
+  #cannot(what: string): OperatorError {
+    return new OperatorError(
+      'ERR_DISK_COPY',
+      `${this.#options.plugin}: ${what} of ${this.#options.path}, which another plugin keeps (service rowStores)`,
+    )
+  }
+
   /** Writes what is left and gives the folder back. */
   async close(): Promise<void> {
     this.#timer.cancel()

@@ -60,6 +60,8 @@ export class GroupCommit {
   readonly #events: GroupCommitEvents
   readonly #clock: Clock
   readonly #beforeBatch: (() => void)[] = []
+  // What is done before the next batch.
+  readonly #held: (() => Promise<void>)[] = []
   #gathering: Batch
   // Batches that are full, in order.
   readonly #waiting: Batch[] = []
@@ -95,6 +97,14 @@ export class GroupCommit {
   /** Called when a batch is about to leave: the last chance to add to it what is true of it as a whole. */
   beforeBatch(write: () => void): void {
     this.#beforeBatch.push(write)
+  }
+
+  /** Does something between two batches. While it goes on nothing is written, and whatever waits to be kept waits. Settles as `work` does. */
+  hold<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#held.push(() => work().then(resolve, reject))
+      this.#start()
+    })
   }
 
   /** The batch that takes what is written now. */
@@ -197,6 +207,11 @@ export class GroupCommit {
     for (;;) {
       // Sockets are read before immediates run, so that everything read in this turn is in.
       await new Promise<void>(resolve => this.#clock.turn(resolve))
+      const held = this.#held.shift()
+      if (held !== undefined) {
+        await held()
+        continue
+      }
       if (this.#waiting.length === 0) {
         if (this.#gathering.keys.length === 0 && this.#gathering.kept === null) break
         this.#roll()

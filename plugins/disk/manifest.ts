@@ -27,5 +27,7 @@ declare module '../../core/error-codes.js' {
     ERR_DISK_GONE: true
     /** The database in the folder is damaged beyond its last commit. */
     ERR_DISK_DAMAGED: true
+    /** A backup cannot be made or restored, or a folder cannot be compacted. */
+    ERR_DISK_COPY: true
   }
 }

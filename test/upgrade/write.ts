@@ -65,7 +65,7 @@ rmSync(target, { recursive: true, force: true })
 mkdirSync(target, { recursive: true })
 await store.keep(folder, target)
 keepDatabase(join(folder, 'queue'), target)
-writeFileSync(join(target, 'facts.json'), `${JSON.stringify({ killedAt })}\n`)
+writeFileSync(join(target, 'facts.json'), `{ "killedAt": ${killedAt} }\n`)
 rmSync(folder, { recursive: true, force: true })
 
 function keepDatabase(path: string, target: string): void {

@@ -30,6 +30,13 @@ export interface RowStore {
   isThere(): boolean
   /** Bytes that are free for us, and all. */
   space(): { readonly free: number; readonly size: number }
+  /**
+   * Writes all that the last commit has left to a folder, which it makes, while commits go on. Resolves when the copy would survive a loss of power. Left out: a running broker makes
+   * no backup of it.
+   */
+  copyTo?(folder: string): Promise<void>
+  /** Gives space in which nothing stands back to the file system. No commit is made meanwhile; reads go on. Says how many bytes it took before and takes now. Left out: it needs no such thing. */
+  compact?(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }>
 }
 
 /** A row store that is open for one broker. */

@@ -1,6 +1,8 @@
+import { resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { suggest } from '../../../plugins/kit/options/suggestion.ts'
 import type { VerbRow } from '../../../plugins/kit/verbs/listed.ts'
+import { pathArguments } from '../copies/declarations.ts'
 import type { AskIo } from './ask-io.ts'
 import { knownVerbs } from './known-verbs.ts'
 import { showAnswer } from './show.ts'
@@ -32,7 +34,7 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
       return 0
     }
     if (isOwn(command)) return await doOwn(command, env, io)
-    return await ask(await place(), command, io)
+    return await ask(await place(), withPaths(command, io.folder), io)
   } catch (error) {
     const problems = error instanceof OperatorError ? error.problems : [(error as Error).message]
     io.error(`error: ${problems.join('; ')}`)
@@ -44,7 +46,10 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
 function isOwn({ verb, given }: VerbCommand): boolean {
   switch (verb.name) {
     case 'migrate':
+    case 'restore':
       return true
+    case 'compact':
+      return given.folder !== undefined
     case 'export':
       return given.from !== undefined
     case 'import':
@@ -55,7 +60,7 @@ function isOwn({ verb, given }: VerbCommand): boolean {
 }
 
 async function doOwn({ verb, given, json }: VerbCommand, env: Readonly<Record<string, string | undefined>>, io: AskIo): Promise<number> {
-  const { errorLog, exportFrom, importTo, linesIn, migrate } = await import('../copies/run-local.ts')
+  const { compactFolder, errorLog, exportFrom, importTo, linesIn, migrate, restore } = await import('../copies/run-local.ts')
   const { from = '', to = '', file = '', skipExisting } = given
   const place = { folder: io.folder, env, log: errorLog(io) }
   const show = (answer: object): number => {
@@ -68,9 +73,18 @@ async function doOwn({ verb, given, json }: VerbCommand, env: Readonly<Record<st
     return 0
   }
   if (verb.name === 'import') return show(await importTo(to, linesIn(file, io), skipExisting === 'true', place))
+  if (verb.name === 'restore') return show(await restore(given, place))
+  if (verb.name === 'compact') return show(await compactFolder(given.folder!, place))
   if (from === '' || to === '')
     throw new OperatorError('ERR_ARGUMENTS', `migrate: say from where and to where, as in: mqttx-broker ${verb.example}`)
   return show(await migrate(from, to, place))
+}
+
+// What names a folder is meant as whoever types it sees it, and the broker's current folder is another.
+function withPaths(command: VerbCommand, folder: string): VerbCommand {
+  const name = pathArguments[command.verb.name]
+  const path = name === undefined ? undefined : command.given[name]
+  return path === undefined ? command : { ...command, given: { ...command.given, [name!]: resolve(folder, path) } }
 }
 
 async function ask(socket: string, { verb, given: said, json, all }: VerbCommand, io: AskIo): Promise<number> {

@@ -12,6 +12,7 @@ import {
 } from '../../../plugins/admin/verbs.ts'
 import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
 import { nodesForgetVerb } from '../../../plugins/cluster/verbs.ts'
+import { backupVerb, compactVerb } from '../../../plugins/disk/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
@@ -19,7 +20,7 @@ import { verbs } from '../../../plugins/kit/verbs/table.ts'
 import { levelVerb, logsVerb } from '../../../plugins/log/log-verbs.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
 import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
-import { migrateCommand, ownOptions } from '../copies/declarations.ts'
+import { migrateCommand, ownOptions, restoreCommand } from '../copies/declarations.ts'
 import {
   configChangesVerb,
   configDiffVerb,
@@ -57,6 +58,8 @@ const brought: readonly VerbDeclaration[] = [
   configChangesVerb,
   exportVerb,
   importVerb,
+  backupVerb,
+  compactVerb,
 ]
 
 /** The verbs that brokers of this package have, with all its plugins: each is a route. */
@@ -65,7 +68,7 @@ export const brokerVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) =
 )
 
 /** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
-export const knownVerbs: readonly VerbRow[] = [...brokerVerbs, rowOf(migrateCommand)].map(withOwn)
+export const knownVerbs: readonly VerbRow[] = [...brokerVerbs, rowOf(migrateCommand), rowOf(restoreCommand)].map(withOwn)
 
 // What the command line takes besides, and deals with by itself.
 function withOwn(verb: VerbRow): VerbRow {

@@ -20,8 +20,30 @@ export const migrateCommand = {
   },
 } as const satisfies VerbDeclaration
 
+export const restoreCommand = {
+  name: 'restore',
+  help: 'lay a backup into folders that are empty, and look whether all of it is there',
+  example: 'restore backups/monday --to ./data',
+  role: 'admin',
+  changes: true,
+  takes: {
+    /** The folder of the backup. */
+    backup: storeRequired,
+    /** The folder that becomes that of `disk`. */
+    to: store,
+    /** The folder that becomes that of `diskQueue`. */
+    queueTo: store,
+    /** The config whose folders they become. */
+    config: store,
+  },
+  positional: ['backup'],
+} as const satisfies VerbDeclaration
+
 /** Those that no broker has. */
-export const localCommands: readonly string[] = [migrateCommand.name]
+export const localCommands: readonly string[] = [migrateCommand.name, restoreCommand.name]
+
+/** What names a file or a folder of the machine on which the broker is, as whoever types it sees them. */
+export const pathArguments: Readonly<Record<string, string>> = { backup: 'folder' }
 
 /** What verbs of a broker's take besides, on the command line: with one of these no broker is asked. */
 export const ownOptions: Readonly<Record<string, { readonly takes: OptionsSchema; readonly positional?: readonly string[] }>> = {
@@ -29,6 +51,12 @@ export const ownOptions: Readonly<Record<string, { readonly takes: OptionsSchema
     takes: {
       /** The store of a stopped broker. */
       from: store,
+    },
+  },
+  compact: {
+    takes: {
+      /** The folder of a stopped broker, and no broker is asked. */
+      folder: store,
     },
   },
   import: {

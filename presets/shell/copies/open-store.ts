@@ -4,6 +4,7 @@ import { OperatorError } from '../../../core/errors.ts'
 import type { Log } from '../../../core/log.ts'
 import type { OpenedStore } from '../../../plugins/kit/copies/opened-store.ts'
 import { statePath } from '../../../plugins/kit/state-path.ts'
+import type { ResolvedConfig } from '../resolved-config.ts'
 
 /** Where a store is looked for, and who hears of it. */
 export interface StorePlace {
@@ -41,18 +42,12 @@ async function openRedis(options: object, folder: string, log: Log): Promise<Ope
 }
 
 /** The plugin of a config that keeps sessions, and the folder that its paths are relative to. */
-export async function configured(
+async function configured(
   file: string,
   folder: string,
   env: StorePlace['env'],
 ): Promise<{ readonly name: 'disk' | 'redis'; readonly options: object; readonly folder: string }> {
-  const [{ catalogue }, { loadConfig }, { resolveConfig }] = await Promise.all([
-    import('../../index.ts'),
-    import('../load-config.ts'),
-    import('../config.ts'),
-  ])
-  const loaded = await loadConfig(catalogue, folder, file, false, { env, command: 'check' })
-  const config = await resolveConfig(catalogue, { file: loaded, env, folder })
+  const config = await resolved(file, folder, env)
   const keeper = config.plugins.find(({ provides }) => provides.includes('sessions'))
   const retainer = config.plugins.find(({ provides }) => provides.includes('retained'))
   const name = keeper?.name
@@ -62,4 +57,23 @@ export async function configured(
       `${file}: disk or redis is to keep both sessions and retained messages; of ${name ?? 'none'} and ${retainer?.name ?? 'none'} a running broker makes an export`,
     )
   return { name, options: keeper.options, folder: config.folder }
+}
+
+/** The folders of `disk` and `diskQueue` by a config. */
+export async function foldersOf(file: string, folder: string, env: StorePlace['env']): Promise<Record<string, string>> {
+  const config = await resolved(file, folder, env)
+  const found: Record<string, string> = {}
+  for (const { name, options } of config.plugins)
+    if (name === 'disk' || name === 'diskQueue') found[name] = statePath(config.folder, (options as { path: string }).path)
+  return found
+}
+
+async function resolved(file: string, folder: string, env: StorePlace['env']): Promise<ResolvedConfig> {
+  const [{ catalogue }, { loadConfig }, { resolveConfig }] = await Promise.all([
+    import('../../index.ts'),
+    import('../load-config.ts'),
+    import('../config.ts'),
+  ])
+  const loaded = await loadConfig(catalogue, folder, file, false, { env, command: 'check' })
+  return await resolveConfig(catalogue, { file: loaded, env, folder })
 }

@@ -1,13 +1,14 @@
-import { createReadStream } from 'node:fs'
-import { resolve } from 'node:path'
+import { createReadStream, existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { type Log, silentLog } from '../../../core/log.ts'
+import type { RestoreAnswer } from '../../../plugins/disk/restore-backup.ts'
 import { exportLines } from '../../../plugins/kit/copies/export-lines.ts'
 import { type ImportAnswer, importLines } from '../../../plugins/kit/copies/import-lines.ts'
 import type { OpenedStore } from '../../../plugins/kit/copies/opened-store.ts'
 import { readLines } from '../../../plugins/kit/copies/read-lines.ts'
 import type { AskIo } from '../ask/ask-io.ts'
-import { openStore, type StorePlace } from './open-store.ts'
+import { foldersOf, openStore, type StorePlace } from './open-store.ts'
 
 /** What was copied, and between which stores. */
 export interface MigrateAnswer extends ImportAnswer {
@@ -51,6 +52,30 @@ export async function migrate(from: string, to: string, place: StorePlace): Prom
     }
   } finally {
     await source.close()
+  }
+}
+
+/** `restore BACKUP`: into the folders that are named, or those of a config. */
+export async function restore(given: Readonly<Record<string, string>>, place: StorePlace): Promise<RestoreAnswer> {
+  const { backup = '', to = null, queueTo = null, config } = given
+  const folders = config === undefined ? {} : await foldersOf(config, place.folder, place.env)
+  const named = { disk: to, diskQueue: queueTo }
+  const all: Record<string, string | null> = {}
+  for (const [plugin, path] of Object.entries(named)) all[plugin] = path === null ? (folders[plugin] ?? null) : resolve(place.folder, path)
+  const { restoreBackup } = await import('../../../plugins/disk/restore-backup.ts')
+  return await restoreBackup(resolve(place.folder, backup), all, place.log)
+}
+
+/** `compact --folder FOLDER`: that of a stopped broker. */
+export async function compactFolder(path: string, { folder }: StorePlace): Promise<object> {
+  const at = resolve(folder, path)
+  if (!existsSync(join(at, 'data.mdb'))) throw new OperatorError('ERR_ARGUMENTS', `compact: ${at}: no broker has kept anything there`)
+  const { lmdbStores } = await import('../../../plugins/disk/lmdb-stores.ts')
+  const { rows, close } = await lmdbStores.open(at, 'compact --folder')
+  try {
+    return { folder: at, ...(await rows.compact!()) }
+  } finally {
+    await close()
   }
 }
 

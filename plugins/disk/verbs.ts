@@ -1,0 +1,63 @@
+import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
+
+export const backupVerb = {
+  name: 'backup',
+  help: 'copy what this node keeps on disk to a new folder, while it serves; says up to which moment all that was acknowledged is in it',
+  example: 'backup backups/monday',
+  role: 'admin',
+  changes: true,
+  takes: { folder: { type: 'string', minLength: 1, required: true } },
+  positional: ['folder'],
+} as const satisfies VerbDeclaration
+
+export const compactVerb = {
+  name: 'compact',
+  help: 'give space on disk that nothing is kept in any more back to the system; acknowledgements wait while it works',
+  example: 'compact',
+  role: 'admin',
+  changes: true,
+  takes: {},
+} as const satisfies VerbDeclaration
+
+/** A folder in a backup. */
+export interface BackupRow {
+  /** The plugin whose folder it is. */
+  readonly plugin: string
+  /** The folder below that of the backup. */
+  readonly folder: string
+  /** How long its file is. */
+  readonly bytes: number
+}
+
+/** A backup that was made. */
+export interface BackupAnswer {
+  /** Where it lies. */
+  readonly folder: string
+  /** All that was acknowledged before this moment is in it: the time of day in UTC, to the millisecond. */
+  readonly upTo: string
+  /** What this broker keeps elsewhere, which is not in it; null: nothing. */
+  readonly elsewhere: string | null
+  /** Its parts. */
+  readonly rows: readonly BackupRow[]
+}
+
+/** A folder that was compacted. */
+export interface CompactRow {
+  /** The plugin whose folder it is. */
+  readonly plugin: string
+  /** The folder. */
+  readonly folder: string
+  /** How long its file was. */
+  readonly beforeBytes: number
+  /** How long it is now. */
+  readonly afterBytes: number
+  /** How long acknowledgements waited. */
+  readonly heldMs: number
+}
+
+declare module '../../core/verbs.js' {
+  interface VerbMap {
+    backup: [given: { folder: string }, answer: BackupAnswer]
+    compact: [given: object, answer: { rows: readonly CompactRow[] }]
+  }
+}
