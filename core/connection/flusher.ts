@@ -7,9 +7,11 @@ import type { Transport } from './transport.ts'
 // A thousand publishers that wait for one PUBACK each took 4 KiB each before, more than the pool kept, and a fifth of the
 // broker's time went into allocating and collecting them.
 export const largeBuffer = 16_384
-const sizes = [256, 4096, largeBuffer] as const
-// The pool keeps so many of each: at most 4, 8 and 8 MiB.
-const keptMax = [16_384, 2048, 512] as const
+/** Holds what one turn brings at most before it leaves: 64 KiB, and one message of 16 KiB. */
+export const burstBuffer = 98_304
+const sizes = [256, 4096, largeBuffer, burstBuffer] as const
+// The pool keeps so many of each: at most 4, 8, 8 and 6 MiB.
+const keptMax = [16_384, 2048, 512, 64] as const
 // What is put together from pieces up to this goes out in one write; more goes out as it lies, in one writev.
 const batchMax = 65_536
 const scratchMin = 4096

@@ -1,5 +1,5 @@
 import type { PublishFrame } from '../protocol/publish-frame.ts'
-import { type Flusher, largeBuffer } from './flusher.ts'
+import { burstBuffer, type Flusher, largeBuffer } from './flusher.ts'
 import type { OutputChain, Piece } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
@@ -175,7 +175,8 @@ export class Outbox {
   #makeRoom(tail: Buffer, size: number): void {
     const { pool } = this.#flusher
     const used = this.#used
-    if (used + size > largeBuffer) {
+    // What waits for a slow reader lies in buffers that it fills.
+    if (used + size > (this.blocked ? largeBuffer : burstBuffer)) {
       this.#seal()
       this.#tail = pool.take(Math.max(size, largeBuffer))
       return

@@ -78,7 +78,7 @@ const methods = [
   'getpeername',
   'close',
 ] as const
-const bufferBytes = 65_536
+const bufferBytes = 262_144
 
 /**
  * What Node itself stands its sockets on, for connections that go without `net.Socket`. A packet that comes alone and is
