@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { basename, join, resolve } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import type { CommandIo } from '../../plugins/kit/command.ts'
+import type {} from './init.ts'
 
 const { version } = createRequire(import.meta.url)('mqttx-broker/package.json') as { version: string }
 
