@@ -163,7 +163,7 @@ export class Outbox {
 
   #reserve(size: number): number {
     const tail = this.#tail
-    if (tail === null) this.#tail = this.#flusher.pool.take(size)
+    if (tail === null) this.#tail = this.#flusher.pool.take(size, this.blocked)
     else if (this.#used + size > tail.length) this.#makeRoom(tail, size)
     const at = this.#used
     this.#used += size
@@ -178,10 +178,10 @@ export class Outbox {
     // What waits for a slow reader lies in buffers that it fills.
     if (used + size > (this.blocked ? largeBuffer : burstBuffer)) {
       this.#seal()
-      this.#tail = pool.take(Math.max(size, largeBuffer))
+      this.#tail = pool.take(Math.max(size, largeBuffer), this.blocked)
       return
     }
-    const larger = pool.take(used + size)
+    const larger = pool.take(used + size, this.blocked)
     larger.set(used === tail.length ? tail : tail.subarray(0, used))
     pool.give(tail)
     this.#tail = larger

@@ -56,6 +56,8 @@ export class Decoder {
   #kept: Buffer | null
   #keptStart: number
   #keptEnd: number
+  // The length of the packet whose beginning is kept; 0: not known yet.
+  #total: number
   #running: boolean
   // What is being read was put together here, and is forgotten afterwards.
   #ownBytes: boolean
@@ -74,6 +76,7 @@ export class Decoder {
     this.#kept = null
     this.#keptStart = 0
     this.#keptEnd = 0
+    this.#total = 0
     this.#running = false
     this.#ownBytes = false
   }
@@ -146,7 +149,10 @@ export class Decoder {
     try {
       while (at < end && !this.#paused) {
         const total = this.#measure(bytes, at, end)
-        if (total === incomplete || at + total > end) break
+        if (total === incomplete || at + total > end) {
+          this.#total = total
+          break
+        }
         this.#packet(bytes, at, at + total)
         at += total
       }
@@ -167,6 +173,7 @@ export class Decoder {
         at += 1
         continue
       }
+      this.#total = total
       const lacks = total - this.pendingBytes
       if (lacks > end - at) {
         this.#keep(chunk, at, end)
@@ -186,7 +193,10 @@ export class Decoder {
     if (this.#kept === null || this.#kept.length < this.#keptEnd + size) {
       // Never moved within its buffer: a message may have kept that.
       const held = this.pendingBytes
-      const larger = Buffer.allocUnsafeSlow(Math.max(64, held + size, Math.min(held * 2, held + 1_048_576)))
+      const needed = held + size
+      // At most four times what has come, whatever length the packet says it has: 256 KiB are copied once, and not again at each growth.
+      const grown = this.#total > needed ? Math.min(this.#total, needed * 4) : Math.min(held * 2, held + 1_048_576)
+      const larger = Buffer.allocUnsafeSlow(Math.max(64, needed, grown))
       this.#kept?.copy(larger, 0, this.#keptStart, this.#keptEnd)
       this.#kept = larger
       this.#keptStart = 0

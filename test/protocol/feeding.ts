@@ -65,7 +65,7 @@ export function read(stream: Buffer, connection: Connection, feeding: Feeding): 
     hold(consumed !== undefined, `${packets.length} packets came out of ${ends.length}`)
     hold(pendingBytes === fed - consumed!, `${fed} bytes went in, ${consumed} came out and ${pendingBytes} are kept`)
     hold(pendingBytes < maximumPacketSize + fedWhilePaused, `${pendingBytes} bytes are kept, ${maximumPacketSize} are the limit`)
-    hold(pendingCapacity <= Math.max(64, 2 * pendingBytes), `${pendingCapacity} bytes are allocated for ${pendingBytes}`)
+    hold(pendingCapacity <= Math.max(64, 4 * pendingBytes), `${pendingCapacity} bytes are allocated for ${pendingBytes}`)
   }
   const resume = (): void => {
     paused = false
