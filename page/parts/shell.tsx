@@ -77,7 +77,7 @@ export function Shell({ view, left, children }: { readonly view: string; left():
           <span>More</span>
         </button>
       </nav>
-      <dialog class="sheet" ref={sheet} aria-label="More" onClose={() => open(false)}>
+      <dialog class="sheet" ref={sheet} aria-label="More" onClose={() => sheet.current?.open === false && open(false)}>
         <nav aria-label="Other views">{places.filter(([name]) => !onPhone.has(name)).map(place => link(place, () => open(false)))}</nav>
         <Visitor out={out} />
         <button type="button" class="button" onClick={() => open(false)}>

@@ -87,6 +87,12 @@ test('every view at both sizes, light and dark: no complaint of the browser, no 
       expect([view.name, await browser.evaluate('document.documentElement.scrollWidth <= innerWidth')]).toEqual([view.name, true])
     }
   }
+  // What a phone has no room for below the view.
+  await browser.evaluate(`document.querySelector('.bottom button').click()`)
+  await browser.until(`document.querySelector('.sheet[open]') !== null`)
+  expect(await violations(browser)).toEqual([])
+  await browser.evaluate(`[...document.querySelectorAll('.sheet a')].find(one => one.innerText === 'Nodes').click()`)
+  await browser.until(`document.querySelector('main h1').innerText === 'Nodes' && document.querySelector('.sheet[open]') === null`)
   expect(browser.complaints.splice(0)).toEqual([])
 })
 

@@ -66,6 +66,16 @@ try {
     await prepare(view.name)
     await photograph(view)
   }
+  if (wanted('more'))
+    for (const theme of ['light', 'dark'] as const) {
+      await browser.look(sizes[1]!, theme)
+      await browser.evaluate(`document.querySelector('.bottom button').click()`)
+      await browser.until(`document.querySelector('.sheet[open]') !== null`)
+      for (const problem of await violations(browser)) problems.push(`more, phone, ${theme}: ${problem}`)
+      await writeFile(join(folder, `more-phone-${theme}.${format}`), await browser.picture(format))
+      await browser.evaluate(`document.querySelector('.sheet .button').click()`)
+      await browser.evaluate('new Promise(done => setTimeout(done, 300))')
+    }
 } finally {
   problems.push(...browser.complaints)
   await browser.stop()
