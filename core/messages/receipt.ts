@@ -9,7 +9,10 @@ export class Receipt {
   #slowedBy = 0
   #error: Error | undefined
   #named: Set<{ readonly name: string }> | undefined
-  /** Somebody has subscribed to the topic. @internal */
+  /**
+   * Somebody has subscribed to the topic. A plugin that brings the message to subscribers elsewhere sets it inside `onRoute`: else MQTT 5's acknowledgement says that nobody
+   * has (0x10). Default false.
+   */
   matched = false
   #settled: ((error: Error | undefined) => void) | undefined
 

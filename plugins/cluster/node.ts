@@ -207,6 +207,7 @@ export class ClusterNode {
     for (const { subscriber, identifiers } of targets) {
       let wants = 0
       for (const one of identifiers!) wants |= one
+      receipt.matched = true
       if (message.qos > 0 && (wants & Wants.Kept) !== 0) this.outgoing.post(subscriber.clientId, message, null, receipt)
       else if ((wants & (message.qos > 0 ? Wants.Lowered : Wants.Qos0)) !== 0) this.outgoing.tell(subscriber.clientId, message, null)
     }

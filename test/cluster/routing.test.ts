@@ -51,6 +51,15 @@ test.each([
   },
 )
 
+test('the acknowledgement of MQTT 5 says that nobody has subscribed only where nobody has at any node', async () => {
+  const [a, b] = await startNodes(2)
+  const writer = await a.connect({ version: 5 })
+  expect(await writer.publish('t', 'm', { qos: 1 })).toMatchObject({ reasonCode: 0x10 })
+  await (await b.connect()).subscribe('t', 0)
+  await a.wants('t', b)
+  expect(await writer.publish('t', 'm', { qos: 1 })).toMatchObject({ reasonCode: 0 })
+})
+
 test('a client with overlapping filters at two QoS gets one copy for each filter or one in all, never both ways', async () => {
   const [a, b] = await startNodes(2)
   const reader = await b.connect()
