@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import type { RateRow } from '../plugins/admin/answers.ts'
+import { greatestOfNodes, type RateFigure, rateFigures } from '../plugins/admin/rate-figures.ts'
 import { type ApiError, ask } from './api.ts'
 import { asApiError, whileSeen } from './live.ts'
 
@@ -12,7 +13,7 @@ type Sum = Omit<RateRow, 'node'>
 export interface RatesSeen {
   readonly rows: readonly Sum[]
   readonly times: readonly number[]
-  readonly columns: Readonly<Record<Exclude<keyof Sum, 'at'>, readonly number[]>>
+  readonly columns: Readonly<Record<RateFigure, readonly number[]>>
   readonly error: ApiError | null
   readonly missing: readonly { readonly node: string; readonly why: string }[] | undefined
 }
@@ -51,24 +52,10 @@ export function useRates(span: Span): RatesSeen {
   return useMemo(() => {
     const sums = sumsOf(rows, everyMs)
     const column = (name: keyof Sum): number[] => sums.map(sum => sum[name])
-    const names = [
-      'received',
-      'sent',
-      'bytesIn',
-      'bytesOut',
-      'dropped',
-      'refused',
-      'connects',
-      'connections',
-      'busyPercent',
-      'lagMs',
-      'cpuPercent',
-      'rss',
-    ] as const
     return {
       rows: sums,
       times: column('at'),
-      columns: Object.fromEntries(names.map(name => [name, column(name)])) as unknown as RatesSeen['columns'],
+      columns: Object.fromEntries(rateFigures.map(name => [name, column(name)])) as unknown as RatesSeen['columns'],
       error,
       missing,
     }
@@ -92,21 +79,7 @@ function sumsOf(rows: readonly RateRow[], everyMs: number): Sum[] {
     else if (!known.nodes.has(node)) {
       known.nodes.add(node)
       const { sum } = known
-      for (const name of [
-        'received',
-        'sent',
-        'bytesIn',
-        'bytesOut',
-        'dropped',
-        'refused',
-        'connects',
-        'connections',
-        'cpuPercent',
-        'rss',
-      ] as const)
-        sum[name] += row[name]
-      sum.lagMs = Math.max(sum.lagMs, row.lagMs)
-      sum.busyPercent = Math.max(sum.busyPercent, row.busyPercent)
+      for (const name of rateFigures) sum[name] = greatestOfNodes.has(name) ? Math.max(sum[name], row[name]) : sum[name] + row[name]
     }
   }
   const all = [...moments.values()].sort((a, b) => a.sum.at - b.sum.at)

@@ -3,6 +3,7 @@ import type { Broker } from '../../core/broker.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import type { RateRow } from './answers.ts'
+import { type RateFigure, rateFigures } from './rate-figures.ts'
 import { ratesVerb } from './verbs.ts'
 
 const rowsMax = 200
@@ -13,7 +14,8 @@ const samplesPerRow = { '10m': 1, '1h': 6, '24h': 144 } as const
 // Native, so that nothing of ours runs between samples.
 const lagResolutionMs = 50
 
-type Figures = Omit<RateRow, 'at' | 'node'>
+type Figures = Pick<RateRow, RateFigure>
+type Totals = ReturnType<typeof totalsOf>
 
 /** What has come and gone: counters are read every 3 s, and three rings of 200 rows are kept of it, 60 kB in all. */
 export class Rates {
@@ -62,7 +64,8 @@ export class Rates {
     const seconds = (after.at - before.at) / 1000
     if (seconds <= 0) return
     const rate = (of: keyof Totals): number => Math.max(0, (after[of] - before[of]) / seconds)
-    const { active, idle } = { active: after.active - before.active, idle: after.idle - before.idle }
+    const active = after.active - before.active
+    const idle = after.idle - before.idle
     const figures: Figures = {
       received: rate('received'),
       sent: rate('sent'),
@@ -83,21 +86,7 @@ export class Rates {
   }
 }
 
-interface Totals {
-  readonly at: number
-  readonly received: number
-  readonly sent: number
-  readonly bytesIn: number
-  readonly bytesOut: number
-  readonly dropped: number
-  readonly refused: number
-  readonly connects: number
-  readonly active: number
-  readonly idle: number
-  readonly cpuMs: number
-}
-
-function totalsOf({ counters }: Broker, clock: Clock): Totals {
+function totalsOf({ counters }: Broker, clock: Clock) {
   const { active, idle } = performance.eventLoopUtilization()
   const { user, system } = process.cpuUsage()
   let refused = counters.connectionsRefused + counters.subscriptionsRefused
@@ -117,29 +106,15 @@ function totalsOf({ counters }: Broker, clock: Clock): Totals {
   }
 }
 
-const names: readonly (keyof Figures)[] = [
-  'received',
-  'sent',
-  'bytesIn',
-  'bytesOut',
-  'dropped',
-  'refused',
-  'connects',
-  'connections',
-  'busyPercent',
-  'lagMs',
-  'cpuPercent',
-  'rss',
-]
 // Of several samples the last, or the greatest, is what a row says; of all others the mean.
-const lasts: ReadonlySet<keyof Figures> = new Set(['connections', 'rss'])
-const greatest: ReadonlySet<keyof Figures> = new Set(['lagMs'])
+const lasts: ReadonlySet<RateFigure> = new Set(['connections', 'rss'])
+const greatest: ReadonlySet<RateFigure> = new Set(['lagMs'])
 
 /** The last 200 rows of one span, in plain numbers. */
 class Ring {
   readonly #samples: number
-  readonly #values = new Float64Array(rowsMax * (names.length + 1))
-  readonly #sum = new Float64Array(names.length)
+  readonly #values = new Float64Array(rowsMax * (rateFigures.length + 1))
+  readonly #sum = new Float64Array(rateFigures.length)
   #taken = 0
   #count = 0
 
@@ -149,13 +124,13 @@ class Ring {
   }
 
   add(at: number, figures: Figures): void {
-    for (const [i, name] of names.entries()) {
+    for (const [i, name] of rateFigures.entries()) {
       const value = figures[name]
       const sum = this.#sum[i]!
       this.#sum[i] = lasts.has(name) ? value : greatest.has(name) ? Math.max(sum, value) : sum + value / this.#samples
     }
     if (++this.#taken < this.#samples) return
-    const start = (this.#count % rowsMax) * (names.length + 1)
+    const start = (this.#count % rowsMax) * (rateFigures.length + 1)
     this.#values[start] = at
     this.#values.set(this.#sum, start + 1)
     this.#count += 1
@@ -167,11 +142,11 @@ class Ring {
   rows(limit: number, since: number): (Figures & { readonly at: number })[] {
     const found: (Figures & { readonly at: number })[] = []
     for (let back = Math.min(limit, this.#count, rowsMax); back > 0; back--) {
-      const start = ((this.#count - back) % rowsMax) * (names.length + 1)
+      const start = ((this.#count - back) % rowsMax) * (rateFigures.length + 1)
       const at = this.#values[start]!
       if (at <= since) continue
       const row: Record<string, number> = { at }
-      for (const [i, name] of names.entries()) row[name] = Math.round(this.#values[start + 1 + i]! * 10) / 10
+      for (const [i, name] of rateFigures.entries()) row[name] = Math.round(this.#values[start + 1 + i]! * 10) / 10
       found.push(row as unknown as Figures & { readonly at: number })
     }
     return found
