@@ -1,5 +1,6 @@
 import type { ComponentChildren } from 'preact'
 import type { ApiError } from '../api.ts'
+import { to } from '../route.ts'
 import { Icon } from './icon.tsx'
 
 /** The head of a view. */
@@ -177,5 +178,15 @@ export function Search({ label, value, change }: { readonly label: string; reado
         onInput={event => change(event.currentTarget.value)}
       />
     </label>
+  )
+}
+
+/** Who has published something: a client, or the broker itself. */
+export function Publisher({ from }: { readonly from: string }) {
+  if (from === '') return <>the broker</>
+  return (
+    <a class="mono" href={to('clients', from)}>
+      {from}
+    </a>
   )
 }

@@ -6,8 +6,7 @@ import { ago, bytes, count, many } from '../format.ts'
 import { useAsked, useSettled } from '../live.ts'
 import { Confirmed } from '../parts/confirm.tsx'
 import { Icon } from '../parts/icon.tsx'
-import { Card, Empty, Fault, Head, Search, Table } from '../parts/text.tsx'
-import { to } from '../route.ts'
+import { Card, Empty, Fault, Head, Publisher, Search, Table } from '../parts/text.tsx'
 
 // So many levels at the root are opened by themselves.
 const openMax = 6
@@ -96,14 +95,7 @@ function Message({ topic, gone }: { readonly topic: string; gone(): void }) {
   return (
     <div class="message">
       <p>
-        {bytes(size)}, QoS {qos}, {ago(at)}, by{' '}
-        {from === '' ? (
-          'the broker'
-        ) : (
-          <a class="mono" href={to('clients', from)}>
-            {from}
-          </a>
-        )}
+        {bytes(size)}, QoS {qos}, {ago(at)}, by <Publisher from={from} />
         {user !== null && ` (user ${user})`}
       </p>
       {may(me, 'operate') && (
@@ -133,7 +125,9 @@ function Found({ filter }: { readonly filter: string }) {
               <td class="number">{qos}</td>
               <td class="number">{count(size)}</td>
               <td>{ago(at)}</td>
-              <td class="mono">{from === '' ? 'the broker' : <a href={to('clients', from)}>{from}</a>}</td>
+              <td class="mono">
+                <Publisher from={from} />
+              </td>
             </tr>
           ))}
         </Table>

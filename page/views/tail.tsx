@@ -4,9 +4,8 @@ import { may, useKnown } from '../context.ts'
 import { bytes, count } from '../format.ts'
 import { asApiError } from '../live.ts'
 import { Icon } from '../parts/icon.tsx'
-import { Empty, Fault, Head } from '../parts/text.tsx'
+import { Empty, Fault, Head, Publisher } from '../parts/text.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
-import { to } from '../route.ts'
 
 interface Line {
   readonly n: number
@@ -156,13 +155,7 @@ export function Tail() {
                 {topic}
               </div>
               <div role="cell" class="cut">
-                {from === '' ? (
-                  'the broker'
-                ) : (
-                  <a class="mono" href={to('clients', from)}>
-                    {from}
-                  </a>
-                )}
+                <Publisher from={from} />
               </div>
               <div role="cell">
                 QoS {qos}
