@@ -1,3 +1,5 @@
+import { inBinaryUnit, inTwoUnits } from '../plugins/kit/shown-units.ts'
+
 const whole = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
 const short = new Intl.NumberFormat('en-GB', { notation: 'compact', maximumFractionDigits: 1 })
 
@@ -13,30 +15,14 @@ export function compact(value: number): string {
 
 /** `41.2 MiB`. */
 export function bytes(value: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-  let at = 0
-  while (value >= 1024 && at < units.length - 1) {
-    value /= 1024
-    at += 1
-  }
-  return `${at === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[at]}`
+  const [number, unit] = inBinaryUnit(value)
+  return `${unit === 'B' || number >= 100 ? Math.round(number) : number.toFixed(1)} ${unit}`
 }
 
 /** Two units at most: `3 d 4 h`. */
 export function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000)
-  if (seconds < 1) return `${Math.max(0, Math.round(ms))} ms`
-  const units = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'min'],
-    [1, 's'],
-  ] as const
-  const at = units.findIndex(([size]) => seconds >= size)
-  const [size, unit] = units[at]!
-  const next = units[at + 1]
-  const rest = next === undefined ? 0 : Math.floor((seconds % size) / next[0])
-  return `${Math.floor(seconds / size)} ${unit}${rest === 0 ? '' : ` ${rest} ${next![1]}`}`
+  return seconds < 1 ? `${Math.max(0, Math.round(ms))} ms` : inTwoUnits(seconds, ['d', 'h', 'min', 's'], ' ')
 }
 
 /** `5 min ago`; the broker's clock may be some seconds off this one's. */

@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../../../plugins/kit/options/quantity.ts'
 import { shownText } from '../../../plugins/kit/shown-text.ts'
+import { inBinaryUnit, inTwoUnits } from '../../../plugins/kit/shown-units.ts'
 
 /** An answer as lines for people. Rows are a table, everything else a line for each part; texts of clients write nothing but what they say. */
 export function showAnswer(answer: object, now: number): string[] {
@@ -71,27 +72,10 @@ function ago(at: number, now: number): string {
 // Two units tell enough.
 function roughly(ms: number): string {
   const seconds = Math.round(ms / 1000)
-  if (seconds < 1) return formatDuration(Math.round(ms))
-  const units = [
-    [86_400, 'd'],
-    [3600, 'h'],
-    [60, 'm'],
-    [1, 's'],
-  ] as const
-  const at = units.findIndex(([size]) => seconds >= size)
-  const [size, unit] = units[at]!
-  const next = units[at + 1]
-  const rest = next === undefined ? 0 : Math.floor((seconds % size) / next[0])
-  return `${Math.floor(seconds / size)}${unit}${rest === 0 ? '' : ` ${rest}${next![1]}`}`
+  return seconds < 1 ? formatDuration(Math.round(ms)) : inTwoUnits(seconds, ['d', 'h', 'm', 's'], '')
 }
 
 function sized(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-  let at = 0
-  let value = bytes
-  while (value >= 1024 && at < units.length - 1) {
-    value /= 1024
-    at += 1
-  }
-  return at === 0 ? formatBytes(bytes) : `${value.toFixed(1)} ${units[at]}`
+  const [value, unit] = inBinaryUnit(bytes)
+  return unit === 'B' ? formatBytes(bytes) : `${value.toFixed(1)} ${unit}`
 }
