@@ -1,11 +1,11 @@
 import { isIP } from 'node:net'
-import { networkOf } from '../kit/network.ts'
+import { networkOf, plainAddress } from '../kit/network.ts'
 
 /** An address or a network as it is written once and for all: `10.1.0.0/16`, `10.1.2.3`, `2001:db8:0:0::/64`; null: it is none. */
 export function normalNetwork(text: string): string | null {
   const slash = text.indexOf('/')
   const address = slash === -1 ? text : text.slice(0, slash)
-  const plain = plainOf(address)
+  const plain = plainAddress(address)
   const version = isIP(plain)
   if (version === 0) return null
   const bits = version === 4 ? 32 : 128
@@ -53,7 +53,7 @@ export class NetworkSet<T> {
   /** What stands for a network that the address lies in; `undefined`: it lies in none, or is no IP address. */
   find(address: string): T | undefined {
     if (this.#items.size === 0) return undefined
-    const plain = plainOf(address)
+    const plain = plainAddress(address)
     const version = isIP(plain)
     for (const size of this.#sizes.values()) {
       if (size.version !== version) continue
@@ -77,11 +77,4 @@ function keyOf(plain: string, version: number, prefix: number): string {
   const bits = plain.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
   const kept = prefix === 0 ? 0 : Math.floor(bits / 2 ** (32 - prefix)) * 2 ** (32 - prefix)
   return `${[24, 16, 8, 0].map(shift => Math.floor(kept / 2 ** shift) % 256).join('.')}/${prefix}`
-}
-
-// Without a zone, and IPv4 as such.
-function plainOf(address: string): string {
-  const zone = address.indexOf('%')
-  const plain = zone === -1 ? address : address.slice(0, zone)
-  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(plain)?.[1] ?? plain
 }

@@ -3,15 +3,20 @@ import { OperatorError } from '../../core/errors.ts'
 
 const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i
 
+/** An address without its zone, and an IPv4 address as such where it is written as IPv6 (`::ffff:10.0.0.1`). Anything else is as it was. */
+export function plainAddress(address: string): string {
+  const zone = address.indexOf('%')
+  const plain = zone === -1 ? address : address.slice(0, zone)
+  return mapped.exec(plain)?.[1] ?? plain
+}
+
 /**
  * What counts as one address, for limits and against guessing: an IPv4 address, however it is written; an IPv6 network of so many bits (64, unless
  * it is said), because a customer is given a whole one; anything else, the path of a Unix socket for one, as it is.
  */
 export function networkOf(address: string, ipv6Prefix = 64): string {
-  const ipv4 = mapped.exec(address)
-  if (ipv4 !== null) return ipv4[1]!
-  const zone = address.indexOf('%')
-  const plain = zone === -1 ? address : address.slice(0, zone)
+  const plain = plainAddress(address)
+  if (isIPv4(plain)) return plain
   if (!isIPv6(plain)) return address
   const kept: string[] = []
   const groups = groupsOf(plain)
@@ -85,7 +90,7 @@ export class AddressList {
   /** Whether the address is among them; `undefined` is the other side of a Unix socket. */
   has(address: string | undefined): boolean {
     if (address === undefined) return this.#unix
-    const plain = mapped.exec(address)?.[1] ?? address.replace(/%.*$/, '')
+    const plain = plainAddress(address)
     const family = isIP(plain)
     return family !== 0 && this.#addresses.check(plain, family === 4 ? 'ipv4' : 'ipv6')
   }

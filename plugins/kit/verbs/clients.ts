@@ -2,7 +2,7 @@ import { BlockList, isIP } from 'node:net'
 import type { Client } from '../../../core/connection/client.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionsOf } from '../../../core/options/options.ts'
-import { networkOf } from '../network.ts'
+import { networkOf, plainAddress } from '../network.ts'
 import type { clientsVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import { firstOf, mergePages, type Page, type RowKey, readCursor, writeCursor } from './page.ts'
@@ -118,7 +118,7 @@ export function addressTest(asked: string): (address: string) => boolean {
   const list = new BlockList()
   list.addSubnet(network, prefix, version === 4 ? 'ipv4' : 'ipv6')
   return address => {
-    const plain = networkOf(address, 128).replace(/\/128$/, '')
+    const plain = plainAddress(address)
     const kind = isIP(plain)
     return kind !== 0 && list.check(plain, kind === 4 ? 'ipv4' : 'ipv6')
   }
