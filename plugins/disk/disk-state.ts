@@ -1,18 +1,17 @@
 import type { Clock } from '../../core/time/clock.ts'
-import type { State, StateEntry, StateWatcher } from '../kit/services/state.ts'
-import { StateTable } from '../kit/state-table.ts'
+import type { StateEntry } from '../kit/services/state.ts'
+import { TableState } from '../kit/state-table.ts'
 import { formatByte, formatOf } from './format.ts'
 import { Kind, textKey } from './keys.ts'
 import type { StoreParts } from './store-parts.ts'
 
 /** The `state` service on disk: a row for each key, all of them in memory. */
-export class DiskState implements State {
-  readonly table: StateTable
+export class DiskState extends TableState {
   // Given by `attach`, when the disk has been opened.
   #parts!: StoreParts
 
   constructor(clock: Clock) {
-    this.table = new StateTable(clock)
+    super(clock)
     this.table.onExpired = entries => {
       for (const { key } of entries) this.#parts.commit.remove(rowKey(key))
     }
@@ -30,15 +29,7 @@ export class DiskState implements State {
     this.table.replace(entries)
   }
 
-  get(key: string): StateEntry | undefined {
-    return this.table.get(key)
-  }
-
-  entries(prefix: string): StateEntry[] {
-    return this.table.entries(prefix)
-  }
-
-  async set(key: string, value: string, expiresAt = Number.POSITIVE_INFINITY): Promise<void> {
+  override async set(key: string, value: string, expiresAt = Number.POSITIVE_INFINITY): Promise<void> {
     const { commit, time } = this.#parts
     const fault = this.table.fault(key, value) ?? commit.refusalOfNew
     if (fault !== null) throw fault
@@ -47,17 +38,13 @@ export class DiskState implements State {
     this.table.put({ key, value, expiresAt })
   }
 
-  async delete(key: string): Promise<boolean> {
+  override async delete(key: string): Promise<boolean> {
     const { commit } = this.#parts
     const { refusalOfClaim } = commit
     if (refusalOfClaim !== null) throw refusalOfClaim
     commit.remove(rowKey(key))
     await commit.kept()
     return this.table.remove(key)
-  }
-
-  watch(prefix: string, watcher: StateWatcher): () => void {
-    return this.table.watch(prefix, watcher)
   }
 }
 

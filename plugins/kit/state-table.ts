@@ -1,6 +1,6 @@
 import { MessageRefusedError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import type { StateEntry, StateWatcher } from './services/state.ts'
+import type { State, StateEntry, StateWatcher } from './services/state.ts'
 
 /** What the state holds at most, all plugins together: keys, bytes of keys and values, bytes of one key and of one value. */
 export const stateBounds = { keys: 10_000, bytes: 8 * 1024 * 1024, keyBytes: 1024, valueBytes: 4096 } as const
@@ -135,6 +135,37 @@ export class StateTable {
       }
     }
   }
+}
+
+/** An owner of the service `state` that keeps it somewhere else besides: what is read and watched is the table's. */
+export abstract class TableState implements State {
+  /** What this node knows of the state. */
+  readonly table: StateTable
+
+  constructor(clock: Clock) {
+    this.table = new StateTable(clock)
+  }
+
+  /** `State.get`. */
+  get(key: string): StateEntry | undefined {
+    return this.table.get(key)
+  }
+
+  /** `State.entries`. */
+  entries(prefix: string): StateEntry[] {
+    return this.table.entries(prefix)
+  }
+
+  /** `State.watch`. */
+  watch(prefix: string, watcher: StateWatcher): () => void {
+    return this.table.watch(prefix, watcher)
+  }
+
+  /** `State.set`. */
+  abstract set(key: string, value: string, expiresAt?: number): Promise<void>
+
+  /** `State.delete`. */
+  abstract delete(key: string): Promise<boolean>
 }
 
 function bytesOf(key: string, value: string): number {

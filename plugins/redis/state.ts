@@ -1,7 +1,7 @@
 import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { State, StateEntry, StateWatcher } from '../kit/services/state.ts'
-import { StateTable } from '../kit/state-table.ts'
+import type { StateEntry } from '../kit/services/state.ts'
+import { TableState } from '../kit/state-table.ts'
 import type { Rows } from './operation.ts'
 import { setState } from './operations/set-state.ts'
 import { stateField } from './script/layout.ts'
@@ -23,8 +23,7 @@ interface KeptEntry extends StateEntry {
  * The `state` service on Redis: one hash, which each node has in memory. A field counts the changes; who finds that it is not what it was reads the hash again. A node that
  * has made a change tells the others by the cluster's log; a look every two seconds finds what was not told.
  */
-export class RedisState implements State {
-  readonly table: StateTable
+export class RedisState extends TableState {
   readonly #writes: Writes
   // Of the hash, as it was read or written last: -1: it has not been read.
   #version = -1
@@ -34,37 +33,25 @@ export class RedisState implements State {
   onChanged: () => Promise<void> = async () => {}
 
   constructor(writes: Writes, clock: Clock) {
+    super(clock)
     this.#writes = writes
-    this.table = new StateTable(clock)
     // All nodes do so, and each takes away only what it has seen there.
     this.table.onExpired = entries => {
       for (const { key, kept } of entries as readonly KeptEntry[]) this.#forget(key, kept)
     }
   }
 
-  get(key: string): StateEntry | undefined {
-    return this.table.get(key)
-  }
-
-  entries(prefix: string): StateEntry[] {
-    return this.table.entries(prefix)
-  }
-
-  async set(key: string, value: string, expiresAt = Number.POSITIVE_INFINITY): Promise<void> {
+  override async set(key: string, value: string, expiresAt = Number.POSITIVE_INFINITY): Promise<void> {
     const fault = this.table.fault(key, value)
     if (fault !== null) throw fault
     const entry: KeptEntry = { key, value, expiresAt, kept: this.#encode(value, expiresAt) }
     await this.#changed(await this.#write(key, entry.kept), () => this.table.put(entry))
   }
 
-  async delete(key: string): Promise<boolean> {
+  override async delete(key: string): Promise<boolean> {
     const written = await this.#write(key, '')
     await this.#changed(written, () => void this.table.remove(key))
     return written.existed
-  }
-
-  watch(prefix: string, watcher: StateWatcher): () => void {
-    return this.table.watch(prefix, watcher)
   }
 
   /** Another node has changed something. */
