@@ -1,5 +1,6 @@
 import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { Bus } from '../kit/services/bus.ts'
+import { UnderWay } from '../kit/under-way.ts'
 import { packConfirm } from './frames.ts'
 
 /** What a node has set is on its way to the others before this: who has heard the mark knows of it. */
@@ -21,7 +22,7 @@ export class ActedOn {
   /** The last number of each node that is to be confirmed, and the run that it is of. */
   readonly #due = new Map<string, readonly [number: number, run: string]>()
   /** What has been begun because others announced it. */
-  readonly #underWay = new Set<Promise<void>>()
+  readonly #underWay = new UnderWay()
   #mark = 0
 
   constructor(terms: ActedOnTerms) {
@@ -30,8 +31,7 @@ export class ActedOn {
 
   /** Nothing is confirmed before this is done; it must not reject, and must come to an end. */
   begun(done: Promise<void>): void {
-    this.#underWay.add(done)
-    void done.then(() => this.#underWay.delete(done))
+    void this.#underWay.add(done)
   }
 
   /** All that a node has announced up to this number has taken effect here, but for what is under way. */
@@ -45,7 +45,7 @@ export class ActedOn {
     const due = [...this.#due]
     this.#due.clear()
     if (this.#underWay.size === 0) this.#settle(due)
-    else void Promise.all(this.#underWay).then(() => this.#settle(due))
+    else void this.#underWay.through().then(() => this.#settle(due))
   }
 
   // Who subscribes elsewhere reads what is retained once this has been confirmed.

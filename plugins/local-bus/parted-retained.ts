@@ -1,6 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedStore } from '../../core/routing/retained.ts'
+import { UnderWay } from '../kit/under-way.ts'
 import type { PartTerms } from './parted-sessions.ts'
 
 const perPage = 500
@@ -12,7 +13,7 @@ const perPage = 500
 export class PartedRetained implements RetainedStore {
   readonly #own: RetainedStore
   readonly #terms: Pick<PartTerms, 'self' | 'all' | 'calls' | 'homeOf'>
-  readonly #unkept = new Set<Promise<void>>()
+  readonly #unkept = new UnderWay()
   readonly #walks = new Map<string, RetainedCursor[]>()
   /** Topics that were set while this worker was reading what others have; null: it is not. */
   #setMeanwhile: Set<string> | null = null
@@ -42,15 +43,11 @@ export class PartedRetained implements RetainedStore {
     const { homeOf, self, calls } = this.#terms
     const home = homeOf(message.topic)
     const body = encodeMessage(message)
-    const kept = home === self ? this.#setHere(message, body) : (calls.ask(home, 'r.set', body) as Promise<void>)
-    const done = (): void => void this.#unkept.delete(kept)
-    this.#unkept.add(kept)
-    kept.then(done, done)
-    return kept
+    return this.#unkept.add(home === self ? this.#setHere(message, body) : (calls.ask(home, 'r.set', body) as Promise<void>))
   }
 
   settle(): Promise<boolean> | undefined {
-    return this.#unkept.size === 0 ? undefined : Promise.allSettled(this.#unkept).then(() => false)
+    return this.#unkept.size === 0 ? undefined : this.#unkept.through().then(() => false)
   }
 
   async #setHere(message: Message, body: Buffer): Promise<void> {
@@ -73,7 +70,7 @@ export class PartedRetained implements RetainedStore {
         return this.#own.set(message)
       }
       case 'r.settled':
-        return Promise.allSettled(this.#unkept).then(() => {})
+        return this.#unkept.through()
       default:
         return this.#page(from, args[0]!)
     }

@@ -5,6 +5,7 @@ import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/rou
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { RetainedTree } from '../kit/retained-tree.ts'
+import { UnderWay } from '../kit/under-way.ts'
 import { leftoverMs } from './script/layout.ts'
 import type { Writes } from './writes.ts'
 
@@ -29,7 +30,7 @@ export class RedisRetained implements RetainedStore {
   readonly #first = new Set<string>()
   /** How many messages of a topic are on their way to Redis. */
   readonly #onItsWay = new Map<string, number>()
-  readonly #unkept = new Set<Promise<void>>()
+  readonly #unkept = new UnderWay()
   /** Topics that were set while a page was being read, for each page. */
   readonly #reads = new Set<Set<string>>()
   // Other nodes have been told of a topic since somebody asked.
@@ -80,16 +81,12 @@ export class RedisRetained implements RetainedStore {
   }
 
   set(message: Message): Promise<void> {
-    const kept = this.#set(message)
-    const done = (): void => void this.#unkept.delete(kept)
-    this.#unkept.add(kept)
-    kept.then(done, done)
-    return kept
+    return this.#unkept.add(this.#set(message))
   }
 
   settle(): Promise<boolean> | undefined {
     if (this.#unkept.size === 0 && !this.#told) return undefined
-    return Promise.allSettled(this.#unkept).then(() => {
+    return this.#unkept.through().then(() => {
       const told = this.#told
       this.#told = false
       return told
