@@ -1,8 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { WebSocket } from 'ws'
+import { Chromium } from '../support/chromium.ts'
 
 /** A size that a view is looked at in. */
 export interface Size {
@@ -18,22 +18,11 @@ export const sizes: readonly Size[] = [
   { name: 'phone', width: 390, height: 844, mobile: true },
 ]
 
-const flags = [
-  '--headless=new',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-dev-shm-usage',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-extensions',
-  '--hide-scrollbars',
-  '--remote-debugging-port=0',
-]
+const flags = ['--disable-component-update', '--disable-extensions', '--hide-scrollbars', '--remote-debugging-port=0']
 
 /** One tab of a real Chromium, driven over its DevTools protocol. */
 export class Browser {
-  readonly #child: ChildProcess
+  readonly #child: Chromium
   readonly #socket: WebSocket
   readonly #profile: string
   #session: string | undefined
@@ -42,7 +31,7 @@ export class Browser {
   /** What the page complained of: exceptions, errors on the console, what the content security policy has blocked. */
   readonly complaints: string[] = []
 
-  private constructor(child: ChildProcess, socket: WebSocket, profile: string) {
+  private constructor(child: Chromium, socket: WebSocket, profile: string) {
     this.#child = child
     this.#socket = socket
     this.#profile = profile
@@ -54,22 +43,14 @@ export class Browser {
 
   static async start(): Promise<Browser> {
     const profile = await mkdtemp(join(tmpdir(), 'mqttx-chromium-'))
-    // The browser and its own helpers are one group.
-    const child = spawn('chromium', [...flags, `--user-data-dir=${profile}`, 'about:blank'], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      detached: true,
-    })
-    const address = await new Promise<string>((resolve, reject) => {
-      let printed = ''
-      child.stderr!.on('data', chunk => {
-        printed += chunk
+    let child!: Chromium
+    const listening = new Promise<string>(resolve => {
+      child = new Chromium(profile, [...flags, 'about:blank'], printed => {
         const found = /DevTools listening on (ws:\S+)/.exec(printed)?.[1]
         if (found !== undefined) resolve(found)
       })
-      child.on('error', reject)
-      child.on('exit', code => reject(new Error(`chromium ended with ${code}: ${printed.slice(-2000)}`)))
     })
-    child.removeAllListeners('exit')
+    const address = await Promise.race([listening, child.ended])
     const socket = new WebSocket(address, { maxPayload: 64 * 1024 * 1024 })
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
     const browser = new Browser(child, socket, profile)
@@ -81,10 +62,8 @@ export class Browser {
   }
 
   async stop(): Promise<void> {
-    const gone = new Promise(resolve => this.#child.once('exit', resolve))
     this.#socket.terminate()
-    process.kill(-this.#child.pid!, 'SIGKILL')
-    await gone
+    await this.#child.stop()
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 })
   }
 

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { strictOptions } from '../support/compiler-options.ts'
 
 /** What the examples import besides the broker, as `npm install` takes it: the versions are those of this repository's package.json. */
 export async function examplePackages(root: string): Promise<string[]> {
@@ -27,19 +28,7 @@ export async function runExamples(root: string, folder: string): Promise<{ compi
   const place = join(folder, 'examples')
   await mkdir(place)
   await cp(join(folder, 'node_modules/mqttx-broker/docs/examples'), place, { recursive: true })
-  const compilerOptions = {
-    target: 'es2023',
-    lib: ['es2023'],
-    module: 'nodenext',
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    erasableSyntaxOnly: true,
-    rewriteRelativeImportExtensions: true,
-    skipLibCheck: false,
-    types: ['node'],
-    typeRoots: [join(root, 'node_modules/@types')],
-  }
+  const compilerOptions = { ...strictOptions(root), rewriteRelativeImportExtensions: true, skipLibCheck: false }
   await writeFile(join(place, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
   const compiler = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', place], { encoding: 'utf8' }).stdout
   const tests = (await exampleFiles(root)).filter(name => name.endsWith('.test.ts'))

@@ -1,5 +1,6 @@
 import { cp, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { strictOptions } from '../support/compiler-options.ts'
 
 type Rewrites = readonly (readonly [RegExp, string])[]
 
@@ -55,19 +56,7 @@ export async function moveOutside(root: string, folder: string): Promise<void> {
   await cp(join(root, 'core/protocol'), join(folder, 'test/codec/protocol'), { recursive: true })
   await writeFile(join(folder, 'test/outside.ts'), starting)
   await writeFile(join(folder, 'package.json'), '{ "name": "outside", "private": true, "type": "module" }')
-  const compilerOptions = {
-    target: 'es2023',
-    lib: ['es2023'],
-    module: 'nodenext',
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    erasableSyntaxOnly: true,
-    allowImportingTsExtensions: true,
-    noEmit: true,
-    types: ['node'],
-    typeRoots: [join(root, 'node_modules/@types')],
-  }
+  const compilerOptions = { ...strictOptions(root), allowImportingTsExtensions: true, noEmit: true }
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['plugins'] }))
   await mkdir(join(folder, 'node_modules'))
   await symlink(join(root, 'node_modules/vitest'), join(folder, 'node_modules/vitest'))

@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -7,6 +6,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type Config, definePlugin } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { startOnSocket } from '../interop/mosquitto.ts'
+import { Chromium } from '../support/chromium.ts'
 import { TestCa } from '../support/test-ca.ts'
 
 const bundle = join(dirname(createRequire(import.meta.url).resolve('mqtt/package.json')), 'dist', 'mqtt.min.js')
@@ -57,38 +57,9 @@ async function visit(config: Config, urlOf: (port: number) => string, ...flags: 
   })
   const broker = await startOnSocket({ socket: false, websocket: { port: 0 }, ...config, plugins: [pages(text => told(text))] })
   const profile = await folderWith()
-  const child = spawn(
-    'chromium',
-    [
-      ...[
-        '--headless=new',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-dev-shm-usage',
-        '--no-first-run',
-        '--disable-background-networking',
-      ],
-      ...[`--user-data-dir=${profile}`, '--host-resolver-rules=MAP * 127.0.0.1', ...flags, urlOf(broker.port)],
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
-  )
-  let printed = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    printed += chunk
-  })
-  const ended = new Promise<never>((_resolve, reject) => {
-    child.on('error', reject)
-    child.on('exit', code => reject(new Error(`chromium ended with ${code}: ${printed.slice(-2000)}`)))
-  })
-  onTestFinished(async () => {
-    child.removeAllListeners('exit')
-    const gone = new Promise(resolve => child.once('exit', resolve))
-    // The browser and its own helpers are one group.
-    process.kill(-child.pid!, 'SIGKILL')
-    await gone
-  })
-  ended.catch(() => {})
-  return Promise.race([said, ended])
+  const chromium = new Chromium(profile, ['--host-resolver-rules=MAP * 127.0.0.1', ...flags, urlOf(broker.port)])
+  onTestFinished(() => chromium.stop())
+  return Promise.race([said, chromium.ended])
 }
 
 const all = 'page/0 good morning, page/1 grüß dich, page/2 200000'
