@@ -1,6 +1,6 @@
 // Why it is long: what must hold of a broker, all of it in one place. Read it from `check` down.
 import { matches } from '../../core/routing/topic.ts'
-import type { PublishAsk, SubscribeAsk, WillAsk } from './client.ts'
+import type { SubscribeAsk, WillAsk } from './client.ts'
 import type { World } from './world/world.ts'
 
 /** One connection of a client, as its client knows it. Times are milliseconds of the world; `null`: it has not happened. */
@@ -698,5 +698,3 @@ export class Model {
     return this.#world.now > conn.endAt + delay * 1.01 + slackMs + conn.keepAliveMs * 1.5
   }
 }
-
-export type { PublishAsk }
