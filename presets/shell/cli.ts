@@ -1,7 +1,7 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { commandConfig } from './command-config.ts'
-import { helpWith, parseCommand, type RunCommand } from './command-line.ts'
+import { helpWith, type InitCommand, parseCommand, type RunCommand } from './command-line.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 /** What the command needs of the world around it; `presets/bin.ts` hands in the process, a test something smaller. */
@@ -61,9 +61,7 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
         io.out(catalogue.version)
         return 0
       case 'init': {
-        const lines = command.tls
-          ? await (await import('./init-tls.ts')).initTls(io.folder, await tlsPort(catalogue, env, io))
-          : await (await import('./init.ts')).initFolder(io.folder, `^${catalogue.version}`)
+        const lines = await init(catalogue, command, env, io)
         for (const line of lines) io.out(line)
         return 0
       }
@@ -76,6 +74,13 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
     report(error, verbose, io)
     return 1
   }
+}
+
+async function init(catalogue: Catalogue, { tls, from }: InitCommand, env: Environment, io: CliIo): Promise<string[]> {
+  if (tls) return (await import('./init-tls.ts')).initTls(io.folder, await tlsPort(catalogue, env, io))
+  const version = `^${catalogue.version}`
+  if (from !== undefined) return (await import('./init-from.ts')).initFrom(io.folder, from, env, version)
+  return (await import('./init.ts')).initFolder(io.folder, version)
 }
 
 function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo, again = false): Promise<ResolvedConfig> {

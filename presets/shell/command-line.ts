@@ -8,6 +8,7 @@ export const help = `Usage: mqttx-broker [start] [options]   run a broker
        mqttx-broker check [options]     print the merged config and who set each value; list every problem, those of files too
        mqttx-broker check --connect     the same, and try Redis, Kafka and whatever else the plugins depend on
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
+       mqttx-broker init --from FILE    translate the config of another broker: mqttx' application.yml
        mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/
 
 Options:
@@ -34,7 +35,15 @@ export interface RunCommand {
   readonly ui: boolean
 }
 
-export type Command = RunCommand | { readonly name: 'init'; readonly tls: boolean } | { readonly name: 'help' | 'version' }
+/** `init` writes a config: a first one, a translated one, or certificates instead. */
+export interface InitCommand {
+  readonly name: 'init'
+  readonly tls: boolean
+  /** The config of another broker. */
+  readonly from?: string
+}
+
+export type Command = RunCommand | InitCommand | { readonly name: 'help' | 'version' }
 
 const commands = ['start', 'check', 'init'] as const
 
@@ -45,6 +54,7 @@ const options = {
   port: { type: 'string' },
   set: { type: 'string', multiple: true },
   tls: { type: 'boolean' },
+  from: { type: 'string' },
   connect: { type: 'boolean' },
   ui: { type: 'boolean' },
   verbose: { type: 'boolean' },
@@ -87,7 +97,13 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
     throw new OperatorError('ERR_ARGUMENTS', `${first}: no such command; ${cure}`)
   }
   if (rest.length > 0) throw new OperatorError('ERR_ARGUMENTS', `${rest[0]}: one command at a time; options begin with --`)
-  if (name === 'init') return { name, tls: values.tls === true }
+  const { from } = values
+  if (name === 'init') {
+    if (from !== undefined && values.tls === true)
+      throw new OperatorError('ERR_ARGUMENTS', '--from and --tls: one at a time; run init twice')
+    return { name, tls: values.tls === true, ...(typeof from === 'string' ? { from } : {}) }
+  }
+  if (from !== undefined) throw new OperatorError('ERR_ARGUMENTS', '--from: belongs to init; start reads --config FILE')
   if (values.tls === true)
     throw new OperatorError('ERR_ARGUMENTS', `--tls: belongs to init; TLS is turned on by --set ssl.cert=… and ssl.key=…`)
 
@@ -105,7 +121,14 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
   }
 }
 
-const example = { preset: 'dev', config: 'mqttx.config.ts', host: '127.0.0.1', port: '1883', set: 'socket.port=1883' }
+const example = {
+  preset: 'dev',
+  config: 'mqttx.config.ts',
+  host: '127.0.0.1',
+  port: '1883',
+  set: 'socket.port=1883',
+  from: 'application.yml',
+}
 
 function assignmentsOf(values: Record<string, unknown>): Assignment[] {
   const assignments: Assignment[] = []

@@ -20,9 +20,9 @@ const noTests = 'echo "Error: no test specified" && exit 1'
 
 /**
  * Looks at the package.json of a folder: what is missing of scripts, types and kind of modules. The function that it resolves to writes it, and says what has changed; nothing that
- * the user has said is changed. Rejects where the file cannot be read or is no JSON.
+ * the user has said is changed. Rejects where the file cannot be read or is no JSON. `tested`: there is a test to run.
  */
-export async function changePackage(folder: string, version: string): Promise<() => Promise<string[]>> {
+export async function changePackage(folder: string, version: string, tested = true): Promise<() => Promise<string[]>> {
   const path = join(folder, 'package.json')
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null
@@ -32,8 +32,8 @@ export async function changePackage(folder: string, version: string): Promise<()
   const after: PackageFile = structuredClone(before ?? { private: true })
   // With scripts of the other kind beside it, `commonjs` may be meant; the config and its plugins load all the same.
   if (after.type !== 'module' && !hasScripts(folder)) after.type = 'module'
-  after.scripts = { ...scripts, ...after.scripts }
-  if (after.scripts.test === noTests) after.scripts.test = scripts.test
+  after.scripts = { start: scripts.start, ...(tested ? { test: scripts.test } : {}), ...after.scripts }
+  if (tested && after.scripts.test === noTests) after.scripts.test = scripts.test
   if (before === null) after.dependencies = { 'mqttx-broker': version }
   const known = { ...after.dependencies, ...after.devDependencies }
   const missing = Object.entries(needed).filter(([name]) => !Object.hasOwn(known, name))

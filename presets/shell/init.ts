@@ -83,21 +83,35 @@ const tsconfigText = `{
 const ignoreText = 'node_modules/\ndata/\ntls/\n'
 
 /** Writes a first config, a first plugin with its test, and what is missing of tsconfig.json, .gitignore and package.json. Overwrites nothing: all or none is written. */
-export async function initFolder(folder: string, version = '*'): Promise<string[]> {
-  const existing = [...configFileNames, 'hello.ts', 'hello.test.ts'].filter(name => existsSync(join(folder, name)))
+export function initFolder(folder: string, version = '*'): Promise<string[]> {
+  return writeNewFiles(folder, version, { 'mqttx.config.ts': configText, 'hello.ts': pluginText, 'hello.test.ts': testText })
+}
+
+/** Writes files that must not be there yet, a config among them, and what is missing of tsconfig.json, .gitignore and package.json. `mode` is that of the files themselves. */
+export async function writeNewFiles(
+  folder: string,
+  version: string,
+  own: Readonly<Record<string, string>>,
+  mode = 0o666,
+): Promise<string[]> {
+  const existing = [...new Set([...configFileNames, ...Object.keys(own)])].filter(name => existsSync(join(folder, name)))
   if (existing.length > 0) {
     const text = `init: ${existing.join(' and ')} ${existing.length === 1 ? 'is' : 'are'} here already, and nothing was written; use an empty folder`
     throw new OperatorError('ERR_INIT', text)
   }
-  const files: Record<string, string> = { 'mqttx.config.ts': configText, 'hello.ts': pluginText, 'hello.test.ts': testText }
+  const files: Record<string, string> = { ...own }
   if (!existsSync(join(folder, 'tsconfig.json'))) files['tsconfig.json'] = tsconfigText
   if (!existsSync(join(folder, '.gitignore'))) files['.gitignore'] = ignoreText
   const written: string[] = []
   try {
-    const change = await changePackage(folder, version)
+    const change = await changePackage(
+      folder,
+      version,
+      Object.keys(own).some(name => name.endsWith('.test.ts')),
+    )
     for (const [name, text] of Object.entries(files)) {
       // 'wx' refuses a file that has come into being since we looked.
-      await writeFile(join(folder, name), text, { flag: 'wx' })
+      await writeFile(join(folder, name), text, { flag: 'wx', mode: Object.hasOwn(own, name) ? mode : 0o666 })
       written.push(name)
     }
     const changed = await change()
