@@ -64,6 +64,7 @@ import { TapError, type TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel } from './time/timer-wheel.ts'
 import { WallWatch } from './time/wall-watch.ts'
+import { Timings } from './timings.ts'
 import { type Answered, type Given, type VerbName, Verbs } from './verbs.ts'
 import type { WorkerPlace } from './worker-place.ts'
 
@@ -92,6 +93,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly log: Log
   readonly counters: Counters
   readonly figures: Figures
+  readonly timings: Timings
   readonly verbs: Verbs
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
   readonly queueLimits: QueueLimits
@@ -156,6 +158,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.hooks = createHooks(this.tapGuard)
     this.counters = new Counters()
     this.figures = new Figures()
+    this.timings = new Timings(clock, this.figures)
     this.verbs = new Verbs(this.hooks, String(settings.brokerId), worker !== null)
     this.capabilities = { retain: false, sharedSubscriptions: false }
     this.queueLimits = queueLimitsOf(settings)
@@ -324,6 +327,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     const now = this.clock.now()
     this.heldUp = now - this.now > 4 * tickMs
     this.now = now
+    this.timings.due = true
     this.#wallWatch.look()
     this.wheel.advance(this.now)
     for (const session of this.slowedSessions) session.stalled(this.now)

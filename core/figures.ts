@@ -6,6 +6,8 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
   /** Where `$SYS` shows it, below `$SYS/broker/`: `bridge/kafka/messages/sent`. Nowhere, where it is left out. */
   readonly sys?: string
+  /** Another node says it itself, or it is a sum over nodes: only `$SYS` shows it, and `/metrics` does not. Default: false. */
+  readonly sysOnly?: boolean
   /** The part of a histogram that this value is; a bucket has its bound as label `le`. Left out: the figure is no histogram. */
   readonly part?: 'bucket' | 'sum' | 'count'
 }

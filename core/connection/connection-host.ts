@@ -11,6 +11,7 @@ import type { TopicCache } from '../protocol/topic-cache.ts'
 import type { SessionStore } from '../sessions/session-store.ts'
 import type { Clock } from '../time/clock.ts'
 import type { TimerWheel } from '../time/timer-wheel.ts'
+import type { Timings } from '../timings.ts'
 import type { Acknowledger } from './acknowledger.ts'
 import type { Connection } from './connection.ts'
 import type { DisconnectReason } from './disconnect-reason.ts'
@@ -28,6 +29,7 @@ export interface ConnectionHost {
   readonly counters: Counters
   readonly log: Log
   readonly clock: Clock
+  readonly timings: Timings
   /** The coarse clock. */
   readonly now: number
   /** The tick before this one was long ago: the process was held up. */

@@ -169,6 +169,7 @@ export class Sender {
       const fields = { topic, payload: payload ?? message.payload, properties: version === 5 ? properties : undefined }
       host.hooks.onPacketSent.call(client, { type: PacketType.Publish, qos, retain, dup, packetId, ...fields })
     }
+    if (message.timedFrom !== null && !dup) host.timings.delivered(message.timedFrom)
     if (host.deliveredUsed) host.hooks.onDelivered.call(client, message)
     return true
   }

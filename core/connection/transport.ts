@@ -50,6 +50,8 @@ export interface Seats {
   take(): boolean
   /** Gives one back. */
   free(): void
+  /** Where the listener's options stand in the config, `socket[1]`, by which figures call it. Left out: by its name. */
+  readonly at?: string | undefined
 }
 
 /** What a listener hands to the broker: one byte stream to one client. */

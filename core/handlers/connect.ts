@@ -24,6 +24,7 @@ export function expiryToMs(seconds: number): number {
 
 /** CONNECT: who is it, may it come in, whose session is it; then CONNACK. What arrives meanwhile waits. */
 export async function handleConnect(host: HandlerHost, client: Connection, packet: ConnectPacket): Promise<void> {
+  const began = host.clock.now()
   client.readConnect(packet)
   if (client.refusal !== null) {
     // It has not become anybody: its end is no line at `info`, for there may be very many.
@@ -51,6 +52,7 @@ export async function handleConnect(host: HandlerHost, client: Connection, packe
   if (refusal !== undefined) return client.refuse(toRefusal(refusal))
 
   await host.roster.inTurn(client.clientId, () => establish(host, client, packet, admission.data))
+  if (client.state === 'connected') host.timings.connect.add((host.clock.now() - began) / 1000)
 }
 
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */

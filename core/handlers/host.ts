@@ -13,6 +13,7 @@ import type { KnownSession } from '../sessions/known-session.ts'
 import type { SessionRoster } from '../sessions/session-roster.ts'
 import type { SessionStore, StoredWill } from '../sessions/session-store.ts'
 import type { Clock } from '../time/clock.ts'
+import type { Timings } from '../timings.ts'
 import type { EntryCheck } from './entry-check.ts'
 
 /** What the handlers of inbound packets use of the broker. */
@@ -23,6 +24,7 @@ export interface HandlerHost {
   readonly counters: Counters
   readonly log: Log
   readonly clock: Clock
+  readonly timings: Timings
   /** The coarse clock. */
   readonly now: number
   readonly turns: Turns

@@ -37,6 +37,7 @@ export class PublishHandler implements PublishHandling {
     if (qos > 0 && !client.acks.accept(qos, packetId)) return null
 
     const message = messageOf(client, publish, topic, host.now)
+    if (host.timings.due) host.timings.begin(message)
     const refusal = metered ?? publishFault(host, client, message)
     if (refusal === undefined && (host.matchUsed || host.hooks.onPublish.isUsed())) return this.#ask(client, message, packetId, qos)
     if (client.inbound.idle) {

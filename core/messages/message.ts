@@ -47,6 +47,12 @@ export class Message {
   readonly username: string | null | undefined
   /** Milliseconds since the Unix epoch: message expiry counts from here. */
   readonly receivedAt: number
+  /**
+   * When the message was read, if its way to its subscribers is timed; null: it is not.
+   *
+   * @internal
+   */
+  timedFrom: { readonly at: number } | null
   #topic: string
   #properties: Properties | undefined
   #payload: Buffer | null
@@ -74,6 +80,7 @@ export class Message {
     this.clientId = fields.clientId
     this.username = fields.username
     this.receivedAt = fields.receivedAt
+    this.timedFrom = null
     this.#topic = fields.topic
     this.#properties = fields.properties
     this.#payload = publish === null ? fields.payload : null

@@ -359,6 +359,8 @@ export interface StoreRoom {
   readonly full: boolean
   /** Bytes that are free where the store keeps things; null: nobody knows. */
   readonly freeBytes: number | null
+  /** Bytes that what the store keeps takes there; left out: nobody knows. */
+  readonly usedBytes?: number | undefined
 }
 
 /** What a store holds, of all sessions together. */

@@ -19,7 +19,7 @@ const facts = [
   ['forwarded', 'forwarded_messages_total', 'counter', 'Messages that the node has sent to others.', 'publish/messages/forwarded'],
 ] as const
 
-/** Offers what is known of all nodes, each apart and, for `$SYS`, summed: as fresh as their last signs of life. */
+/** Offers what is known of all nodes: to `$SYS` each apart and summed, as fresh as their last signs of life; to `/metrics` what this node says of itself. */
 export function offerFigures(figures: Figures, bus: Bus, node: ClusterNode): void {
   const { outgoing, confirmations } = node
   const add = (name: string, type: Figure['type'], help: string, read: () => Sample[]) =>
@@ -51,14 +51,17 @@ export function offerFigures(figures: Figures, bus: Bus, node: ClusterNode): voi
   for (const [fact, name, type, help, topic] of facts) {
     const of = (value: number | string | undefined): number => Number(value ?? 0)
     add(`node_${name}`, type, help, () =>
-      bus
-        .nodes()
-        .map(node => ({ value: of(node.facts[fact]), labels: { node: node.name }, sys: `nodes/${asTopicLevel(node.name)}/${topic}` })),
+      bus.nodes().map(({ name, facts }) => ({
+        value: of(facts[fact]),
+        labels: { node: name },
+        sys: `nodes/${asTopicLevel(name)}/${topic}`,
+        sysOnly: name !== bus.node,
+      })),
     )
     // A sum of times says nothing, and Prometheus sums by itself.
     if (fact === 'uptime') continue
     add(`all_${name}`, 'gauge', `The same of all nodes together. ${help}`, () => [
-      { value: bus.nodes().reduce((sum, node) => sum + of(node.facts[fact]), 0), sys: `cluster/${topic}` },
+      { value: bus.nodes().reduce((sum, node) => sum + of(node.facts[fact]), 0), sys: `cluster/${topic}`, sysOnly: true },
     ])
   }
 }

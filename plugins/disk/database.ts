@@ -123,12 +123,12 @@ export class Database implements RowStore {
     throw Object.assign(new Error(`${join(this.#path, dataFile)} was removed or replaced`), { code: goneCode })
   }
 
-  /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, and all. */
-  space(): { readonly free: number; readonly size: number } {
+  /** Bytes on the disk that are free for us, those of our own file that nothing stands in included, all of the disk, and those that rows take. */
+  space(): { readonly free: number; readonly size: number; readonly used: number } {
     const { bavail, blocks, bsize } = this.#disk()
     const { pageSize, lastPageNumber, treeBranchPageCount, treeLeafPageCount, overflowPages } = this.#counts()
     const unused = lastPageNumber + 1 - treeBranchPageCount - treeLeafPageCount - overflowPages
-    return { free: bavail * bsize + unused * pageSize, size: blocks * bsize }
+    return { free: bavail * bsize + unused * pageSize, size: blocks * bsize, used: (lastPageNumber + 1 - unused) * pageSize }
   }
 
   #disk(): { readonly bavail: number; readonly blocks: number; readonly bsize: number } {

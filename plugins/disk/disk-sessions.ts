@@ -317,7 +317,8 @@ export class DiskSessions implements SessionStore {
 
   room(): StoreRoom {
     const { commit, database } = this.#parts
-    return { full: commit.isFull, freeBytes: database.space().free }
+    const { free, used } = database.space()
+    return { full: commit.isFull, freeBytes: free, usedBytes: used }
   }
 
   expire(at: number, limit: number): readonly Due[] | Promise<readonly Due[]> {

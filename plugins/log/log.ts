@@ -1,5 +1,5 @@
 import { isatty } from 'node:tty'
-import { type LogFn, type Logger, pino } from 'pino'
+import { type LogFn, type Logger, levels as logLevels, pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
@@ -13,6 +13,7 @@ import { logManifest } from './manifest.ts'
 
 // Lines of `apply`, a few for each plugin.
 const earlyMax = 1000
+const levels = ['trace', 'debug', 'info', 'warn', 'error'] as const
 
 /** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
 export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, worker }, { level, format }) => {
@@ -21,8 +22,13 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, 
   const kept = new KeptLines()
   let write: (line: string) => void = line => void (early.length < earlyMax && early.push(line))
   // What stands in lines may be a client's: it is cut, and what would write something else in a terminal than it says is escaped.
+  const written = new Map(levels.map(name => [logLevels.values[name]!, 0]))
+  const counted = function (this: Logger, line: Parameters<LogFn>, method: LogFn, number: number): void {
+    written.set(number, (written.get(number) ?? 0) + 1)
+    logMethod.call(this, line, method)
+  }
   const logger = pino(
-    { level, base: worker === null ? null : { worker: worker.number }, hooks: { logMethod } },
+    { level, base: worker === null ? null : { worker: worker.number }, hooks: { logMethod: counted } },
     {
       write: line => {
         kept.add(line)
@@ -36,6 +42,12 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, 
     type: 'counter',
     help: 'Lines of this process that were dropped, because standard output or standard error was not read in time.',
     read: () => [{ value: lostLines() }],
+  })
+  broker.figures.add({
+    name: 'log_lines_total',
+    type: 'counter',
+    help: 'Lines of the log, by level.',
+    read: () => [...written].map(([number, value]) => ({ value, labels: { level: logLevels.labels[number]! } })),
   })
   let tapped = false
   const trace = (on: boolean): void => {

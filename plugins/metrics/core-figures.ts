@@ -1,7 +1,9 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
+import type { StoreTotals } from '../../core/sessions/session-store.ts'
 import { cachesOf } from '../kit/bounded-cache.ts'
 import { type OpenFiles, openFiles } from '../kit/listening/open-files.ts'
+import type { EventCounts } from './event-counts.ts'
 import { isStoreFull, storeTrouble } from './health.ts'
 import type { StoredTotals } from './stored-totals.ts'
 import type { TapTimes } from './tap-times.ts'
@@ -12,8 +14,8 @@ const sameScrapeMs = 50
 const versions: Readonly<Record<number, string>> = { 3: '3.1', 4: '3.1.1', 5: '5' }
 
 /** What core counts, and what can be read off it. */
-export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTotals): Figure[] {
-  const { counters } = broker
+export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTotals, events: EventCounts): Figure[] {
+  const { counters, services } = broker
   const counter = (name: string, help: string, read: () => number): Figure => ({
     name,
     help,
@@ -21,6 +23,16 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTo
     read: () => [{ value: read() }],
   })
   const gauge = (name: string, help: string, read: () => number): Figure => ({ name, help, type: 'gauge', read: () => [{ value: read() }] })
+  // Not 0 where nobody knows.
+  const known = (name: string, help: string, read: () => number | null | undefined): Figure => ({
+    name,
+    help,
+    type: 'gauge',
+    read: () => {
+      const value = read() ?? null
+      return value === null ? [] : [{ value }]
+    },
+  })
   const byKey = (name: string, help: string, label: string, read: () => Readonly<Record<string, number>> | readonly number[]): Figure => ({
     name,
     help,
@@ -36,15 +48,27 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTo
     },
     {
       name: 'connections',
-      help: 'Clients that are connected, by version of MQTT and transport.',
+      help: 'Clients that are connected, by version of MQTT, transport and listener.',
       type: 'gauge',
       read: () => connections(broker),
     },
     gauge('connections_max', 'The most clients that were connected at a time.', () => counters.connectedMax),
     counter('connections_opened_total', 'Connections that were opened, admitted or not.', () => counters.connections),
     counter('connections_refused_total', 'Connections that were not let in before CONNECT.', () => counters.connectionsRefused),
+    {
+      name: 'disconnects_total',
+      help: 'Connections of clients that ended, by who ended them (client, server, network) and the reason code.',
+      type: 'counter',
+      read: () =>
+        [...events.disconnects].map(([ending, value]) => {
+          const [by, reason] = ending.split(' ') as [string, string]
+          return { value, labels: { by, reason } }
+        }),
+    },
     counter('protocol_errors_total', 'Connections closed for breaking the protocol.', () => counters.protocolErrors),
-    counter('subscriptions_refused_total', 'Filters of SUBSCRIBE packets that were refused.', () => counters.subscriptionsRefused),
+    byKey('subscriptions_refused_total', 'Filters of SUBSCRIBE packets that were refused, by reason code.', 'reason', () =>
+      Object.fromEntries(events.subscribes),
+    ),
     counter('plugin_errors_total', 'Taps of plugins that failed.', () => counters.tapErrors),
     byKey('received_messages_total', 'PUBLISH packets received, by QoS.', 'qos', () => counters.receivedByQoS),
     byKey('sent_messages_total', 'PUBLISH packets sent, by QoS.', 'qos', () => counters.sentByQoS),
@@ -53,11 +77,21 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTo
     counter('received_bytes_total', 'Bytes received.', () => counters.bytesReceived),
     counter('sent_bytes_total', 'Bytes sent.', () => counters.bytesSent),
     byKey('dropped_messages_total', 'Messages that did not reach a subscriber, by reason.', 'reason', () => ({ ...counters.dropped })),
-    byKey('refused_publishes_total', 'Publishes that could not be kept, by reason.', 'reason', () => ({ ...counters.refusedPublishes })),
+    byKey(
+      'refused_publishes_total',
+      'Publishes that could not be kept (storeFull, storeAway, messageRefused) or that rights, limits or plugins have refused, by reason code.',
+      'reason',
+      () => ({ ...counters.refusedPublishes, ...Object.fromEntries(events.publishes) }),
+    ),
     byKey('limited_total', 'How often a limit took effect.', 'limit', () => ({ ...counters.limited })),
     gauge('sessions', 'Sessions, connected or not.', () => Math.max(broker.totals.sessions, counters.connected)),
     gauge('subscriptions', 'Subscriptions.', () => broker.totals.subscriptions),
-    gauge('retained_messages', 'Retained messages.', () => broker.services.find('retained')?.size ?? 0),
+    gauge('retained_messages', 'Retained messages.', () => services.find('retained')?.size ?? 0),
+    known(
+      'retained_bytes',
+      'Bytes of the retained messages, roughly; nothing, where the store does not count them.',
+      () => services.find('retained')?.bytes,
+    ),
     gauge(
       'slowed_sessions',
       'Sessions whose publishers are being slowed, because they do not keep up.',
@@ -101,15 +135,16 @@ export function coreFigures(broker: Broker, tapTimes: TapTimes, stored: StoredTo
     },
     gauge('store_up', 'Whether the store answers.', () => (storeTrouble(broker) === null ? 1 : 0)),
     gauge('store_full', 'Whether the store has too little room for new messages.', () => (isStoreFull(broker) ? 1 : 0)),
-    {
-      name: 'store_free_bytes',
-      help: 'Bytes that are free where the store keeps things; nothing, where nobody knows.',
-      type: 'gauge',
-      read: () => {
-        const bytes = broker.services.find('sessions')?.room?.().freeBytes ?? null
-        return bytes === null ? [] : [{ value: bytes }]
-      },
-    },
+    known(
+      'store_free_bytes',
+      'Bytes that are free where the store keeps things; nothing, where nobody knows.',
+      () => services.find('sessions')?.room?.().freeBytes,
+    ),
+    known(
+      'store_used_bytes',
+      'Bytes that what the store keeps takes there; nothing, where nobody knows.',
+      () => services.find('sessions')?.room?.().usedBytes,
+    ),
   ]
 }
 
@@ -121,16 +156,18 @@ function ofFiles(read: (files: OpenFiles) => number): Sample[] {
 
 function connections(broker: Broker): Sample[] {
   const counts = new Map<string, { labels: Record<string, string>; value: number }>()
-  for (const { version, transport } of broker.clients) {
-    const key = `${version} ${transport.protocol}`
+  for (const { version, transport, state } of broker.clients) {
+    if (state !== 'connected') continue
+    const listener = transport.seats?.at ?? transport.listener
+    const key = `${version} ${transport.protocol} ${listener}`
     const known = counts.get(key)
     if (known !== undefined) known.value += 1
-    else counts.set(key, { labels: { version: versions[version] ?? String(version), transport: transport.protocol }, value: 1 })
+    else counts.set(key, { labels: { version: versions[version] ?? String(version), transport: transport.protocol, listener }, value: 1 })
   }
   return counts.size === 0 ? [{ value: 0 }] : [...counts.values()]
 }
 
-/** What waits: one walk over those who are connected for all of it, at most once for each scrape, and what the store says of all sessions that it keeps. */
+/** What waits: one walk over those who are connected here for all of it, at most once for each scrape, and what the store says of all sessions that it keeps. */
 function depths(broker: Broker, stored: StoredTotals): Figure[] {
   let readAt = Number.NEGATIVE_INFINITY
   let found = { inflight: 0, queued: 0, unwritten: 0 }
@@ -141,8 +178,7 @@ function depths(broker: Broker, stored: StoredTotals): Figure[] {
     for (const client of broker.clients) {
       found.unwritten += client.unwrittenBytes
       found.inflight += client.inFlight
-      // What the store keeps is counted there.
-      if (client.session?.durable !== true || !stored.known) found.queued += client.queued
+      found.queued += client.queued
     }
     return found
   }
@@ -152,20 +188,19 @@ function depths(broker: Broker, stored: StoredTotals): Figure[] {
     type: 'gauge',
     read: () => [{ value: read()[key] }],
   })
+  // The same at each node that shares the store, which the name says.
+  const ofStore = (name: string, help: string, key: keyof StoreTotals): Figure => ({
+    name: `store_${name}`,
+    help: `${help}; all that the store keeps, which is the same at each node that shares it. Nothing, before the store has told it.`,
+    type: 'gauge',
+    read: () => (stored.totals === null ? [] : [{ value: stored.totals[key] }]),
+  })
   return [
     depth('inflight_messages', 'Messages that connected clients have not yet acknowledged.', 'inflight'),
-    {
-      name: 'queued_messages',
-      help: 'Messages that wait in the queues of all sessions, connected or not; of stored sessions those in flight too, and of all nodes that share the store.',
-      type: 'gauge',
-      read: () => [{ value: stored.messages + read().queued }],
-    },
-    {
-      name: 'queued_bytes',
-      help: 'Bytes of the messages in the queues of stored sessions.',
-      type: 'gauge',
-      read: () => [{ value: stored.bytes }],
-    },
+    depth('queued_messages', 'Messages that wait for clients that are connected here; of stored sessions those in flight too.', 'queued'),
     depth('unwritten_bytes', 'Bytes that wait for connections to take them.', 'unwritten'),
+    ofStore('sessions', 'Stored sessions, connected or not', 'sessions'),
+    ofStore('queued_messages', 'Messages in the queues of stored sessions, connected or not, in flight or not', 'messages'),
+    ofStore('queued_bytes', 'Bytes of the messages in the queues of stored sessions', 'bytes'),
   ]
 }

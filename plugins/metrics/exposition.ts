@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'pr
 import type { Broker } from '../../core/broker.ts'
 import type { Figure, Sample } from '../../core/figures.ts'
 import { coreFigures } from './core-figures.ts'
+import { EventCounts } from './event-counts.ts'
 import { StoredTotals } from './stored-totals.ts'
 import { TapTimes } from './tap-times.ts'
 
@@ -12,8 +13,8 @@ const heavy = [
 ]
 
 /**
- * What Prometheus reads. Nothing is counted here: at each scrape the broker's own counters, and what plugins offer, are read and written down, so that the
- * hot path does not know whether anybody looks.
+ * What Prometheus reads. Of messages nothing is counted here: at each scrape the broker's own counters, and what plugins offer, are read and written down, so
+ * that the hot path does not know whether anybody looks.
  */
 export class Exposition {
   readonly #broker: Broker
@@ -27,7 +28,7 @@ export class Exposition {
     this.#broker = broker
     this.#stored = new StoredTotals(broker)
     this.tapTimes = new TapTimes(broker.hooks)
-    this.#own = coreFigures(broker, this.tapTimes, this.#stored)
+    this.#own = coreFigures(broker, this.tapTimes, this.#stored, new EventCounts(broker.hooks))
     this.#node = node ? new Registry() : null
     if (this.#node === null) return
     collectDefaultMetrics({ register: this.#node })
@@ -54,9 +55,10 @@ export class Exposition {
 }
 
 function register(registry: Registry, { name, help, type, read }: Figure): void {
-  const samples = read()
-  // Not 0: nobody knows.
-  if (type === 'gauge' && samples.length === 0) return
+  const all = read()
+  const samples = all.filter(({ sysOnly }) => sysOnly !== true)
+  // Not 0: nobody knows, or others say it.
+  if (samples.length === 0 && (type === 'gauge' || all.length > 0)) return
   const labelNames = [...new Set(samples.flatMap(({ labels }) => (labels === undefined ? [] : Object.keys(labels))))]
   const config = { name: `mqttx_${name}`, help, labelNames, registers: [registry] }
   if (type === 'histogram') {

@@ -16,9 +16,6 @@ interface Family {
   readonly samples: string[]
 }
 
-// Each worker has these of all nodes.
-const ofAllNodes = /^mqttx_cluster_(?:node|all)_/
-
 /** The text of all workers of a broker as one: each value has the label `worker`, and each figure stands once. A worker that does not answer is left out. */
 export async function textOfWorkers(broker: Broker, own: string): Promise<string> {
   const { worker, verbs } = broker
@@ -33,21 +30,20 @@ export async function textOfWorkers(broker: Broker, own: string): Promise<string
     }),
   )
   const families = new Map<string, Family>()
-  for (const [i, text] of texts.entries()) if (text !== null) addTo(families, text, i + 1, worker.number)
+  for (const [i, text] of texts.entries()) if (text !== null) addTo(families, text, i + 1)
   const answered = texts.filter(text => text !== null).length
   const workers = `# HELP mqttx_workers Workers of the broker that have answered.\n# TYPE mqttx_workers gauge\nmqttx_workers ${answered}\n`
   return workers + [...families.values()].map(({ head, samples }) => `${[...head, ...samples].join('\n')}\n`).join('')
 }
 
-function addTo(families: Map<string, Family>, text: string, number: number, self: number): void {
+function addTo(families: Map<string, Family>, text: string, number: number): void {
   let family: Family | null = null
   for (const line of text.split('\n')) {
     const [, kind, name] = /^# (HELP|TYPE) (\S+)/.exec(line) ?? []
     if (name !== undefined) {
       if (kind === 'HELP') {
-        const known = families.get(name)
-        family = number !== self && ofAllNodes.test(name) ? null : (known ?? { head: [], samples: [] })
-        if (family !== null) families.set(name, family)
+        family = families.get(name) ?? { head: [], samples: [] }
+        families.set(name, family)
       }
       if (family !== null && !family.head.includes(line)) family.head.push(line)
     } else if (line !== '' && family !== null) {

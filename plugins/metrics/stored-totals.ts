@@ -8,25 +8,13 @@ const waitMs = 1000
 export class StoredTotals {
   readonly #broker: Broker
   #asking: Promise<void> | null
-  #totals: StoreTotals | null
+  /** Null: it has not told yet. */
+  totals: StoreTotals | null
 
   constructor(broker: Broker) {
     this.#broker = broker
     this.#asking = null
-    this.#totals = null
-  }
-
-  /** The store has told it. */
-  get known(): boolean {
-    return this.#totals !== null
-  }
-
-  get messages(): number {
-    return this.#totals?.messages ?? 0
-  }
-
-  get bytes(): number {
-    return this.#totals?.bytes ?? 0
+    this.totals = null
   }
 
   /** Asks the store anew; resolves in the end all the same where it does not answer, or cannot tell. */
@@ -44,7 +32,7 @@ export class StoredTotals {
 
   async #ask(): Promise<void> {
     try {
-      this.#totals = (await this.#broker.services.find('sessions')?.totals?.()) ?? null
+      this.totals = (await this.#broker.services.find('sessions')?.totals?.()) ?? null
     } catch {
       // What it told last is shown; that it is away is another figure.
     }

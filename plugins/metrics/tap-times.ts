@@ -1,6 +1,7 @@
 import type { Hooks } from '../../core/hooks.ts'
 
-type Fn = (a: unknown, b?: unknown, c?: unknown) => unknown
+// As many as the hook has that hands over most.
+type Fn = (a: unknown, b?: unknown, c?: unknown, d?: unknown) => unknown
 
 // One call of so many is timed: reading the clock twice costs 0.1 µs, which every call would feel.
 const sampleEvery = 64
@@ -35,18 +36,18 @@ class Sampled implements TapTime {
   }
 
   wrap(fn: Fn): Fn {
-    return (a, b, c) => {
+    return (a, b, c, d) => {
       this.#left -= 1
-      return this.#left > 0 ? fn(a, b, c) : this.#timed(fn, a, b, c)
+      return this.#left > 0 ? fn(a, b, c, d) : this.#timed(fn, a, b, c, d)
     }
   }
 
-  #timed(fn: Fn, a: unknown, b: unknown, c: unknown): unknown {
+  #timed(fn: Fn, a: unknown, b: unknown, c: unknown, d: unknown): unknown {
     this.#left = sampleEvery
     this.#rounds += 1
     const began = performance.now()
     try {
-      return fn(a, b, c)
+      return fn(a, b, c, d)
     } finally {
       this.#millis += performance.now() - began
     }

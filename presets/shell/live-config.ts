@@ -28,6 +28,7 @@ export class LiveConfig {
   readonly #tellOthers: () => void
   // The last readings, the oldest first.
   readonly #readings: ConfigReading[] = []
+  #generation = 1
 
   /** `file`: the config's, if there is one. `read`: reads and checks all of the config anew, of another file where one is named. */
   constructor(
@@ -54,6 +55,30 @@ export class LiveConfig {
     alarmsOf(broker).watch('configRefused', () => {
       const failed = this.#readings.at(-1)?.failed ?? null
       return failed === null ? null : `the config was read again and not taken up: ${failed}`
+    })
+    const { figures } = broker
+    const gauge = (name: string, help: string, read: () => number | null): void => {
+      figures.add({
+        name: `config_${name}`,
+        type: 'gauge',
+        help,
+        read: () => {
+          const value = read()
+          return value === null ? [] : [{ value }]
+        },
+      })
+    }
+    gauge(
+      'generation',
+      'Which config is in force: 1 is that of the start, and each reading that has changed something is one more.',
+      () => this.#generation,
+    )
+    gauge('last_reload_successful', 'Whether the config was taken up when it was read last; 1 before the first time.', () =>
+      (this.#readings.at(-1)?.failed ?? null) === null ? 1 : 0,
+    )
+    gauge('last_reload_timestamp_seconds', 'When the config was read last after the start, in seconds since the Unix epoch.', () => {
+      const at = this.#readings.at(-1)?.at
+      return at === undefined ? null : at / 1000
     })
     broker.verbs.add(
       defineVerb(broker, reloadVerb, {
@@ -103,6 +128,7 @@ export class LiveConfig {
       if (this.#says && taken.length > 0) log.info(`config read again; in force now: ${taken.join(', ')}`)
       if (this.#says && later.length > 0) log.warn(`config read again; only the next start takes up: ${later.join(', ')}`)
       if (this.#says && taken.length + later.length === 0) log.info('config read again; nothing has changed')
+      if (taken.length > 0) this.#generation += 1
       this.#note({ taken, later, failed: null })
     } catch (error) {
       const text = error instanceof OperatorError ? error.problems.join('; ') : (error as Error).message

@@ -4,52 +4,15 @@ import { type IncomingMessage, request } from 'node:http'
 import { connect as connectSocket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import mqtt from 'mqtt'
 import { expect, onTestFinished, test } from 'vitest'
 import type { StoreRoom } from '../../core/sessions/session-store.ts'
 import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
 import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
-import { type Config, createBroker, definePlugin, type RunningBroker } from '../../presets/index.ts'
+import { type Config, createBroker, definePlugin } from '../../presets/index.ts'
 import { eventually } from '../support/eventually.ts'
 import { keptLog } from '../support/log.ts'
-import { parseExposition } from '../support/prometheus.ts'
 import { freePort, RedisServer } from '../support/redis.ts'
-
-interface Measured {
-  readonly running: RunningBroker
-  readonly url: string
-  scrape(): Promise<(name: string, labels?: Record<string, string>) => number | undefined>
-}
-
-async function measured(config: Config = {}): Promise<Measured> {
-  const port = (config as { metrics?: { port: number } }).metrics?.port ?? (await freePort())
-  const running = await createBroker({
-    preset: 'test',
-    log: { level: 'silent' },
-    socket: { port: 0 },
-    metrics: { port },
-    ...config,
-  }).start()
-  onTestFinished(() => running.stop())
-  const url = `http://127.0.0.1:${port}`
-  return {
-    running,
-    url,
-    async scrape() {
-      const response = await fetch(`${url}/metrics`)
-      expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
-      const { samples } = parseExposition(await response.text())
-      return (name, labels = {}) =>
-        samples.find(sample => sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value))?.value
-    },
-  }
-}
-
-async function connect({ port }: RunningBroker, options: mqtt.IClientOptions = {}): Promise<mqtt.MqttClient> {
-  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { reconnectPeriod: 0, ...options })
-  onTestFinished(() => void client.end(true))
-  return client
-}
+import { connect, measured } from './measured.ts'
 
 test('what happened is what a scraper reads', async () => {
   const { running, scrape } = await measured({ sysTopic: {} })
@@ -65,7 +28,7 @@ test('what happened is what a scraper reads', async () => {
   await arrived
   const value = await scrape()
   expect(value('mqttx_info', { version: running.broker.version })).toBe(1)
-  expect(value('mqttx_connections', { version: '5', transport: 'tcp' })).toBe(1)
+  expect(value('mqttx_connections', { version: '5', transport: 'tcp', listener: 'socket' })).toBe(1)
   expect(value('mqttx_connections', { version: '3.1.1', transport: 'tcp' })).toBe(1)
   expect([0, 1, 2].map(qos => value('mqttx_received_messages_total', { qos: String(qos) }))).toEqual([1, 1, 1])
   expect([0, 1, 2].map(qos => value('mqttx_sent_messages_total', { qos: String(qos) }))).toEqual([1, 2, 0])
@@ -219,12 +182,17 @@ test('what waits for sessions without a connection is counted, on each store', a
     const writer = await connect(running)
     for (let i = 0; i < 30; i++) await writer.publishAsync('a', 'x'.repeat(100), { qos: 1 })
     const value = await scrape()
-    expect(value('mqttx_queued_messages')).toBe(30)
-    expect(value('mqttx_queued_bytes')).toBeGreaterThan(3000)
+    expect(value('mqttx_store_queued_messages')).toBe(30)
+    expect(value('mqttx_store_queued_bytes')).toBeGreaterThan(3000)
+    expect(value('mqttx_store_sessions')).toBe(1)
+    // It is no client of this node's.
+    expect(value('mqttx_queued_messages')).toBe(0)
+    if ('disk' in store) expect(value('mqttx_store_used_bytes')).toBeGreaterThan(30 * 100)
   }
-  // Another node shows the same.
+  // Another node shows the same of the store that they share.
   const { scrape } = await measured(stores[2])
-  expect((await scrape())('mqttx_queued_messages')).toBe(30)
+  const value = await scrape()
+  expect([value('mqttx_store_queued_messages'), value('mqttx_queued_messages')]).toEqual([30, 0])
 })
 
 test.each([

@@ -6,20 +6,21 @@ const everyMs = 10_000
 /** Says which connections a listener has refused by itself: a line for each reason in ten seconds, which counts the others. */
 export class RefusedLines {
   readonly #broker: Broker
-  readonly #at: string
+  /** Where the options of the listener stand. */
+  readonly at: string
   readonly #throttle: LineThrottle
 
   /** `at`: where the options of the listener stand, `socket[1]`. */
   constructor(broker: Broker, at: string) {
     this.#broker = broker
-    this.#at = at
+    this.at = at
     this.#throttle = new LineThrottle(broker.clock, { everyMs })
   }
 
   /** The listener has as many connections as it takes. */
   full(max: number): void {
     const times = this.#throttle.pass('full')
-    if (times > 0) this.#broker.log.warn({ times }, `${this.#at}: connections are refused: it has as many as it takes, ${max}`)
+    if (times > 0) this.#broker.log.warn({ times }, `${this.at}: connections are refused: it has as many as it takes, ${max}`)
   }
 
   /** The process has nearly as many files open as the system allows. */
@@ -28,7 +29,7 @@ export class RefusedLines {
     if (times === 0) return
     this.#broker.log.warn(
       { times, address },
-      `${this.#at}: connections are refused: this process has nearly as many files open as the system allows; ${filesCure}`,
+      `${this.at}: connections are refused: this process has nearly as many files open as the system allows; ${filesCure}`,
     )
   }
 }

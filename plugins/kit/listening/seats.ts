@@ -7,10 +7,13 @@ export class CountedSeats implements Seats {
   readonly max: number
   /** How many places are taken. */
   taken = 0
+  /** Where the listener's options stand in the config; `undefined`: nobody has said. */
+  readonly at: string | undefined
   readonly #refused: RefusedLines | null
 
   /** `refused`: says which connections there was no place for. */
   constructor(max: number | null, refused: RefusedLines | null = null) {
+    this.at = refused?.at
     this.#refused = refused
     this.max = max ?? Number.POSITIVE_INFINITY
   }

@@ -28,8 +28,8 @@ export interface RowStore {
   commit(keys: readonly Buffer[], values: readonly (Buffer | null)[], bytes: number): Promise<void>
   /** The place that was opened is still there. */
   isThere(): boolean
-  /** Bytes that are free for us, and all. */
-  space(): { readonly free: number; readonly size: number }
+  /** Bytes that are free for us, and all of the place; `used`: that the rows take, left out where nobody knows. */
+  space(): { readonly free: number; readonly size: number; readonly used?: number }
   /**
    * Writes all that the last commit has left to a folder, which it makes, while commits go on. Resolves when the copy would survive a loss of power. Left out: a running broker makes
    * no backup of it.
