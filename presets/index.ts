@@ -83,6 +83,7 @@ export function createBroker(config: Config = {}, options: { clock?: Clock } = {
 
 export type { Actor } from '../core/actor.ts'
 export type { Broker, BrokerTotals, ListenerAddress, ServerMessage } from '../core/broker.ts'
+export { readBuffer } from '../core/connection/buffer-pool.ts'
 export { type AnyPublisher, type Client, type FormerClient, isClient, type Session } from '../core/connection/client.ts'
 export type { DisconnectReason } from '../core/connection/disconnect-reason.ts'
 export type { Meter } from '../core/connection/meter.ts'

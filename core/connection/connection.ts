@@ -505,6 +505,7 @@ export class Connection implements Client {
   onClose(error: Error | undefined): void {
     this.inbound.gone()
     this.end({ code: ReasonCode.UnspecifiedError, message: error === undefined ? 'connection closed' : error.message, by: 'network' }, true)
+    this.outbox.discard()
     this.onGone?.()
     this.host.transportClosed(this)
   }

@@ -1,37 +1,12 @@
 import { PublishFrame } from '../protocol/publish-frame.ts'
 import type { Clock } from '../time/clock.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { OutputChain } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
-// Most connections have an acknowledgement or two to say in a turn, some a burst, few more: a buffer grows from size to size.
-// A thousand publishers that wait for one PUBACK each took 4 KiB each before, more than the pool kept, and a fifth of the
-// broker's time went into allocating and collecting them.
-export const largeBuffer = 16_384
-/** Holds what one turn brings at most before it leaves: 64 KiB, and one message of 16 KiB. */
-export const burstBuffer = 98_304
-const sizes = [256, 4096, largeBuffer, burstBuffer] as const
-// The pool keeps so many of each: at most 4, 8, 8 and 6 MiB.
-const keptMax = [16_384, 2048, 512, 64] as const
 // What is put together from pieces up to this goes out in one write; more goes out as it lies, in one writev.
 const batchMax = 65_536
 const scratchMin = 4096
-
-/** Buffers that the operating system has taken whole and that may be used again. */
-class BufferPool {
-  readonly #kept: readonly Buffer[][] = sizes.map(() => [])
-
-  /** One of at least `size` bytes. `waits`: its bytes do not leave soon, so a large one is no larger than they are. */
-  take(size: number, waits: boolean): Buffer {
-    if (waits && size > largeBuffer) return Buffer.allocUnsafeSlow(size)
-    for (let i = 0; i < sizes.length; i++) if (size <= sizes[i]!) return this.#kept[i]!.pop() ?? Buffer.allocUnsafeSlow(sizes[i]!)
-    return Buffer.allocUnsafeSlow(size)
-  }
-
-  give(buffer: Buffer): void {
-    const size = sizes.indexOf(buffer.length as never)
-    if (size >= 0 && this.#kept[size]!.length < keptMax[size]!) this.#kept[size]!.push(buffer)
-  }
-}
 
 /** Has something to write in this turn. */
 interface Flushable {

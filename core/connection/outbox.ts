@@ -1,5 +1,6 @@
 import type { PublishFrame } from '../protocol/publish-frame.ts'
-import { burstBuffer, type Flusher, largeBuffer } from './flusher.ts'
+import { arenaBuffers, type BufferPool, burstBuffer, copyBytes, largeBuffer } from './buffer-pool.ts'
+import type { Flusher } from './flusher.ts'
 import type { OutputChain, Piece } from './output-chain.ts'
 import type { Transport } from './transport.ts'
 
@@ -18,9 +19,12 @@ const copyMax = 2048
 export class Outbox {
   readonly #transport: Transport
   readonly #flusher: Flusher
+  readonly #pool: BufferPool
   // Sealed buffers and shared frames in order, each frame with the packet identifier that it gets here.
   #chain: OutputChain | null
   #pooled: Buffer[] | null
+  // What the transport did not take at once, and gives back.
+  #lent: Buffer[] | null
   #tail: Buffer | null
   #used: number
   #bytes: number
@@ -33,8 +37,10 @@ export class Outbox {
   constructor(transport: Transport, flusher: Flusher) {
     this.#transport = transport
     this.#flusher = flusher
+    this.#pool = transport.returnsBuffers === true ? arenaBuffers : flusher.pool
     this.#chain = null
     this.#pooled = null
+    this.#lent = null
     this.#tail = null
     this.#used = 0
     this.#bytes = 0
@@ -85,9 +91,10 @@ export class Outbox {
       this.#early()
       return
     }
-    const { head, payload } = frame
-    const at = this.#copy(head)
+    const { bytes, start, headLength, payload } = frame
+    const at = this.#reserve(headLength)
     const tail = this.#tail!
+    copyBytes(bytes, start, start + headLength, tail, at)
     tail[at] = dup ? frame.header | 0x08 : frame.header
     if (packetId !== 0) {
       const idAt = at + frame.packetIdAt
@@ -108,7 +115,8 @@ export class Outbox {
       const tail = this.#tail!
       flusher.writes += 1
       // Where it is not taken the buffer belongs to the transport now: no byte of it is changed again.
-      if (transport.write(this.#used === tail.length ? tail : tail.subarray(0, this.#used))) flusher.pool.give(tail)
+      if (transport.write(this.#used === tail.length ? tail : tail.subarray(0, this.#used))) this.#pool.give(tail)
+      else this.#lend(tail)
       this.blocked = transport.bufferedBytes > 0
       this.#tail = null
       this.#used = 0
@@ -123,12 +131,17 @@ export class Outbox {
     this.#pooled = null
     this.#bytes = 0
     const free = flusher.write(transport, chain, bytes)
-    if (free && pooled !== null) for (let i = 0; i < pooled.length; i++) flusher.pool.give(pooled[i]!)
+    if (pooled !== null)
+      for (let i = 0; i < pooled.length; i++) {
+        if (free) this.#pool.give(pooled[i]!)
+        else this.#lend(pooled[i]!)
+      }
     this.blocked = transport.bufferedBytes > 0
   }
 
   /** The transport has written all it had. */
   drained(): void {
+    this.#takeBack()
     if (this.#held) return
     this.blocked = false
     this.flush()
@@ -142,11 +155,27 @@ export class Outbox {
 
   /** Forgets what waits; the connection is gone. */
   discard(): void {
+    this.#takeBack()
+    if (this.#tail !== null) this.#pool.give(this.#tail)
+    if (this.#pooled !== null) for (const buffer of this.#pooled) this.#pool.give(buffer)
     this.#chain = null
     this.#pooled = null
     this.#tail = null
     this.#used = 0
     this.#bytes = 0
+  }
+
+  #lend(buffer: Buffer): void {
+    if (this.#transport.returnsBuffers !== true) return
+    this.#lent ??= []
+    this.#lent.push(buffer)
+  }
+
+  #takeBack(): void {
+    const lent = this.#lent
+    if (lent === null) return
+    this.#lent = null
+    for (let i = 0; i < lent.length; i++) this.#pool.give(lent[i]!)
   }
 
   #copy(bytes: Buffer): number {
@@ -163,7 +192,7 @@ export class Outbox {
 
   #reserve(size: number): number {
     const tail = this.#tail
-    if (tail === null) this.#tail = this.#flusher.pool.take(size, this.blocked)
+    if (tail === null) this.#tail = this.#pool.take(size, this.blocked)
     else if (this.#used + size > tail.length) this.#makeRoom(tail, size)
     const at = this.#used
     this.#used += size
@@ -173,7 +202,7 @@ export class Outbox {
 
   // The tail moves into a larger buffer; one that is large already is sealed, and the next begun.
   #makeRoom(tail: Buffer, size: number): void {
-    const { pool } = this.#flusher
+    const pool = this.#pool
     const used = this.#used
     // What waits for a slow reader lies in buffers that it fills.
     if (used + size > (this.blocked ? largeBuffer : burstBuffer)) {

@@ -82,8 +82,13 @@ export interface Transport {
   /** The user name that the transport vouches for, by a client certificate; it takes the place of CONNECT's. */
   readonly username?: string | undefined
   /**
+   * `true`: what `write` did not take at once may be changed again when `bufferedBytes` is 0, or the transport has closed, so the broker
+   * uses its buffers again.
+   */
+  readonly returnsBuffers?: boolean | undefined
+  /**
    * Writes bytes. `true`: all of them have been taken and the buffer may be used again. `false`: they belong to the
-   * transport now and must never be changed. Either way `onDrain` follows where `bufferedBytes` is not 0.
+   * transport now and must not be changed, unless `returnsBuffers` says when. Either way `onDrain` follows where `bufferedBytes` is not 0.
    */
   write(bytes: Buffer): boolean
   /** Writes several buffers, in one system call where there can be one; the rest is as with `write`. */

@@ -239,9 +239,10 @@ export class Message {
     }
     const start = this.#start
     const apart = this.#end - this.#payloadAt > framePayloadMax
-    const head = this.#wire!.subarray(start, apart ? this.#payloadAt : this.#end)
+    const headLength = (apart ? this.#payloadAt : this.#end) - start
     const packetIdAt = qos > 0 ? this.#packetIdAt - start : -1
-    return new PublishFrame(head, publishHeader(qos, retain, false), packetIdAt, apart ? this.payload : null, this.#end - start, false)
+    const header = publishHeader(qos, retain, false)
+    return new PublishFrame(this.#wire!, start, headLength, header, packetIdAt, apart ? this.payload : null, false)
   }
 
   /** A wire form of one receiver's own: other properties, or a topic alias. */

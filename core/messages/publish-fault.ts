@@ -58,7 +58,8 @@ export function consequenceOf(refusal: Refusal): 'refuse' | PublishRefusal {
 export function publishFault(host: PublishFaultHost, publisher: Publisher, message: Message, topic = message.topic): Refusal | undefined {
   if (isReservedTopic(topic)) return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
   const { mqtt } = host.settings
-  if (topicLevels(topic) > mqtt.topicLevelsMax) {
+  // A topic name has at most one level more than it has characters.
+  if (topic.length >= mqtt.topicLevelsMax && topicLevels(topic) > mqtt.topicLevelsMax) {
     host.counters.limited.topicLevels += 1
     return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
   }

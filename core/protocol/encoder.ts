@@ -53,7 +53,7 @@ export function encodePublish(
     else at += fields.copyTo(head, at)
   }
   if (!apart) head.set(payload, at)
-  return new PublishFrame(head, header, packetIdAt, apart ? payload : null, length, false)
+  return new PublishFrame(head, 0, head.length, header, packetIdAt, apart ? payload : null, false)
 }
 
 /** Encodes any packet. Strings beyond 65,535 bytes are a RangeError. */

@@ -3,8 +3,10 @@ import { createServer, type Socket } from 'node:net'
 import { duplexPair } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { arenaBuffers, copyBytes, readBuffer } from '../../core/connection/buffer-pool.ts'
 import { Flusher } from '../../core/connection/flusher.ts'
 import { Outbox } from '../../core/connection/outbox.ts'
+import type { Transport } from '../../core/connection/transport.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { connectTo, rawConnection } from '../support/raw-connection.ts'
@@ -285,4 +287,86 @@ describe('a stream transport', () => {
     }
     expect(Buffer.concat(heard).equals(said)).toBe(true)
   })
+})
+
+describe('buffers that a transport gives back', () => {
+  /** Takes nothing at once, and keeps what it was handed until `take`. */
+  function reluctant() {
+    const handed: Buffer[] = []
+    const take = (bytes: Buffer): false => {
+      handed.push(bytes)
+      transport.bufferedBytes += bytes.length
+      return false
+    }
+    const transport = {
+      ...options,
+      remoteAddress: '',
+      remotePort: 0,
+      bufferedBytes: 0,
+      returnsBuffers: true,
+      write: take,
+      writeMany(buffers: readonly Buffer[]) {
+        for (const bytes of buffers) take(bytes)
+        return false
+      },
+      pause() {},
+      resume() {},
+      end() {},
+      destroy() {},
+    } satisfies Transport
+    return { transport, handed }
+  }
+
+  // The next buffer that anybody gets, which stays where it was.
+  const next = (): Buffer => {
+    const buffer = arenaBuffers.take(4, false)
+    arenaBuffers.give(buffer)
+    return buffer
+  }
+
+  for (const [how, gone] of [
+    ['when it has taken all', (outbox: Outbox) => outbox.drained()],
+    ['when the connection has gone', (outbox: Outbox) => outbox.discard()],
+  ] as const) {
+    test(`are used again ${how}, and not before`, async () => {
+      const { transport, handed } = reluctant()
+      const outbox = new Outbox(transport, new Flusher(new SystemClock()))
+      const first = next()
+      outbox.ack(0x40, 1)
+      await turn()
+      expect(handed[0]!.byteOffset).toBe(first.byteOffset)
+      expect(next().byteOffset).not.toBe(first.byteOffset)
+      transport.bufferedBytes = 0
+      gone(outbox)
+      expect(next()).toBe(first)
+    })
+  }
+
+  test('are used again when the connection goes before anything could leave', async () => {
+    const { transport } = reluctant()
+    const outbox = new Outbox(transport, new Flusher(new SystemClock()))
+    const first = next()
+    outbox.hold()
+    outbox.ack(0x40, 1)
+    outbox.discard()
+    await turn()
+    expect(next()).toBe(first)
+  })
+})
+
+test('copies from where it lies, in the shared read buffer or elsewhere, and nothing beside it', () => {
+  const into = arenaBuffers.take(256, false)
+  const elsewhere = Buffer.from('0123456789')
+  elsewhere.copy(readBuffer, 100)
+  for (const [from, start] of [
+    [readBuffer, 100],
+    [elsewhere, 0],
+  ] as const) {
+    into.fill('.')
+    copyBytes(from, start + 2, start + 5, into, 3)
+    expect(into.toString('latin1', 0, 8)).toBe('...234..')
+    copyBytes(elsewhere, 0, 10, into, 246)
+    expect(into.toString('latin1', 246)).toBe('0123456789')
+  }
+  arenaBuffers.give(into)
 })

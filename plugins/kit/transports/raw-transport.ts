@@ -34,6 +34,7 @@ export class RawTransport implements Transport, HandleOwner {
   readonly remotePort: number
   readonly seats: Seats | undefined
   readonly allowAnonymous: boolean | undefined
+  readonly returnsBuffers = true
   /** Bytes that libuv holds, because the kernel did not take them. */
   bufferedBytes: number
   readonly #peer: ProxiedPeer | null

@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net'
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
+import { readBuffer } from '../../../core/connection/buffer-pool.ts'
 
 /** Node's own handle of one TCP connection, as far as it is used here. */
 export interface TcpHandle {
@@ -78,7 +79,6 @@ const methods = [
   'getpeername',
   'close',
 ] as const
-const bufferBytes = 262_144
 
 /**
  * What Node itself stands its sockets on, for connections that go without `net.Socket`. A packet that comes alone and is
@@ -101,7 +101,7 @@ export class StreamBinding {
   request: WriteRequest
 
   constructor(binding: Binding) {
-    this.readBuffer = Buffer.allocUnsafeSlow(bufferBytes)
+    this.readBuffer = readBuffer
     this.#binding = binding
     this.#state = binding.streamBaseState
     this.#lastRead = binding.kReadBytesOrError
