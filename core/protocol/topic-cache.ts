@@ -2,7 +2,8 @@ import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
 import { readUtf8 } from './utf8.ts'
 
-interface CachedTopic {
+/** A topic name, and the bytes that it comes in. */
+export interface CachedTopic {
   readonly bytes: Buffer
   readonly topic: string
 }
@@ -23,20 +24,19 @@ export class TopicCache {
   readonly name = 'topicNames'
   readonly #entries: (CachedTopic | undefined)[] = new Array(entriesMax).fill(undefined)
 
-  /** Reads a topic name of at least one character; wildcards are refused [MQTT-3.3.2-2]. */
-  read(bytes: Buffer, start: number, end: number): string {
-    if (end - start > cachedLengthMax) return readTopicName(bytes, start, end)
+  /** Reads a topic name of at least one character; wildcards are refused [MQTT-3.3.2-2]. Null where it is too long to be remembered. */
+  find(bytes: Buffer, start: number, end: number): CachedTopic | null {
+    if (end - start > cachedLengthMax) return null
     let code = 0x811c9dc5
     for (let i = start; i < end; i++) code = Math.imul(code ^ bytes[i]!, 0x01000193)
     const index = (code ^ (code >>> 16)) & (entriesMax - 1)
     const entry = this.#entries[index]
-    if (entry !== undefined && same(entry.bytes, bytes, start, end)) return entry.topic
+    if (entry !== undefined && isSame(entry, bytes, start, end)) return entry
     const topic = readTopicName(bytes, start, end)
     // Not from Node's pool: an entry there would keep the 8 KiB alive that it shares with others, long after those have gone.
     const own = Buffer.allocUnsafeSlow(end - start)
     bytes.copy(own, 0, start, end)
-    this.#entries[index] = { bytes: own, topic }
-    return topic
+    return (this.#entries[index] = { bytes: own, topic })
   }
 
   /** Bytes that the names keep, as bytes and as text, roughly. Counted when asked, which is seldom. */
@@ -59,8 +59,9 @@ export function readTopicName(bytes: Buffer, start: number, end: number): string
   return readUtf8(bytes, start, end)
 }
 
-function same(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+/** Whether the bytes are those of this topic name. Backwards, since topic names that differ mostly do so near their ends. */
+export function isSame({ bytes: known }: CachedTopic, bytes: Buffer, start: number, end: number): boolean {
   if (known.length !== end - start) return false
-  for (let i = start; i < end; i++) if (known[i - start] !== bytes[i]) return false
+  for (let i = end - 1; i >= start; i--) if (known[i - start] !== bytes[i]) return false
   return true
 }
