@@ -43,3 +43,12 @@ export function newClaim(epoch: number, ended: EndedSession | null): Claim {
 export function rejectLost({ clientId }: SessionKey): Promise<never> {
   return Promise.reject(new SessionLostError(clientId))
 }
+
+/** The same for a read of the disk that fails. */
+export function answer<T>(work: () => T | Promise<T>): T | Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}

@@ -1,6 +1,6 @@
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey } from './keys.ts'
@@ -28,14 +28,14 @@ export const bodyHeadBytes = countBytes
  * the same batch as the reference, however the broker ends.
  */
 export class Bodies {
-  readonly #database: RowStore
+  readonly #database: CheckedRows
   readonly #commit: GroupCommit
   readonly #time: FolderTime
   readonly #log: Log
   readonly #cached = new Map<number, Body>()
   #dirty: number[] = []
 
-  constructor(database: RowStore, commit: GroupCommit, time: FolderTime, log: Log) {
+  constructor(database: CheckedRows, commit: GroupCommit, time: FolderTime, log: Log) {
     this.#database = database
     this.#commit = commit
     this.#time = time
@@ -86,7 +86,10 @@ export class Bodies {
   }
 
   #load(position: number): Body | null {
-    const counted = this.#database.get(numberKey(Kind.References, position))
+    const countKey = numberKey(Kind.References, position)
+    const counted = this.#database.get(countKey)
+    // A count that is damaged may be too small: the message stays where it is.
+    if (counted === undefined && this.#database.sizeOf(countKey) !== undefined) return null
     const count = counted ?? this.#database.get(numberKey(Kind.Body, position))
     if (count === undefined) return null
     const body = { left: readCount(count, what), counted: counted !== undefined, batch: 0, dirty: false }

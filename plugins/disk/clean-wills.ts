@@ -78,8 +78,9 @@ export class CleanWills {
     this.#orphaned.delete(clientId)
     const { database, commit, log } = this.#parts
     const done = (): void => commit.remove(key)
-    const row = database.get(key)!
-    return { clientId, key, will: readWill(log, clientId, row.subarray(countBytesOf(row, what) + readCount(row, what))), done }
+    const row = database.get(key)
+    const will = row === undefined ? null : readWill(log, clientId, row.subarray(countBytesOf(row, what) + readCount(row, what)))
+    return { clientId, key, will, done }
   }
 }
 

@@ -198,9 +198,24 @@ export class Database implements RowStore {
   }
 }
 
-function openRoot(path: string): RootDatabase<Buffer, Buffer> {
+/** Rows of a folder for somebody who only reads them: nothing is made or repaired, and a broker may have the folder. */
+export function openToRead(path: string): Pick<RowStore, 'get' | 'range'> & { close(): Promise<void> } {
+  const root = openRoot(path, true)
+  return {
+    get: key => root.get(key),
+    // What was read before is not held: else nothing that a broker gives up meanwhile could be used again.
+    range: (start, end, limit) => {
+      root.resetReadTxn()
+      return root.getRange(limit === undefined ? { start, end } : { start, end, limit })
+    },
+    close: () => root.close(),
+  }
+}
+
+function openRoot(path: string, readOnly = false): RootDatabase<Buffer, Buffer> {
   return open<Buffer, Buffer>({
     path,
+    readOnly,
     noSubdir: false,
     encoding: 'binary',
     keyEncoding: 'binary',

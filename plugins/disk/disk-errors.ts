@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import type { ErrorCode } from '../../core/error-codes.ts'
+import { OperatorError } from '../../core/errors.ts'
 
 /** What an error of LMDB or of the file system means for all that waits to be written. */
 export interface DiskVerdict {
@@ -68,6 +69,19 @@ export function diskVerdict(error: Error): DiskVerdict {
 export function namedError(error: Error): Error {
   const name = nameOf(error)
   return error.message.includes(name) ? error : new Error(`${name}: ${error.message}`, { cause: error })
+}
+
+/** LMDB says of its own pages that they are not what it has written. */
+export function isDamage(error: Error): boolean {
+  return ['MDB_CORRUPTED', 'MDB_PAGE_NOTFOUND'].some(name => nameOf(error) === name || error.message.startsWith(name))
+}
+
+/** A folder that cannot be used as it is; `what`: a clause. */
+export function damagedFolder(plugin: string, path: string, what: string): OperatorError {
+  return new OperatorError(
+    'ERR_DISK_DAMAGED',
+    `${plugin}.path: ${path} ${what}; look at the disk, and put back a backup, name another folder, or move it away to begin anew`,
+  )
 }
 
 function nameOf(error: Error): string {

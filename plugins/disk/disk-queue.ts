@@ -1,6 +1,7 @@
 import { definePlugin } from '../../core/plugin.ts'
 import type { RowStores } from '../kit/services/row-store.ts'
 import { statePath } from '../kit/state-path.ts'
+import { watchDamage } from './damaged-rows.ts'
 import { diskQueueManifest } from './disk-queue-manifest.ts'
 import { DiskQueues } from './disk-queues.ts'
 import { Folder } from './folder.ts'
@@ -12,6 +13,7 @@ export const diskQueue = definePlugin(diskQueueManifest, ({ services, broker, cl
   const path = statePath(broker.folder, options.path)
   const queues = new DiskQueues({ ...options, path }, log, clock)
   services.provide('queue', queues, 'diskQueue')
+  watchDamage(broker, queues.damage)
   keepInBackups(broker, {
     plugin: 'diskQueue',
     path,

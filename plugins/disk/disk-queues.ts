@@ -4,7 +4,9 @@ import type { OptionsOf } from '../../core/options/options.ts'
 import { StoreFullError } from '../../core/sessions/session-store.ts'
 import { type Clock, SystemClock } from '../../core/time/clock.ts'
 import type { DurableQueue, QueuedRow, Queues } from '../kit/services/queues.ts'
-import type { RowStore, RowStores } from '../kit/services/row-store.ts'
+import type { RowStores } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
+import { DamagedRows } from './damaged-rows.ts'
 import type { diskQueueManifest } from './disk-queue-manifest.ts'
 import { Folder } from './folder.ts'
 import type { FolderTime } from './folder-time.ts'
@@ -13,6 +15,7 @@ import type { GroupCommit } from './group-commit.ts'
 import { readNumber, writeNumber } from './keys.ts'
 import { lmdbStores } from './lmdb-stores.ts'
 import { countBytes, encodeCount, readCount, writeCount } from './records.ts'
+import { nameQueueRow } from './row-names.ts'
 
 /** The kinds of rows: names of queues, and what lies in them. */
 const Kind = { Name: 0x4e, Row: 0x51 } as const
@@ -36,6 +39,8 @@ export class DiskQueues implements Queues {
   readonly #queues: Map<string, DiskQueue>
   readonly #numbers: Map<string, number>
   #lastNumber: number
+  /** What is damaged in the folder. */
+  readonly damage: DamagedRows
 
   constructor(options: OptionsOf<typeof diskQueueManifest.options>, log: Log, clock: Clock = new SystemClock()) {
     this.#options = options
@@ -45,19 +50,30 @@ export class DiskQueues implements Queues {
     this.#queues = new Map()
     this.#numbers = new Map()
     this.#lastNumber = 0
+    this.damage = new DamagedRows(log, clock, { plugin: 'diskQueue', path: options.path }, nameQueueRow)
   }
 
   async start(stores: RowStores = lmdbStores): Promise<void> {
-    const folder = await Folder.open(stores, { ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }, this.#log, this.#clock)
+    const options = { ...this.#options, plugin: 'diskQueue', kind: 'mqttx-broker queues' }
+    const folder = await Folder.open(stores, options, this.damage, this.#log, this.#clock)
     await folder.read(() => {
       for (const { key, value } of folder.database.range(Buffer.from([Kind.Name]), Buffer.from([Kind.Name + 1]))) {
         const number = readCount(value, 'the number of a queue')
         this.#numbers.set(key.toString('utf8', 1), number)
         this.#lastNumber = Math.max(this.#lastNumber, number)
       }
+      // Where the row that says a queue's number is damaged, no other queue may get that number, and what lies in it.
+      for (let [key] = this.#rowsFrom(folder); key !== undefined; [key] = this.#rowsFrom(folder)) this.#lastNumber = key.readUInt32BE(1)
     })
     this.#folder = folder
     this.#log.info(`queues are kept in ${this.#options.path}`)
+  }
+
+  #rowsFrom({ database }: Folder): Buffer[] {
+    const start = Buffer.allocUnsafe(5)
+    start[0] = Kind.Row
+    start.writeUInt32BE(this.#lastNumber + 1, 1)
+    return [...database.keys(start, Buffer.from([Kind.Row + 1]), 1)]
   }
 
   /** The folder, while it is open; an `OperatorError` where it is not. */
@@ -97,7 +113,7 @@ export class DiskQueues implements Queues {
 
 /** Rows that were appended in one turn are one segment, one row of the database: a put and a removal for each would cost ten times as much. */
 class DiskQueue implements DurableQueue {
-  readonly #database: RowStore
+  readonly #database: CheckedRows
   readonly #commit: GroupCommit
   readonly #time: FolderTime
   readonly #number: number
@@ -113,7 +129,7 @@ class DiskQueue implements DurableQueue {
   length: number
   bytes: number
 
-  constructor(database: RowStore, commit: GroupCommit, time: FolderTime, number: number, bytesMax: number) {
+  constructor(database: CheckedRows, commit: GroupCommit, time: FolderTime, number: number, bytesMax: number) {
     this.#database = database
     this.#commit = commit
     this.#time = time
@@ -180,8 +196,12 @@ class DiskQueue implements DurableQueue {
   page(after: number, limit: number, bytesMax: number): QueuedRow[] {
     const found: QueuedRow[] = []
     let bytes = 0
-    for (const { key, value } of this.#database.range(this.#key(Math.floor((after + 1) / rowsMax)), this.#end())) {
+    for (const { key, value } of this.#database.found(this.#key(Math.floor((after + 1) / rowsMax)), this.#end())) {
       const segment = readNumber(key, 5)
+      if (value === null) {
+        this.#lose(segment, key)
+        continue
+      }
       const { head, rows } = segmentHead(value)
       let at = head
       for (let index = 0; index < rows; index++) {
@@ -207,6 +227,16 @@ class DiskQueue implements DurableQueue {
     if (left > 0 || gathers) return
     this.#left.delete(number)
     this.#commit.remove(this.#key(number))
+  }
+
+  // A part that was whole when the queue was opened is not any more.
+  #lose(segment: number, key: Buffer): void {
+    const left = this.#left.get(segment)
+    if (left === undefined) return
+    this.#left.delete(segment)
+    this.length -= left
+    const bytes = (this.#database.sizeOf(key) ?? 0) - countBytes + left * (rowOverhead - rowHead)
+    this.bytes = this.length === 0 ? 0 : Math.max(0, this.bytes - bytes)
   }
 
   /** Hands what has gathered to the commit. */

@@ -2,7 +2,8 @@ import type { Message } from '../../core/messages/message.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import { answer } from './answers.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { DecodedMessages } from './decoded-messages.ts'
 import { isWholeTopic, Kind, retainedKey, singleKey } from './keys.ts'
 import { readMessage } from './read-stored.ts'
@@ -43,10 +44,13 @@ export class DiskRetained implements RetainedStore {
   /** Takes up what the disk has; before anything else. */
   attach(parts: StoreParts): void {
     this.#parts = parts
-    this.#size = this.#sizeOnDisk = decodeValue(parts.database.get(sizeKey), 'the number of retained messages')
-    const bytes = parts.database.get(bytesKey)
-    // An older version did not count them.
-    this.#bytes = bytes === undefined ? countBytes(parts.database) : decodeValue(bytes, 'the bytes of retained messages')
+    const [size, bytes] = [parts.database.get(sizeKey), parts.database.get(bytesKey)]
+    const isCounted = size !== undefined && bytes !== undefined
+    // An older version did not count their bytes, a damaged row counts nothing, and the first message has yet to come.
+    const counted = isCounted ? null : countAll(parts.database)
+    this.#size = counted?.size ?? decodeValue(size, 'the number of retained messages')
+    this.#sizeOnDisk = size === undefined ? 0 : this.#size
+    this.#bytes = counted?.bytes ?? decodeValue(bytes, 'the bytes of retained messages')
     let bytesOnDisk = bytes === undefined ? -1 : this.#bytes
     parts.commit.beforeBatch(() => {
       if (this.#bytes !== bytesOnDisk) {
@@ -97,7 +101,9 @@ export class DiskRetained implements RetainedStore {
     return {
       next: limit => {
         const { commit } = this.#parts
-        return this.#batch > commit.committed ? commit.settled(this.#batch).then(() => this.#page(walk, limit)) : this.#page(walk, limit)
+        return this.#batch > commit.committed
+          ? commit.settled(this.#batch).then(() => this.#page(walk, limit))
+          : answer(() => this.#page(walk, limit))
       },
     }
   }
@@ -139,7 +145,7 @@ export class DiskRetained implements RetainedStore {
   #bytesOf(topic: string, key: Buffer): number {
     const pending = this.#pending.get(topic)
     if (pending !== undefined && pending.batch > this.#parts.commit.committed) return pending.bytes
-    return this.#parts.database.get(key)?.length ?? 0
+    return this.#parts.database.sizeOf(key) ?? 0
   }
 
   #remove(topic: string, key: Buffer, bytes: number): void {
@@ -163,8 +169,11 @@ export class DiskRetained implements RetainedStore {
   }
 }
 
-function countBytes(database: RowStore): number {
-  let bytes = 0
-  for (const { value } of database.range(Buffer.from([Kind.Retained]), Buffer.from([Kind.Retained + 1]))) bytes += value.length
-  return bytes
+function countAll(database: CheckedRows): { readonly size: number; readonly bytes: number } {
+  let [size, bytes] = [0, 0]
+  for (const { key, value } of database.found(Buffer.from([Kind.Retained]), Buffer.from([Kind.Retained + 1]))) {
+    size += 1
+    bytes += value?.length ?? database.sizeOf(key) ?? 0
+  }
+  return { size, bytes }
 }

@@ -24,7 +24,7 @@ import {
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import { type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from './answers.ts'
+import { answer, type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from './answers.ts'
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'
 import { beginEnding, type Ending, finishEnding, unfinishedEndings } from './ending.ts'
@@ -33,6 +33,7 @@ import { Kind, numberKey, receivedKey, subscriptionKey } from './keys.ts'
 import { LifeSigns } from './life-signs.ts'
 import { lostMessage, readWill } from './read-stored.ts'
 import { encodeSession, encodeSubscription, entryHeadBytes } from './records.ts'
+import type { SessionQueue } from './session-queue.ts'
 import { SessionTable } from './session-table.ts'
 import type { StoreParts } from './store-parts.ts'
 import { StoredSession } from './stored-session.ts'
@@ -89,7 +90,7 @@ export class DiskSessions implements SessionStore {
     const isOver = known !== undefined && known.expiresAt <= this.#parts.time.now()
     if (userOnly && known !== undefined && !isOver && known.user !== undefined && known.user !== user)
       return Promise.reject(new SessionOwnedError(clientId, known.user))
-    return this.#cleanWills.withClaim(clientId, this.#claim(request, known, isOver))
+    return answer(() => this.#cleanWills.withClaim(clientId, this.#claim(request, known, isOver)))
   }
 
   #claim(
@@ -147,6 +148,10 @@ export class DiskSessions implements SessionStore {
   }
 
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
+    return answer(() => this.#append(message, targets, received))
+  }
+
+  #append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
     const { commit } = this.#parts
     const refusal = commit.refusalOfNew
     if (refusal !== null) return Promise.reject(refusal)
@@ -225,46 +230,41 @@ export class DiskSessions implements SessionStore {
     const session = this.#owned(key)
     if (session === null) return rejectLost(key)
     const { commit } = this.#parts
-    const queue = this.#table.queueOf(session)
     const lost = (): void => this.#events.dropped(key.clientId, lostMessage(this.#clock.now()), 'storeFailed')
-    try {
+    return answer((): readonly QueueEntry[] | Promise<readonly QueueEntry[]> => {
+      const queue = this.#table.queueOf(session)
       const needed = queue.pageNeeds(position)
       if (needed > 0) return commit.settled(Math.max(needed, queue.endNeeds)).then(() => queue.page(position, limit, lost))
       const entries = queue.page(position, limit, lost)
       const end = queue.endNeeds
       if (entries.length === limit || end === 0) return entries
       return commit.settled(end).then(() => queue.page(position, limit, lost))
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    })
   }
 
   send(key: SessionKey, position: number, packetId: number): Done {
-    const session = this.#writable(key)
-    if (session instanceof Promise) return session
-    this.#table.queueOf(session).send(position, packetId)
-    return this.#kept(session)
+    return this.#changeQueue(key, queue => queue.send(position, packetId))
   }
 
   ack(key: SessionKey, packetId: number): Done {
-    const session = this.#writable(key)
-    if (session instanceof Promise) return session
-    this.#table.queueOf(session).ack(packetId)
-    return this.#kept(session)
+    return this.#changeQueue(key, queue => queue.ack(packetId))
   }
 
   remove(key: SessionKey, position: number): Done {
-    const session = this.#writable(key)
-    if (session instanceof Promise) return session
-    this.#table.queueOf(session).remove(position)
-    return this.#kept(session)
+    return this.#changeQueue(key, queue => queue.remove(position))
   }
 
   release(key: SessionKey, packetId: number): Done {
+    return this.#changeQueue(key, queue => queue.release(packetId))
+  }
+
+  #changeQueue(key: SessionKey, change: (queue: SessionQueue) => void): Done {
     const session = this.#writable(key)
     if (session instanceof Promise) return session
-    this.#table.queueOf(session).release(packetId)
-    return this.#kept(session)
+    return answer(() => {
+      change(this.#table.queueOf(session))
+      return this.#kept(session)
+    })
   }
 
   forget(key: SessionKey, packetId: number): Done {
@@ -362,11 +362,7 @@ export class DiskSessions implements SessionStore {
   peek(clientId: string, position: number, limit: number): readonly QueueEntry[] | null | Promise<readonly QueueEntry[]> {
     const session = this.#table.get(clientId)
     if (session === undefined) return null
-    try {
-      return peekQueue(this.#parts, session, position, limit)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+    return answer(() => peekQueue(this.#parts, session, position, limit))
   }
 
   inspect(clientId: string): StoredSessionState | null | Promise<StoredSessionState | null> {
@@ -376,6 +372,12 @@ export class DiskSessions implements SessionStore {
 
   list(after: string | null, limit: number): Promise<SessionPage> {
     return listSessions(this.#parts, this.#table, after, limit)
+  }
+
+  /** Whose session has a number, for whoever names a row of it. */
+  clientOf(number: number): string | undefined {
+    for (const session of this.#table?.values() ?? []) if (session.number === number) return session.clientId
+    return undefined
   }
 
   /** What an earlier run was killed over, and this one hands on by `expire`: a clause each. */

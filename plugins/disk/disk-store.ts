@@ -5,6 +5,7 @@ import type { Clock } from '../../core/time/clock.ts'
 import { steadyShift } from '../kit/copies/opened-store.ts'
 import type { RowStores } from '../kit/services/row-store.ts'
 import { Bodies } from './bodies.ts'
+import { DamagedRows } from './damaged-rows.ts'
 import { DiskRetained } from './disk-retained.ts'
 import { DiskSessions } from './disk-sessions.ts'
 import { DiskState } from './disk-state.ts'
@@ -13,6 +14,7 @@ import { lmdbStores } from './lmdb-stores.ts'
 import type { diskManifest } from './manifest.ts'
 import { Numbers } from './numbers.ts'
 import { QueueTotals } from './queue-totals.ts'
+import { nameStoreRow } from './row-names.ts'
 
 /** All services on one folder. */
 export class DiskStore {
@@ -23,6 +25,8 @@ export class DiskStore {
   readonly sessions: DiskSessions
   readonly retained: DiskRetained
   readonly state: DiskState
+  /** What is damaged in the folder. */
+  readonly damage: DamagedRows
 
   constructor(options: OptionsOf<typeof diskManifest.options>, clock: Clock, log: Log) {
     this.#options = options
@@ -32,11 +36,19 @@ export class DiskStore {
     this.sessions = new DiskSessions(clock)
     this.retained = new DiskRetained(clock)
     this.state = new DiskState(clock)
+    this.damage = new DamagedRows(log, clock, { plugin: 'disk', path: options.path }, nameStoreRow)
+    this.damage.clientOf = session => this.sessions.clientOf(session)
   }
 
   /** Opens the folder, for this broker alone, and takes up what is in it. `steady`: its time is ahead by whole seconds, for whoever copies what is in it. */
   async open(stores: RowStores = lmdbStores, { steady = false } = {}): Promise<void> {
-    const folder = await Folder.open(stores, { ...this.#options, plugin: 'disk', kind: 'mqttx-broker' }, this.#log, this.#clock)
+    const folder = await Folder.open(
+      stores,
+      { ...this.#options, plugin: 'disk', kind: 'mqttx-broker' },
+      this.damage,
+      this.#log,
+      this.#clock,
+    )
     if (steady) folder.time.shift = steadyShift(folder.time.shift)
     await folder.read(() => this.#attach(folder))
     this.#folder = folder

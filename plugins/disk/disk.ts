@@ -3,6 +3,7 @@ import type { RowStores } from '../kit/services/row-store.ts'
 import type {} from '../kit/services/state.ts'
 import type {} from '../kit/services/state-folder.ts'
 import { statePath } from '../kit/state-path.ts'
+import { watchDamage } from './damaged-rows.ts'
 import { DiskStore } from './disk-store.ts'
 import { Folder } from './folder.ts'
 import { keepInBackups } from './kept-folders.ts'
@@ -19,6 +20,7 @@ export const disk = definePlugin(diskManifest, ({ services, broker, clock, log, 
   store.state.table.onError = report
   services.provide('state', store.state, 'disk')
   services.provide('stateFolder', { path }, 'disk')
+  watchDamage(broker, store.damage)
   keepInBackups(broker, {
     plugin: 'disk',
     path,

@@ -1,5 +1,5 @@
 import type { EndedSession, QueueEntry, SessionStoreEvents } from '../../core/sessions/session-store.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { Kind, numberKey, readNumber, receivedKey, subscriptionKey } from './keys.ts'
 import { lostMessage, readWill } from './read-stored.ts'
 import { decodeSession, encodeSession } from './records.ts'
@@ -25,7 +25,7 @@ export function beginEnding({ commit }: StoreParts, session: StoredSession): voi
 }
 
 /** Those that an earlier run could not finish. */
-export function unfinishedEndings(database: RowStore): StoredSession[] {
+export function unfinishedEndings(database: CheckedRows): StoredSession[] {
   const sessions: StoredSession[] = []
   for (const { key, value } of database.range(numberKey(Kind.Ended, 0), numberKey((Kind.Ended + 1) as Kind, 0))) {
     const { clientId, willDelayMs } = decodeSession(value)

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import { type Moment, passedBetween } from '../../core/time/moment.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { formatByte, formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { singleKey } from './keys.ts'
@@ -29,7 +29,7 @@ export class FolderTime {
   /** The broker was away for nobody knows how long. */
   readonly unknown: boolean
 
-  constructor(database: RowStore, commit: GroupCommit, clock: Clock) {
+  constructor(database: CheckedRows, commit: GroupCommit, clock: Clock) {
     this.#commit = commit
     this.#clock = clock
     this.#seen = clock.moment()
@@ -37,7 +37,8 @@ export class FolderTime {
     const row = database.get(timeKey)
     const passed = row === undefined ? null : passedBetween(momentOf(row), this.#seen)
     this.shift = row === undefined ? 0 : row.readDoubleBE(1) + (passed ?? 0) - this.#seenAt
-    this.unknown = row !== undefined && passed === null
+    const isDamaged = row === undefined && database.sizeOf(timeKey) !== undefined
+    this.unknown = isDamaged || (row !== undefined && passed === null)
     this.#writtenAt = Number.NEGATIVE_INFINITY
     this.#written = this.#seen
     commit.beforeBatch(() => {

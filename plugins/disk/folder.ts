@@ -4,14 +4,16 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
 import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import { cutText } from '../kit/cut-text.ts'
 import type { OpenRowStore, RowStore, RowStores } from '../kit/services/row-store.ts'
-import { goneCode } from './disk-errors.ts'
+import { addSums, formatKey, hasSums, sumsKey } from './add-sums.ts'
+import { CheckedRows } from './checked-rows.ts'
+import type { DamagedRows } from './damaged-rows.ts'
+import { damagedFolder, goneCode, isDamage } from './disk-errors.ts'
 import { FolderTime } from './folder-time.ts'
 import { format } from './format.ts'
 import { GroupCommit, type GroupCommitEvents } from './group-commit.ts'
-import { singleKey } from './keys.ts'
 
-const formatKey = singleKey(0)
 // How often it is looked whether the folder is still there.
 const lookMs = 2000
 
@@ -29,21 +31,30 @@ export interface FolderOptions {
 export class Folder {
   readonly #open: OpenRowStore
   readonly #options: FolderOptions
-  readonly database: RowStore
+  readonly #damage: DamagedRows
+  readonly database: CheckedRows
   readonly commit: GroupCommit
   readonly time: FolderTime
   readonly #timer: Timer
 
-  private constructor(open: OpenRowStore, options: FolderOptions, commit: GroupCommit, time: FolderTime, clock: Clock) {
-    const database = open.rows
+  private constructor(
+    open: OpenRowStore,
+    options: FolderOptions,
+    damage: DamagedRows,
+    database: CheckedRows,
+    commit: GroupCommit,
+    time: FolderTime,
+    clock: Clock,
+  ) {
     this.#open = open
     this.#options = options
+    this.#damage = damage
     this.database = database
     this.commit = commit
     this.time = time
     // Nobody may write for long: then this finds out.
     this.#timer = clock.every(lookMs, () => {
-      if (!database.isThere()) void commit.kept()
+      if (!open.rows.isThere()) void commit.kept()
     })
   }
 
@@ -56,23 +67,23 @@ export class Folder {
     }
   }
 
-  /** Opens it, made where there is none; what stands in the way is an `OperatorError` with its cure. */
-  static async open(stores: RowStores, options: FolderOptions, log: Log, clock: Clock): Promise<Folder> {
+  /** Opens it, made where there is none; what stands in the way is an `OperatorError` with its cure. `damage`: who is told of rows that are not as they were written. */
+  static async open(stores: RowStores, options: FolderOptions, damage: DamagedRows, log: Log, clock: Clock): Promise<Folder> {
     const { plugin, path } = options
     let opened: OpenRowStore | undefined
     try {
       opened = await stores.open(path, `${plugin}.path`)
       if (opened.recovered !== null) log.warn(`${plugin}: ${opened.recovered}`)
-      const database = opened.rows
+      const database = new CheckedRows(opened.rows, formatKey, damage)
       const commit = new GroupCommit(database, options, commitEvents(log, plugin, path), clock)
-      checkFormat(database, commit, options, log)
+      await takeUp(opened.rows, commit, options, log)
       const time = new FolderTime(database, commit, clock)
       if (time.unknown) {
         log.warn(
           `${plugin}: the wall clock does not tell how long the broker was away (no real-time clock?), so nothing in ${path} expires for that time`,
         )
       }
-      return new Folder(opened, options, commit, time, clock)
+      return new Folder(opened, options, damage, database, commit, time, clock)
     } catch (error) {
       await opened?.close().catch(() => {})
       throw unusable(plugin, path, error)
@@ -90,22 +101,24 @@ export class Folder {
     } catch (error) {
       await this.close().catch(() => {})
       const { plugin, path } = this.#options
-      throw error instanceof StoredFormatError ? newer(plugin, path, `cannot be read: ${error.message}`) : error
+      if (error instanceof StoredFormatError) throw newer(plugin, path, `cannot be read: ${error.message}`)
+      throw isDamage(error as Error) ? damagedFolder(plugin, path, `cannot be read (${(error as Error).message})`) : error
     }
   }
 
   /** Copies what the last commit has left to a folder that it makes, while commits go on. */
   async copyTo(folder: string): Promise<void> {
-    const { copyTo } = this.database
-    if (copyTo === undefined) throw this.#cannot('no backup can be made')
-    await copyTo.call(this.database, folder)
+    const { rows } = this.#open
+    if (rows.copyTo === undefined) throw this.#cannot('no backup can be made')
+    await rows.copyTo(folder)
   }
 
   /** Gives what is free in it back to the file system; nothing is kept meanwhile. */
   async compact(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }> {
-    const { compact } = this.database
+    const { rows } = this.#open
+    const { compact } = rows
     if (compact === undefined) throw this.#cannot('nothing is to be compacted')
-    return await this.commit.hold(() => compact.call(this.database))
+    return await this.commit.hold(() => compact.call(rows))
   }
 
   #cannot(what: string): OperatorError {
@@ -119,6 +132,7 @@ export class Folder {
   async close(): Promise<void> {
     this.#timer.cancel()
     this.time.stop()
+    this.#damage.stop()
     try {
       await this.commit.close()
     } finally {
@@ -127,21 +141,23 @@ export class Folder {
   }
 }
 
-// An older folder is this version's from now on; its rows stay as they are until they change.
-function checkFormat(database: RowStore, commit: GroupCommit, { plugin, path, kind }: FolderOptions, log: Log): void {
-  const said = database.get(formatKey)?.toString()
+// An older folder is this version's from now on; what its rows say stays as it is until it changes.
+async function takeUp(rows: RowStore, commit: GroupCommit, { plugin, path, kind }: FolderOptions, log: Log): Promise<void> {
+  const said = rows.get(formatKey)?.toString()
   const [, foundKind, version] = /^(mqttx-broker.*) (\d+)$/.exec(said ?? '') ?? []
   const found = Number(version)
-  if (foundKind === kind && found === format) return
-  if (said !== undefined || database.first() !== undefined) {
-    if (foundKind !== kind) {
-      const what = foundKind === undefined ? "holds another program's database" : `holds what another plugin keeps (${said})`
-      throw new OperatorError('ERR_DISK_FOREIGN', `${plugin}.path: ${path} ${what}; name another folder`)
-    }
-    if (found > format) throw newer(plugin, path, `was written by a newer version (format ${found}, this one knows ${format})`)
-    log.info(`${plugin}: ${path} is taken up from format ${found} to ${format}; versions before this one cannot open it any more`)
+  if (said === undefined && rows.first() === undefined) {
+    commit.put(formatKey, Buffer.from(`${kind} ${format}`))
+    commit.put(sumsKey, hasSums)
+    return
   }
-  commit.put(formatKey, Buffer.from(`${kind} ${format}`))
+  if (foundKind !== kind) {
+    if (rows.get(sumsKey) !== undefined) throw damagedFolder(plugin, path, `does not say its format (${cutText(said ?? 'nothing')})`)
+    const what = foundKind === undefined ? "holds another program's database" : `holds what another plugin keeps (${said})`
+    throw new OperatorError('ERR_DISK_FOREIGN', `${plugin}.path: ${path} ${what}; name another folder`)
+  }
+  if (found > format) throw newer(plugin, path, `was written by a newer version (format ${found}, this one knows ${format})`)
+  await addSums(rows, commit, { plugin, path, text: `${kind} ${format}`, found }, log)
 }
 
 /** A folder that only a newer version can read; `why`: a clause that says what is in the way. */
@@ -153,6 +169,7 @@ function newer(plugin: string, path: string, why: string): OperatorError {
 function unusable(plugin: string, path: string, error: unknown): Error {
   if (error instanceof OperatorError) return error
   if (error instanceof StoredFormatError) return newer(plugin, path, `cannot be read: ${error.message}`)
+  if (isDamage(error as Error)) return damagedFolder(plugin, path, `cannot be read (${(error as Error).message})`)
   return new OperatorError('ERR_DISK_UNUSABLE', `${plugin}.path: ${whyUnusable(path, error as NodeJS.ErrnoException)}`, { cause: error })
 }
 

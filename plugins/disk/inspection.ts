@@ -1,5 +1,5 @@
 import type { QueueEntry, SessionPage, SessionSummary, StoredSessionState, StoreTotals } from '../../core/sessions/session-store.ts'
-import { entryKey, Kind, numberKey, readNumber } from './keys.ts'
+import { entryKey, entryKeyBytes, Kind, numberKey, readNumber } from './keys.ts'
 import { readWill } from './read-stored.ts'
 import { decodeSession, readEntryHead } from './records.ts'
 import { SessionQueue } from './session-queue.ts'
@@ -48,9 +48,10 @@ export async function stateOf(parts: StoreParts, session: StoredSession): Promis
 /** A page of the sessions that are on the disk, in the order of their numbers, which are the cursor. */
 export async function listSessions(parts: StoreParts, table: SessionTable, after: string | null, limit: number): Promise<SessionPage> {
   const start = numberKey(Kind.Session, after === null ? 0 : Number(after) + 1)
-  const page = [...parts.database.range(start, numberKey((Kind.Session + 1) as Kind, 0), limit)]
+  const page = [...parts.database.found(start, numberKey((Kind.Session + 1) as Kind, 0), limit)]
   const sessions: SessionSummary[] = []
   for (const { key, value } of page) {
+    if (value === null) continue
     const session = table.get(decodeSession(value).clientId)
     // It may have ended, and another may have begun under its client id.
     if (session === undefined || session.number !== readNumber(key, 1)) continue
@@ -117,12 +118,13 @@ async function sizeOfQueue({ database, totals, clock }: StoreParts, session: Sto
     if (session.queue !== null) return session.queue
     if (session.queued !== null) return session.queued
     found = 0
-    for (const { key, value } of database.range(entryKey(session.number, after + 1), numberKey(Kind.Queue, session.number + 1), part)) {
+    for (const { key, value } of database.found(entryKey(session.number, after + 1), numberKey(Kind.Queue, session.number + 1), part)) {
       found += 1
+      if (key.length < entryKeyBytes) continue
       after = readNumber(key, 7)
-      if (key.length !== 13) continue
+      if (key.length !== entryKeyBytes) continue
       messages += 1
-      bytes += readEntryHead(value).bytes
+      bytes += value === null ? 0 : readEntryHead(value).bytes
     }
     if (found === part) await new Promise<void>(resolve => clock.turn(resolve))
   }

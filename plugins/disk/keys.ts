@@ -50,9 +50,13 @@ export function numberKey(kind: Kind, number: number): Buffer {
   return key
 }
 
+/** How long keys of entries are, and those of what became of them. */
+export const entryKeyBytes = 13
+export const sentKeyBytes = entryKeyBytes + 1
+
 /** An entry of a session's queue. */
 export function entryKey(session: number, position: number): Buffer {
-  const key = Buffer.allocUnsafe(13)
+  const key = Buffer.allocUnsafe(entryKeyBytes)
   key[0] = Kind.Queue
   writeNumber(key, session, 1)
   writeNumber(key, position, 7)
@@ -61,7 +65,7 @@ export function entryKey(session: number, position: number): Buffer {
 
 /** Directly behind an entry: what is only known once it is sent. */
 export function sentKey(session: number, position: number): Buffer {
-  const key = Buffer.allocUnsafe(14)
+  const key = Buffer.allocUnsafe(sentKeyBytes)
   key[0] = Kind.Queue
   writeNumber(key, session, 1)
   writeNumber(key, position, 7)

@@ -45,7 +45,8 @@ export class LifeSigns {
 
   /** When a run of before was last seen alive. */
   lastOf(run: number): number {
-    return this.#last.get(run) ?? 0
+    // Where that is damaged nobody knows: then no session ends before its time.
+    return this.#last.get(run) ?? this.#parts.time.now()
   }
 
   /** Leaves out the runs of which no session is left. */

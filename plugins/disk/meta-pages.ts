@@ -29,11 +29,7 @@ export function recoverTornCommit(file: string): string | null {
   try {
     const { size } = fstatSync(handle)
     if (size === 0) return null
-    const pageSize = pageSizes.find(candidate => [0, candidate].some(at => readMeta(handle, at, size)?.pageSize === candidate))
-    if (pageSize === undefined) throw damaged(file, 'is no database of this broker, or damaged beyond repair')
-    const [first, second] = [readMeta(handle, 0, size), readMeta(handle, pageSize, size)]
-    const isFirstNewer = second === null || (first !== null && first.commit > second.commit)
-    const [newer, older] = isFirstNewer ? [first, second] : [second, first]
+    const { pageSize, newer, older, isFirstNewer } = metaPages(handle, file, size)
     if (newer?.whole && older !== null) return null
     const [good, goodAt, badAt] = newer?.whole
       ? [newer, isFirstNewer ? 0 : pageSize, isFirstNewer ? pageSize : 0]
@@ -49,6 +45,37 @@ export function recoverTornCommit(file: string): string | null {
   } finally {
     closeSync(handle)
   }
+}
+
+/** Why LMDB must not be let read a file before a broker has repaired it; null: it may. */
+export function tornCommit(file: string): string | null {
+  const handle = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(handle)
+    if (size === 0) return null
+    const { newer, older } = metaPages(handle, file, size)
+    if (newer?.whole && older !== null) return null
+    return older?.whole || newer?.whole
+      ? 'the last write was torn; a broker that starts takes up the one before it'
+      : 'the file has been cut short'
+  } finally {
+    closeSync(handle)
+  }
+}
+
+interface MetaPages {
+  readonly pageSize: number
+  readonly newer: MetaPage | null
+  readonly older: MetaPage | null
+  readonly isFirstNewer: boolean
+}
+
+function metaPages(handle: number, file: string, size: number): MetaPages {
+  const pageSize = pageSizes.find(candidate => [0, candidate].some(at => readMeta(handle, at, size)?.pageSize === candidate))
+  if (pageSize === undefined) throw damaged(file, 'is no database of this broker, or damaged beyond repair')
+  const [first, second] = [readMeta(handle, 0, size), readMeta(handle, pageSize, size)]
+  const isFirstNewer = second === null || (first !== null && first.commit > second.commit)
+  return { pageSize, newer: isFirstNewer ? first : second, older: isFirstNewer ? second : first, isFirstNewer }
 }
 
 function readMeta(handle: number, at: number, size: number): MetaPage | null {

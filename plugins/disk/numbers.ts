@@ -1,6 +1,6 @@
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import type { GroupCommit } from './group-commit.ts'
-import { singleKey } from './keys.ts'
+import { entryKeyBytes, Kind, readNumber, singleKey } from './keys.ts'
 import { decodeValue, encodeValue } from './records.ts'
 
 const key = singleKey(1)
@@ -15,8 +15,9 @@ export class Numbers {
   #last: number
   #aside: number
 
-  constructor(database: RowStore, commit: GroupCommit) {
-    this.#last = decodeValue(database.get(key), 'the next free number')
+  constructor(database: CheckedRows, commit: GroupCommit) {
+    const row = database.get(key)
+    this.#last = row === undefined ? highest(database) : decodeValue(row, 'the next free number')
     this.#aside = this.#last
     commit.beforeBatch(() => {
       if (this.#last <= this.#aside) return
@@ -29,4 +30,15 @@ export class Numbers {
     this.#last += 1
     return this.#last
   }
+}
+
+// The row is damaged, or there is nothing yet: the highest number that something whole still has.
+function highest(database: CheckedRows): number {
+  let found = 0
+  for (const { key } of database.range(Buffer.from([Kind.Single + 1]), Buffer.from([0xff]))) {
+    if (key[0] === Kind.State || key[0] === Kind.Retained) continue
+    found = Math.max(found, readNumber(key, 1))
+    if (key[0] === Kind.Queue && key.length >= entryKeyBytes) found = Math.max(found, readNumber(key, 7))
+  }
+  return found
 }

@@ -1,4 +1,4 @@
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { formatByte, formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { Kind, numberKey, singleKey } from './keys.ts'
@@ -21,7 +21,7 @@ export class QueueTotals {
   /** The queues are being counted, or were. */
   counting: Promise<void> | null
 
-  constructor(database: RowStore, commit: GroupCommit) {
+  constructor(database: CheckedRows, commit: GroupCommit) {
     this.#commit = commit
     this.#stopping = false
     this.messages = 0
@@ -65,7 +65,7 @@ export class QueueTotals {
   }
 }
 
-function hasQueues(database: RowStore): boolean {
+function hasQueues(database: CheckedRows): boolean {
   for (const _row of database.range(numberKey(Kind.Queue, 0), numberKey((Kind.Queue + 1) as Kind, 0), 1)) return true
   return false
 }

@@ -1,5 +1,5 @@
 import { decodeMessage } from '../../core/messages/stored-message.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { isCut, isWholeTopic, Kind, retainedStart } from './keys.ts'
 
 // Rows looked at for each that is asked for, so that no page takes for ever.
@@ -12,13 +12,13 @@ const readAhead = 50
  * that does not match follows the next key that could.
  */
 export class RetainedWalk {
-  readonly #database: RowStore
+  readonly #database: CheckedRows
   readonly #levels: readonly string[]
   readonly #end: Buffer
   // Where to go on; null when there is nothing more.
   #at: Buffer | null
 
-  constructor(database: RowStore, filter: string) {
+  constructor(database: CheckedRows, filter: string) {
     this.#database = database
     this.#levels = filter.split('/')
     const fixed = this.#levels.findIndex(level => level === '+' || level === '#')
@@ -39,7 +39,7 @@ export class RetainedWalk {
         read += 1
         visits -= 1
         const whole = isWholeTopic(key)
-        const topic = whole ? key.toString('utf8', 1).split('\0') : topicOf(this.#database.get(key)!)
+        const topic = whole ? key.toString('utf8', 1).split('\0') : topicOf(this.#database.get(key))
         const next: true | Buffer = topic === null ? key : this.#judge(topic)
         if (next === true) rows.push(key)
         this.#at = Buffer.concat([key, zero])
@@ -88,7 +88,8 @@ const one = Buffer.from([1])
 const afterDollar = Buffer.from([Kind.Retained, 0x25])
 
 // The key of a very long topic is not the topic. Null: its row is damaged.
-function topicOf(row: Buffer): string[] | null {
+function topicOf(row: Buffer | undefined): string[] | null {
+  if (row === undefined) return null
   try {
     return decodeMessage(row).topic.split('/')
   } catch {

@@ -1,8 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, QueueEntry } from '../../core/sessions/session-store.ts'
 import { Fifo } from '../kit/fifo.ts'
-import type { Row } from '../kit/services/row-store.ts'
-import { entryKey, Kind, numberKey, readNumber, sentKey } from './keys.ts'
+import { entryKey, entryKeyBytes, Kind, numberKey, readNumber, sentKey, sentKeyBytes } from './keys.ts'
 import { readMessage } from './read-stored.ts'
 import { decodeSent, type EntryHead, encodeSent, entryHeadBytes, readEntryHead, writeEntryHead } from './records.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -24,6 +23,16 @@ interface UnsettledEntry {
   readonly batch: number
 }
 
+/** An entry as it lies on disk. */
+interface StoredEntry {
+  /** Null: it is damaged, or nobody knows any more whether it was sent at QoS 2. */
+  head: EntryHead | null
+  readonly value: Buffer
+  readonly state: EntryState
+  released: boolean
+}
+
+const nothing = Buffer.alloc(0)
 // Entries looked at in one go where the oldest have to go.
 const oldestPage = 100
 
@@ -128,19 +137,26 @@ export class SessionQueue {
   page(after: number, limit: number, lost: () => void): QueueEntry[] {
     const entries: QueueEntry[] = []
     const paged = new Map<number, EntryState>()
-    for (const { head, value, state, released } of this.#read(after, limit)) {
-      const { position, packetId } = state
-      const message = this.#message(head, value, position)
-      if (message === undefined) {
-        this.#parts.log.error({ position }, 'a stored message has lost its body, or cannot be read, and is left out')
-        this.#forget(state)
-        lost()
-        continue
+    // In place of those that are left out others come: a page that is not full is the last one.
+    for (let at = after, left = limit; left > 0; ) {
+      let read = 0
+      for (const { head, value, state, released } of this.#read(at, left)) {
+        const { position, packetId } = state
+        read += 1
+        at = position
+        const message = this.#message(head, value, position)
+        if (head === null || message === undefined) {
+          this.#parts.log.error({ position }, 'a stored message has lost its body, or cannot be read, and is left out')
+          this.#forget(this.#inflightAt(position) ?? state)
+          lost()
+          continue
+        }
+        const known = this.#inflight.get(packetId)
+        paged.set(position, known?.position === position ? known : state)
+        const { qos, retain, identifiers, group } = head
+        entries.push({ position, message, qos, retain, identifiers, group, packetId, released })
       }
-      const known = this.#inflight.get(packetId)
-      paged.set(position, known?.position === position ? known : state)
-      const { qos, retain, identifiers, group } = head
-      entries.push({ position, message, qos, retain, identifiers, group, packetId, released })
+      left = read < left ? 0 : limit - entries.length
     }
     this.#paged = paged
     return entries
@@ -196,48 +212,53 @@ export class SessionQueue {
     for (const { head, value, state, released } of this.#read(after, limit)) {
       const { position, packetId } = state
       const message = this.#message(head, value, position)
+      if (head === null || message === undefined) continue
       const { qos, retain, identifiers, group } = head
-      if (message !== undefined) entries.push({ position, message, qos, retain, identifiers, group, packetId, released })
+      entries.push({ position, message, qos, retain, identifiers, group, packetId, released })
     }
     return entries
   }
 
-  *#read(after: number, limit: number): Iterable<{ head: EntryHead; value: Buffer; state: EntryState; released: boolean }> {
+  *#read(after: number, limit: number): Iterable<StoredEntry> {
     const start = entryKey(this.#session, after + 1)
-    let read: { head: EntryHead; value: Buffer; state: EntryState; released: boolean } | null = null
+    let read: StoredEntry | null = null
     let count = 0
-    for (const { key, value } of this.#parts.database.range(start, numberKey(Kind.Queue, this.#session + 1)) as Iterable<Row>) {
-      if (key.length === 14) {
-        if (read === null) continue
-        const { packetId, released } = decodeSent(value)
-        read.state.packetId = packetId
-        read.state.sent = true
-        read.released = released
+    for (const { key, value } of this.#parts.database.found(start, numberKey(Kind.Queue, this.#session + 1))) {
+      if (key.length === sentKeyBytes) {
+        if (read?.state.position === readNumber(key, 7)) becomeSent(read, value)
         continue
       }
+      // The key itself is damaged.
+      if (key.length !== entryKeyBytes) continue
       if (read !== null) yield read
       read = null
       if (count === limit) return
       // It was removed while a batch before was waited for.
       if (this.#gone.has(readNumber(key, 7))) continue
       count += 1
-      const head = readEntryHead(value)
+      const head = value === null ? null : readEntryHead(value)
       const state = {
         position: readNumber(key, 7),
-        bytes: head.bytes,
-        inline: head.messageAt !== -1,
-        packetId: head.packetId,
+        bytes: head?.bytes ?? 0,
+        inline: head?.messageAt !== -1,
+        packetId: head?.packetId ?? 0,
         sent: false,
       }
-      read = { head, value, state, released: false }
+      read = { head, value: value ?? nothing, state, released: false }
     }
     if (read !== null) yield read
   }
 
-  #message(head: EntryHead, value: Buffer, position: number): Message | undefined {
+  #message(head: EntryHead | null, value: Buffer, position: number): Message | undefined {
+    if (head === null) return undefined
     return head.messageAt === -1
       ? this.#parts.bodies.read(position)
       : readMessage(this.#parts.log, value.subarray(head.messageAt), this.#parts.time.shift)
+  }
+
+  #inflightAt(position: number): EntryState | undefined {
+    for (const state of this.#inflight.values()) if (state.position === position) return state
+    return undefined
   }
 
   // The state of an entry that was read in a page, or is on disk all the same.
@@ -299,4 +320,16 @@ export class SessionQueue {
     const { committed } = this.#parts.commit
     while (this.#unsettled.length > 0 && this.#unsettled.first!.batch <= committed) this.#unsettled.shift()
   }
+}
+
+function becomeSent(entry: StoredEntry, value: Buffer | null): void {
+  entry.state.sent = true
+  if (value === null) {
+    // Whether it was sent is not known: at QoS 1 it goes again, at QoS 2 nothing comes twice.
+    if (entry.head?.qos === 2) entry.head = null
+    return
+  }
+  const { packetId, released } = decodeSent(value)
+  entry.state.packetId = packetId
+  entry.released = released
 }

@@ -1,7 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Clock } from '../../core/time/clock.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
 import type { Bodies } from './bodies.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Numbers } from './numbers.ts'
@@ -9,7 +9,7 @@ import type { QueueTotals } from './queue-totals.ts'
 
 /** An open store, as its parts see it: what is on disk, and what is on its way there. */
 export interface StoreParts {
-  readonly database: RowStore
+  readonly database: CheckedRows
   readonly commit: GroupCommit
   readonly numbers: Numbers
   readonly bodies: Bodies

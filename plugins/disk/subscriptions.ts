@@ -1,11 +1,11 @@
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { StoredSubscriber } from '../../core/sessions/session-store.ts'
-import type { RowStore } from '../kit/services/row-store.ts'
+import type { CheckedRows } from './checked-rows.ts'
 import { Kind, numberKey, readNumber } from './keys.ts'
 import { decodeSubscription } from './records.ts'
 import type { SessionTable } from './session-table.ts'
 
-export function readSubscriptions(database: RowStore, session: number): Subscription[] {
+export function readSubscriptions(database: CheckedRows, session: number): Subscription[] {
   const subscriptions: Subscription[] = []
   for (const { value } of database.range(numberKey(Kind.Subscription, session), numberKey(Kind.Subscription, session + 1))) {
     subscriptions.push(decodeSubscription(value))
@@ -13,7 +13,7 @@ export function readSubscriptions(database: RowStore, session: number): Subscrip
   return subscriptions
 }
 
-export function readReceivedIds(database: RowStore, session: number): number[] {
+export function readReceivedIds(database: CheckedRows, session: number): number[] {
   const ids: number[] = []
   for (const { key } of database.range(numberKey(Kind.Received, session), numberKey(Kind.Received, session + 1)))
     ids.push(key.readUInt16BE(7))
@@ -21,7 +21,7 @@ export function readReceivedIds(database: RowStore, session: number): number[] {
 }
 
 /** All sessions with what they have subscribed to: one walk over all subscriptions, not one for each session. */
-export function* readSubscribers(database: RowStore, table: SessionTable): Iterable<StoredSubscriber> {
+export function* readSubscribers(database: CheckedRows, table: SessionTable): Iterable<StoredSubscriber> {
   const bySession = new Map<number, Subscription[]>()
   for (const { key, value } of database.range(numberKey(Kind.Subscription, 0), numberKey((Kind.Subscription + 1) as Kind, 0))) {
     const session = readNumber(key, 1)

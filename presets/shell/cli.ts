@@ -2,6 +2,7 @@ import { OperatorError } from '../../core/errors.ts'
 import type { Catalogue } from './catalogue.ts'
 import { commandConfig } from './command-config.ts'
 import { helpWith, type InitCommand, parseCommand, type RunCommand } from './command-line.ts'
+import type { Examined } from './probe.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
 /** What the command needs of the world around it; `presets/bin.ts` hands in the process, a test something smaller. */
@@ -32,6 +33,9 @@ export interface SignalSource {
   on(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown
   off(signal: 'SIGTERM' | 'SIGINT', listener: () => void): unknown
 }
+
+// None of what a command may be asked besides.
+const nothing = { verbose: false, connect: false, store: false, ui: false } as const
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -91,7 +95,7 @@ function resolved(catalogue: Catalogue, command: RunCommand, env: Environment, i
 async function tlsPort(catalogue: Catalogue, env: Environment, io: CliIo): Promise<number> {
   const usual = 1883
   try {
-    const { plugins } = await resolved(catalogue, { name: 'check', assignments: [], verbose: false, connect: false, ui: false }, env, io)
+    const { plugins } = await resolved(catalogue, { name: 'check', assignments: [], ...nothing }, env, io)
     const listeners = plugins.filter(({ name }) => name === 'socket').map(({ options }) => options as { port: number; tls?: unknown })
     return listeners.find(({ tls }) => tls !== false)?.port || usual
   } catch {
@@ -146,7 +150,12 @@ async function check(catalogue: Catalogue, command: RunCommand, env: Environment
     const config = await resolved(catalogue, command, env, io)
     const { configReport } = await import('./config-report.ts')
     for (const line of configReport(catalogue, config)) io.out(line)
-    return await examined(catalogue, config, command.connect, io)
+    const found = await examined(catalogue, config, command.connect)
+    tell(found, io)
+    if (!command.store) return found.problems.length > 0 ? 1 : 0
+    const stored = await (await import('./copies/check-stores.ts')).checkStores(config)
+    tell(stored, io)
+    return found.problems.length + stored.problems.length > 0 ? 1 : 0
   } catch (error) {
     if (!(error instanceof OperatorError) || command.verbose) throw error
     for (const problem of error.problems) io.error(`error: ${problem}`)
@@ -154,12 +163,14 @@ async function check(catalogue: Catalogue, command: RunCommand, env: Environment
   }
 }
 
-async function examined(catalogue: Catalogue, config: ResolvedConfig, connect: boolean, io: CliIo): Promise<number> {
+async function examined(catalogue: Catalogue, config: ResolvedConfig, connect: boolean): Promise<Examined> {
   const { examine } = await import('./probe.ts')
-  const { lines, problems } = await examine(catalogue, config, connect)
+  return await examine(catalogue, config, connect)
+}
+
+function tell({ lines, problems }: Examined, io: CliIo): void {
   for (const line of lines) io.out(line)
   for (const problem of problems) io.error(`error: ${problem}`)
-  return problems.length > 0 ? 1 : 0
 }
 
 // One clear line, however much is wrong: what an operator greps for, and what a service manager keeps.

@@ -7,6 +7,7 @@ import type { CatalogueCommand } from './catalogue.ts'
 export const help = `Usage: mqttx-broker [start] [options]   run a broker
        mqttx-broker check [options]     print the merged config and who set each value; list every problem, those of files too
        mqttx-broker check --connect     the same, and try Redis, Kafka and whatever else the plugins depend on
+       mqttx-broker check --store       the same, and read all that is kept on disk, naming each row that is not as it was written; a broker may run
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
        mqttx-broker init --from FILE    translate the config of another broker: mqttx' application.yml
        mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/
@@ -31,6 +32,8 @@ export interface RunCommand {
   readonly verbose: boolean
   /** `check` tries what the plugins depend on. */
   readonly connect: boolean
+  /** `check` reads all that is kept on disk. */
+  readonly store: boolean
   /** `start` prints an address of the page. */
   readonly ui: boolean
 }
@@ -56,6 +59,7 @@ const options = {
   tls: { type: 'boolean' },
   from: { type: 'string' },
   connect: { type: 'boolean' },
+  store: { type: 'boolean' },
   ui: { type: 'boolean' },
   verbose: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -110,12 +114,16 @@ export function parseCommand(argv: readonly string[], more: readonly string[] = 
   if (values.connect === true && name !== 'check')
     throw new OperatorError('ERR_ARGUMENTS', '--connect: belongs to check; start connects by itself')
 
+  if (values.store === true && name !== 'check')
+    throw new OperatorError('ERR_ARGUMENTS', '--store: belongs to check; start looks at each row when it reads it')
+
   const configFile = values.config
   return {
     name,
     assignments: assignmentsOf(values),
     verbose: values.verbose === true,
     connect: values.connect === true,
+    store: values.store === true,
     ui: values.ui === true && name === 'start',
     ...(typeof configFile === 'string' ? { configFile } : {}),
   }

@@ -105,7 +105,7 @@ test('a folder of a newer version is not guessed at', async () => {
   expect(await refusal(path)).toMatchObject({
     code: 'ERR_DISK_NEWER',
     message: expect.stringMatching(
-      /was written by a newer version \(format 9, this one knows 3\); start the newer version again, or name another folder$/,
+      /was written by a newer version \(format 9, this one knows 4\); start the newer version again, or name another folder$/,
     ),
   })
 })

@@ -1,64 +1,27 @@
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { OperatorError } from '../../core/errors.ts'
 import { silentLog } from '../../core/log.ts'
-import { Database } from '../../plugins/disk/database.ts'
 import { DiskQueues } from '../../plugins/disk/disk-queues.ts'
-import { DiskStore } from '../../plugins/disk/disk-store.ts'
 import { Kind, retainedKey } from '../../plugins/disk/keys.ts'
-import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { folderWith } from '../config/folder.ts'
-import { messageOf, subscriptionOf, willOf } from '../contracts/suite/sessions-harness.ts'
 import { diskDefaults } from '../support/disk.ts'
+import { fill, openRows, request, storeOn } from '../support/filled-disk.ts'
 
 // Goal: a row of a newer version is refused by its name, each kind of row, and never guessed at. What rows of older versions say is test/upgrade's.
 
 const newerFormat = 0x80 | 7
-const request = { clientId: 'c', node: 1, user: 'eve', userOnly: false, cleanStart: false, expiryMs: 60_000, will: null }
-const target = { qos: 1, retain: false, identifiers: [1], group: 'g/a', packetId: 0, epoch: 0 } as const
 
-function storeOn(path: string): DiskStore {
-  const store = new DiskStore({ ...diskDefaults, path }, new ManualClock(), silentLog)
-  onTestFinished(() => store.close())
-  return store
-}
-
-/** A store in which there is a row of each kind; it was not stopped in order, for one session is connected. */
+/** A folder in which there is a row of each kind; its broker was not stopped in order. */
 async function filled(): Promise<string> {
   const path = join(await folderWith(), 'data')
-  const store = storeOn(path)
-  await store.open()
-  const { sessions, retained } = store
-  const session = { clientId: 'c', ...(await sessions.claim({ ...request, will: willOf('w', 1000) })) }
-  const other = { clientId: 'd', ...(await sessions.claim({ ...request, clientId: 'd' })) }
-  await sessions.keepWill('clean', 1, willOf('clean', 0))
-  await sessions.subscribe(session, [subscriptionOf('a')])
-  const both = { ...target, identifiers: null, group: null, packetId: 5, epoch: session.epoch }
-  await sessions.append(
-    messageOf('both'),
-    [
-      { ...both, clientId: 'c' },
-      { ...both, clientId: 'd', packetId: 0, epoch: other.epoch },
-    ],
-    { session, packetId: 9 },
-  )
-  await sessions.append(messageOf('one'), [{ ...target, clientId: 'c' }], null)
-  await sessions.release(session, 5)
-  await sessions.append(
-    messageOf('of three'),
-    ['c', 'd', 'd'].map(clientId => ({ ...target, clientId })),
-    null,
-  )
-  const last = (await sessions.page(other, 0, 10)).at(-1)!
-  await sessions.remove(other, last.position)
-  await retained.set(messageOf('retained', { retain: true }))
-  await store.close()
+  await fill(storeOn(path))
   return path
 }
 
 /** Rows of a kind, or the one single row of that number, get a first byte that is a newer version's. */
 async function make(path: string, kind: Kind, to: number, single?: number): Promise<void> {
-  const database = await Database.open(path)
+  const database = await openRows(path)
   const rows = [...database.range(Buffer.from([kind]), Buffer.from([kind + 1]))].filter(
     ({ key }) => single === undefined || key[1] === single,
   )
@@ -93,14 +56,14 @@ test.each([
     expect(error).toBeInstanceOf(OperatorError)
     expect(error).toMatchObject({
       code: 'ERR_DISK_NEWER',
-      message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows 3)`),
+      message: expect.stringContaining(`${what} was written by a newer version (format 7, this one knows 4)`),
     })
   }
 })
 
 test('a session of a newer version whose ending was not finished ends the start', async () => {
   const path = await filled()
-  const database = await Database.open(path)
+  const database = await openRows(path)
   const [row] = database.range(Buffer.from([Kind.Session]), Buffer.from([Kind.Session + 1]), 1)
   row!.key[0] = Kind.Ended
   row!.value[0] = newerFormat
@@ -110,8 +73,8 @@ test('a session of a newer version whose ending was not finished ends the start'
 })
 
 test.each([
-  ['a queue entry', Kind.Queue, newerFormat, 3],
-  ['a message that waits in several queues', Kind.Body, newerFormat, 3],
+  ['a queue entry', Kind.Queue, newerFormat, 4],
+  ['a message that waits in several queues', Kind.Body, newerFormat, 4],
 ] as const)('%s that a newer version has written is refused when it is read', async (what, kind, to, known) => {
   const path = await filled()
   await make(path, kind, to)
@@ -129,7 +92,7 @@ test('a subscription of a newer version ends the start, where all are read', asy
   await make(path, Kind.Subscription, newerFormat)
   const store = storeOn(path)
   await store.open()
-  expect(() => [...store.sessions.sessions()]).toThrow('a stored subscription was written by a newer version (format 7, this one knows 3)')
+  expect(() => [...store.sessions.sessions()]).toThrow('a stored subscription was written by a newer version (format 7, this one knows 4)')
 })
 
 test('a retained message and a will of a newer version are refused when they are read', async () => {
@@ -138,7 +101,9 @@ test('a retained message and a will of a newer version are refused when they are
   await make(path, Kind.Will, 7)
   const store = storeOn(path)
   await store.open()
-  expect(() => store.retained.match('#').next(10)).toThrow('a stored message was written by a newer version (format 7, this one knows 2)')
+  await expect(Promise.resolve(store.retained.match('#').next(10))).rejects.toThrow(
+    'a stored message was written by a newer version (format 7, this one knows 2)',
+  )
 })
 
 test('queues of a newer version are refused: their names at the start, their rows where they are opened', async () => {
@@ -151,7 +116,7 @@ test('queues of a newer version are refused: their names at the start, their row
   await make(path, 0x51 as Kind, newerFormat)
   const second = queues()
   await second.start()
-  expect(() => second.open('q', 1_000_000)).toThrow('a part of a queue was written by a newer version (format 7, this one knows 3)')
+  expect(() => second.open('q', 1_000_000)).toThrow('a part of a queue was written by a newer version (format 7, this one knows 4)')
   await second.stop()
   await make(path, 0x4e as Kind, newerFormat)
   await expect(queues().start()).rejects.toMatchObject({
@@ -162,7 +127,7 @@ test('queues of a newer version are refused: their names at the start, their row
 
 test('a damaged message is left out of its queues, and a damaged retained message of what a filter matches; all else is there', async () => {
   const path = await filled()
-  const database = await Database.open(path)
+  const database = await openRows(path)
   const bodies = [...database.range(Buffer.from([Kind.Body]), Buffer.from([Kind.Body + 1]))]
   // Behind the count of those who refer to it.
   for (const { value } of bodies) value[5] = 0

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
+import type { CheckedRows } from '../../plugins/disk/checked-rows.ts'
 import { Database } from '../../plugins/disk/database.ts'
 import { retainedKey } from '../../plugins/disk/keys.ts'
 import { RetainedWalk } from '../../plugins/disk/retained-walk.ts'
@@ -26,11 +27,11 @@ async function databaseWith(topics: readonly string[]) {
         yield row
       }
     },
-  } as unknown as Database
+  } as unknown as CheckedRows
   return { database: counting, reads: () => reads }
 }
 
-function walk(database: Database, filter: string, limit = 7): string[] {
+function walk(database: CheckedRows, filter: string, limit = 7): string[] {
   const cursor = new RetainedWalk(database, filter)
   const found: string[] = []
   for (;;) {

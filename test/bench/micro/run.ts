@@ -3,9 +3,10 @@ import * as decoder from './decoder.bench.ts'
 import * as encoder from './encoder.bench.ts'
 import * as hooks from './hooks.bench.ts'
 import * as router from './router.bench.ts'
+import * as rowSums from './row-sums.bench.ts'
 
 /** `npm run bench:micro [-- NAME]`: what single parts cost, in one process. Each file says at its head what it measures and why. */
-const suites = { decoder, encoder, router, hooks }
+const suites = { decoder, encoder, router, hooks, rowSums }
 const only = process.argv[2]
 
 for (const [name, { title, add }] of Object.entries(suites)) {
