@@ -56,7 +56,8 @@ const prodBounds = {
 
 /** For production: sessions in Redis, logs for machines, and nobody comes in unless somebody said how. */
 const prod: Preset = {
-  settings: { requireAuthentication: true, mqtt: prodBounds },
+  // A client has its CONNECT ready when it connects: what is late with it is on a bad line, and comes again, or means no good.
+  settings: { heartbeat: '15s', requireAuthentication: true, mqtt: prodBounds },
   plugins: () => [
     ['log', { format: 'json' }],
     'dropLog',
