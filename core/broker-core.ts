@@ -100,6 +100,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly router: Router<KnownSession>
   readonly topics: TopicCache
   readonly caches: Broker['caches']
+  readonly secretUsernames: Broker['secretUsernames']
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
@@ -165,6 +166,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.router = new Router(clock)
     this.topics = new TopicCache()
     this.caches = [this.router, this.topics]
+    this.secretUsernames = new Set()
     this.flusher = new Flusher(clock)
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns(clock)
@@ -328,7 +330,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.heldUp = now - this.now > 4 * tickMs
     this.now = now
     this.timings.due = true
-    this.#wallWatch.look()
+    if (this.#wallWatch.look()) for (const connection of this.#connections.all) connection.wallSet()
     this.wheel.advance(this.now)
     for (const session of this.slowedSessions) session.stalled(this.now)
     for (const acknowledger of this.withholding) acknowledger.watch(this.now)

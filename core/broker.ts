@@ -71,6 +71,8 @@ export interface Broker {
   readonly caches: readonly { readonly name: string; readonly bytes: number; clear(): void }[]
   /** What the plugins that are there add to the protocol; CONNACK says so. */
   readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  /** Tests whether a user name of CONNECT is a secret, such as a token: its client has no user name then before it is admitted, and is nowhere shown by it. */
+  readonly secretUsernames: Set<(username: string) => boolean>
   /** The package's version. */
   readonly version: string
   /** The folder of the config, which the paths in it are relative to; the current one where there is no file. */

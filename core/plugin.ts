@@ -34,13 +34,14 @@ export interface CheckedOptions {
 export interface RunningPlugin<Options = unknown> {
   /**
    * Looks whether what its options name can be used: files, certificates, what contradicts another option. `check` asks, and so does each start before
-   * the first `start`, so it opens and changes nothing. Throws or rejects with an `OperatorError` that names option and cure; what it read it may keep.
+   * the first `start`, so it opens and changes nothing. Throws or rejects with an `OperatorError` that names option and cure; what it read it may keep. The
+   * strings are warnings, which the start and `check` say, a line each.
    */
-  verify?(): void | Promise<void>
+  verify?(): Lines | Promise<Lines>
   /** Opens connections, loads what is needed. All plugins' `start` run one after another, in the order of the list. */
   start?(): void | Promise<void>
   /** Opens for clients, after every `start`. The strings say where, one log line each. */
-  listen?(): ListenResult | Promise<ListenResult>
+  listen?(): Lines | Promise<Lines>
   /** Takes no more connections of clients; those that are open go on: the node is being drained. `listen` is called again when it is to take some again, and opens the same place. */
   unlisten?(): void | Promise<void>
   /** Gives everything back, in reverse order; also runs when a `start`, this plugin's own included, has failed. */
@@ -59,7 +60,8 @@ export interface RunningPlugin<Options = unknown> {
   reload?(options: Options): void | Promise<void>
 }
 
-export type ListenResult = readonly string[] | undefined | void
+/** Lines for whoever runs the broker; there may be none. */
+export type Lines = readonly string[] | undefined | void
 
 /**
  * Wires hooks and services: synchronous, no network. `options`, and `root`, the plugin's options at the root of the config, are checked,

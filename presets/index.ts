@@ -87,7 +87,15 @@ export { readBuffer } from '../core/connection/buffer-pool.ts'
 export { type AnyPublisher, type Client, type FormerClient, isClient, type Session } from '../core/connection/client.ts'
 export type { DisconnectReason } from '../core/connection/disconnect-reason.ts'
 export type { Meter } from '../core/connection/meter.ts'
-export type { PeerCertificate, Proxied, ProxiedTls, Seats, Transport, TransportEvents } from '../core/connection/transport.ts'
+export type {
+  PeerCertificate,
+  Proxied,
+  ProxiedTls,
+  Seats,
+  Transport,
+  TransportEvents,
+  TransportRequest,
+} from '../core/connection/transport.ts'
 export type { PluginContext } from '../core/context.ts'
 // All of it, so that a plugin may add its own: declare module 'mqttx-broker' { interface LimitCounts { … } }.
 export * from '../core/counter-names.ts'

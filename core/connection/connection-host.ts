@@ -40,6 +40,8 @@ export interface ConnectionHost {
   readonly router: { readonly spent: boolean }
   readonly turns: Turns
   readonly sessions: SessionStore
+  /** What a user name may be that is a secret. */
+  readonly secretUsernames: ReadonlySet<(username: string) => boolean>
   /** Those who keep acknowledgements back just now. */
   readonly withholding: Set<Acknowledger>
   /** Bounds the lines about messages that were not kept. */

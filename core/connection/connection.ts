@@ -50,6 +50,7 @@ export class Connection implements Client {
   readonly #decoder: Decoder
   #state: 'new' | 'connecting' | 'connected' | 'closed'
   #pauses: number
+  #admittedUntil: number | null
   #admissionEnds: Timer | null
   #pausedPublishers: PausedPublishers | null
   #ready: (() => void)[] | null
@@ -115,6 +116,7 @@ export class Connection implements Client {
     this.sender = new Sender(this)
     this.#state = 'new'
     this.#pauses = 0
+    this.#admittedUntil = null
     this.#admissionEnds = null
     this.#pausedPublishers = null
     this.#ready = null
@@ -318,7 +320,8 @@ export class Connection implements Client {
     // Whoever authenticates is told the name that counts, and checks a password against that one.
     const { username } = this.transport
     if (username !== undefined) packet.username = username
-    this.username = packet.username ?? null
+    const isSecret = packet.username !== undefined && [...this.host.secretUsernames].some(test => test(packet.username!))
+    this.username = isSecret ? null : (packet.username ?? null)
     this.keepAlive = packet.keepAlive
     const { properties } = packet
     // In the middle of an authentication nothing but AUTH may come [MQTT-3.1.2-30].
@@ -333,7 +336,7 @@ export class Connection implements Client {
       sender.problemInformation = properties?.requestProblemInformation !== 0
     }
     this.traced = this.host.traces(this.clientId)
-    if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet))
+    if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet, !isSecret))
   }
 
   /** What the authentication said. */
@@ -341,14 +344,19 @@ export class Connection implements Client {
     this.#decoder.maximumPacketSize = this.host.settings.mqtt.maximumPacketSize
     if (username !== undefined) this.username = username
     if (rights !== undefined) this.rights = rights
+    this.#admittedUntil = expiresAt ?? null
+    this.wallSet()
+  }
+
+  /** The machine's clock was set: an admission ends by what it says now. */
+  wallSet(): void {
     this.#admissionEnds?.cancel()
     this.#admissionEnds = null
-    if (expiresAt !== undefined) {
-      const { clock } = this.host
-      this.#admissionEnds = clock.after(expiresAt - clock.moment().wall, () =>
-        this.close(ReasonCode.NotAuthorized, 'the admission has expired'),
-      )
-    }
+    if (this.#admittedUntil === null || this.#state === 'closed') return
+    const { clock } = this.host
+    this.#admissionEnds = clock.after(this.#admittedUntil - clock.moment().wall, () =>
+      this.close(ReasonCode.NotAuthorized, 'the admission has expired'),
+    )
   }
 
   /** Says no to CONNECT and closes [MQTT-3.2.2-7]. */
@@ -382,7 +390,9 @@ export class Connection implements Client {
       this.end({ code: ReasonCode.PacketTooLarge, message: 'CONNACK is larger than the client accepts', by: 'server' }, false)
       return
     }
-    const { host } = this
+    const { host, transport } = this
+    // Kilobytes, which nobody needs any more.
+    if (transport.request !== undefined) transport.request = undefined
     host.connected(this, sessionPresent)
     this.watch()
     host.hooks.onConnected.call(this, sessionPresent)

@@ -44,6 +44,14 @@ export interface ProxiedTls {
   readonly alpn: string | undefined
 }
 
+/** The request that a connection began with, HTTP's before a WebSocket. There may be secrets in it: show it nowhere. */
+export interface TransportRequest {
+  /** Path and query, as they came. */
+  readonly url: string
+  /** What the headers say, by their names in lower case. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
 /** The places of a listener, of which each of its connections takes one. */
 export interface Seats {
   /** Takes one; `false` where there is none left. */
@@ -81,6 +89,8 @@ export interface Transport {
   readonly pskIdentity?: string | undefined
   /** The user name that the transport vouches for, by a client certificate; it takes the place of CONNECT's. */
   readonly username?: string | undefined
+  /** The request that the connection began with, a few kilobytes at most; the broker forgets it (`undefined`) when CONNACK is written. `undefined`: it began with none. */
+  request?: TransportRequest | undefined
   /**
    * `true`: what `write` did not take at once may be changed again when `bufferedBytes` is 0, or the transport has closed, so the broker
    * uses its buffers again.

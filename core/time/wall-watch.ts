@@ -27,21 +27,22 @@ export class WallWatch {
     this.steps = 0
   }
 
-  /** Called at each tick. */
-  look(): void {
+  /** Called at each tick: whether the clock was set since the one before. */
+  look(): boolean {
     const { wall, uptime } = this.#last
     const now = this.#host.clock.moment()
     this.#last = now
     // A machine that slept has not set its clock.
     const stepMs = now.wall - wall - (now.uptime - uptime)
-    if (Math.abs(stepMs) < stepMinMs) return
+    if (Math.abs(stepMs) < stepMinMs) return false
     this.steps += 1
     const count = this.#lines.pass('step')
-    if (count === 0) return
+    if (count === 0) return true
     const way = `${(Math.abs(stepMs) / 1000).toFixed(1)} s ${stepMs > 0 ? 'ahead' : 'back'}`
     this.#host.log.warn(
       { stepMs: Math.round(stepMs), steps: count },
       `the machine's clock was set ${way}; expiries and delays go on by the time that really passes`,
     )
+    return true
   }
 }

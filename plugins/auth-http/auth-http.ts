@@ -86,12 +86,12 @@ export const authHttp = definePlugin(
     })
 
     return {
-      start() {
+      verify() {
         const { protocol, hostname } = new URL(url)
-        if (protocol === 'https:' || isLoopback(hostname)) return
-        log.warn(
+        if (protocol === 'https:' || isLoopback(hostname)) return []
+        return [
           `authHttp.url: passwords go to ${hostname} readable for whoever is on the way; use https: there, or a proxy of this machine`,
-        )
+        ]
       },
       stop: () => service.close(),
     }

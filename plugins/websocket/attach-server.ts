@@ -15,7 +15,7 @@ import { attachOptions } from './attach-options.ts'
 import { pathOf, whyRefused } from './upgrade.ts'
 import { refusalOf } from './upgrade-lines.ts'
 import { takeUpgrades } from './upgrade-sharing.ts'
-import { compressed, payloadMaxOf, plain, type Upgrader } from './upgrader.ts'
+import { compressed, payloadMaxOf, plain, requestOf, type Upgrader } from './upgrader.ts'
 import type { WebSocketConnection } from './websocket-connection.ts'
 
 /** How a broker is attached to a server of somebody else's. */
@@ -99,6 +99,7 @@ export async function attachServer(server: Server, given: AttachOptions, attachi
       // Nobody has asked onAccept about it.
       transport.acceptedAs = undefined
       transport.peerCertificate = certificate
+      transport.request = requestOf(request)
       upgrade({ request, socket, head, transport, events: () => broker.accept(transport) })
     }
   }

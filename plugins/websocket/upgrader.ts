@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Broker } from '../../core/broker.ts'
-import type { TransportEvents } from '../../core/connection/transport.ts'
+import type { TransportEvents, TransportRequest } from '../../core/connection/transport.ts'
 import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 import { transportOver } from '../kit/transports/open-transport.ts'
 import { CompressedTransport } from './compressed-transport.ts'
@@ -18,6 +18,11 @@ const besidesPacket = 65_536
 /** The largest message of WebSocket that is taken where no option says it. */
 export function payloadMaxOf({ settings }: Broker): number {
   return settings.mqtt.maximumPacketSize + besidesPacket
+}
+
+/** What of a request is kept until its client is admitted. */
+export function requestOf({ url = '/', headers }: IncomingMessage): TransportRequest {
+  return { url, headers }
 }
 
 /** A request for a WebSocket that nothing speaks against. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { PeerCertificate, Proxied, Seats, Transport, TransportEvents, TransportRequest } from '../../core/connection/transport.ts'
 import type { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
 import type { ProxiedPeer } from '../kit/listening/proxies.ts'
@@ -36,6 +36,7 @@ export abstract class WebSocketConnection implements Transport {
   username: string | undefined
   pskIdentity: string | undefined
   proxied: Proxied | undefined
+  request: TransportRequest | undefined
   protected events: TransportEvents | null
   /** What was accepted: below TLS, where there is any. */
   protected readonly accepted: Socket
@@ -53,6 +54,7 @@ export abstract class WebSocketConnection implements Transport {
     this.username = undefined
     this.pskIdentity = undefined
     this.proxied = peer?.proxied
+    this.request = undefined
     this.events = null
     this.accepted = accepted
     this.#unanswered = null

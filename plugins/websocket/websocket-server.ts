@@ -19,7 +19,7 @@ import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
 import { pathOf, type UpgradeRefusal, whyRefused } from './upgrade.ts'
 import { refusalOf } from './upgrade-lines.ts'
-import { compressed, payloadMaxOf, plain, type Upgrader } from './upgrader.ts'
+import { compressed, payloadMaxOf, plain, requestOf, type Upgrader } from './upgrader.ts'
 import type { WebSocketConnection } from './websocket-connection.ts'
 
 /** What all connections of one listener have in common. */
@@ -122,6 +122,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
       transport.pskIdentity = certificates?.judged(socket as TLSSocket)?.pskIdentity
       transport.username =
         peerCertificate === undefined ? certificates?.judged(socket as TLSSocket)?.username : contexts?.usernameOf(peerCertificate)
+      transport.request = requestOf(request)
       upgrade({ request, socket, head, transport, events: () => sockets.handOver(transport) })
     })
   }

@@ -30,6 +30,8 @@ interface Hosted {
 export class PluginHost {
   readonly #options: PluginHostOptions
   readonly #hosted: Hosted[] = []
+  /** What `verify` has warned of. */
+  readonly warnings: string[] = []
   #verified = false
   #phase: Phase = 'new'
 
@@ -63,10 +65,11 @@ export class PluginHost {
   /** Has all plugins look at what their options name, in order. Rejects with all that is wrong at once. Nothing has started. */
   async verify(): Promise<void> {
     this.#verified = true
+    this.warnings.length = 0
     const errors: OperatorError[] = []
     for (const { plugin, running } of this.#hosted) {
       try {
-        await running.verify?.()
+        this.warnings.push(...((await running.verify?.()) ?? []))
       } catch (cause) {
         errors.push(named(plugin, 'verify', cause))
       }

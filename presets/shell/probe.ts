@@ -29,7 +29,7 @@ export async function examine(catalogue: Catalogue, config: ResolvedConfig, conn
   await noting(() => checkGuard(catalogue, config, broker))
   await noting(() => host.verify())
   const plain = plainListeners(catalogue, config, broker)
-  const warnings = plain === null ? [] : [`warning: ${plain}`]
+  const warnings = [...host.warnings, ...(plain === null ? [] : [plain])].map(warning => `warning: ${warning}`)
   if (!connect) return { lines: warnings, problems }
   const { lines: answers, errors } = await host.probe()
   if (answers.length === 0 && errors.length === 0) answers.push('nothing here depends on another server')

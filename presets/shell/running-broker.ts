@@ -94,7 +94,7 @@ export class RunningBroker {
       await broker.load()
       if (says) {
         for (const note of config.notes) broker.log.info(note)
-        for (const warning of config.warnings) broker.log.warn(warning)
+        for (const warning of [...config.warnings, ...host.warnings]) broker.log.warn(warning)
       }
       const open = checkGuard(catalogue, config, broker)
       if (says && open !== null) broker.log.info(open)

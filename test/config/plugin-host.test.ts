@@ -31,6 +31,18 @@ test('applies, starts and listens in order, and stops in reverse', async () => {
   expect(log).toEqual(['a apply', 'b apply', 'c apply', 'a start', 'b start', 'c start', 'c stop', 'b stop', 'a stop'])
 })
 
+test('keeps the warnings of those who verify, once however often they are asked', async () => {
+  const plugins = host()
+  plugins.apply([
+    recorded([], 'a', { verify: () => ['a.path: mind'] }),
+    recorded([], 'b', { verify: async () => {} }),
+    recorded([], 'c', { verify: async () => ['c: too'] }),
+  ])
+  await plugins.verify()
+  await plugins.verify()
+  expect(plugins.warnings).toEqual(['a.path: mind', 'c: too'])
+})
+
 test('has all plugins verify what their options name before any starts, and says all that is wrong at once', async () => {
   const log: string[] = []
   const wrong = (text: string) => () => Promise.reject(new OperatorError('ERR_FILE', text))
