@@ -2,6 +2,7 @@ import { adminManifest } from './admin/manifest.ts'
 import { authCertificateManifest } from './auth-certificate/manifest.ts'
 import { authFileManifest } from './auth-file/manifest.ts'
 import { authHttpManifest } from './auth-http/manifest.ts'
+import { authJwtManifest } from './auth-jwt/manifest.ts'
 import { banManifest } from './ban/manifest.ts'
 import { clusterManifest } from './cluster/manifest.ts'
 import { delayManifest } from './delay/manifest.ts'
@@ -53,6 +54,7 @@ export const plugins: BuiltInPlugins = {
   },
   authFile: { manifest: authFileManifest, load: async () => (await import('./auth-file/auth-file.ts')).authFile },
   authHttp: { manifest: authHttpManifest, load: async () => (await import('./auth-http/auth-http.ts')).authHttp },
+  authJwt: { manifest: authJwtManifest, load: async () => (await import('./auth-jwt/auth-jwt.ts')).authJwt },
   topicSecurity: { manifest: topicSecurityManifest, load: async () => (await import('./topic-security/topic-security.ts')).topicSecurity },
   schema: { manifest: schemaManifest, load: async () => (await import('./schema/schema.ts')).schema },
   rewrite: { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
@@ -101,6 +103,8 @@ export type BuiltInPlugins = {
   readonly authFile: ListedPlugin<typeof authFileManifest>
   /** Asks an HTTP service who may connect, by the contract of the Java mqttx: POST `{clientId, username, password}`, 200 admits with `{authorizedSub, authorizedPub}`. */
   readonly authHttp: ListedPlugin<typeof authHttpManifest>
+  /** JSON Web Tokens in place of passwords: who a client is and what it may do, for as long as its token is good. */
+  readonly authJwt: ListedPlugin<typeof authJwtManifest>
   /** Who may publish and subscribe to what: by rules, the first that fits decides, and where none does by the rights of the authentication answer. */
   readonly topicSecurity: ListedPlugin<typeof topicSecurityManifest>
   /** Checks that payloads are JSON of the shape that a JSON Schema says, by topic filter. */

@@ -1,71 +1,41 @@
-// Clients sign in with a JSON Web Token as their password, checked by `jose` against the keys that an identity provider publishes.
-// The claim `sub` becomes the user name, `mqtt: { pub: […], sub: […] }` the rights, and the admission ends when the token does; an MQTT 5
-// client sends its next token before that, by AUTH with the method `jwt`. npm install jose
-import { createRemoteJWKSet, type errors, type JWTPayload, jwtVerify } from 'jose'
-import { type Admission, type ConnectRefusal, definePlugin, ReasonCode } from 'mqttx-broker'
+// Clients sign in with a JSON Web Token as their password, checked by the built-in plugin `authJwt` against the keys that an identity provider publishes: its usage,
+// and a tap of one's own behind it, for what a token alone cannot say: a user whose token is still good, and who is not to come in any more.
+import { type Config, definePlugin, ReasonCode } from 'mqttx-broker'
 
-/** What is wrong with the token; any other error is trouble on the way to the keys, which the client is not to blame for. */
-const verdicts = new Set([
-  'ERR_JOSE_ALG_NOT_ALLOWED',
-  'ERR_JOSE_NOT_SUPPORTED',
-  'ERR_JWKS_NO_MATCHING_KEY',
-  'ERR_JWS_INVALID',
-  'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
-  'ERR_JWT_CLAIM_VALIDATION_FAILED',
-  'ERR_JWT_EXPIRED',
-  'ERR_JWT_INVALID',
-])
+/** The claim `sub` becomes the user name, `mqtt: { pub: […], sub: […] }` the rights; an MQTT 5 client brings its next token by AUTH with the method `jwt`. */
+export function tokensOf(issuer: string, jwks = `${issuer}/.well-known/jwks.json`): Config {
+  return {
+    authJwt: {
+      jwks,
+      issuer,
+      audience: 'broker',
+      algorithms: ['ES256', 'RS256', 'EdDSA'],
+      publish: ['{mqtt.pub[]}'],
+      subscribe: ['{mqtt.sub[]}'],
+    },
+  }
+}
 
-/** Authenticates by JSON Web Tokens. */
-export const jwt = definePlugin({
-  name: 'jwt',
-  grantsRights: true,
+/** Keeps out users whom their tokens would still let in: `plugins: [dismissed({ users: ['mallory'] })]`. Whoever is removed from the list may come again. */
+export const dismissed = definePlugin({
+  name: 'dismissed',
   options: {
-    /** Where the keys are published: `https://login.example/.well-known/jwks.json`. */
-    jwks: { type: 'string', required: true, pattern: '^https?://' },
-    /** Who must have issued the token: its claim `iss`. */
-    issuer: { type: 'string', required: true },
-    /** Whom the token must be meant for: its claim `aud`. */
-    audience: { type: 'string', required: true },
-    /** The signatures that count. Signatures by a shared secret are no good here: the keys are public. */
-    algorithms: { type: 'list', items: { type: 'string' }, default: ['ES256', 'RS256', 'EdDSA'] },
+    /** The user names, as `authJwt` makes them. */
+    users: { type: 'list', items: { type: 'string' }, default: [], live: true },
   },
-  apply({ hooks, log, clock }, { jwks, issuer, audience, algorithms }) {
-    const keys = createRemoteJWKSet(new URL(jwks), { timeoutDuration: 3000 })
-
-    async function admit(token: string): Promise<Admission | ConnectRefusal> {
-      const now = clock.moment().wall
-      try {
-        const terms = { issuer, audience, algorithms: [...algorithms], currentDate: new Date(now), requiredClaims: ['sub', 'exp'] }
-        const { payload } = await jwtVerify(token, keys, terms)
-        // The broker's clock runs beside the machine's: what is left of the token's time is the same on both.
-        return { username: payload.sub!, rights: rightsIn(payload), expiresAt: clock.now() + payload.exp! * 1000 - now }
-      } catch (error) {
-        const { code, message } = error as errors.JOSEError
-        if (verdicts.has(code)) return { reasonCode: ReasonCode.BadUserNameOrPassword, reasonString: message }
-        log.error(`jwt: the keys at ${jwks} cannot be read (${message}); correct jwt.jwks, or start what serves them`)
-        return { reasonCode: ReasonCode.ServerUnavailable, blameless: true }
-      }
+  apply({ hooks, revoke }, { users }) {
+    let names = new Set(users)
+    // The client is admitted by its token, and its name is the one that the token says.
+    hooks.onConnect.tap('dismissed', ({ username }) =>
+      username !== null && names.has(username)
+        ? { reasonCode: ReasonCode.Banned, reasonString: 'this user has been dismissed' }
+        : undefined,
+    )
+    return {
+      reload(options: { readonly users: readonly string[] }) {
+        names = new Set(options.users)
+        for (const username of names) revoke({ username })
+      },
     }
-
-    // A client without a password may be somebody else's to authenticate.
-    hooks.onAuthenticate.tapPromise('jwt', async (_client, { password }) => (password === undefined ? undefined : admit(String(password))))
-
-    // CONNECT with the Authentication Method `jwt`, and the AUTH by which a client brings its next token.
-    hooks.onAuth.tapPromise('jwt', async (client, { properties }) => {
-      if (properties?.authenticationMethod !== 'jwt') return undefined
-      const admission = await admit(String(properties.authenticationData ?? ''))
-      if (typeof admission !== 'object' || 'reasonCode' in admission) return admission
-      // Another user's token would hand over the session, and all that waits in it.
-      if (client.state === 'connected' && admission.username !== client.username) return ReasonCode.NotAuthorized
-      return { admission }
-    })
   },
 })
-
-/** The topic filters that the token grants. Without the claim it grants none, and the plugin `topicSecurity` lets nothing pass. */
-function rightsIn({ mqtt }: JWTPayload): { authorizedPub: string[]; authorizedSub: string[] } {
-  const { pub, sub } = (mqtt ?? {}) as { pub?: unknown; sub?: unknown }
-  const filters = (list: unknown): string[] => (Array.isArray(list) ? list.filter(one => typeof one === 'string') : [])
-  return { authorizedPub: filters(pub), authorizedSub: filters(sub) }
-}
