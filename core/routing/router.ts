@@ -15,6 +15,9 @@ interface Cached<S extends Subscriber> {
 
 // Two generations of this many bytes: some 150,000 ordinary topics, or fewer that are long or have many overlapping subscribers.
 const generationBytes = 33_554_432
+// A topic's place in the map, and its route without the topic's name and the lists' elements.
+const routeBytes = 260
+const noOne: readonly never[] = []
 // What an element of a list takes, with what the list has in reserve.
 const elementBytes = 12
 // Levels of filters that are looked at, and matches, in one turn of the event loop, some 2 ms; receivers of messages that have many, some 7 ms.
@@ -194,6 +197,13 @@ export class Router<S extends Subscriber> {
     const exact = this.#exact.get(topic)
     if (exact !== undefined) nodes.push(exact)
     const looked = this.#wild.match(topic, nodes)
+    cached.changes = this.#changes
+    if (nodes.length === 0) {
+      this.spend(looked)
+      cached.route = { topic, targets: noOne, groups: noOne }
+      cached.cost = routeBytes + topic.length * 2
+      return
+    }
     const groups: ShareGroup<S>[] = []
     for (const node of nodes) if (node.groups !== null) for (const group of node.groups.values()) groups.push(group)
     this.spend(looked + nodes.length + groups.length)
@@ -201,9 +211,7 @@ export class Router<S extends Subscriber> {
     // One filter's list is shared by all topics that it alone matches; a merged one is this topic's own.
     const merged = plain.length === 1 ? null : merge(plain)
     cached.route = { topic, targets: merged?.targets ?? plain[0]!.targets, groups }
-    cached.changes = this.#changes
-    // A topic's place in the map, its name, and its route with the lists.
-    cached.cost = 260 + topic.length * 2 + groups.length * elementBytes + (merged?.bytes ?? 0)
+    cached.cost = routeBytes + topic.length * 2 + groups.length * elementBytes + (merged?.bytes ?? 0)
   }
 }
 

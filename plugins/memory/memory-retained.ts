@@ -6,7 +6,7 @@ import { RetainedTree } from '../kit/retained-tree.ts'
 
 /** Retained messages in a tree by topic levels. */
 export class MemoryRetained implements RetainedStore {
-  readonly #tree = new RetainedTree<{ readonly message: Message; readonly bytes: number }>()
+  readonly #tree = new RetainedTree<Message>()
   readonly #clock: Clock
   #bytes = 0
 
@@ -28,12 +28,16 @@ export class MemoryRetained implements RetainedStore {
 
   set(message: Message): void {
     if (message.payloadLength === 0) return this.#delete(message.topic) // [MQTT-3.3.1-6]
-    const kept = { message: message.compact(), bytes: queuedBytes(message) }
-    this.#bytes += kept.bytes - (this.#tree.set(message.topic, kept)?.bytes ?? 0)
+    this.#changed(message, this.#tree.set(message.topic, message.compact()))
   }
 
   #delete(topic: string): void {
-    this.#bytes -= this.#tree.delete(topic)?.bytes ?? 0
+    this.#changed(undefined, this.#tree.delete(topic))
+  }
+
+  #changed(now: Message | undefined, before: Message | undefined): void {
+    if (now !== undefined) this.#bytes += queuedBytes(now)
+    if (before !== undefined) this.#bytes -= queuedBytes(before)
   }
 
   match(filter: string): RetainedCursor {
@@ -43,7 +47,7 @@ export class MemoryRetained implements RetainedStore {
         const page = iterator.next(limit)
         const now = this.#clock.now()
         const messages: Message[] = []
-        for (const [topic, { message }] of page.entries) {
+        for (const [topic, message] of page.entries) {
           if (message.expiresAt > now) messages.push(message)
           else this.#delete(topic)
         }

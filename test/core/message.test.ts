@@ -54,14 +54,35 @@ describe('a borrowed payload', () => {
     expect(message.payload.toString()).toBe('HELLO')
   })
 
-  test('gets a buffer of its own size when it is stored, and loses nothing by that', () => {
-    const { message } = borrowed('hello')
-    const { payload } = message
-    expect(payload.buffer.byteLength).toBeGreaterThan(100)
-    message.compact()
-    expect(message.payload.buffer.byteLength).toBe(10)
-    expect(message.payload).toEqual(payload)
-    expect(message.frame(4, 0, false).head.toString('hex')).toBe(`3008000174${Buffer.from('hello').toString('hex')}`)
+  for (const [size, kept] of [
+    [5, 1024],
+    [120, 1024],
+    // Fixed header, topic name and payload.
+    [200, 200 + 6],
+  ] as const)
+    test(`of ${size} bytes is stored in ${kept} bytes, with others where it is small, and loses nothing by that`, () => {
+      for (const first of ['payload', 'own', 'compact'] as const) {
+        const { message, chunk } = borrowed('x'.repeat(size))
+        if (first === 'payload') expect(message.payload.length).toBe(size)
+        if (first === 'own') message.own()
+        message.compact()
+        chunk.fill(0)
+        const { payload } = message
+        expect(payload.buffer.byteLength).toBe(kept)
+        expect(payload.toString()).toBe('x'.repeat(size))
+        expect(message.compact().payload).toBe(payload)
+        expect(message.own().frame(4, 0, false).head.subarray(-size)).toEqual(payload)
+      }
+    })
+
+  test('is stored where no other one writes to', () => {
+    const messages = Array.from({ length: 100 }, (_, i) => {
+      const { message, chunk } = borrowed(`message ${i}`)
+      message.compact()
+      chunk.fill(0)
+      return message
+    })
+    expect(messages.map(({ payload }) => payload.toString())).toEqual(messages.map((_, i) => `message ${i}`))
   })
 
   test('that is large lies in a frame that the next read does not change', () => {
