@@ -11,10 +11,13 @@ export class MqttError extends Error {
   readonly code = 'ERR_MQTT_PROTOCOL' satisfies ErrorCode
   /** The reason code that an MQTT 5 client gets, in CONNACK or DISCONNECT. */
   readonly reasonCode: ReasonCode
+  /** It is about something that the client asked for, and not about a packet that is out of place. */
+  readonly ofRequest: boolean
 
-  constructor(reasonCode: ReasonCode, message: string) {
+  constructor(reasonCode: ReasonCode, message: string, ofRequest = true) {
     super(message)
     this.reasonCode = reasonCode
+    this.ofRequest = ofRequest
   }
 }
 

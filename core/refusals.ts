@@ -54,7 +54,7 @@ export function toRefusal(answer: ReasonCode | Refusal | false): Refusal {
 }
 
 /** What an answer says beside its reason code. */
-export function textOf({ reasonString, userProperties }: Refusal): Properties | undefined {
+export function textOf({ reasonString, userProperties }: { [K in keyof Refusal]?: Refusal[K] | undefined }): Properties | undefined {
   if (reasonString === undefined && userProperties === undefined) return undefined
   const properties: Properties = {}
   if (reasonString !== undefined) properties.reasonString = reasonString

@@ -55,6 +55,8 @@ export class Connection implements Client {
   #pausedPublishers: PausedPublishers | null
   #ready: (() => void)[] | null
   // Who of the plugins has paused it.
+  // It ends for a fault that it is not told of.
+  #untold: boolean
   #pausers: Set<string> | null
 
   /** Empty until CONNECT. */
@@ -121,6 +123,7 @@ export class Connection implements Client {
     this.#pausedPublishers = null
     this.#ready = null
     this.#pausers = null
+    this.#untold = false
     this.clientId = ''
     this.assignedId = false
     this.username = null
@@ -294,6 +297,7 @@ export class Connection implements Client {
       if (error.reasonCode === ReasonCode.PacketTooLarge) counters.limited.packetSize += 1
       else if (error.reasonCode === ReasonCode.QuotaExceeded) counters.limited.userProperties += 1
       else if (error.reasonCode === ReasonCode.ReceiveMaximumExceeded) counters.limited.receiveMaximum += 1
+      this.#untold = this.host.settings.mqtt.tellFaults === 'requests' && (this.#state === 'new' || !error.ofRequest)
       if (this.#state === 'new') this.#failedConnect(error)
       this.close(error.reasonCode, error.message)
       return
@@ -306,7 +310,8 @@ export class Connection implements Client {
   // in MQTT 5 with the reason where the client has shown that it speaks it [MQTT-3.1.4-1].
   #failedConnect(error: MqttError): void {
     this.version = this.#decoder.version
-    if (error.reasonCode === ReasonCode.UnsupportedProtocolVersion || this.version === 5) this.#connack(false, error.reasonCode, undefined)
+    const answers = this.version === 5 && !this.#untold
+    if (answers || error.reasonCode === ReasonCode.UnsupportedProtocolVersion) this.#connack(false, error.reasonCode, undefined)
   }
 
   /** CONNECT has been read: what it says of the client. */
@@ -333,7 +338,7 @@ export class Connection implements Client {
       const { sender } = this
       sender.maximumPacketSize = properties?.maximumPacketSize ?? Number.POSITIVE_INFINITY
       sender.topicAliasMaximum = Math.min(properties?.topicAliasMaximum ?? 0, settings.mqtt.topicAliasOutMax)
-      sender.problemInformation = properties?.requestProblemInformation !== 0
+      sender.problemInformation = settings.mqtt.reasonStrings && properties?.requestProblemInformation !== 0
     }
     this.traced = this.host.traces(this.clientId)
     if (this.traced) this.host.hooks.onPacketReceived.call(this, withoutSecrets(packet, !isSecret))
@@ -365,7 +370,8 @@ export class Connection implements Client {
     const { reasonString, serverReference } = refusal
     // What hooks and the log are told is what the client is told.
     const reasonCode = this.version === 5 ? connackCode(refusal.reasonCode) : refusal.reasonCode
-    this.#connack(false, reasonCode, serverReference === undefined ? textOf(refusal) : { ...textOf(refusal), serverReference })
+    const said = textOf(this.host.settings.mqtt.reasonStrings ? refusal : { ...refusal, reasonString: undefined })
+    this.#connack(false, reasonCode, serverReference === undefined ? said : { ...said, serverReference })
     this.end({ code: reasonCode, message: `connection refused: ${reasonString ?? 'no reason given'}`, by: 'server' }, false)
   }
 
@@ -539,7 +545,7 @@ export class Connection implements Client {
     const wasConnected = this.#state === 'connected'
     if (reason.by === 'server' && wasConnected) {
       reason = { code: disconnectCode(reason.code), message: reason.message, by: reason.by }
-      if (this.version === 5) this.sender.disconnect(reason.code, reason.message, serverReference)
+      if (this.version === 5 && !this.#untold) this.sender.disconnect(reason.code, reason.message, serverReference)
     }
     this.#state = 'closed'
     host.wheel.cancel(this.timer)

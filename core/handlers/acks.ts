@@ -42,7 +42,8 @@ export function handlePubrec(client: Connection, { packetId, reasonCode }: AckPa
 export function handlePubcomp(client: Connection, { packetId }: AckPacket): void {
   const slot = client.session!.window!.find(packetId)
   if (slot === undefined || slot.handshake === Handshake.Gated) return
-  if (slot.handshake === Handshake.AwaitPuback) throw wrongAck('PUBCOMP', packetId)
+  // Nobody has been told to release it yet.
+  if (slot.handshake === Handshake.AwaitPuback || slot.handshake === Handshake.AwaitPubrec) throw wrongAck('PUBCOMP', packetId)
   client.session!.finish(slot)
 }
 
@@ -75,5 +76,5 @@ function unknown(used: UsedIdentifiers | null, packetId: number): ReasonCode {
 }
 
 function wrongAck(name: string, packetId: number): MqttError {
-  return new MqttError(ReasonCode.ProtocolError, `${name} does not fit the QoS of packet identifier ${packetId}`)
+  return new MqttError(ReasonCode.ProtocolError, `${name} does not fit the QoS of packet identifier ${packetId}`, false)
 }

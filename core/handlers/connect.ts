@@ -16,6 +16,8 @@ import { authOf, exchange } from './exchange.ts'
 import type { HandlerHost } from './host.ts'
 
 const never = 0xffffffff
+// The largest packet that there can be: five bytes, and as many as four of them can count.
+const packetSizeMax = 268_435_460
 
 /** Session Expiry Interval in milliseconds; 0xFFFFFFFF never expires. */
 export function expiryToMs(seconds: number): number {
@@ -41,10 +43,19 @@ export async function handleConnect(host: HandlerHost, client: Connection, packe
     return client.refuse({ reasonCode: ReasonCode.RetainNotSupported, reasonString: 'retained messages are not supported here' }) // [MQTT-3.2.2-13]
   }
 
+  if ((packet.will?.qos ?? 0) > host.settings.mqtt.maximumQoS) {
+    return client.refuse({ reasonCode: ReasonCode.QoSNotSupported, reasonString: 'a will of this QoS is not supported here' }) // [MQTT-3.2.2-12]
+  }
+
   const admission = await attempt(host, client, packet)
   if (client.closed) return
   if ('refusal' in admission) return client.refuse(admission.refusal)
   client.admit(admission.admission)
+  if (host.settings.mqtt.clientIdFrom === 'username') {
+    const { username } = client
+    if (username === null) return client.refuse({ reasonCode: ReasonCode.NotAuthorized, reasonString: 'a user name is required' })
+    client.clientId = username
+  }
 
   client.onConnectBegan = true
   const refusal = (await host.hooks.onConnect.promise(client, packet)) as ConnectRefusal | undefined
@@ -58,10 +69,12 @@ export async function handleConnect(host: HandlerHost, client: Connection, packe
 /** Gives a client id where MQTT lets the server do so, and says why not where it does not. */
 function identify(host: HandlerHost, client: Connection, packet: ConnectPacket): Refusal | null {
   if (packet.clientId !== '') return null
+  const { emptyClientIds, assignedIdPrefix } = host.settings.mqtt
   const refused = { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString: 'a client id is required' }
-  if (packet.version === 3) return refused
+  if (packet.version === 3 || !emptyClientIds) return refused
   if (packet.version === 4 && !packet.cleanStart) return refused // [MQTT-3.1.3-8] of 3.1.1
-  client.clientId = `auto-${host.clock.random(16).toString('hex')}`
+  const digits = host.clock.random(16).toString('hex')
+  client.clientId = assignedIdPrefix + digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
   client.assignedId = true // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
   return null
 }
@@ -220,8 +233,9 @@ function connackProperties(
   const asked = packet.properties ?? {}
   if (expiryToMs(asked.sessionExpiry ?? 0) !== expiryMs) properties.sessionExpiry = Math.floor(expiryMs / 1000)
   if (mqtt.receiveMaximum !== 65_535) properties.receiveMaximum = mqtt.receiveMaximum
+  if (mqtt.maximumQoS < 2) properties.maximumQoS = mqtt.maximumQoS // [MQTT-3.2.2-9]
   if (!capabilities.retain) properties.retainAvailable = 0
-  properties.maximumPacketSize = mqtt.maximumPacketSize
+  if (mqtt.maximumPacketSize < packetSizeMax) properties.maximumPacketSize = mqtt.maximumPacketSize
   if (client.assignedId) properties.assignedClientId = client.clientId
   if (mqtt.topicAliasMaximum > 0) properties.topicAliasMaximum = mqtt.topicAliasMaximum
   if (!capabilities.sharedSubscriptions) properties.sharedSubscriptionAvailable = 0

@@ -33,9 +33,9 @@ export function handlePacket(host: HandlerHost, client: Connection, packet: Pack
     case PacketType.Auth:
       return handleAuth(host, client, packet)
     case PacketType.Connect:
-      if (client.state !== 'new') throw new MqttError(ReasonCode.ProtocolError, 'a second CONNECT') // [MQTT-3.1.0-2]
+      if (client.state !== 'new') throw new MqttError(ReasonCode.ProtocolError, 'a second CONNECT', false) // [MQTT-3.1.0-2]
       return handleConnect(host, client, packet)
     default:
-      throw new MqttError(ReasonCode.ProtocolError, 'a packet that only a server may send')
+      throw new MqttError(ReasonCode.ProtocolError, 'a packet that only a server may send', false)
   }
 }

@@ -21,7 +21,9 @@ export class PublishHandler implements PublishHandling {
   handle(client: Connection, publish: InboundPublish): PendingPublish | null {
     const host = this.#host
     const { qos, packetId } = publish
-    const topic = resolveAlias(client, host.settings.mqtt.topicAliasMaximum, publish)
+    const { maximumQoS, topicAliasMaximum } = host.settings.mqtt
+    if (qos > maximumQoS) throw new MqttError(ReasonCode.QoSNotSupported, `QoS ${qos} is not supported here`) // [MQTT-3.2.2-11]
+    const topic = resolveAlias(client, topicAliasMaximum, publish)
     const { meter } = client
     let metered: PublishVerdict | undefined
     if (meter !== null) {
@@ -96,7 +98,9 @@ export class PublishHandler implements PublishHandling {
     const received = qos === 2 && session.durable ? { session, packetId } : null
     const receipt = ends ? dispatcher.remember(message, received) : dispatcher.dispatch(message, session, received)
     if (qos === 0) return
-    const reasonCode = ends || receipt === null || receipt.matched ? ReasonCode.Success : ReasonCode.NoMatchingSubscribers
+    const { tellUnmatched } = this.#host.settings.mqtt
+    const tells = !ends && (tellUnmatched === 'always' || (tellUnmatched === 'puback' && qos === 1))
+    const reasonCode = tells && receipt?.matched === false ? ReasonCode.NoMatchingSubscribers : ReasonCode.Success
     client.acks.acknowledge(qos, packetId, reasonCode, undefined, receipt, message)
   }
 }
@@ -142,6 +146,6 @@ function resolveAlias(client: Connection, aliasMax: number, packet: InboundPubli
     return packet.topic
   }
   const topic = client.aliases[alias]
-  if (topic === undefined) throw new MqttError(ReasonCode.TopicAliasInvalid, `topic alias ${alias} stands for nothing yet`)
+  if (topic === undefined) throw new MqttError(ReasonCode.ProtocolError, `topic alias ${alias} stands for nothing yet`) // 3.3.2.3.4
   return topic
 }

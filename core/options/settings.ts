@@ -32,14 +32,16 @@ export const settingsSchema = defineOptions({
   mqtt: {
     type: 'object',
     properties: {
-      /** The largest packet that a client may send; MQTT 5 clients are told so in CONNACK. */
-      maximumPacketSize: { type: 'bytes', default: '2MiB', minimum: 128, maximum: 268_435_460 },
+      /** The largest packet that a client may send; MQTT 5 clients are told so in CONNACK, where it is less than the 256 MiB of MQTT itself. */
+      maximumPacketSize: { type: 'bytes', default: '2MiB', minimum: 20, maximum: 268_435_460 },
       /** The largest CONNECT, and AUTH before the client is let in; `maximumPacketSize` where that is less. What a client sends behind its CONNECT before it is let in is read up to this. */
       connectSizeMax: { type: 'bytes', default: '128KiB', minimum: 128, maximum: 268_435_460 },
       /** User properties that one packet may hold; one with more closes its connection. */
       userPropertiesMax: { type: 'integer', default: 1000, minimum: 0 },
       /** QoS 1 and 2 messages that a client may have on the way to the broker at once. */
       receiveMaximum: { type: 'integer', default: 1000, minimum: 1, maximum: 65535 },
+      /** The highest QoS that a client may publish with, and its will may have; MQTT 5 clients are told so, and whoever goes beyond it is disconnected (0x9B). */
+      maximumQoS: { type: 'integer', enum: [0, 1, 2], default: 2 },
       /** QoS 1 and 2 messages on the way to a client at once, at most; its own Receive Maximum may be lower. */
       inflightMax: { type: 'integer', default: 1000, minimum: 1, maximum: 65535, live: true },
       /** Messages that wait for one session, at most. */
@@ -66,6 +68,12 @@ export const settingsSchema = defineOptions({
       clientIdOwner: { type: 'string', enum: ['user', 'anyone'], default: null, live: true },
       /** The client ids that there are, so that no user takes those of another: `%u` stands for the user name, `#` at the end for whatever follows. `['%u', '%u-#']` leaves each user its own name and what begins with it and a hyphen; choose what follows `%u` so that no user name holds it. Empty: any. */
       clientIds: { type: 'list', default: [], items: { type: 'string', minLength: 1 } },
+      /** Lets in clients that give no client id: the broker makes one up. `false` refuses them. */
+      emptyClientIds: { type: 'boolean', default: true },
+      /** What stands before a client id that the broker makes up. */
+      assignedIdPrefix: { type: 'string', default: 'auto-' },
+      /** Which client id counts: what CONNECT says, or the user name in its place; a client without one is refused then (0x87; 5 before MQTT 5). */
+      clientIdFrom: { type: 'string', enum: ['connect', 'username'], default: 'connect' },
       /** The longest that a session may outlive its connection; a client that asks for more gets this. `null` sets no limit. Preset `prod` has 30 days. */
       sessionExpiryMax: { type: 'duration', default: null, maximum: 4_294_967_295_000, live: true },
       /** The keep-alive that every MQTT 5 client is told to use, in whole seconds. `null` leaves it to the client. */
@@ -80,6 +88,12 @@ export const settingsSchema = defineOptions({
       receiptTimeout: { type: 'duration', default: '30s', minimum: 1, live: true },
       /** What a 3.1 or 3.1.1 publisher gets when its message is refused: an acknowledgement and nothing else, or a closed connection. */
       deniedPublish: { type: 'string', enum: ['ack', 'close'], default: 'ack', live: true },
+      /** Whether MQTT 5 publishers are told that nobody has subscribed to what they published (0x10): `always`, in PUBACK alone, as mosquitto does, or `never`. */
+      tellUnmatched: { type: 'string', enum: ['always', 'puback', 'never'], default: 'always', live: true },
+      /** Which faults an MQTT 5 client is told of by CONNACK or DISCONNECT before its connection is closed: `all`; or, as mosquitto does, those of its `requests` only (PUBLISH, SUBSCRIBE, UNSUBSCRIBE), and not a malformed or second CONNECT, an acknowledgement that fits nothing or a packet of servers. */
+      tellFaults: { type: 'string', enum: ['all', 'requests'], default: 'all' },
+      /** Tells MQTT 5 clients in words, too, why something is refused. `false` tells them reason codes only. */
+      reasonStrings: { type: 'boolean', default: true },
       /** Checks that a payload which says that it is UTF-8 text is such text. */
       validatePayloadFormat: { type: 'boolean', default: false, live: true },
       /** What MQTT 5 clients that ask for it are told as a basis for their response topics. `null` tells them nothing. */

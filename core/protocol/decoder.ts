@@ -212,7 +212,8 @@ export class Decoder {
   /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */
   #measure(bytes: Buffer, at: number, end: number): number {
     const fault = this.#connected ? headerFault(bytes[at]!, this.#receiver) : firstFault(bytes[at]!)
-    if (fault !== null && !(this.version === 3 && isRepeat(bytes[at]!))) throw new MqttError(fault.reasonCode, fault.message)
+    if (fault !== null && !(this.version === 3 && isRepeat(bytes[at]!)))
+      throw new MqttError(fault.reasonCode, fault.message, fault.ofRequest)
     let length = 0
     for (let i = 1; i <= 4; i++) {
       if (at + i >= end) return incomplete

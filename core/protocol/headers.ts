@@ -7,6 +7,7 @@ export type Receiver = 'server' | 'client'
 export interface HeaderFault {
   readonly reasonCode: ReasonCode
   readonly message: string
+  readonly ofRequest?: boolean
 }
 
 const { Connack, Suback, Unsuback, Pingresp, Connect, Subscribe, Unsubscribe, Pingreq } = PacketType
@@ -57,7 +58,7 @@ function judge(header: number, receiver: Receiver): HeaderFault | null {
   }
   if (flags !== (flagged.has(type) ? 2 : 0)) return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header' }
   if ((receiver === 'server' ? serverOnly : clientOnly).has(type)) {
-    return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send` }
+    return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send`, ofRequest: false }
   }
   return null
 }

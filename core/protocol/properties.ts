@@ -44,7 +44,7 @@ const userPropertyId = 0x26
 // Properties of so many bytes keep their user properties as bytes until somebody asks. Of shorter ones reading them at once is less work than that.
 const longBytes = 1024
 
-/** Every property of MQTT 5, once. */
+/** Every property of MQTT 5, once, in the order in which they are written: where it tells, as in CONNACK, that of mosquitto, whose tests compare bytes. */
 const table: readonly Definition[] = [
   define(0x01, 'payloadFormat', Wire.Byte, Publish | Will, flag),
   define(0x02, 'messageExpiry', Wire.FourBytes, Publish | Will),
@@ -53,8 +53,9 @@ const table: readonly Definition[] = [
   define(0x09, 'correlationData', Wire.Binary, Publish | Will),
   define(0x0b, 'subscriptionIdentifiers', Wire.Variable, Publish | Subscribe, positive),
   define(0x11, 'sessionExpiry', Wire.FourBytes, Connect | Connack | Disconnect),
-  define(0x12, 'assignedClientId', Wire.Text, Connack),
+  define(0x22, 'topicAliasMaximum', Wire.TwoBytes, Connect | Connack),
   define(0x13, 'serverKeepAlive', Wire.TwoBytes, Connack),
+  define(0x12, 'assignedClientId', Wire.Text, Connack),
   define(0x15, 'authenticationMethod', Wire.Text, Connect | Connack | Auth),
   define(0x16, 'authenticationData', Wire.Binary, Connect | Connack | Auth),
   define(0x17, 'requestProblemInformation', Wire.Byte, Connect, flag),
@@ -63,11 +64,8 @@ const table: readonly Definition[] = [
   define(0x1a, 'responseInformation', Wire.Text, Connack),
   define(0x1c, 'serverReference', Wire.Text, Connack | Disconnect),
   define(0x1f, 'reasonString', Wire.Text, Connack | Ack | Suback | Unsuback | Disconnect | Auth),
-  define(0x21, 'receiveMaximum', Wire.TwoBytes, Connect | Connack, positive),
-  define(0x22, 'topicAliasMaximum', Wire.TwoBytes, Connect | Connack),
   // 0 and values above the maximum are told apart from other mistakes by their own reason code, so the broker judges them.
   define(0x23, 'topicAlias', Wire.TwoBytes, Publish),
-  define(0x24, 'maximumQoS', Wire.Byte, Connack, flag),
   define(0x25, 'retainAvailable', Wire.Byte, Connack, flag),
   define(
     userPropertyId,
@@ -76,6 +74,8 @@ const table: readonly Definition[] = [
     Connect | Connack | Publish | Will | Ack | Subscribe | Suback | Unsubscribe | Unsuback | Disconnect | Auth,
   ),
   define(0x27, 'maximumPacketSize', Wire.FourBytes, Connect | Connack, positive),
+  define(0x21, 'receiveMaximum', Wire.TwoBytes, Connect | Connack, positive),
+  define(0x24, 'maximumQoS', Wire.Byte, Connack, flag),
   define(0x28, 'wildcardSubscriptionAvailable', Wire.Byte, Connack, flag),
   define(0x29, 'subscriptionIdentifierAvailable', Wire.Byte, Connack, flag),
   define(0x2a, 'sharedSubscriptionAvailable', Wire.Byte, Connack, flag),
@@ -118,7 +118,7 @@ function readProperty(reader: Reader, carrier: number, properties: Values): void
   const definition = byId[id]
   if (definition === undefined) throw malformed(`unknown property 0x${id.toString(16)}`)
   const { name, wire, carriers, allows } = definition
-  if ((carriers & carrier) === 0) throw protocolError(`${name} does not belong in this packet`)
+  if ((carriers & carrier) === 0) throw malformed(`${name} does not belong in this packet`) // 2.2.2.2
   if (wire === Wire.Pair) {
     const list = (properties[name] ??= []) as unknown[]
     countUserProperty(list.length, reader)

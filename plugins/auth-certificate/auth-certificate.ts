@@ -7,8 +7,9 @@ const noCertificate: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonStr
 const noName: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'the client certificate holds no usable name' }
 
 /** Lets in who has shown a verified client certificate, or a shared key, under the name that it says. */
-export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, required }) => {
+export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, listeners, required }) => {
   hooks.onAuthenticate.tap('authCertificate', ({ transport }): Admission | Refusal | undefined => {
+    if (listeners !== undefined && !listeners.includes(transport.listener)) return undefined
     if (transport.pskIdentity !== undefined) return { username: transport.pskIdentity }
     const certificate = transport.peerCertificate
     if (certificate?.verified !== true) return required ? noCertificate : undefined

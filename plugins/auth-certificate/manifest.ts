@@ -6,6 +6,8 @@ export const authCertificateManifest = defineManifest({
   options: {
     /** Which part of the certificate is the user name: its common name, or its whole subject (`CN=meter-7,O=Example`). */
     username: { type: 'string', enum: ['commonName', 'subject'], default: 'commonName' },
+    /** The listeners whose clients it is asked about, by their names; all of them where it is left out. */
+    listeners: { type: 'list', items: { type: 'string', minLength: 1 } },
     /** Refuses clients without a certificate that was checked. `false` leaves them to the authentication plugins that come after. */
     required: { type: 'boolean', default: true },
   },

@@ -1,19 +1,30 @@
 import { OperatorError } from '../../core/errors.ts'
-import { type PasswordHash, parseHash } from '../kit/password-hash.ts'
+import { parseUserHash, type UserHash } from './user-hash.ts'
 
-/** The users of a password file, by name. A line that is not understood is an error: nobody is let in, or kept out, by a typo. */
-export function parsePasswordFile(text: string, path: string): Map<string, PasswordHash> {
-  const users = new Map<string, PasswordHash>()
+/**
+ * The users of a password file, by name. A line that is not understood is an error, so that nobody is let in, or kept out, by a typo; or it is handed to `skip`, where the
+ * operator wants that.
+ */
+export function parsePasswordFile(
+  text: string,
+  path: string,
+  { option = 'authFile.path', skip }: { readonly option?: string; readonly skip?: ((problem: string) => void) | undefined } = {},
+): Map<string, UserHash> {
+  const wrong = (problem: string): void => {
+    if (skip === undefined) throw new OperatorError('ERR_PASSWORD_FILE', problem)
+    skip(problem)
+  }
+  const users = new Map<string, UserHash>()
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     if (isNoUser(line)) continue
-    const at = `authFile.path: ${path}:${index + 1}`
+    const at = `${option}: ${path}:${index + 1}`
     const user = userOf(line)
-    const hash = parseHash(line.slice(line.lastIndexOf(':') + 1))
+    const hash = parseUserHash(line.slice(line.lastIndexOf(':') + 1))
     const cure = `write it anew: npx mqttx-broker passwd ${path} USER`
-    if (user === null || hash === null) throw new OperatorError('ERR_PASSWORD_FILE', `${at}: not a line USER:$scrypt$…; ${cure}`)
-    if (users.has(user))
-      throw new OperatorError('ERR_PASSWORD_FILE', `${at}: user ${JSON.stringify(user)} stands there twice; take one out`)
-    users.set(user, hash)
+    if (user === null || hash === null)
+      wrong(`${at}: not a line USER:$scrypt$…, nor one of mosquitto_passwd (USER:$6$… or USER:$7$…); ${cure}`)
+    else if (users.has(user)) wrong(`${at}: user ${JSON.stringify(user)} stands there twice; take one out`)
+    else users.set(user, hash)
   }
   return users
 }

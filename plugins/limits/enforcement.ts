@@ -4,6 +4,7 @@ import { OperatorError } from '../../core/errors.ts'
 import { Stage } from '../../core/hooks.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { RunningPlugin } from '../../core/plugin.ts'
+import type { Publisher } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { Refusal } from '../../core/refusals.ts'
 import type { Timer } from '../../core/time/clock.ts'
@@ -177,6 +178,12 @@ export class Enforcement implements RunningPlugin<Options> {
     this.#topics = topicRates.length === 0 ? null : new TopicRates(broker, topicRates, this.#paused, this.#log)
     if (this.#topics !== null)
       this.#once('topics', () => hooks.onPublish.tap(tap, (publisher, message) => this.#topics?.judge(publisher, message)))
+    if (options.maxPayload !== null) {
+      this.#once('payload', () => {
+        hooks.onConnect.tap(tap, (client, { will }) => this.#judgePayload(client, will?.payload.length ?? 0))
+        hooks.onPublish.tap(tap, (publisher, message) => this.#judgePayload(publisher, message.payloadLength))
+      })
+    }
     this.#packets = packetTimeout === null ? null : new PacketWatch(broker, packetTimeout, this.#log)
     this.#watchPackets()
   }
@@ -199,6 +206,14 @@ export class Enforcement implements RunningPlugin<Options> {
     const reasonString = `a client id may have ${max} characters`
     this.#log.hit('clientIdLength', `clients are refused: ${reasonString}`, () => ({ clientId, address }))
     return { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString }
+  }
+
+  #judgePayload({ clientId }: Publisher, bytes: number): Refusal | undefined {
+    const max = this.#options.maxPayload ?? Number.POSITIVE_INFINITY
+    if (bytes <= max) return undefined
+    const reasonString = `a payload may have ${max} bytes`
+    this.#log.hit('payload', `messages are refused: ${reasonString}`, () => ({ clientId, bytes }))
+    return { reasonCode: ReasonCode.QuotaExceeded, reasonString }
   }
 
   /** MQTT 5 clients are told by CONNACK, because it is not what they asked for [MQTT-3.1.2-21]. */

@@ -15,6 +15,7 @@ export const limitsManifest = defineManifest({
     'byteRate',
     'topicRate',
     'packetTimeout',
+    'payload',
     'keepAlive',
     'clientIdLength',
     'sessions',
@@ -86,6 +87,8 @@ export const limitsManifest = defineManifest({
       maxItems: 1000,
       live: true,
     },
+    /** Bytes that a payload may have; a message with more is refused (0x97; before MQTT 5 as `mqtt.deniedPublish` says), and so is a client whose will has more. */
+    maxPayload: { type: 'bytes', default: null, minimum: 1, live: true },
     /** The time in which a packet that has begun must have come whole. */
     packetTimeout: { type: 'duration', default: null, minimum: 100, live: true },
     /** The longest keep-alive. A client that asks for more, or for none, gets this; MQTT 5 clients are told so, others have to keep to it unasked. */
@@ -155,6 +158,7 @@ declare module '../../core/counter-names.js' {
     byteRate: number
     topicRate: number
     packetTimeout: number
+    payload: number
     keepAlive: number
     clientIdLength: number
     sessions: number

@@ -1,9 +1,11 @@
+import { closeSync, openSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import { type LogFn, type Logger, levels as logLevels, pino } from 'pino'
 import { OperatorError } from '../../core/errors.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import type { Timer } from '../../core/time/clock.ts'
-import { lostLines, standardOutput } from '../kit/output/standard-outputs.ts'
+import { fileOutput, lostLines, standardError, standardOutput } from '../kit/output/standard-outputs.ts'
 import { packetLine } from '../kit/packet-line.ts'
 import { shownLine } from '../kit/shown-text.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
@@ -15,8 +17,9 @@ import { logManifest } from './manifest.ts'
 const earlyMax = 1000
 const levels = ['trace', 'debug', 'info', 'warn', 'error'] as const
 
-/** Log lines by pino, to standard output, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
-export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, worker }, { level, format }) => {
+/** Log lines by pino, to standard output, standard error or a file, which nothing waits for: lines that are not read in time are dropped, counted, and said. */
+export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, worker }, { level, format, to, file }) => {
+  const path = file === null ? null : resolve(broker.folder, file)
   // The service is there when plugins are wired, what it writes to when they have started: lines before that wait, the first of them if they are very many.
   const early: string[] = []
   const kept = new KeptLines()
@@ -84,9 +87,22 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, 
       configured = options.level
       setLevel(configured)
     },
+    verify() {
+      if (path === null) return
+      try {
+        closeSync(openSync(path, 'a', 0o640))
+      } catch (cause) {
+        const text = `log.file: ${path} cannot be written (${(cause as Error).message}); make its folder, or let this user write there`
+        throw new OperatorError('ERR_CONFIG', text, { cause })
+      }
+    },
+    reread() {
+      if (path !== null) fileOutput(path).reopen()
+    },
     async start() {
-      const worded = format === 'json' ? (line: string) => line : await loadPretty()
-      const output = standardOutput()
+      const fd = to === 'stdout' ? 1 : 2
+      const worded = format === 'json' ? (line: string) => line : await loadPretty(path === null && isatty(fd))
+      const output = path !== null ? fileOutput(path) : fd === 1 ? standardOutput() : standardError()
       write = line => {
         output.write(worded(line))
       }
@@ -109,10 +125,10 @@ function lineOf(fields: object, message: string): string {
 }
 
 // Who logs JSON can do without it: npm install --omit=optional.
-async function loadPretty(): Promise<(line: string) => string> {
+async function loadPretty(colorize: boolean): Promise<(line: string) => string> {
   try {
     const { prettyFactory } = (await import('pino-pretty')).default
-    return prettyFactory({ colorize: isatty(1), singleLine: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' })
+    return prettyFactory({ colorize, singleLine: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause
     throw new OperatorError(

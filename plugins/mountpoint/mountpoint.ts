@@ -20,14 +20,20 @@ const names: Readonly<Record<string, (client: Client) => string | null | undefin
 const behindOwnNames = Stage.Default - 1
 
 /** Gives each client a part of the topic tree of its own. */
-export const mountpoint = definePlugin(mountpointManifest, ({ hooks, log }, { prefix, except, sys }) => {
-  checkPrefix(prefix)
+export const mountpoint = definePlugin(mountpointManifest, ({ hooks, log }, { prefix, listeners, except, sys }) => {
+  const byListener = new Map(Object.entries(listeners))
+  if (prefix === null && byListener.size === 0)
+    throw new OperatorError('ERR_CONFIG', "mountpoint.prefix: required; add prefix: 'tenants/{username}/'")
+  if (prefix !== null) checkPrefix(prefix, 'mountpoint.prefix')
+  for (const [name, one] of byListener) checkPrefix(one, `mountpoint.listeners.${name}`)
   const excepted = new Set(except)
   const isShown = (topic: string): boolean => sys && topic.startsWith('$SYS/')
 
   hooks.onConnect.tap({ name: 'mountpoint', stage: Stage.Guard }, client => {
     if (client.username !== null && excepted.has(client.username)) return undefined
-    const mountPoint = mountPointOf(prefix, client)
+    const own = byListener.get(client.transport.listener) ?? prefix
+    if (own === null) return undefined
+    const mountPoint = mountPointOf(own, client)
     if (typeof mountPoint !== 'string') return mountPoint
     client.mountPoint = mountPoint
     return undefined
@@ -65,7 +71,7 @@ export const mountpoint = definePlugin(mountpointManifest, ({ hooks, log }, { pr
 
   return {
     start() {
-      if (/\{(username|clientId)\}/.test(prefix) && !hooks.onAuthenticate.isUsed())
+      if ([prefix ?? '', ...byListener.values()].some(one => /\{(username|clientId)\}/.test(one)) && !hooks.onAuthenticate.isUsed())
         log.warn(
           'mountpoint: no plugin authenticates clients, so each chooses its mount point by itself; add authFile, authHttp or authCertificate',
         )
@@ -91,9 +97,9 @@ function mountPointOf(prefix: string, client: Client): string | { reasonCode: Re
   return { reasonCode: ReasonCode.NotAuthorized, reasonString: `a ${missing || 'name'} that makes a topic level is required here` }
 }
 
-function checkPrefix(prefix: string): void {
+function checkPrefix(prefix: string, at: string): void {
   const problems: string[] = []
-  const say = (problem: string): void => void problems.push(`mountpoint.prefix: ${problem}, got ${JSON.stringify(prefix)}`)
+  const say = (problem: string): void => void problems.push(`${at}: ${problem}, got ${JSON.stringify(prefix)}`)
   for (const [, name] of prefix.matchAll(placeholder))
     if (!Object.hasOwn(names, name!))
       say(

@@ -11,7 +11,7 @@ import type { SocketListener } from './socket-listener.ts'
  */
 export class SecureTransport implements Transport, TransportEvents {
   readonly protocol = 'tls'
-  readonly listener = 'socket'
+  readonly listener: string
   readonly remoteAddress: string
   readonly remotePort: number
   readonly allowAnonymous: boolean | undefined
@@ -26,7 +26,8 @@ export class SecureTransport implements Transport, TransportEvents {
   #error: Error | undefined
   #inner: Transport | null
 
-  constructor(raw: Socket, { seats, allowAnonymous, handles }: SocketListener, peer: ProxiedPeer | null) {
+  constructor(raw: Socket, { name, seats, allowAnonymous, handles }: SocketListener, peer: ProxiedPeer | null) {
+    this.listener = name
     this.remoteAddress = peer?.remoteAddress ?? raw.remoteAddress ?? ''
     this.remotePort = peer?.remotePort ?? raw.remotePort ?? 0
     this.allowAnonymous = allowAnonymous

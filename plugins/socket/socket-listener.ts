@@ -6,6 +6,8 @@ import type { Proxies } from '../kit/listening/proxies.ts'
 /** What all connections of one listener have in common. */
 export interface SocketListener {
   readonly broker: Broker
+  /** What options call it that hold for some listeners only. */
+  readonly name: string
   readonly seats: Seats
   /** Says what is refused. */
   readonly lines: ClientLines

@@ -15,7 +15,10 @@ import { createTlsServer } from './tls-server.ts'
 /** MQTT over TCP, and over TLS. */
 export const socket = definePlugin(
   socketManifest,
-  (context, { port, host, socketPath, socketMode, tls: tlsOption, maxConnections, allowAnonymous, trustedProxies, alpn, sharedRead }) => {
+  (
+    context,
+    { name, port, host, socketPath, socketMode, tls: tlsOption, maxConnections, allowAnonymous, trustedProxies, alpn, sharedRead },
+  ) => {
     const { broker, log, at } = context
     const tls = new ListenerTls(context, tlsAtPath(tlsOption, socketPath, at))
     const seats = new CountedSeats(maxConnections, new RefusedLines(broker, at))
@@ -35,7 +38,7 @@ export const socket = definePlugin(
         const protocol = certificates === null ? 'tcp' : 'tls'
         const handles = await usesHandles(protocol, sharedRead, log)
         const allowed = allowAnonymous ?? undefined
-        const listener: SocketListener = { broker, seats, lines, allowAnonymous: allowed, proxies, path, alpn, handles }
+        const listener: SocketListener = { broker, name, seats, lines, allowAnonymous: allowed, proxies, path, alpn, handles }
         const create = () => (certificates === null ? createTcpServer(listener) : createTlsServer(listener, certificates))
         const opened = await openListener(broker, place, protocol, create)
         servers = [...opened.servers]

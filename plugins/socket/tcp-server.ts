@@ -32,17 +32,21 @@ function acceptHandles(listener: SocketListener, server: Server): void {
   }
 }
 
-function acceptBehind({ broker, seats, allowAnonymous, handles, path }: SocketListener, socket: Socket, peer: ProxiedPeer | null): void {
+function acceptBehind(
+  { broker, name, seats, allowAnonymous, handles, path }: SocketListener,
+  socket: Socket,
+  peer: ProxiedPeer | null,
+): void {
   const address = path ?? undefined
-  const options = { protocol: 'tcp', listener: 'socket', seats, allowAnonymous, handles, encrypts: false, peer, address }
+  const options = { protocol: 'tcp', listener: name, seats, allowAnonymous, handles, encrypts: false, peer, address }
   const { transport, start } = transportOver(socket, options)
   const events = broker.accept(transport)
   if (events !== null) start(events)
 }
 
-function accept({ broker, seats, allowAnonymous, path }: SocketListener, socket: Socket): void {
+function accept({ broker, name, seats, allowAnonymous, path }: SocketListener, socket: Socket): void {
   const { remoteAddress = path ?? '', remotePort = 0 } = socket
-  const options = { protocol: 'tcp', listener: 'socket', remoteAddress, remotePort, takesBytes: true, seats, allowAnonymous }
+  const options = { protocol: 'tcp', listener: name, remoteAddress, remotePort, takesBytes: true, seats, allowAnonymous }
   const transport = new StreamTransport(socket, options)
   const events = broker.accept(transport)
   if (events === null) {
@@ -53,14 +57,14 @@ function accept({ broker, seats, allowAnonymous, path }: SocketListener, socket:
 }
 
 function acceptRaw(
-  { broker, seats, allowAnonymous }: SocketListener,
+  { broker, name, seats, allowAnonymous }: SocketListener,
   handle: TcpHandle,
   binding: StreamBinding,
   keepAliveSeconds: number,
 ): void {
   handle.setNoDelay(true)
   if (keepAliveSeconds > 0) handle.setKeepAlive(true, keepAliveSeconds)
-  const transport = new RawTransport(handle, binding, { protocol: 'tcp', listener: 'socket', seats, allowAnonymous })
+  const transport = new RawTransport(handle, binding, { protocol: 'tcp', listener: name, seats, allowAnonymous })
   const events = broker.accept(transport)
   if (events !== null) transport.start(events)
 }

@@ -20,7 +20,7 @@ import { expiresSoon } from './check-certificate.ts'
 import { isIssuedBy, readCas } from './client-cas.ts'
 import { type Identity, nameOf, readIdentity } from './identity.ts'
 import { peerCertificateOf } from './peer-certificate.ts'
-import { readPem } from './pem-files.ts'
+import { readCaPem } from './pem-files.ts'
 import { ciphersFor, parsePskFile, type SharedKeys } from './psk-file.ts'
 import { type RevokedCertificates, readRevocationLists, revocationKeys } from './revocation-list.ts'
 
@@ -293,7 +293,7 @@ export class TlsContexts implements OwnCertificates {
         identity: await readIdentity(one, `${at}.certificates[${index}]`, folder),
       })),
     )
-    const caFile = options.ca === null ? null : await readPem(`${at}.ca`, options.ca, folder)
+    const caFile = options.ca === null ? null : await readCaPem(`${at}.ca`, options.ca, folder)
     const cas = caFile === null ? [] : readCas(caFile)
     const ca = cas.map(certificate => certificate.toString())
     if (options.clientAuth !== false && ca.length === 0 && identity?.hasCa !== true) {

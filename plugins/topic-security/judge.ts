@@ -10,25 +10,36 @@ const bytesMax = 33_554_432
 const entryBytes = 80
 const mapBytes = 300
 
-/** What is remembered of one publisher. Good as long as what it was made of has not changed. */
+type Action = 'publish' | 'subscribe'
+
+/** What is remembered of one publisher, or of one client that reads. Good as long as what it was made of has not changed. */
 class Verdicts {
   readonly username: string | null
   readonly rights: Rights | null
+  readonly listener: string | undefined
   readonly generation: number
   readonly clauses: readonly Clause[]
-  /** Null: nothing was said of what it may publish to, and it need not be. */
+  /** Null: nothing was said of what it may publish to, or read, and it need not be. */
   readonly filters: readonly string[] | null
   // Whoever publishes mostly does so to one topic: comparing a reference costs less than looking it up.
   lastTopic: string
   lastVerdict: boolean
   readonly byTopic: Map<string, boolean>
 
-  constructor({ username, rights }: Publisher, generation: number, clauses: readonly Clause[], passes: boolean) {
+  constructor(
+    { username, rights }: Publisher,
+    listener: string | undefined,
+    generation: number,
+    clauses: readonly Clause[],
+    said: readonly string[] | undefined,
+    passes: boolean,
+  ) {
     this.username = username
     this.rights = rights
+    this.listener = listener
     this.generation = generation
     this.clauses = clauses
-    this.filters = passes && rights?.authorizedPub === undefined ? null : filtersOf(rights?.authorizedPub)
+    this.filters = passes && said === undefined ? null : filtersOf(said)
     this.lastTopic = ''
     this.lastVerdict = false
     this.byTopic = new Map()
@@ -40,17 +51,25 @@ export class Judge {
   #rules: Rules
   // Whoever has no list of rights may do everything that no rule denies.
   #passes: boolean
+  readonly #listenerOf: (publisher: Publisher) => string | undefined
   readonly #publishers: WeakMap<Publisher, Verdicts>
+  readonly #readers: WeakMap<Publisher, Verdicts>
   // Those that remember more than the last topic: a client that idles must not keep what is to be forgotten.
   #holding: Verdicts[]
   #generation: number
   #bytes: number
 
-  /** `withoutRights`: what a client may do of whom no rule and no list says anything. */
-  constructor(rules: Rules, withoutRights: 'deny' | 'pass' = 'deny') {
+  /** `withoutRights`: what a client may do of whom no rule and no list says anything. `listenerOf`: where it is, or was last, connected. */
+  constructor(
+    rules: Rules,
+    withoutRights: 'deny' | 'pass' = 'deny',
+    listenerOf: (publisher: Publisher) => string | undefined = () => undefined,
+  ) {
     this.#rules = rules
     this.#passes = withoutRights === 'pass'
+    this.#listenerOf = listenerOf
     this.#publishers = new WeakMap()
+    this.#readers = new WeakMap()
     this.#holding = []
     this.#generation = 0
     this.#bytes = 0
@@ -80,20 +99,34 @@ export class Judge {
   }
 
   mayPublish(publisher: Publisher, topic: string): boolean {
-    let verdicts = this.#publishers.get(publisher)
+    return this.#may(this.#publishers, publisher, 'publish', topic)
+  }
+
+  /** Whether a client may have a message, where that is judged at each delivery. */
+  mayRead(reader: Publisher, topic: string): boolean {
+    return this.#may(this.#readers, reader, 'subscribe', topic)
+  }
+
+  #may(known: WeakMap<Publisher, Verdicts>, publisher: Publisher, action: Action, topic: string): boolean {
+    let verdicts = known.get(publisher)
+    const listener = this.#listener(publisher)
     if (
       verdicts === undefined ||
       verdicts.rights !== publisher.rights ||
       verdicts.username !== publisher.username ||
+      verdicts.listener !== listener ||
       verdicts.generation !== this.#generation
     ) {
-      verdicts = new Verdicts(publisher, this.#generation, this.#rules.clausesFor(publisher, 'publish'), this.#passes)
-      this.#publishers.set(publisher, verdicts)
+      const { rights } = publisher
+      const said = action === 'publish' ? rights?.authorizedPub : rights?.authorizedSub
+      const clauses = this.#rules.clausesFor(publisher, action, listener)
+      verdicts = new Verdicts(publisher, listener, this.#generation, clauses, said, this.#passes)
+      known.set(publisher, verdicts)
     }
     if (verdicts.lastTopic === topic) return verdicts.lastVerdict
     let verdict = verdicts.byTopic.get(topic)
     if (verdict === undefined) {
-      verdict = judgePublish(verdicts.clauses, verdicts.filters, topic)
+      verdict = judgeTopic(verdicts.clauses, verdicts.filters, topic)
       const bytes = entryBytes + textBytes(topic) + (verdicts.byTopic.size === 0 ? mapBytes : 0)
       if (this.#bytes + bytes > bytesMax) this.clear()
       if (verdicts.byTopic.size === 0) this.#holding.push(verdicts)
@@ -105,10 +138,14 @@ export class Judge {
     return verdict
   }
 
+  #listener(publisher: Publisher): string | undefined {
+    return this.#rules.askListeners ? this.#listenerOf(publisher) : undefined
+  }
+
   /** By what a client may or may not do something, for people: the rule and where it stands, or its rights. */
   explain(publisher: Publisher, action: 'publish' | 'subscribe', topic: string): string {
     const plain = parseShare(topic)?.filter ?? topic
-    for (const { allows, filter, at } of this.#rules.clausesFor(publisher, action)) {
+    for (const { allows, filter, at } of this.#rules.clausesFor(publisher, action, this.#listener(publisher))) {
       const asked = action === 'publish' || (filter !== null && isShared(filter)) ? topic : plain
       const fits =
         filter === null || (action === 'publish' ? matches(filter, asked) : allows ? covers(filter, asked) : overlaps(filter, asked))
@@ -123,7 +160,7 @@ export class Judge {
   /** Not remembered: a client subscribes now and then. */
   maySubscribe(publisher: Publisher, filter: string): boolean {
     const plain = parseShare(filter)?.filter ?? filter
-    for (const { allows, filter: said } of this.#rules.clausesFor(publisher, 'subscribe')) {
+    for (const { allows, filter: said } of this.#rules.clausesFor(publisher, 'subscribe', this.#listener(publisher))) {
       if (said === null) return false
       const asked = isShared(said) ? filter : plain
       // All of it has to be allowed, and any part of it may be denied.
@@ -135,7 +172,7 @@ export class Judge {
   }
 }
 
-function judgePublish(clauses: readonly Clause[], filters: readonly string[] | null, topic: string): boolean {
+function judgeTopic(clauses: readonly Clause[], filters: readonly string[] | null, topic: string): boolean {
   for (const { allows, filter } of clauses) if (filter === null || matches(filter, topic)) return allows
   if (filters === null) return true
   for (const filter of filters) if (matches(filter, topic)) return true

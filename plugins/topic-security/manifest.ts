@@ -33,6 +33,10 @@ export const topicSecurityManifest = defineManifest({
           topics: { type: 'list', required: true, minItems: 1, items: { type: 'string', minLength: 1 } },
           /** The users that it is about; everybody where it is left out. */
           users: { type: 'list', items: { type: 'string', minLength: 1 } },
+          /** It is about clients without a user name, beside those of `users`. */
+          anonymous: { type: 'boolean' },
+          /** The listeners whose clients it is about, by their names; those of every listener where it is left out. Of a client that has not been connected since the broker began nothing is known: an allowing rule does not apply then, and a denying one does. */
+          listeners: { type: 'list', items: { type: 'string', minLength: 1 } },
           /** The clients that it is about; all of them where it is left out. A client chooses its id by itself. */
           clientIds: { type: 'list', items: { type: 'string', minLength: 1 } },
         },
@@ -44,6 +48,10 @@ export const topicSecurityManifest = defineManifest({
     checkFileEvery: { type: 'duration', default: '2s', minimum: '100ms', nullable: true },
     /** What a client may do where no rule fits and its authentication answer has no list (of topic filters to publish to, or to subscribe to): nothing, or everything. Where the plugin comes on by itself, because another one grants rights, it is `pass`: then the lists count that an answer names. */
     withoutRights: { type: 'string', enum: ['deny', 'pass'], default: 'deny', live: true },
+    /** When it is judged what a client may subscribe to: at `subscription`, where all that a filter matches must be allowed; or at each `delivery`, as mosquitto does, where every filter is granted and what the client may not have is left out. */
+    readRights: { type: 'string', enum: ['subscription', 'delivery'], default: 'subscription' },
+    /** Leaves out a retained message that its publisher might not publish any more. Judged by the rules alone. */
+    retainedSource: { type: 'boolean', default: false },
     /** What a denied publish leads to: a refusal (MQTT 5: 0x87; before, as `mqtt.deniedPublish` says), an acknowledgement and nothing else, or a closed connection. */
     deniedPublish: { type: 'string', enum: ['refuse', 'drop', 'close'], default: 'refuse', live: true },
   },

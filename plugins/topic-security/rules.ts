@@ -16,9 +16,12 @@ export interface Clause {
 }
 
 interface Rule {
+  readonly allows: boolean
   readonly publish: boolean
   readonly subscribe: boolean
   readonly users: ReadonlySet<string> | null
+  readonly anonymous: boolean
+  readonly listeners: ReadonlySet<string> | null
   readonly clientIds: ReadonlySet<string> | null
   /** Each filter once: as it stands, or to be filled in. */
   readonly parts: readonly { readonly clause: Clause; readonly template: boolean }[]
@@ -27,18 +30,21 @@ interface Rule {
 /** All rules, in order. */
 export class Rules {
   readonly #rules: readonly Rule[]
+  /** Some of them hold for some listeners only. */
+  readonly askListeners: boolean
 
   /** `at` names where they stand, for messages: `topicSecurity.rules`, or a file. */
   constructor(...sources: readonly { readonly rules: readonly RuleInput[]; readonly at: string }[]) {
     this.#rules = sources.flatMap(({ rules, at }) => rules.map((rule, index) => compile(rule, `${at}[${index}]`)))
+    this.askListeners = this.#rules.some(rule => rule.listeners !== null)
   }
 
-  /** What they say to one client, in order. */
-  clausesFor({ username, clientId }: Publisher, action: 'publish' | 'subscribe'): Clause[] {
+  /** What they say to one client, in order. `listener`: the one that it is, or was last, connected to; `undefined`: nobody knows. */
+  clausesFor({ username, clientId }: Publisher, action: 'publish' | 'subscribe', listener: string | undefined): Clause[] {
     const clauses: Clause[] = []
     for (const rule of this.#rules) {
-      if (!rule[action]) continue
-      if (rule.users !== null && (username === null || !rule.users.has(username))) continue
+      if (!rule[action] || !isAbout(rule, username)) continue
+      if (rule.listeners !== null && (listener === undefined ? rule.allows : !rule.listeners.has(listener))) continue
       if (rule.clientIds !== null && !rule.clientIds.has(clientId)) continue
       for (const { clause, template } of rule.parts) {
         const filled = template ? fill(clause, username, clientId) : clause
@@ -49,7 +55,12 @@ export class Rules {
   }
 }
 
-function compile({ allow, deny, topics, users, clientIds }: RuleInput, at: string): Rule {
+function isAbout({ users, anonymous }: Rule, username: string | null): boolean {
+  if (username === null) return anonymous || users === null
+  return users === null ? !anonymous : users.has(username)
+}
+
+function compile({ allow, deny, topics, users, anonymous, listeners, clientIds }: RuleInput, at: string): Rule {
   const action = allow ?? deny
   if (action === undefined || (allow !== undefined && deny !== undefined)) {
     throw new OperatorError('ERR_RULES', `${at}: a rule allows or denies; say one of allow and deny, as in allow: publish`)
@@ -68,6 +79,9 @@ function compile({ allow, deny, topics, users, clientIds }: RuleInput, at: strin
     publish: action !== 'subscribe',
     subscribe: action !== 'publish',
     users: users === undefined ? null : new Set(users),
+    anonymous: anonymous === true,
+    listeners: listeners === undefined ? null : new Set(listeners),
+    allows: allow !== undefined,
     clientIds: clientIds === undefined ? null : new Set(clientIds),
     parts,
   }

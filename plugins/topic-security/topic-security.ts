@@ -5,19 +5,25 @@ import type { PublishRefusal } from '../../core/refusals.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { WatchedFile } from '../kit/watched-file.ts'
 import { Judge } from './judge.ts'
+import { ListenersOfClients } from './listeners-of-clients.ts'
 import { topicSecurityManifest } from './manifest.ts'
 import { type RuleInput, Rules } from './rules.ts'
 import { parseRules } from './rules-file.ts'
+import { Sources } from './sources.ts'
 
 /** Lets clients publish and subscribe to what rules and rights allow, and to nothing else. */
 export const topicSecurity = definePlugin(
   topicSecurityManifest,
-  ({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, withoutRights, deniedPublish }) => {
+  ({ hooks, broker, clock, log }, { rules, rulesFile, checkFileEvery, withoutRights, readRights, retainedSource, deniedPublish }) => {
     let own: readonly RuleInput[] = rules
     let fromFile: readonly RuleInput[] = []
-    const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules =>
-      new Rules({ rules: own, at: 'topicSecurity.rules' }, { rules: list, at: `topicSecurity.rulesFile: ${path}` })
-    const judge = new Judge(rulesOf([]), withoutRights)
+    const seen = new ListenersOfClients(hooks)
+    const rulesOf = (list: readonly RuleInput[], path = rulesFile ?? ''): Rules => {
+      const made = new Rules({ rules: own, at: 'topicSecurity.rules' }, { rules: list, at: `topicSecurity.rulesFile: ${path}` })
+      if (made.askListeners) seen.watch()
+      return made
+    }
+    const judge = new Judge(rulesOf([]), withoutRights, publisher => seen.of(publisher))
     addCache(broker, 'topicSecurity', () => judge)
     let started = false
     const changed = (): void => {
@@ -43,13 +49,22 @@ export const topicSecurity = definePlugin(
           })
 
     let denial = denialOf(deniedPublish)
+    const atDelivery = readRights === 'delivery'
     // What is allowed here other plugins may still refuse; what is denied here no later one lets pass.
     const explain = (publisher: Publisher, action: 'publish' | 'subscribe', topic: string): string =>
       judge.explain(publisher, action, topic)
     hooks.onAuthorize.tap({ name: 'topicSecurity', stage: Stage.Guard, pure: true, explain }, (publisher, action, topic) => {
-      const allowed = action === 'publish' ? judge.mayPublish(publisher, topic) : judge.maySubscribe(publisher, topic)
-      return allowed ? undefined : action === 'publish' ? denial : false
+      if (action === 'publish') return judge.mayPublish(publisher, topic) ? undefined : denial
+      return atDelivery || judge.maySubscribe(publisher, topic) ? undefined : false
     })
+    // Behind whoever gives the client names of its own, mount points say.
+    if (atDelivery || retainedSource) {
+      const sources = new Sources(judge)
+      hooks.onDeliver.tap('topicSecurity', (client, delivery) => {
+        if (atDelivery && !judge.mayRead(client, delivery.topic)) return false
+        return retainedSource && delivery.retain && !sources.mayPublish(delivery.message) ? false : undefined
+      })
+    }
 
     return {
       verify: () => file?.verify(),

@@ -52,7 +52,7 @@ export async function attachServer(server: Server, given: AttachOptions, attachi
   // Neither name is one of the config's sections.
   const seats = new CountedSeats(maxConnections, new RefusedLines(broker, 'attach'))
   const lines = new ClientLines(broker.clock, broker.log)
-  const common = { secure, seats, allowAnonymous }
+  const common = { name: 'websocket', secure, seats, allowAnonymous }
   const payloadMax = options.maxPayload ?? payloadMaxOf(broker)
   const take = compression ? taker(compressed(payloadMax, common)) : taker(plain(payloadMax, common, handles))
 

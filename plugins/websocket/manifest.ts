@@ -40,7 +40,9 @@ export const websocketManifest = defineManifest({
       ],
       default: ['/mqtt', '/'],
     },
-    /** The address to bind to, in place of the root's `host`. */
+    /** What the listener is called by options that hold for some listeners only, and in the log. */
+    name: { type: 'string', default: 'websocket', minLength: 1 },
+    /** The address to bind to, in place of the root's `host`; `localhost`: both 127.0.0.1 and ::1. */
     host: { type: 'string', default: null, minLength: 1 },
     /** A Unix socket to listen at in place of `host` and `port`, relative to the config's folder, or a named pipe of Windows (`\\\\.\\pipe\\mqttx`). One that a dead process has left is replaced. There is no TLS at it. */
     socketPath: { type: 'string', default: null, minLength: 1 },

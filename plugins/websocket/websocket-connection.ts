@@ -6,6 +6,8 @@ import type { ProxiedPeer } from '../kit/listening/proxies.ts'
 
 /** What all connections of a listener have in common, besides their bytes. */
 export interface WebSocketOptions {
+  /** What options call the listener that hold for some listeners only. */
+  readonly name: string
   readonly secure: boolean
   readonly seats: Seats
   readonly allowAnonymous: boolean | undefined
@@ -24,7 +26,7 @@ const pongBytesMax = 16_384
  */
 export abstract class WebSocketConnection implements Transport {
   readonly protocol: string
-  readonly listener = 'websocket'
+  readonly listener: string
   remoteAddress: string
   remotePort: number
   readonly seats: Seats
@@ -45,6 +47,7 @@ export abstract class WebSocketConnection implements Transport {
 
   constructor(accepted: Socket, options: WebSocketOptions, peer: ProxiedPeer | null) {
     this.protocol = options.secure ? 'wss' : 'ws'
+    this.listener = options.name
     this.remoteAddress = peer?.remoteAddress ?? accepted.remoteAddress ?? options.path ?? ''
     this.remotePort = peer?.remotePort ?? accepted.remotePort ?? 0
     this.seats = options.seats

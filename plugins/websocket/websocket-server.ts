@@ -75,7 +75,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
   })
   const payloadMax = options.maxPayload ?? payloadMaxOf(broker)
   const path = listener.path ?? undefined
-  const common = { secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined, path }
+  const common = { name: options.name, secure: contexts !== null, seats, allowAnonymous: options.allowAnonymous ?? undefined, path }
   if (options.compression) takeConnections(compressed(payloadMax, common))
   else takeConnections(plain(payloadMax, common, listener.handles))
   // Proxies say whose a connection is by its first bytes, or by a header of the request.

@@ -165,6 +165,13 @@ test('has the defaults that are promised', () => {
       deniedPublish: 'ack',
       validatePayloadFormat: false,
       responseInformation: null,
+      maximumQoS: 2,
+      emptyClientIds: true,
+      assignedIdPrefix: 'auto-',
+      clientIdFrom: 'connect',
+      tellUnmatched: 'always',
+      tellFaults: 'all',
+      reasonStrings: true,
     },
   })
 })

@@ -10,20 +10,21 @@ import { connectPacket } from '../support/client.ts'
 
 // ---- values that no client may give
 
-const wrong: Properties[] = [
-  { receiveMaximum: 0 },
-  { maximumPacketSize: 0 },
-  { requestProblemInformation: 2 },
-  { requestResponseInformation: 2 },
-  { authenticationData: Buffer.from('x') },
-  { serverKeepAlive: 5 },
-  { messageExpiry: 5 },
+const wrong: [Properties, ReasonCode][] = [
+  [{ receiveMaximum: 0 }, ReasonCode.ProtocolError],
+  [{ maximumPacketSize: 0 }, ReasonCode.ProtocolError],
+  [{ requestProblemInformation: 2 }, ReasonCode.ProtocolError],
+  [{ requestResponseInformation: 2 }, ReasonCode.ProtocolError],
+  [{ authenticationData: Buffer.from('x') }, ReasonCode.ProtocolError],
+  // 2.2.2.2: properties of other packets.
+  [{ serverKeepAlive: 5 }, ReasonCode.MalformedPacket],
+  [{ messageExpiry: 5 }, ReasonCode.MalformedPacket],
 ]
-for (const properties of wrong) {
-  test(`refuses a CONNECT with ${Object.keys(properties)[0]} ${Object.values(properties)[0]} as a protocol error`, async () => {
+for (const [properties, reasonCode] of wrong) {
+  test(`refuses a CONNECT with ${Object.keys(properties)[0]} ${Object.values(properties)[0]}`, async () => {
     const { open } = await startBroker()
     const client = open(5)
-    expect((await client.connect({ properties })).reasonCode).toBe(ReasonCode.ProtocolError)
+    expect((await client.connect({ properties })).reasonCode).toBe(reasonCode)
     await client.closed
   })
 }

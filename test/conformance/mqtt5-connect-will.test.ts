@@ -190,7 +190,7 @@ const wrongWills = [
   ['an empty topic', { topic: '' }, ReasonCode.MalformedPacket],
   ['a wildcard in its response topic', { topic: 'w', properties: { responseTopic: 'a/#' } }, ReasonCode.ProtocolError],
   ['an empty response topic', { topic: 'w', properties: { responseTopic: '' } }, ReasonCode.ProtocolError],
-  ['a property that no will has', { topic: 'w', properties: { topicAlias: 1 } }, ReasonCode.ProtocolError],
+  ['a property that no will has', { topic: 'w', properties: { topicAlias: 1 } }, ReasonCode.MalformedPacket],
 ] as const
 for (const [what, wrong, reasonCode] of wrongWills) {
   test(`refuses a will with ${what}`, async () => {

@@ -199,7 +199,7 @@ const violations: [what: string, code: number, bytes: string][] = [
   ['a remaining length of five bytes', ReasonCode.MalformedPacket, '30 80 80 80 80 01'],
   ['packet identifier 0 in SUBSCRIBE', ReasonCode.ProtocolError, '82 07 00 00 00 00 01 61 00'],
   ['packet identifier 0 in UNSUBSCRIBE', ReasonCode.ProtocolError, 'a2 06 00 00 00 00 01 61'],
-  ['a property that SUBSCRIBE does not have', ReasonCode.ProtocolError, '82 09 00 01 02 01 01 00 01 61 00'],
+  ['a property that SUBSCRIBE does not have', ReasonCode.MalformedPacket, '82 09 00 01 02 01 01 00 01 61 00'],
   ['an unknown property', ReasonCode.MalformedPacket, '82 09 00 01 02 7f 01 00 01 61 00'],
   ['Subscription Identifier 0', ReasonCode.ProtocolError, '82 09 00 01 02 0b 00 00 01 61 00'],
   ['two Subscription Identifiers', ReasonCode.ProtocolError, '82 0b 00 01 04 0b 01 0b 02 00 01 61 00'],

@@ -105,8 +105,9 @@ test('one circle of types, of a connection and its session, and no other', () =>
 // 30 are the clock that parts are handed in place of Node's own turns, and what the simulation found; 10 the buffers of large messages, 70 that what is read and what is written lie in one piece of memory, that a topic name is first compared with the last one, and that small stored messages share a buffer.
 // 20 are the request that a connection began with, user names that are secrets, and admissions that end by a wall clock that is set.
 // 40 are the times from CONNECT to CONNACK and from a publish to its subscribers, which a tap would slow.
+// 45 are what other brokers let their operators choose of the protocol itself: Maximum QoS, whose word a client id is, which faults are told.
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9800)
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9845)
 })
 
 test('a file of more than 400 lines says in its head why', () => {

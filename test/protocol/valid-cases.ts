@@ -89,7 +89,7 @@ export const connectCases: readonly ValidCase[] = [
     name: 'CONNECT of MQTT 5, all properties',
     version: 5,
     bytes:
-      '10 38  0004 4d515454  05  02  003c  2a  11 0000000a  15 0001 6d  16 0001 64  17 00  19 01  21 0014  22 0005  26 0001 6b 0001 76  26 0001 6b 0001 77  27 00001000  0001 63',
+      '10 38  0004 4d515454  05  02  003c  2a  11 0000000a  22 0005  15 0001 6d  16 0001 64  17 00  19 01  26 0001 6b 0001 76  26 0001 6b 0001 77  27 00001000  21 0014  0001 63',
     packet: {
       ...connect,
       version: 5,
@@ -300,7 +300,7 @@ export const serverCases: readonly ValidCase[] = [
     name: 'CONNACK, MQTT 5, all properties',
     version: 5,
     bytes:
-      '20 3f  00 00  3c  11 0000000a  12 0001 69  13 0005  15 0001 6d  16 0001 64  1a 0001 72  1c 0001 73  1f 0001 74  21 0014  22 0005  24 01  25 00  26 0001 6b 0001 76  27 00001000  28 01  29 01  2a 00',
+      '20 3f  00 00  3c  11 0000000a  22 0005  13 0005  12 0001 69  15 0001 6d  16 0001 64  1a 0001 72  1c 0001 73  1f 0001 74  25 00  26 0001 6b 0001 76  27 00001000  21 0014  24 01  28 01  29 01  2a 00',
     packet: {
       type: PacketType.Connack,
       sessionPresent: false,

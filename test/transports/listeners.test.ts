@@ -1,20 +1,13 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import WebSocket, { createWebSocketStream } from 'ws'
 import { createBroker } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { startOnSocket } from '../interop/mosquitto.ts'
 import { TestClient } from '../support/client.ts'
+import { socketClient } from '../support/socket-client.ts'
 import { TestCa } from '../support/test-ca.ts'
 import { secureClient } from './tls-broker.ts'
-
-async function plainClient(port: number, version: 4 | 5 = 5): Promise<TestClient> {
-  const socket = connect(port, '127.0.0.1')
-  onTestFinished(() => void socket.destroy())
-  await once(socket, 'connect')
-  return new TestClient(socket, version)
-}
 
 test('socket as a list: plain on loopback and TLS beside it, each with its own anonymity and number of connections', async () => {
   const ca = await TestCa.create(await folderWith())
@@ -29,9 +22,9 @@ test('socket as a list: plain on loopback and TLS beside it, each with its own a
   const [plain, secure] = broker.broker.listeners
   expect([plain!.protocol, secure!.protocol]).toEqual(['tcp', 'tls'])
 
-  const first = await plainClient(plain!.port)
+  const first = await socketClient(plain!.port)
   expect((await first.connect({ clientId: 'first' })).reasonCode).toBe(0)
-  const second = await plainClient(plain!.port)
+  const second = await socketClient(plain!.port)
   second.send({ type: 12 } as never)
   await second.closed
 
@@ -88,4 +81,29 @@ test('what is wrong with one of several listeners names it', async () => {
     socket: [{ port: 0 }, { port: 0, tls: { cert: 'nowhere.crt', key: 'nowhere.key' } }],
   }).start()
   await expect(certificate).rejects.toMatchObject({ message: expect.stringMatching(/^socket\[1\]\.tls\.(cert|key): /) })
+})
+
+test('a listener at localhost is bound to both addresses of loopback, and to no other', async () => {
+  const broker = await startOnSocket({ allowAnonymous: true, socket: { port: 0, host: 'localhost' } })
+  const { port } = broker.broker.listeners[0]!
+  for (const host of ['127.0.0.1', '::1']) {
+    const client = await socketClient(port, 5, host)
+    expect((await client.connect({ clientId: host })).reasonCode).toBe(0)
+  }
+})
+
+test('a listener has the name that its options say, for options that hold for some listeners only', async () => {
+  const broker = await startOnSocket({
+    allowAnonymous: true,
+    socket: [{ name: 'office', port: 0 }, { port: 0 }],
+    mountpoint: { listeners: { office: 'office/' } },
+  })
+  const [office, other] = broker.broker.listeners
+  const outside = await socketClient(other!.port, 5)
+  await outside.connect({ clientId: 'outside' })
+  await outside.subscribe('#', 1)
+  const inside = await socketClient(office!.port, 5)
+  await inside.connect({ clientId: 'inside' })
+  await inside.publish('door', 'open', { qos: 1 })
+  expect((await outside.receive()).topic).toBe('office/door')
 })

@@ -41,7 +41,7 @@ export interface OpenListener {
  */
 export async function openListener(broker: Broker, place: Place, protocol: string, create: () => Server): Promise<OpenListener> {
   if (place.path != null) return openAtPath(broker, place, pathOf(broker, place.path), protocol, create)
-  const addresses = broker.addressesFor(place.host ?? broker.settings.host, place.allowAnonymous ?? undefined)
+  const addresses = addressesOf(broker, place)
   const servers: Server[] = []
   const opened: string[] = []
   let { port } = place
@@ -64,10 +64,15 @@ export async function openListener(broker: Broker, place: Place, protocol: strin
 }
 
 /** Sees, without opening anything, whether a listener could be opened there; what hinders it is an `OperatorError` with its cure. */
-export function verifyListener(broker: Broker, { at, host, port, allowAnonymous, path = null }: Place): void {
+export function verifyListener(broker: Broker, place: Place): void {
+  const { at, port, path = null } = place
   if (path !== null) return verifyPath(broker, pathOf(broker, path), at)
+  for (const address of addressesOf(broker, place)) verifyPlace(broker, address, port, at)
+}
+
+function addressesOf(broker: Broker, { host, allowAnonymous }: Place): string[] {
   const addresses = broker.addressesFor(host ?? broker.settings.host, allowAnonymous ?? undefined)
-  for (const address of addresses) verifyPlace(broker, address, port, at)
+  return addresses[0] === 'localhost' ? ['127.0.0.1', '::1'] : addresses
 }
 
 /** The path of a listener's Unix socket or named pipe, whole. */

@@ -40,7 +40,7 @@ const ssl = defineOptions({
   },
   /** Asks clients for a certificate: `true` refuses who shows none, `'optional'` does not. One that is shown is always checked. */
   clientAuth: { oneOf: [{ type: 'boolean' }, { type: 'string', enum: ['optional'] }], default: false },
-  /** The CAs in PEM that may have issued clients' certificates. Where nothing is said, those in the keystore. */
+  /** The CAs in PEM that may have issued clients' certificates: a file, or a folder of files that end in .pem or .crt. Where nothing is said, those in the keystore. */
   ca: { type: 'string', default: null, minLength: 1 },
   /** Certificates that are not accepted any more: revocation lists in PEM, one for each CA. Read again when the file has changed and two looks have seen the same; connected clients with such a certificate are closed (MQTT 5: 0x87). */
   crl: { type: 'string', default: null, minLength: 1 },

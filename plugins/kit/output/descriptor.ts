@@ -22,7 +22,9 @@ export interface Descriptor {
  *
  * A worker thread that writes and waits was no better way: Node waits for its threads when a process ends, and one in `write` does not come back.
  */
-export function openDescriptor(fd: 1 | 2): Descriptor {
+export function openDescriptor(fd: 1 | 2 | string): Descriptor {
+  // A path: what is written goes behind what is there.
+  if (typeof fd === 'string') return { fd: openSync(fd, 'a', 0o640), inPool: true, isFile: true }
   const stat = fstatSync(fd)
   if (stat.isFile()) return { fd, inPool: true, isFile: true }
   try {

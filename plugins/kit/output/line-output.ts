@@ -1,4 +1,4 @@
-import { write as writeInPool, writeSync } from 'node:fs'
+import { closeSync, write as writeInPool, writeSync } from 'node:fs'
 import { type Descriptor, openDescriptor } from './descriptor.ts'
 
 /** Bytes of lines that wait for a reader; lines beyond are dropped. A line that comes while nothing waits is taken whatever its size. */
@@ -14,7 +14,7 @@ const lookMs = 5
 export type LostLine = (count: number, why: string | null) => string
 
 /**
- * Lines to standard output or standard error that never wait for whoever reads there. A pipe that nobody reads, a terminal stopped by ^S, a full disk: what is not taken waits
+ * Lines to standard output, standard error or a file that never wait for whoever reads there. A pipe that nobody reads, a terminal stopped by ^S, a full disk: what is not taken waits
  * here, up to `waitingBytesMax`; more is dropped and counted, and one line says how many were lost when lines are taken again.
  *
  * How it writes without waiting is in `descriptor.ts`. It asks again by a timer, since Node tells nobody when a descriptor can be written to; the timer keeps no process
@@ -27,7 +27,7 @@ export class LineOutput {
   lostLine: LostLine
   /** What the system says to each attempt, told once until an attempt succeeds; not that nobody reads. */
   onTrouble: ((error: NodeJS.ErrnoException) => void) | null
-  readonly #fd: 1 | 2
+  readonly #fd: 1 | 2 | string
   #descriptor: Descriptor | null
   #trouble: NodeJS.ErrnoException | null
   /** What the system said while lines were dropped, or before. */
@@ -40,10 +40,12 @@ export class LineOutput {
   #dropping: boolean
   #lostSaid: number
   #underway: boolean
+  #reopens: boolean
   #timer: NodeJS.Timeout | null
   #retryMs: number
 
-  constructor(fd: 1 | 2) {
+  /** `fd`: standard output, standard error, or the path of a file. */
+  constructor(fd: 1 | 2 | string) {
     this.lost = 0
     this.lostLine = (count, why) => `${count} lines lost: they were not read in time${why === null ? '' : ` (${why})`}\n`
     this.onTrouble = null
@@ -58,6 +60,7 @@ export class LineOutput {
     this.#dropping = false
     this.#lostSaid = 0
     this.#underway = false
+    this.#reopens = false
     this.#timer = null
     this.#retryMs = retryMs
     this.#open()
@@ -108,6 +111,20 @@ export class LineOutput {
     }
   }
 
+  /** Opens the file anew, because another has taken its place or its old one has another name by now; what is under way goes where it was going. */
+  reopen(): void {
+    if (typeof this.#fd !== 'string') return
+    if (this.#underway) {
+      this.#reopens = true
+      return
+    }
+    this.#reopens = false
+    if (this.#descriptor !== null) closeSync(this.#descriptor.fd)
+    this.#descriptor = null
+    this.#open()
+    this.#flush()
+  }
+
   #open(): boolean {
     try {
       this.#descriptor = openDescriptor(this.#fd)
@@ -149,9 +166,10 @@ export class LineOutput {
     const bytes = this.#next()
     writeInPool(fd, bytes, this.#at, bytes.length - this.#at, null, (error, count) => {
       this.#underway = false
-      if (error !== null) return this.#failed(error)
-      this.#took(count)
-      this.#flushInPool(fd)
+      if (error === null) this.#took(count)
+      else this.#failed(error)
+      if (this.#reopens) this.reopen()
+      else if (error === null) this.#flushInPool(fd)
     })
   }
 

@@ -13,16 +13,29 @@ export function standardError(): LineOutput {
   return outputOf(2)
 }
 
-/** Lines that both together have dropped. */
+const files = new Map<string, LineOutput>()
+
+/** A file, by its whole path, for everything in this process that writes there without waiting. */
+export function fileOutput(path: string): LineOutput {
+  const known = files.get(path)
+  if (known !== undefined) return known
+  const output = new LineOutput(path)
+  files.set(path, output)
+  process.once('exit', () => output.flushNow())
+  output.onTrouble = sayTrouble
+  return output
+}
+
+/** Lines that all together have dropped. */
 export function lostLines(): number {
   let lost = 0
-  for (const output of new Set(outputs)) lost += output?.lost ?? 0
+  for (const output of new Set([...outputs, ...files.values()])) lost += output?.lost ?? 0
   return lost
 }
 
-/** Resolves when nothing waits on either any more, or `withinMs` later: for a process that is about to end. */
+/** Resolves when nothing waits on any of them any more, or `withinMs` later: for a process that is about to end. */
 export async function drainOutputs(withinMs: number): Promise<void> {
-  await Promise.all(outputs.map(output => output?.drained(withinMs)))
+  await Promise.all([...outputs, ...files.values()].map(output => output?.drained(withinMs)))
 }
 
 function outputOf(fd: 1 | 2): LineOutput {
