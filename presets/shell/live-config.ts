@@ -1,4 +1,5 @@
 import { OperatorError } from '../../core/errors.ts'
+import { Stage } from '../../core/hooks.ts'
 import { alarmsOf } from '../../plugins/kit/alarms.ts'
 import { stampOf } from '../../plugins/kit/file-stamp.ts'
 import { FileWatch } from '../../plugins/kit/file-watch.ts'
@@ -24,6 +25,8 @@ export class LiveConfig {
   readonly #read: (file?: string) => Promise<ResolvedConfig>
   readonly #watch: FileWatch
   #last: Promise<void>
+  // Readings that somebody has asked for and that are not over.
+  #reading = 0
   readonly #says: boolean
   readonly #tellOthers: () => void
   // The last readings, the oldest first.
@@ -47,6 +50,14 @@ export class LiveConfig {
       this.#last = this.#last.then(() => this.#apply())
       return this.#last
     })
+    // Whoever connects or subscribes while the config, or a file that it names, is being read is judged by what is read.
+    const tap = { name: 'config', stage: Stage.Guard }
+    const whenRead = (done: () => void): void => {
+      if (this.#reading === 0) done()
+      else this.#last.then(done)
+    }
+    running.hooks.onConnect.tapAsync(tap, (_client, _connect, done) => whenRead(() => done()))
+    running.hooks.onSubscribe.tapAsync(tap, (_client, _subscription, done) => whenRead(() => done()))
     this.#addVerbs()
   }
 
@@ -109,10 +120,12 @@ export class LiveConfig {
 
   /** Reads the config and the files that it names again, as SIGHUP asks. One reading at a time; never rejects. */
   reread(): Promise<void> {
+    this.#reading += 1
     this.#last = this.#last.then(async () => {
       await this.#see()
       await this.#apply()
       await this.#running.reread().catch((error: Error) => this.#running.broker.report(error))
+      this.#reading -= 1
     })
     return this.#last
   }
