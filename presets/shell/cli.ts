@@ -45,6 +45,10 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
   const verbose = argv.includes('--verbose')
   try {
     const [name = '', ...args] = argv
+    if (name === '--mosquitto') {
+      const { runMosquitto } = await import('./mosquitto-command.ts')
+      return await runMosquitto(catalogue, args, io, read => start(read, io))
+    }
     const { commands = {} } = catalogue
     if (Object.hasOwn(commands, name)) {
       const run = await commands[name]!.load()
@@ -72,7 +76,11 @@ export async function runCli(catalogue: Catalogue, argv: readonly string[], env:
       case 'check':
         return await check(catalogue, command, env, io)
       case 'start':
-        return await start(catalogue, command, env, io)
+        return await start(
+          (again, configFile) => resolved(catalogue, configFile === undefined ? command : { ...command, configFile }, env, io, again),
+          io,
+          command.ui,
+        )
     }
   } catch (error) {
     report(error, verbose, io)
@@ -104,7 +112,8 @@ async function tlsPort(catalogue: Catalogue, env: Environment, io: CliIo): Promi
   }
 }
 
-async function start(catalogue: Catalogue, command: RunCommand, env: Environment, io: CliIo): Promise<number> {
+/** Runs a broker until a signal ends it. `read`: its config, as it was read before or `again`, of another file where one is named. */
+async function start(read: (again: boolean, configFile?: string) => Promise<ResolvedConfig>, io: CliIo, ui = false): Promise<number> {
   let signalled: () => void = () => {}
   const stopWanted = new Promise<void>(resolve => {
     signalled = resolve
@@ -120,11 +129,9 @@ async function start(catalogue: Catalogue, command: RunCommand, env: Environment
     return { signal, listener }
   })
   try {
-    const again = (configFile?: string) =>
-      resolved(catalogue, configFile === undefined ? command : { ...command, configFile }, env, io, true)
-    const broker = await io.start(await resolved(catalogue, command, env, io), again)
+    const broker = await io.start(await read(false), configFile => read(true, configFile))
     // On standard output and not in the log, which others read too.
-    if (command.ui) await showEntrance(broker, io)
+    if (ui) await showEntrance(broker, io)
     // Where every listener is off nothing else keeps the process alive, and Node would end it in the middle of waiting.
     const alive = setInterval(() => {}, 2 ** 31 - 1)
     await stopWanted

@@ -9,7 +9,8 @@ export const help = `Usage: mqttx-broker [start] [options]   run a broker
        mqttx-broker check --connect     the same, and try Redis, Kafka and whatever else the plugins depend on
        mqttx-broker check --store       the same, and read all that is kept on disk, naming each row that is not as it was written; a broker may run
        mqttx-broker init                write a commented mqttx.config.ts and a first plugin
-       mqttx-broker init --from FILE    translate the config of another broker: mqttx' application.yml
+       mqttx-broker init --from FILE    translate the config of another broker: mosquitto.conf, or mqttx' application.yml
+       mqttx-broker --mosquitto -c FILE run a mosquitto.conf as it is; -h for its options
        mqttx-broker init --tls          make a CA for testing, and certificates for the broker and a client, in tls/
 
 Options:

@@ -3,9 +3,10 @@ import { basename, dirname, isAbsolute, relative, resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { applicationYml } from './application-yml.ts'
 import type { Imported, Importer, ImportSource } from './imported.ts'
+import { mosquittoConf } from './mosquitto-conf.ts'
 
 /** What `init --from` can translate. */
-const importers: readonly Importer[] = [applicationYml]
+const importers: readonly Importer[] = [applicationYml, mosquittoConf]
 
 // A config of hand-written text has some kilobytes.
 const bytesMax = 4 * 1024 * 1024
