@@ -16,6 +16,7 @@ import { type Measured, tableOf, writeReport } from './report.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
 import { runTransports } from './transports/run.ts'
 import { cpuSeconds, memory } from './usage.ts'
+import { runWorkers } from './workers/run.ts'
 
 const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
@@ -30,6 +31,7 @@ npm run bench -- limits         this broker alone at its limits: start, fan-out,
 npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's
 npm run bench -- durable        what keeping costs: memory, disk and Redis beside mosquitto's file and aedes on Redis; --only away-one,pairs,kept,return
 npm run bench -- cluster        several brokers as one: pairs across nodes, growth with nodes and filters, how soon the others know
+npm run bench -- workers        one process beside 2 and 4 workers, all on one core: pairs at one worker and at two, fan-out, fan-in, a shared group; --only ID,ID
 npm run bench -- bridge         bridging to a real Kafka, beside kafkajs that sends the same by itself`
 
 const { values, positionals } = parseArgs({
@@ -57,6 +59,8 @@ else {
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   if (positionals[0] === 'limits') await runLimits(only)
   else if (positionals[0] === 'cluster') await runCluster({ only, rounds, write: values.write })
+  else if (positionals[0] === 'workers')
+    await runWorkers({ only, rounds, mqload: values.load === 'mqload' ? process.env.MQLOAD : undefined })
   else if (positionals[0] === 'bridge') await runBridge({ rounds, write: values.write })
   else if (positionals[0] === 'durable')
     await runDurable({

@@ -81,7 +81,7 @@ export class Load implements Listener {
         await connection.connect(packets.connect(`bench-${name}-${i}`, this.#workload.cleanSession))
       }
     }
-    await Promise.all(Array.from({ length: Math.min(connectingMax, count) }, one))
+    await Promise.all(Array.from({ length: this.#workload.inTurn === true ? 1 : Math.min(connectingMax, count) }, one))
     return opened
   }
 

@@ -19,6 +19,8 @@ export interface Workload {
   filters?: number
   /** Where subscribers connect, if elsewhere than publishers: another node of a cluster. */
   subscriberPort?: number
+  /** Connections are opened one after the other, so that workers which get one in turn get each the same ones every time. */
+  inTurn?: boolean
   /** Client ids that the connections of a `takeOver` load share. */
   clientIds?: number
 }
