@@ -26,8 +26,9 @@ import type { Message } from './messages/message.ts'
 import { publishOwn, type ServerMessage } from './messages/own-publish.ts'
 import { type MessageHandler, type OwnSubscription, OwnSubscriptions } from './messages/own-subscriptions.ts'
 import { publishFault } from './messages/publish-fault.ts'
+import { WireReader, type WireSource } from './messages/wire-message.ts'
 import type { Settings } from './options/settings.ts'
-import type { QoS } from './protocol/constants.ts'
+import type { ProtocolVersion, QoS } from './protocol/constants.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
 import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
@@ -130,6 +131,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   readonly #tracedIds: Set<string>
   #tracesAll: boolean
   #store: SessionStore | null
+  #wire: WireReader | null
   #timers: Timer[]
   #sweptAt: number
   #sweeping: boolean
@@ -190,6 +192,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.#tracedIds = new Set()
     this.#tracesAll = false
     this.#store = null
+    this.#wire = null
     this.#timers = []
     this.#sweptAt = this.now
     this.#sweeping = false
@@ -283,9 +286,9 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
         this.drop(clientId, message, reason)
         if (reason !== 'sessionEnded') this.roster.get(clientId)?.dropped(message, reason)
       },
-      lost: ({ clientId, epoch }) => {
+      lost: ({ clientId, epoch }, error = new SessionLostError(clientId)) => {
         const session = this.roster.get(clientId)
-        if (session?.epoch === epoch) this.storeFailed(session, new SessionLostError(clientId), session.client)
+        if (session?.epoch === epoch) this.storeFailed(session, error, session.client)
       },
       appended: clientId => {
         const session = this.roster.get(clientId)
@@ -512,6 +515,11 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined {
     this.dispatcher.receive(message, plain, picked)
     return this.router.spent ? this.turns.next() : undefined
+  }
+
+  readWire(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message {
+    this.#wire ??= new WireReader(this.topics)
+    return this.#wire.read(bytes, start, end, version, from)
   }
 
   memberJoined(node: string, clientId: string, subscription: Subscription): void {

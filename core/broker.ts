@@ -9,8 +9,9 @@ import type { Log } from './log.ts'
 import type { Message } from './messages/message.ts'
 import type { ServerMessage } from './messages/own-publish.ts'
 import type { MessageHandler, OwnSubscription } from './messages/own-subscriptions.ts'
+import type { WireSource } from './messages/wire-message.ts'
 import type { Settings } from './options/settings.ts'
-import type { QoS } from './protocol/constants.ts'
+import type { ProtocolVersion, QoS } from './protocol/constants.ts'
 import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
 import type { Refusal } from './refusals.ts'
 import type { PickedMember } from './routing/dispatcher.ts'
@@ -190,6 +191,11 @@ export interface Broker {
    * matched in this turn of the event loop.
    */
   receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined
+  /**
+   * Reads a message that another process of this broker has accepted, for `receive`: the PUBLISH that `wireFrame` gave there, which lies in `bytes`. `from`: what the packet does not
+   * say of it. `bytes` may be used again as soon as `receive` has returned.
+   */
+  readWire(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message
   /**
    * A client of another node, whose session ends with its connection, has joined a shared group: messages of the group may go to it as to
    * members of this node.

@@ -240,6 +240,16 @@ export class Message {
     return new PublishFrame(this.#wire!, start, headLength, header, packetIdAt, apart ? this.payload : null, false)
   }
 
+  /** The protocol version of `wireFrame`: 4 or 5. */
+  get wireVersion(): ProtocolVersion {
+    return this.#wireKind === kindOf(4, 0) || this.#wireKind === kindOf(4, 1) ? 4 : 5
+  }
+
+  /** The PUBLISH by which another process of this broker gets the message: as it came, where nothing has changed. Good in this call only. */
+  wireFrame(): PublishFrame {
+    return this.#newFrame(this.wireVersion, this.qos, this.retain)
+  }
+
   /** A wire form of one receiver's own: other properties, or a topic alias. */
   frameWith(
     version: ProtocolVersion,

@@ -206,8 +206,11 @@ export interface SessionStoreEvents {
    * very message.
    */
   dropped(clientId: string, message: Message, reason: 'queueFull' | 'expired' | 'sessionEnded' | 'storeFailed'): void
-  /** An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. */
-  lost(session: SessionKey): void
+  /**
+   * An append carried a packet identifier of an owner that is no longer the session's: that owner must not send it. `error`: it is the owner, but whether the store has kept the append
+   * nobody knows, so its client is to come again and find out. Default: `SessionLostError`.
+   */
+  lost(session: SessionKey, error?: Error): void
   /** Another node appended a message to a session whose client is connected here. */
   appended(clientId: string): void
   /** A session that `sessions()` could not show, because the store was away at start. */

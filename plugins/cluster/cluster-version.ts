@@ -14,6 +14,8 @@ export const oldestClusterVersion = 1
 export const messageVersion = 1
 /** The version that frames with which nodes confirm have had unchanged since: who speaks an older one is never sent any. */
 export const confirmVersion = 2
+/** The first byte of frames of messages between workers of one broker, which are all of one version. No version of nodes is as high. */
+export const wireVersion = 255
 
 /** The version that a node speaks; 0: it says none. */
 export function spokenBy({ facts }: Node): number {

@@ -26,7 +26,7 @@ export class Inbox {
     this.lost = 0
   }
 
-  /** A frame has come. Resolves when it, and all before it, have been dealt with; undefined: they have been. `mayBeLost`: it was told, not posted. */
+  /** A frame has come, which is the bus's own again when this returns. Resolves when it, and all before it, have been dealt with; undefined: they have been. `mayBeLost`: it was told, not posted. */
   take(from: string, frame: Buffer, mayBeLost: boolean): Promise<void> | undefined {
     if (this.#running === null) {
       const steps = this.#handle(from, frame)
@@ -39,7 +39,7 @@ export class Inbox {
       this.lost += 1
       return undefined
     }
-    this.#waiting.push({ from, frame })
+    this.#waiting.push({ from, frame: Buffer.from(frame) })
     this.#bytes += frame.length
     return this.#running
   }

@@ -30,6 +30,7 @@ import { Step, type TickRecord } from './step.ts'
 import { TakeOvers } from './take-overs.ts'
 import { VerbQuestions } from './verb-questions.ts'
 import { type ForgetAnswer, nodesForgetVerb } from './verbs.ts'
+import { receiveWire } from './wire-batch.ts'
 
 /** What nodes announce to one another. */
 type NodeRecord =
@@ -162,6 +163,7 @@ export class ClusterNode {
         else this.#said(node, 'info', `a node has left the cluster${died === false ? ' in good order' : ''}`)
         this.confirmations.left(node.name)
         this.#fence.left(node.name)
+        this.outgoing.left(node.name)
         this.peers.left(node)
       },
       inherited: node => this.#inherited(node),
@@ -406,6 +408,7 @@ export class ClusterNode {
     try {
       const confirm = unpackConfirm(frame)
       if (confirm !== null) return this.#told(from, confirm)
+      if (this.#bus.near === true) return yield* receiveWire(this.#broker, from, frame, () => void (this.received += 1))
       for (const { body, plain, picks } of unpack(from, frame)) {
         this.received += 1
         const rest = this.#broker.receive(decodeMessage(body, 'peer', this.#bus.clockShift ?? 0), plain, picks)

@@ -1,18 +1,11 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
-import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
 import { Timing } from '../../core/timing.ts'
 import type { Bus } from '../kit/services/bus.ts'
-import { type Forwarded, pack } from './frames.ts'
-
-/** What goes to one node in this turn, one way. */
-interface Batch {
-  readonly messages: Forwarded[]
-  readonly receipts: Receipt[]
-  bytes: number
-}
+import { type Batch, LastBody, StoredBatch } from './batch.ts'
+import { WireBatch } from './wire-batch.ts'
 
 const batchBytesMax = 1024 * 1024
 
@@ -22,10 +15,9 @@ export class Outgoing {
   readonly #broker: Broker
   readonly #kept = new Map<string, Batch>()
   readonly #told = new Map<string, Batch>()
+  readonly #bodies = new LastBody()
+  readonly #flush = (): void => this.flush()
   #scheduled = false
-  // The last message that was encoded, so that many nodes cost one encoding.
-  #encoded: Message | null = null
-  #body: Buffer = Buffer.alloc(0)
   /** From handing a batch to the bus until it cannot be lost any more. */
   readonly timing: Timing
   /** Messages handed over, one for each node. */
@@ -50,58 +42,56 @@ export class Outgoing {
 
   /** To a node at QoS 0. */
   tell(node: string, message: Message, pick: PickedMember | null): void {
-    const kept = this.#kept.get(node)
     // It goes there already.
-    if (kept !== undefined && this.#encoded === message && kept.messages.at(-1)?.body === this.#body) this.#add(kept, message, pick)
-    else if (this.#add(this.#batchOf(this.#told, node), message, pick)) this.told += 1
+    const kept = this.#kept.get(node)
+    if (kept?.last === message && kept.also(pick)) return
+    if (this.#add(this.#batchOf(this.#told, node), message, pick)) this.told += 1
   }
 
   #batchOf(batches: Map<string, Batch>, node: string): Batch {
     let batch = batches.get(node)
-    if (batch !== undefined && batch.bytes >= batchBytesMax) {
-      this.#send(batches, node, batch)
-      batch = undefined
-    }
-    if (batch === undefined) batches.set(node, (batch = { messages: [], receipts: [], bytes: 0 }))
+    if (batch === undefined) batches.set(node, (batch = this.#newBatch()))
+    else if (batch.bytes >= batchBytesMax) this.#send(batches === this.#told, node, batch)
     if (!this.#scheduled) {
       this.#scheduled = true
-      this.#broker.clock.turn(() => this.flush())
+      this.#broker.clock.turn(this.#flush)
     }
     return batch
   }
 
+  #newBatch(): Batch {
+    return this.#bus.near === true ? new WireBatch() : new StoredBatch(this.#bodies, () => this.#bus.clockShift ?? 0)
+  }
+
   /** `false`: the node gets this very message already, and now for this too. */
   #add(batch: Batch, message: Message, pick: PickedMember | null): boolean {
-    if (this.#encoded !== message) {
-      this.#body = encodeMessage(message, 0, false, this.#bus.clockShift ?? 0)
-      this.#encoded = message
-    }
-    const last = batch.messages.at(-1)
-    if (last?.body === this.#body) {
-      if (pick === null) last.plain = true
-      else last.picks.push(pick)
-      return false
-    }
-    batch.messages.push({ body: this.#body, plain: pick === null, picks: pick === null ? [] : [pick] })
-    batch.bytes += this.#body.length
+    if (batch.last === message && batch.also(pick)) return false
+    batch.add(message, pick)
     return true
+  }
+
+  /** A node has gone: nothing more is for it. */
+  left(node: string): void {
+    this.flush()
+    this.#kept.delete(node)
+    this.#told.delete(node)
   }
 
   /** Sends what has been collected. */
   flush(): void {
     this.#scheduled = false
-    this.#encoded = null
-    for (const [node, batch] of [...this.#kept]) this.#send(this.#kept, node, batch)
-    for (const [node, batch] of [...this.#told]) this.#send(this.#told, node, batch)
+    this.#bodies.forget()
+    for (const [node, batch] of this.#kept) if (batch.bytes > 0) this.#send(false, node, batch)
+    for (const [node, batch] of this.#told) if (batch.bytes > 0) this.#send(true, node, batch)
   }
 
-  #send(batches: Map<string, Batch>, node: string, { messages, receipts }: Batch): void {
-    batches.delete(node)
-    const frame = pack(messages)
-    if (batches === this.#told) {
+  #send(told: boolean, node: string, batch: Batch): void {
+    const frame = batch.take()
+    if (told) {
       this.#bus.tell(node, frame)
       return
     }
+    const receipts = batch.receipts.splice(0)
     const posted = this.#bus.post(node, frame)
     this.timing.follow(posted)
     posted.then(

@@ -71,6 +71,13 @@ export class CleanWills {
     })
   }
 
+  /** The will of a client id that is due, which goes from the disk behind what is done with it; null: there is none. */
+  handOut(clientId: string): StoredWill | null {
+    const orphaned = this.#of(clientId)
+    if (orphaned !== undefined) process.nextTick(orphaned.done)
+    return orphaned?.will ?? null
+  }
+
   // Nobody else gets it afterwards.
   #of(clientId: string): OrphanedWill | undefined {
     const key = this.#orphaned.get(clientId)

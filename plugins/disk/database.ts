@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { RootDatabase } from 'lmdb'
 import { OperatorError } from '../../core/errors.ts'
-import type { Row, RowStore } from '../kit/services/row-store.ts'
+import type { Row, RowReader, RowStore } from '../kit/services/row-store.ts'
 import { goneCode, namedError } from './disk-errors.ts'
 import { keepFile, keepFolder } from './keep-files.ts'
 import { recoverTornCommit } from './meta-pages.ts'
@@ -199,15 +199,18 @@ export class Database implements RowStore {
 }
 
 /** Rows of a folder for somebody who only reads them: nothing is made or repaired, and a broker may have the folder. */
-export function openToRead(path: string): Pick<RowStore, 'get' | 'range'> & { close(): Promise<void> } {
+export function openToRead(path: string): RowReader & Pick<RowStore, 'range'> {
   const root = openRoot(path, true)
   return {
     get: key => root.get(key),
+    has: key => root.doesExist(key),
+    keys: (start, end, limit) => root.getKeys({ start, end, limit }),
     // What was read before is not held: else nothing that a broker gives up meanwhile could be used again.
     range: (start, end, limit) => {
       root.resetReadTxn()
       return root.getRange(limit === undefined ? { start, end } : { start, end, limit })
     },
+    refresh: () => root.resetReadTxn(),
     close: () => root.close(),
   }
 }

@@ -11,10 +11,10 @@ import { decodeValue, encodeValue } from './records.ts'
 import { RetainedWalk } from './retained-walk.ts'
 import type { StoreParts } from './store-parts.ts'
 
-const sizeKey = singleKey(2)
+export const sizeKey = singleKey(2)
 // What readers that ask for the same at the same time are apart by, and more.
 const decodedMax = 4_194_304
-const bytesKey = singleKey(5)
+export const bytesKey = singleKey(5)
 
 interface PendingChange {
   /** Of the message; 0: there is none. */

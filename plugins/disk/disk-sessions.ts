@@ -24,6 +24,7 @@ import {
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { LastingPart } from '../kit/services/parts.ts'
 import { answer, type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from './answers.ts'
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'
@@ -160,6 +161,7 @@ export class DiskSessions implements SessionStore {
       if (publisher === null) return rejectLost(received.session)
       publisher.batch = commit.batch
       commit.put(receivedKey(publisher.number, received.packetId), nothing)
+      this.#parts.spread.received(publisher.number, received.packetId)
     }
     const bytes = queuedBytes(message)
     // Taps that hear of a drop may publish in the middle of this, so nothing here is shared with the next call.
@@ -224,6 +226,56 @@ export class DiskSessions implements SessionStore {
       this.#events.dropped(clientId, oldest ?? message, 'queueFull')
       if (oldest === undefined) return null
     }
+  }
+
+  readonly lasting: LastingPart = {
+    connected: ({ clientId, epoch }, node) => {
+      const session = this.#table.get(clientId)
+      if (session === undefined || session.epoch > epoch || session.number > epoch) return null
+      session.epoch = epoch
+      session.node = node
+      this.#table.connect(session)
+      this.#write(session)
+      return session.expiryMs
+    },
+    orphanedWill: clientId => this.#cleanWills.handOut(clientId),
+    intend: (received, digest) => {
+      const publisher = this.#owned(received.session)
+      if (publisher === null) return rejectLost(received.session)
+      const { commit, spread } = this.#parts
+      const refusal = commit.refusalOfNew
+      if (refusal !== null) return Promise.reject(refusal)
+      const token = spread.intend(publisher.number, received.packetId, digest)
+      return this.#kept(publisher).then(() => token)
+    },
+    appendOnce: (message, targets, token, taken) => {
+      const { commit, spread } = this.#parts
+      const refusal = commit.refusalOfNew
+      if (refusal !== null) return Promise.reject(refusal)
+      const fresh: AppendTarget[] = []
+      for (const target of targets) {
+        const session = this.#table.get(target.clientId)
+        if (session !== undefined && spread.has(session.number, token)) taken(target)
+        else fresh.push(target)
+      }
+      if (fresh.length === 0) return commit.kept()
+      for (const { clientId } of fresh) {
+        const session = this.#table.get(clientId)
+        if (session === undefined || spread.has(session.number, token)) continue
+        session.batch = commit.batch
+        spread.take(session.number, token)
+      }
+      // Behind the tokens, because a batch may end with it.
+      return this.append(message, fresh, null)
+    },
+    through: (token, clientIds) => {
+      for (const clientId of clientIds) {
+        const session = this.#table.get(clientId)
+        if (session === undefined) continue
+        session.batch = this.#parts.commit.batch
+        this.#parts.spread.through(session.number, token)
+      }
+    },
   }
 
   page(key: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {

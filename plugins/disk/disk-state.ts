@@ -7,13 +7,13 @@ import type { StoreParts } from './store-parts.ts'
 
 /** The `state` service on disk: a row for each key, all of them in memory. */
 export class DiskState extends TableState {
-  // Given by `attach`, when the disk has been opened.
+  // Given by `attach`, when the disk has been opened; not where another worker keeps the state.
   #parts!: StoreParts
 
   constructor(clock: Clock) {
     super(clock)
     this.table.onExpired = entries => {
-      for (const { key } of entries) this.#parts.commit.remove(rowKey(key))
+      for (const { key } of entries) (this.#parts as StoreParts | undefined)?.commit.remove(rowKey(key))
     }
   }
 

@@ -66,6 +66,7 @@ export async function finishEnding(parts: StoreParts, session: StoredSession, ev
   const subscriptions = readSubscriptions(database, number)
   for (const { filter } of subscriptions) commit.remove(subscriptionKey(number, filter))
   for (const packetId of readReceivedIds(database, number)) commit.remove(receivedKey(number, packetId))
+  parts.spread.ended(number)
   const willRow = numberKey(Kind.Will, number)
   const will = session.willDelayMs < 0 ? null : readWill(log, clientId, database.get(willRow))
   const done = (): void => {

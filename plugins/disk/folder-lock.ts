@@ -61,7 +61,8 @@ export class FolderLock {
 function listen(server: Server, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(address, () => {
+    // In a worker, by itself: what the supervisor listened on for it would outlive it.
+    server.listen({ path: address, exclusive: true }, () => {
       chmodSync(address, 0o600)
       server.unref()
       resolve()

@@ -86,6 +86,12 @@ export class FolderTime {
   }
 }
 
+/** The same for whoever only reads a folder that another process has open. */
+export function shiftOf(database: Pick<CheckedRows, 'get'>, clock: Clock): number {
+  const row = database.get(timeKey)
+  return row === undefined ? 0 : row.readDoubleBE(1) + (passedBetween(momentOf(row), clock.moment()) ?? 0) - clock.now()
+}
+
 function momentOf(row: Buffer): Moment {
   formatOf(row, 'the time of the folder')
   return { wall: row.readDoubleBE(9), uptime: row.readDoubleBE(17), boot: row.toString('latin1', 25) }

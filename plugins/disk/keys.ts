@@ -27,6 +27,10 @@ export const Kind = {
   Life: 0x4c,
   /** The state: key. */
   State: 0x54,
+  /** What stands under a packet identifier until a QoS 2 message is in the parts of all its receivers: session, identifier. */
+  Intention: 0x4e,
+  /** Messages that a session has taken while they are on their way to the parts of others: session, token. */
+  Taken: 0x4f,
   /** Retained messages: topic. */
   Retained: 0x52,
   /** What is there once: the format, the next free number, how many messages are retained and their bytes, what all queues hold, the time of the folder. */
@@ -79,6 +83,16 @@ export function receivedKey(session: number, packetId: number): Buffer {
   writeNumber(key, session, 1)
   key.writeUInt16BE(packetId, 7)
   return key
+}
+
+export function intentionKey(session: number, packetId: number): Buffer {
+  const key = receivedKey(session, packetId)
+  key[0] = Kind.Intention
+  return key
+}
+
+export function takenKey(session: number, token: string): Buffer {
+  return Buffer.concat([numberKey(Kind.Taken, session), Buffer.from(token, 'latin1')])
 }
 
 export function subscriptionKey(session: number, filter: string): Buffer {

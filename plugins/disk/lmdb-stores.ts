@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
 import type { RowStores } from '../kit/services/row-store.ts'
 import { FolderLock } from './folder-lock.ts'
 import { verifyFolder } from './verify-folder.ts'
@@ -20,5 +22,11 @@ export const lmdbStores: RowStores = {
       await lock.release().catch(() => {})
       throw error
     }
+  },
+  async read(path) {
+    const { openToRead } = await import('./database.ts')
+    const found = statSync(join(path, 'data.mdb'), { throwIfNoEntry: false })
+    // Made, and nobody has written to it yet.
+    return found === undefined || found.size === 0 ? null : openToRead(path)
   },
 }

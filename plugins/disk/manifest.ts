@@ -25,6 +25,8 @@ declare module '../../core/error-codes.js' {
     ERR_DISK_NEWER: true
     /** The folder was removed or replaced under the running broker. */
     ERR_DISK_GONE: true
+    /** What lies in the folder is another number of workers'. */
+    ERR_DISK_WORKERS: true
     /** The database in the folder is damaged beyond its last commit. */
     ERR_DISK_DAMAGED: true
     /** A backup cannot be made or restored, or a folder cannot be compacted. */

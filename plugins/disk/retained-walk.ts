@@ -12,13 +12,13 @@ const readAhead = 50
  * that does not match follows the next key that could.
  */
 export class RetainedWalk {
-  readonly #database: CheckedRows
+  readonly #database: Pick<CheckedRows, 'get' | 'keys'>
   readonly #levels: readonly string[]
   readonly #end: Buffer
   // Where to go on; null when there is nothing more.
   #at: Buffer | null
 
-  constructor(database: CheckedRows, filter: string) {
+  constructor(database: Pick<CheckedRows, 'get' | 'keys'>, filter: string) {
     this.#database = database
     this.#levels = filter.split('/')
     const fixed = this.#levels.findIndex(level => level === '+' || level === '#')

@@ -35,6 +35,10 @@ export function nameStoreRow(key: Buffer): NamedRow {
       return of('subscription', `the subscription of session ${number} to ${cutText(key.toString('utf8', 7))}`, number)
     case Kind.Received:
       return of('received', `a received packet identifier of session ${number}`, number)
+    case Kind.Intention:
+      return of('intention', `what stands under a packet identifier of session ${number} until its message is in all parts`, number)
+    case Kind.Taken:
+      return of('taken', `a message that session ${number} has taken while it was on its way to other parts`, number)
     case Kind.Queue:
       return of('queue', `entry ${key.length >= 13 ? readNumber(key, 7) : '?'} of the queue of session ${number}`, number)
     case Kind.Body:

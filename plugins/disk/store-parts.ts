@@ -6,6 +6,7 @@ import type { FolderTime } from './folder-time.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { Numbers } from './numbers.ts'
 import type { QueueTotals } from './queue-totals.ts'
+import type { SpreadMessages } from './spread-messages.ts'
 
 /** An open store, as its parts see it: what is on disk, and what is on its way there. */
 export interface StoreParts {
@@ -14,6 +15,7 @@ export interface StoreParts {
   readonly numbers: Numbers
   readonly bodies: Bodies
   readonly totals: QueueTotals
+  readonly spread: SpreadMessages
   /** When something comes due is kept by this time, and so are the times of messages. */
   readonly time: FolderTime
   readonly clock: Clock

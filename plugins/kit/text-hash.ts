@@ -7,3 +7,8 @@ export function fnv1a(text: string): number {
   hash = Math.imul(hash, 0x85ebca6b)
   return (hash ^ (hash >>> 13)) >>> 0
 }
+
+/** The number, from 1 to `count`, of the worker whose part a text belongs to: a client id, to that of its session. */
+export function partOf(text: string, count: number): number {
+  return (fnv1a(text) % count) + 1
+}

@@ -1,7 +1,9 @@
 import { OperatorError } from '../../core/errors.ts'
+import type { Log } from '../../core/log.ts'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Bus, BusEvents, BusTerms, Node } from '../kit/services/bus.ts'
+import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { Kind, PeerLinks } from './peer-links.ts'
 import type { FromSequencer } from './sequence.ts'
 import { SequencerLink } from './sequencer-link.ts'
@@ -23,8 +25,10 @@ export interface StoreEvents {
 /** The bus between the workers of one broker: announcements by the sequencer, messages from worker to worker. */
 export class LocalBus implements Bus {
   readonly node: string
+  readonly near = true
   readonly #folder: string
   readonly #clock: Clock
+  readonly #log: Log
   readonly #links: PeerLinks
   readonly #nodes = new Map<string, Node>()
   readonly #boot: string
@@ -37,8 +41,9 @@ export class LocalBus implements Bus {
   /** Told what concerns stores; null: nobody keeps a part. */
   stores: StoreEvents | null = null
 
-  constructor(folder: string, node: string, clock: Clock) {
+  constructor(folder: string, node: string, clock: Clock, log: Log) {
     this.node = node
+    this.#log = log
     this.#folder = folder
     this.#clock = clock
     this.#boot = clock.random(6).toString('hex')
@@ -52,7 +57,7 @@ export class LocalBus implements Bus {
   async open(events: BusEvents, { heartbeatMs, expiryMs, facts }: BusTerms): Promise<void> {
     this.#events = events
     this.#facts = facts
-    await this.#links.listen(this.#boot)
+    await this.#links.listen(this.#boot, await usesHandles('tcp', true, this.#log))
     const link = new SequencerLink(
       this.#folder,
       message => this.#heard(message),
@@ -129,10 +134,15 @@ export class LocalBus implements Bus {
   }
 
   #received(from: string, kind: Kind, bytes: Buffer): void | Promise<void> {
-    if (kind === Kind.Store) return this.stores?.asked(from, bytes)
+    // What lies in it may be kept for long.
+    if (kind === Kind.Store) return this.stores?.asked(from, Buffer.from(bytes))
     const isTold = kind === Kind.Told
-    const taken = this.#hears(() => this.#events!.received(from, bytes, isTold))
-    return isTold ? undefined : taken
+    if (this.#waiting === null) {
+      const taken = this.#events!.received(from, bytes, isTold)
+      return isTold ? undefined : taken
+    }
+    const copy = Buffer.from(bytes)
+    this.#waiting.push(() => this.#events!.received(from, copy, isTold))
   }
 
   nodes(): readonly Node[] {
@@ -156,17 +166,17 @@ export class LocalBus implements Bus {
   tell(node: string, frame: Buffer): void {
     const boot = this.#nodes.get(node)?.boot
     if (boot === undefined) return
-    const writer = this.#links.to(boot, false)
-    if (writer.waiting <= toldBytesMax) writer.write(Kind.Told, frame)
+    const link = this.#links.to(boot, false)
+    if (link.waiting <= toldBytesMax) link.write(Kind.Told, frame)
   }
 
   post(node: string, frame: Buffer): Promise<void> {
     const boot = this.#nodes.get(node)?.boot
     if (boot === undefined) return Promise.resolve()
-    const writer = this.#links.to(boot, false)
-    if (writer.waiting > postedBytesMax) return Promise.reject(new StoreAwayError(`worker ${node} does not keep up`))
+    const link = this.#links.to(boot, false)
+    if (link.waiting > postedBytesMax) return Promise.reject(new StoreAwayError(`worker ${node} does not keep up`))
     // What the kernel has, the other worker reads as long as it lives.
-    return new Promise(resolve => writer.write(Kind.Posted, frame, resolve))
+    return new Promise(resolve => link.write(Kind.Posted, frame, resolve))
   }
 
   /** To the part of another worker; false: it is not there. */

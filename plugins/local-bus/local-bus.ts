@@ -5,14 +5,15 @@ import { localBusManifest } from './manifest.ts'
 import { WorkerParts } from './parts.ts'
 
 /** Makes one broker of its workers where no server does: the bus between them by local sockets, and one store of those that each has. */
-export const localBus = definePlugin(localBusManifest, ({ services, broker, clock, worker, report }) => {
-  const { folder = '' } = services.find('supervisor') ?? {}
+export const localBus = definePlugin(localBusManifest, ({ services, broker, clock, worker, log, report }) => {
+  const supervisor = services.find('supervisor')
+  const { folder = '' } = supervisor ?? {}
   const self = String(broker.settings.brokerId)
   const base = self.replace(/\/\d+$/, '')
   // `check` applies it, too, in a process that is no worker.
   const all = worker === null ? [self] : Array.from({ length: worker.count }, (_, i) => `${base}/${i + 1}`)
-  const bus = new LocalBus(folder, self, clock)
-  const parts = new WorkerParts(bus, all, clock, report)
+  const bus = new LocalBus(folder, self, clock, log)
+  const parts = new WorkerParts(bus, all, clock, report, supervisor)
   bus.stores = parts
   services.provide('bus', bus, 'localBus')
   services.provide('parts', parts, 'localBus')

@@ -23,6 +23,8 @@ interface Failure {
 
 interface Question {
   readonly node: string
+  /** What was asked, where it may be asked again; null: it may not. */
+  readonly again: Buffer | null
   resolve(value: unknown): void
   reject(error: Error): void
 }
@@ -32,6 +34,12 @@ interface Waiting {
   readonly number: number
 }
 
+// Done twice these leave what they leave done once: where a part outlives its worker, they are asked again when that is back.
+const repeatable = new Set(
+  ['send', 'ack', 'remove', 'release', 'forget', 'subscribe', 'unsubscribe', 'close', 'page', 'intend', 'once', 'received'].map(
+    verb => `s.${verb}`,
+  ),
+)
 // A worker that has died is there again in a second or two.
 const awayMs = 15_000
 const waitingBytesMax = 32 * 1024 * 1024
@@ -46,8 +54,11 @@ export class PartCalls {
   readonly #serve: Serve
   readonly #open = new Map<number, Question>()
   readonly #waiting = new Map<string, Waiting[]>()
+  #idle: (() => void)[] = []
   #waitingBytes = 0
   #number = 0
+  /** Parts outlive their workers. */
+  lasting = false
 
   constructor(bus: LocalBus, clock: Clock, serve: Serve) {
     this.#bus = bus
@@ -69,7 +80,7 @@ export class PartCalls {
     const number = this.#number
     const bytes = serialize([number, verb, args] satisfies Frame)
     return new Promise((resolve, reject) => {
-      this.#open.set(number, { node, resolve, reject })
+      this.#open.set(number, { node, again: this.lasting && repeatable.has(verb) ? bytes : null, resolve, reject })
       // Behind what waits already, but for what the worker needs to begin.
       if (!(waits && this.#waiting.has(node)) && this.#bus.toPart(node, bytes)) return
       if (waits && this.#waitingBytes + bytes.length <= waitingBytesMax) this.#wait(node, number, bytes)
@@ -94,9 +105,14 @@ export class PartCalls {
   }
 
   #fail(number: number, text: string): void {
+    this.#take(number)?.reject(new StoreAwayError(text))
+  }
+
+  #take(number: number): Question | undefined {
     const question = this.#open.get(number)
     this.#open.delete(number)
-    question?.reject(new StoreAwayError(text))
+    if (this.#open.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    return question
   }
 
   /** Says something that nobody answers; it is lost where the worker is not there. */
@@ -117,14 +133,28 @@ export class PartCalls {
   /** A worker has gone: what it was asked for it may have done or not. */
   left({ name }: Node): void {
     const waits = new Set(this.#waiting.get(name)?.map(({ number }) => number))
-    for (const [number, { node }] of [...this.#open])
-      if (node === name && !waits.has(number)) this.#fail(number, `worker ${name}, which keeps this, has ended`)
+    const again: Waiting[] = []
+    for (const [number, { node, again: bytes }] of [...this.#open]) {
+      if (node !== name || waits.has(number)) continue
+      if (bytes === null) this.#fail(number, `worker ${name}, which keeps this, has ended`)
+      else again.push({ bytes, number })
+    }
+    if (again.length === 0) return
+    // Before what has been asked since.
+    const since = this.#waiting.get(name)?.splice(0) ?? []
+    for (const { bytes, number } of again) this.#wait(name, number, bytes)
+    this.#waiting.get(name)!.push(...since)
+  }
+
+  /** Resolves when all that has been asked is answered. */
+  async answered(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
   }
 
   /** A frame has come. */
   heard(from: string, bytes: Buffer): void {
     const [number, verb, args] = deserialize(bytes) as Frame
-    if (number < 0) return this.#answered(-number, verb, args[0])
+    if (number < 0) return this.#heardAnswer(-number, verb, args[0])
     const answer = (how: 'ok' | 'no', value: unknown): void => {
       if (number > 0) this.#bus.toPart(from, serialize([-number, how, [value]] satisfies Frame))
     }
@@ -141,9 +171,8 @@ export class PartCalls {
     }
   }
 
-  #answered(number: number, how: string, value: unknown): void {
-    const question = this.#open.get(number)
-    this.#open.delete(number)
+  #heardAnswer(number: number, how: string, value: unknown): void {
+    const question = this.#take(number)
     if (how === 'ok') question?.resolve(value)
     else question?.reject(errorOf(value as Failure))
   }

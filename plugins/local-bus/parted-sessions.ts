@@ -1,31 +1,35 @@
 // Why it is long: one interface, each verb once here for whoever calls it and once for whoever keeps the part; what lies in frames stands in a file of its own.
-import type { Message } from '../../core/messages/message.ts'
+import { Message } from '../../core/messages/message.ts'
 import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
-import type {
-  AppendTarget,
-  Claim,
-  ClaimRequest,
-  Done,
-  Due,
-  EndedSession,
-  QueueEntry,
-  QueueLimits,
-  ReceivedId,
-  SessionKey,
-  SessionPage,
-  SessionStore,
-  SessionStoreEvents,
-  SessionSummary,
-  StoredSessionState,
-  StoredSubscriber,
-  StoreTotals,
-  SurvivingSession,
+import {
+  type AppendTarget,
+  type Claim,
+  type ClaimRequest,
+  type Done,
+  type Due,
+  type EndedSession,
+  type QueueEntry,
+  type QueueLimits,
+  type ReceivedId,
+  type SessionKey,
+  type SessionPage,
+  type SessionStore,
+  type SessionStoreEvents,
+  type SessionSummary,
+  StoreAwayError,
+  type StoredSessionState,
+  type StoredSubscriber,
+  type StoreRoom,
+  type StoreTotals,
+  type SurvivingSession,
 } from '../../core/sessions/session-store.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { PartStore } from '../kit/services/parts.ts'
+import { InTurn } from './in-turn.ts'
 import type { PartCalls } from './part-calls.ts'
 import * as packed from './part-records.ts'
+import { type Appended, type SpreadTerms, spreadAppend } from './spread-append.ts'
 
 /** What all nodes are told of a session: claimed, parked, subscribed, unsubscribed, ended. */
 export type SessionNote =
@@ -48,6 +52,8 @@ export interface PartTerms {
   note(note: SessionNote): Promise<void>
   /** Waits until this worker has what it needs to begin. */
   load(): Promise<void>
+  /** Waits until a worker is there. */
+  there(name: string): Promise<void>
   report(error: unknown): void
 }
 
@@ -59,16 +65,10 @@ interface Owner {
 }
 
 type Verb = 'send' | 'ack' | 'remove' | 'release' | 'forget'
-type Dropped = readonly [clientId: string, reason: Parameters<SessionStoreEvents['dropped']>[2]]
-/** What an append at another worker has brought besides. */
-interface Appended {
-  readonly dropped: readonly Dropped[]
-  readonly lost: readonly SessionKey[]
-}
-
 /**
- * Sessions in the parts of all workers: each in one, by a hash of its client id, wherever its client is connected. So a client may come anywhere, its session need not be moved, and
- * of a worker that dies others lose nothing but the sessions of its part that no client has open; the open ones their own workers write again.
+ * Sessions in the parts of all workers: each in one, by a hash of its client id, wherever its client is connected. So a client may come anywhere, and its session need not be moved.
+ * Parts in memory are lost with their workers, but for the sessions that clients of other workers have open: those write them again. Parts on a disk come back, and are told who is
+ * connected where.
  */
 export class PartedSessions implements SessionStore {
   readonly #own: PartStore
@@ -80,14 +80,30 @@ export class PartedSessions implements SessionStore {
   readonly #mine = new Map<string, number>()
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   // While an append of another worker is under way.
-  #collected: { readonly message: Message; readonly dropped: Dropped[]; readonly lost: SessionKey[] } | null = null
+  #collected: { readonly message: Message; readonly dropped: Appended['dropped'][number][]; readonly lost: SessionKey[] } | null = null
   /** Sessions of which all are yet to hear what was done. */
   readonly #untold = new Map<string, Promise<void>>()
   #localEpoch = 0
+  /** Wills of sessions that end with their connection lie in the part of the worker that has the connection: they are due when that one has died. Absent: parts in memory keep none. */
+  readonly keepWill?: NonNullable<SessionStore['keepWill']>
+  // QoS 2 messages on their way to several parts.
+  readonly #spreading = new InTurn()
+  // Of others that read the sessions of this part, how far they have come.
+  readonly #readers = new Map<string, Iterator<StoredSubscriber>>()
 
   constructor(own: PartStore, terms: PartTerms) {
     this.#own = own
     this.#terms = terms
+    const { lasting, keepWill } = own
+    if (lasting !== undefined && keepWill !== undefined) this.keepWill = keepWill.bind(own)
+  }
+
+  trouble(): Error | null {
+    return this.#own.trouble?.() ?? null
+  }
+
+  room(): StoreRoom {
+    return this.#own.room?.() ?? { full: false, freeBytes: null }
   }
 
   open(events: SessionStoreEvents, limits: QueueLimits): Done {
@@ -112,25 +128,54 @@ export class PartedSessions implements SessionStore {
     await this.#terms.load()
     yield* this.#mineHere()
     for (const name of this.#others()) {
-      let after = 0
-      for (;;) {
-        const page = (await this.#terms.calls.now(name, 's.sessions', after).catch(() => [])) as StoredSubscriber[]
-        for (const subscriber of page) {
-          this.#known.add(subscriber.clientId)
-          yield subscriber
-        }
-        if (page.length === 0) break
-        after += page.length
+      for await (const subscriber of this.#sessionsOf(name)) {
+        this.#known.add(subscriber.clientId)
+        yield subscriber
       }
+    }
+  }
+
+  async *#sessionsOf(name: string): AsyncIterable<StoredSubscriber> {
+    const { calls, there } = this.#terms
+    for (let from: 'first' | 'next' = 'first'; ; ) {
+      let page: StoredSubscriber[]
+      try {
+        page = (await calls.now(name, 's.sessions', from)) as StoredSubscriber[]
+      } catch {
+        // What it had in memory is gone; what lies on a disk is there again with it, and is read from the beginning.
+        if (this.#own.lasting === undefined) return
+        await there(name)
+        from = 'first'
+        continue
+      }
+      if (page.length === 0) return
+      yield* page
+      from = 'next'
     }
   }
 
   *#mineHere(): Iterable<StoredSubscriber> {
     for (const subscriber of this.#own.sessions() as Iterable<StoredSubscriber>) {
-      const { node = null, epoch = 0 } = this.#owners.get(subscriber.clientId) ?? {}
-      this.#known.add(subscriber.clientId)
-      yield { ...subscriber, node, epoch }
+      const { clientId } = subscriber
+      // Of those that lie on a disk this part has not heard yet.
+      if (!this.#owners.has(clientId)) this.#owners.set(clientId, { node: null, epoch: 0, expiryMs: 0 })
+      const { node, epoch } = this.#owners.get(clientId)!
+      this.#known.add(clientId)
+      yield { ...subscriber, node, epoch: Math.max(epoch, subscriber.epoch ?? 0) }
     }
+  }
+
+  #page(from: string, which: string): StoredSubscriber[] {
+    if (which === 'first') this.#readers.set(from, this.#mineHere()[Symbol.iterator]())
+    const reader = this.#readers.get(from)
+    const page: StoredSubscriber[] = []
+    while (reader !== undefined && page.length < sessionsPerPage) {
+      const { value, done } = reader.next()
+      if (done === true) break
+      page.push(value)
+    }
+    if (page.length === 0) this.#readers.delete(from)
+    return page
   }
 
   #others(): string[] {
@@ -152,15 +197,24 @@ export class PartedSessions implements SessionStore {
         receivedIds: [],
         queued: { messages: 0, bytes: 0 },
         ended: null,
+        ...this.#owed(clientId),
       }
     }
+    if (this.#spreading.size > 0) await this.#spreading.through(name => name.endsWith(` ${clientId}`))
     const home = homeOf(clientId)
+    const owed = this.#owed(clientId)
     const claim =
       home === self
         ? await this.#claimHere(request)
         : packed.readClaim((await calls.ask(home, 's.claim', packed.claimRequest(request))) as packed.PackedClaim)
     if (claim.present || expiryMs > 0) this.#mine.set(clientId, claim.epoch)
-    return claim
+    return { ...claim, ...owed }
+  }
+
+  /** The will that this worker's part owes of an earlier run. */
+  #owed(clientId: string): Pick<Claim, 'orphanedWill'> {
+    const orphanedWill = this.#own.lasting?.orphanedWill(clientId) ?? null
+    return orphanedWill === null ? {} : { orphanedWill }
   }
 
   async #claimHere(request: ClaimRequest): Promise<Claim> {
@@ -196,18 +250,12 @@ export class PartedSessions implements SessionStore {
     const keeper = received === null ? null : homeOf(received.session.clientId)
     if (keeper !== null && !byHome.has(keeper)) byHome.set(keeper, [])
     const body = encodeMessage(message)
+    if (received !== null && this.#own.lasting !== undefined) return this.#spread(message, body, byHome, keeper!, received)
     const done: Done[] = []
     for (const [home, some] of byHome) {
       const also = home === keeper ? received : null
       if (home === self) done.push(this.#appendHere(self, message, some, also))
-      else
-        done.push(
-          calls.ask(home, 's.append', body, some, also).then(answer => {
-            const { dropped, lost } = answer as Appended
-            for (const [clientId, reason] of dropped) this.#events.dropped(clientId, message, reason)
-            for (const session of lost) this.#events.lost(session)
-          }),
-        )
+      else done.push(calls.ask(home, 's.append', body, some, also).then(...this.#answered(message, some)))
     }
     const [first] = done
     // Where there is one way only, it is as long as that of other verbs, and answers stay in the order of the calls.
@@ -222,8 +270,61 @@ export class PartedSessions implements SessionStore {
     })
   }
 
-  #appendHere(from: string, message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
-    let done = this.#own.append(message, targets, received)
+  #spread(
+    message: Message,
+    body: Buffer,
+    byHome: ReadonlyMap<string, AppendTarget[]>,
+    keeper: string,
+    received: ReceivedId,
+  ): Promise<void> {
+    const { self, calls } = this.#terms
+    const terms: SpreadTerms = {
+      self,
+      own: this.#own,
+      calls,
+      once: (_message, targets, token) => this.#appendHere(self, message, targets, null, token),
+      appended: (_message, _targets, answer) => this.#heardOf(message, answer),
+      failed: (targets, error) => this.#unknown(targets, error),
+    }
+    const { packetId } = received
+    const session = keyOf(received.session)
+    const begin = (): Promise<void> => spreadAppend(terms, message, body, byHome, keeper, { session, packetId })
+    return this.#spreading.begin(nameOf(session, packetId), begin)
+  }
+
+  /** What becomes of an append at another worker. */
+  #answered(message: Message, targets: readonly AppendTarget[]): [(answer: unknown) => void, (error: Error) => never] {
+    return [
+      answer => this.#heardOf(message, answer as Appended),
+      error => {
+        this.#unknown(targets, error)
+        throw error
+      },
+    ]
+  }
+
+  #heardOf(message: Message, { dropped, lost }: Appended): void {
+    for (const [clientId, reason] of dropped) this.#events.dropped(clientId, message, reason)
+    for (const session of lost) this.#events.lost(session)
+  }
+
+  // A part that outlives its worker may have kept what it did not answer: clients that are connected here come again, and get what lies there.
+  #unknown(targets: readonly AppendTarget[], error: Error): void {
+    if (this.#own.lasting === undefined) return
+    for (const { clientId, epoch } of targets) if (this.#mine.get(clientId) === epoch) this.#events.lost({ clientId, epoch }, error)
+  }
+
+  #appendHere(
+    from: string,
+    message: Message,
+    targets: readonly AppendTarget[],
+    received: ReceivedId | null,
+    token: string | null = null,
+  ): Done {
+    let done =
+      token === null
+        ? this.#own.append(message, targets, received)
+        : this.#own.lasting!.appendOnce(message, targets, token, target => this.#takenBefore(from, target))
     const { self, calls, note, report } = this.#terms
     if (received !== null && this.#untold.size > 0) done = this.#inOrder(received.session.clientId, done)
     for (const { clientId, packetId, epoch } of targets) {
@@ -240,11 +341,25 @@ export class PartedSessions implements SessionStore {
     return done
   }
 
-  #appendFor(from: string, body: Buffer, targets: readonly AppendTarget[], received: ReceivedId | null): Appended | Promise<Appended> {
+  // Under which packet identifier it was taken, whoever asks does not know: its client, where it has one, comes again.
+  #takenBefore(from: string, { clientId, packetId, epoch }: AppendTarget): void {
+    const error = new StoreAwayError('a worker has died while it kept a message')
+    if (packetId === 0) return
+    if (this.#collected !== null) this.#collected.lost.push({ clientId, epoch })
+    else if (from === this.#terms.self) this.#events.lost({ clientId, epoch }, error)
+  }
+
+  #appendFor(
+    from: string,
+    body: Buffer,
+    targets: readonly AppendTarget[],
+    received: ReceivedId | null,
+    token: string | null = null,
+  ): Appended | Promise<Appended> {
     const message = decodeMessage(body)
-    const collected = { message, dropped: [] as Dropped[], lost: [] as SessionKey[] }
+    const collected = { message, dropped: [] as Appended['dropped'][number][], lost: [] as SessionKey[] }
     this.#collected = collected
-    const done = this.#appendHere(from, message, targets, received)
+    const done = this.#appendHere(from, message, targets, received, token)
     this.#collected = null
     const answer: Appended = { dropped: collected.dropped, lost: collected.lost }
     return done instanceof Promise ? done.then(() => answer) : answer
@@ -273,7 +388,8 @@ export class PartedSessions implements SessionStore {
   }
 
   forget(session: SessionKey, packetId: number): Done {
-    return this.#verb('forget', session, packetId)
+    const key = keyOf(session)
+    return this.#spreading.behind(nameOf(key, packetId), () => this.#verb('forget', key, packetId))
   }
 
   #verb(verb: Verb, session: SessionKey, ...args: number[]): Done {
@@ -358,15 +474,17 @@ export class PartedSessions implements SessionStore {
     for (const one of due) {
       if (one.kind !== 'expired') continue
       const { clientId } = one.session
-      const epoch = this.#owners.get(clientId)?.epoch ?? 0
+      const epoch = this.#owners.get(clientId)?.epoch || (one.session.epoch ?? 0)
       this.#owners.delete(clientId)
       this.#terms.note(['e', clientId, epoch]).catch(this.#terms.report)
     }
     return due
   }
 
-  flush(): Done {
-    return this.#own.flush()
+  async flush(): Promise<void> {
+    // Parts in memory may be gone by now, when the broker stops.
+    if (this.#own.lasting !== undefined) await this.#terms.calls.answered()
+    await this.#own.flush()
   }
 
   async totals(): Promise<StoreTotals> {
@@ -419,6 +537,16 @@ export class PartedSessions implements SessionStore {
         return this.#claimHere(packed.readClaimRequest(args[0]!)).then(packed.claim)
       case 's.append':
         return this.#appendFor(from, ...(args as unknown as [Buffer, AppendTarget[], ReceivedId | null]))
+      case 's.intend':
+        return this.#own.lasting!.intend(...(args as unknown as [ReceivedId, string]))
+      case 's.once': {
+        const [body, targets, token] = args as unknown as [Buffer, AppendTarget[], string]
+        return this.#appendFor(from, body, targets, null, token)
+      }
+      case 's.received':
+        return this.#own.append(noMessage, [], args[0]!)
+      case 's.through':
+        return this.#own.lasting!.through(...(args as unknown as [string, string[]]))
       case 's.page':
         return Promise.resolve(this.#own.page(...(args as unknown as [SessionKey, number, number]))).then(packed.entries)
       case 's.subscribe':
@@ -440,27 +568,52 @@ export class PartedSessions implements SessionStore {
       case 's.list':
         return this.#own.list!(...(args as unknown as [string | null, number]))
       case 's.sessions':
-        return [...this.#mineHere()].slice(args[0]!, args[0]! + sessionsPerPage)
+        return this.#page(from, args[0]!)
+      case 's.mine':
+        return this.#connectedAt(from, args[0]!)
       case 's.restore':
         return this.#restoreHere(from, packed.readSurviving(args[0]!))
       case 's.appended':
         return this.#mine.has(args[0]!) ? this.#events.appended(args[0]!) : undefined
-      default:
-        return (this.#own[verb.slice(2) as Verb] as (...args: never[]) => Done)(...args)
+      default: {
+        const done = (this.#own[verb.slice(2) as Verb] as (...args: never[]) => Done)(...args)
+        // As long a way as that of an append, so that what was called later is answered later.
+        return done instanceof Promise ? done.then(() => undefined) : undefined
+      }
     }
   }
 
-  /** A worker is there: what its part does not know of the sessions whose clients are connected here is written again. */
+  /** A worker is there: what its part does not know of the sessions whose clients are connected here is written again, or said. */
   joined({ name }: Node): void {
     const { homeOf, calls, report } = this.#terms
+    if (this.#own.lasting !== undefined) {
+      const mine = [...this.#mine].filter(([clientId]) => homeOf(clientId) === name)
+      for (let at = 0; at < mine.length; at += sessionsPerPage) calls.tell(name, 's.mine', mine.slice(at, at + sessionsPerPage))
+      // Something may have come that its worker could not tell any more.
+      for (const [clientId] of mine) this.#events.appended(clientId)
+      return
+    }
     for (const session of this.#events.emptied?.() ?? [])
       if (homeOf(session.key.clientId) === name) calls.now(name, 's.restore', packed.surviving(session)).catch(report)
+  }
+
+  /** Another worker says whose clients are connected to it, since before this part was opened. */
+  #connectedAt(from: string, sessions: readonly (readonly [clientId: string, epoch: number])[]): void {
+    const { note, report } = this.#terms
+    for (const [clientId, epoch] of sessions) {
+      if ((this.#owners.get(clientId)?.epoch ?? 0) >= epoch) continue
+      const expiryMs = this.#own.lasting!.connected({ clientId, epoch }, from)
+      if (expiryMs === null) continue
+      this.#owners.set(clientId, { node: from, epoch, expiryMs })
+      this.#known.add(clientId)
+      note(['c', clientId, epoch, from]).catch(report)
+    }
   }
 
   #restoreHere(from: string, session: SurvivingSession): void {
     const { clientId, epoch } = session.key
     if ((this.#owners.get(clientId)?.epoch ?? 0) >= epoch) return
-    this.#own.restore(session, from)
+    this.#own.restore!(session, from)
     this.#owners.set(clientId, { node: from, epoch, expiryMs: session.expiryMs })
     this.#known.add(clientId)
     const { note, report } = this.#terms
@@ -479,6 +632,7 @@ export class PartedSessions implements SessionStore {
     const [kind, clientId, epoch] = note
     if (kind === 'e') this.#known.delete(clientId)
     else this.#known.add(clientId)
+    if (kind === 'c' && note[3] !== this.#terms.self && epoch > (this.#mine.get(clientId) ?? epoch)) this.#mine.delete(clientId)
     // What this worker does itself it knows.
     if ((this.#mine.get(clientId) ?? -1) >= epoch || (kind === 'c' && note[3] === this.#terms.self)) return
     const { changed, gone } = this.#events
@@ -498,5 +652,17 @@ export class PartedSessions implements SessionStore {
 }
 
 const sessionsPerPage = 1000
+// What stands where an append is about a packet identifier alone.
+const noMessage = new Message({
+  topic: 'none',
+  payload: Buffer.alloc(0),
+  qos: 2,
+  retain: false,
+  origin: 'server',
+  clientId: '',
+  receivedAt: 0,
+})
+
+const nameOf = ({ clientId }: SessionKey, packetId: number): string => `${packetId} ${clientId}`
 
 const keyOf = ({ clientId, epoch }: SessionKey): SessionKey => ({ clientId, epoch })

@@ -4,17 +4,32 @@ import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { PartStore, Parts } from '../kit/services/parts.ts'
 import type { State, StateEntry } from '../kit/services/state.ts'
-import { fnv1a } from '../kit/text-hash.ts'
+import type { Supervisor } from '../kit/services/supervisor.ts'
+import { partOf } from '../kit/text-hash.ts'
 import type { LocalBus, StoreEvents } from './bus.ts'
 import { PartCalls } from './part-calls.ts'
 import { PartedRetained } from './parted-retained.ts'
 import { PartedSessions, type PartTerms, type SessionNote } from './parted-sessions.ts'
 import { PartedState, type StateNote } from './parted-state.ts'
+import { RetainedAtFirst } from './retained-at-first.ts'
 
 // Who writes sessions again that this part has lost has so long.
 const restoreMs = 3000
+// A broker that stops waits so long for the clients of all its workers to have gone.
+const closingMs = 15_000
 // These a worker answers while it is not ready itself.
-const early = new Set(['s.restore', 's.restored', 's.appended', 's.sessions', 'r.copy', 'r.settled', 'r.page', 'k.all'])
+const early = new Set([
+  's.mine',
+  's.leaving',
+  's.restore',
+  's.restored',
+  's.appended',
+  's.sessions',
+  'r.copy',
+  'r.settled',
+  'r.page',
+  'k.all',
+])
 
 /** The parts of this worker's stores, and those of the others. */
 export class WorkerParts implements Parts, StoreEvents {
@@ -24,32 +39,50 @@ export class WorkerParts implements Parts, StoreEvents {
   readonly #calls: PartCalls
   #sessions: PartedSessions | null = null
   #retained: PartedRetained | null = null
+  #first: RetainedAtFirst | null = null
   #state: PartedState | null = null
   /** Workers that have written again what this part had lost. */
   readonly #restored = new Set<string>()
+  readonly #comers = new Map<string, (() => void)[]>()
+  /** Workers whose clients have gone. */
+  readonly #leaving = new Set<string>()
+  #wakeLeaving: () => void = () => {}
+  #isLasting = false
   #wake: () => void = () => {}
   #isReady = false
   #ready: () => void = () => {}
   readonly #whenReady = new Promise<void>(resolve => (this.#ready = resolve))
   #loading: Promise<void> | null = null
 
+  readonly #supervisor: Pick<Supervisor, 'waits' | 'left'> | undefined
+
   /** `all`: the names of all workers, by number. */
-  constructor(bus: LocalBus, all: readonly string[], clock: Clock, report: (error: unknown) => void) {
+  constructor(
+    bus: LocalBus,
+    all: readonly string[],
+    clock: Clock,
+    report: (error: unknown) => void,
+    supervisor?: Pick<Supervisor, 'waits' | 'left'>,
+  ) {
     this.#bus = bus
     this.#clock = clock
+    this.#supervisor = supervisor
     this.#calls = new PartCalls(bus, clock, (from, verb, args) => this.#serve(from, verb, args))
     this.#terms = {
       self: bus.node,
       all,
       calls: this.#calls,
-      homeOf: text => all[fnv1a(text) % all.length]!,
+      homeOf: text => all[partOf(text, all.length) - 1]!,
       note: note => bus.note(note),
       load: () => this.#load(),
+      there: name => this.#there(name),
       report,
     }
   }
 
   sessions(own: PartStore): SessionStore {
+    this.#isLasting = own.lasting !== undefined
+    this.#calls.lasting = this.#isLasting
     this.#sessions = new PartedSessions(own, this.#terms)
     return this.#sessions
   }
@@ -59,9 +92,20 @@ export class WorkerParts implements Parts, StoreEvents {
     return this.#retained
   }
 
-  state(own: State, change: Parameters<Parts['state']>[1]): State {
-    this.#state = new PartedState(own, change, note => this.#bus.note(note))
+  retainedAtFirst(own: Parameters<Parts['retainedAtFirst']>[0]): RetainedStore {
+    this.#first = new RetainedAtFirst(own, this.#terms)
+    return this.#first
+  }
+
+  state(own: State, change: Parameters<Parts['state']>[1], keeps = false): State {
+    const keeper = keeps ? { first: this.#terms.all[0]!, self: this.#bus.node, calls: this.#calls } : null
+    this.#state = new PartedState(own, change, note => this.#bus.note(note), keeper)
     return this.#state
+  }
+
+  #there(name: string): Promise<void> {
+    if (this.#bus.nodes().some(node => node.name === name)) return Promise.resolve()
+    return new Promise(resolve => this.#comers.set(name, [...(this.#comers.get(name) ?? []), resolve]))
   }
 
   #serve(from: string, verb: string, args: readonly never[]): unknown {
@@ -70,8 +114,14 @@ export class WorkerParts implements Parts, StoreEvents {
       this.#restored.add(from)
       return this.#wake()
     }
+    if (verb === 's.leaving') {
+      this.#leaving.add(from)
+      return this.#wakeLeaving()
+    }
     if (verb === 'k.all') return this.#state?.entries('') ?? []
-    return verb.startsWith('r.') ? this.#retained?.asked(from, verb, args) : this.#sessions?.asked(from, verb, args)
+    if (verb.startsWith('k.')) return this.#state?.asked(verb, args)
+    if (verb.startsWith('r.')) return (this.#retained ?? this.#first)?.asked(from, verb, args)
+    return this.#sessions?.asked(from, verb, args)
   }
 
   /** Once: what the others have written again, and what they all have, is here. */
@@ -81,22 +131,30 @@ export class WorkerParts implements Parts, StoreEvents {
   }
 
   async #loadAll(): Promise<void> {
-    const others = (): string[] => this.#bus.nodes().flatMap(({ name }) => (name === this.#bus.node ? [] : [name]))
+    const there = (): string[] => this.#bus.nodes().flatMap(({ name }) => (name === this.#bus.node ? [] : [name]))
+    // What a worker keeps on a disk is for all to know before any of them serves.
+    const others = this.#isLasting ? () => this.#terms.all.filter(name => name !== this.#bus.node) : there
     const missing = (): boolean => others().some(name => !this.#restored.has(name))
     const asked = others()
-    if (missing())
+    if (missing()) {
+      this.#supervisor?.waits()
       await new Promise<void>(resolve => {
-        const late = this.#clock.after(restoreMs, resolve)
+        const late = this.#isLasting ? null : this.#clock.after(restoreMs, resolve)
         this.#wake = () => {
           if (missing()) return
-          late.cancel()
+          late?.cancel()
           resolve()
         }
       })
+    }
     this.#wake = () => {}
     await this.#retained?.load(asked)
-    for (const name of asked) {
-      const entries = (await this.#calls.now(name, 'k.all').catch(() => null)) as StateEntry[] | null
+    for (const name of this.#state?.sources(asked) ?? []) {
+      let entries = (await this.#calls.now(name, 'k.all').catch(() => null)) as StateEntry[] | null
+      while (entries === null && this.#isLasting) {
+        await this.#there(name)
+        entries = (await this.#calls.now(name, 'k.all').catch(() => null)) as StateEntry[] | null
+      }
       if (entries === null) continue
       this.#state?.take(entries)
       break
@@ -105,7 +163,26 @@ export class WorkerParts implements Parts, StoreEvents {
     this.#ready()
   }
 
+  /** The clients of this worker have gone: resolves when those of all others have, too, and nobody needs this part any more. */
+  async closing(): Promise<void> {
+    const others = (): boolean => this.#bus.nodes().some(({ name }) => name !== this.#bus.node && !this.#leaving.has(name))
+    for (const name of this.#terms.all) if (name !== this.#bus.node) this.#calls.tell(name, 's.leaving')
+    this.#supervisor?.left()
+    if (!this.#bus.connected || !others()) return
+    await new Promise<void>(resolve => {
+      const late = this.#clock.after(closingMs, resolve)
+      this.#wakeLeaving = () => {
+        if (others()) return
+        late.cancel()
+        resolve()
+      }
+    })
+  }
+
   joined(node: Node): void {
+    this.#leaving.delete(node.name)
+    for (const come of this.#comers.get(node.name) ?? []) come()
+    this.#comers.delete(node.name)
     this.#sessions?.joined(node)
     this.#calls.tell(node.name, 's.restored')
     this.#calls.joined(node)
@@ -114,6 +191,7 @@ export class WorkerParts implements Parts, StoreEvents {
   left(node: Node): void {
     this.#calls.left(node)
     this.#sessions?.left(node)
+    this.#wakeLeaving()
     this.#wake()
   }
 

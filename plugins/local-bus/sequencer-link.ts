@@ -1,7 +1,7 @@
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
-import { FrameReader, FrameWriter } from './frames.ts'
+import { FrameLink } from './frames.ts'
 import { type FromSequencer, sequencerSocket, type ToSequencer } from './sequence.ts'
 
 interface Question {
@@ -12,8 +12,7 @@ interface Question {
 
 /** This worker's connection to the sequencer: questions, and what all are told. */
 export class SequencerLink {
-  readonly #writer: FrameWriter
-  readonly #socket: Socket
+  readonly #link: FrameLink
   readonly #questions = new Map<number, Question>()
   readonly #heard: (message: FromSequencer) => void
   #id = 0
@@ -22,14 +21,15 @@ export class SequencerLink {
   /** `heard`: what is no answer. `closed`: the connection has ended. */
   constructor(folder: string, heard: (message: FromSequencer) => void, closed: () => void) {
     this.#heard = heard
-    this.#socket = connect(join(folder, sequencerSocket))
-    this.#writer = new FrameWriter(this.#socket)
-    new FrameReader(this.#socket, (_kind, bytes) => this.#take(JSON.parse(bytes.toString()) as FromSequencer))
-    this.#socket.on('close', () => {
-      this.isOpen = false
-      for (const { reject } of this.#questions.values()) reject(new StoreAwayError('the supervisor of this worker does not answer'))
-      this.#questions.clear()
-      closed()
+    this.#link = new FrameLink(connect(join(folder, sequencerSocket)), {
+      handles: false,
+      take: (_kind, bytes) => this.#take(JSON.parse(bytes.toString()) as FromSequencer),
+      closed: () => {
+        this.isOpen = false
+        for (const { reject } of this.#questions.values()) reject(new StoreAwayError('the supervisor of this worker does not answer'))
+        this.#questions.clear()
+        closed()
+      },
     })
   }
 
@@ -59,7 +59,7 @@ export class SequencerLink {
 
   /** Says something that nobody answers. */
   say(message: ToSequencer): void {
-    if (this.isOpen) this.#writer.write(0, Buffer.from(JSON.stringify(message)))
+    if (this.isOpen) this.#link.write(0, Buffer.from(JSON.stringify(message)))
   }
 
   ask<T>(message: (id: number) => ToSequencer): Promise<T> {
@@ -73,6 +73,6 @@ export class SequencerLink {
   }
 
   close(): void {
-    this.#socket.destroy()
+    this.#link.destroy()
   }
 }

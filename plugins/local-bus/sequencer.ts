@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
-import { FrameReader, FrameWriter } from './frames.ts'
+import { FrameLink } from './frames.ts'
 import { type FromSequencer, sequencerSocket, type ToSequencer } from './sequence.ts'
 
 // Who does not read what all are told is taken for dead.
@@ -12,14 +12,14 @@ const twiceBeats = 2.5
 
 interface Member {
   node: Node
-  readonly writer: FrameWriter
+  readonly link: FrameLink
   readonly tables: Map<string, Map<string, string>>
   lastSign: number
   readonly expiryMs: number
 }
 
 interface Opening {
-  readonly writer: FrameWriter
+  readonly link: FrameLink
   readonly id: number
   readonly node: Node
   readonly expiryMs: number
@@ -37,7 +37,7 @@ export class Sequencer {
   readonly #dead = new Map<string, Member>()
   readonly #opening = new Map<string, Opening>()
   readonly #agreed = new Map<string, string>()
-  readonly #sockets = new Set<Socket>()
+  readonly #links = new Set<FrameLink>()
   #server: Server | null = null
   #timer: Timer | null = null
 
@@ -60,39 +60,41 @@ export class Sequencer {
   stop(): void {
     this.#timer?.cancel()
     this.#server?.close()
-    for (const socket of this.#sockets) socket.destroy()
+    for (const link of this.#links) link.destroy()
   }
 
   #accept(socket: Socket): void {
-    const writer = new FrameWriter(socket)
-    new FrameReader(socket, (_kind, bytes) => this.#heard(writer, JSON.parse(bytes.toString()) as ToSequencer))
-    this.#sockets.add(socket)
-    socket.on('close', () => {
-      this.#sockets.delete(socket)
-      for (const [name, opening] of this.#opening) if (opening.writer === writer) this.#opening.delete(name)
-      for (const member of this.#members.values()) if (member.writer === writer) this.#remove(member, true)
+    const link: FrameLink = new FrameLink(socket, {
+      handles: false,
+      take: (_kind, bytes) => this.#heard(link, JSON.parse(bytes.toString()) as ToSequencer),
+      closed: () => {
+        this.#links.delete(link)
+        for (const [name, opening] of this.#opening) if (opening.link === link) this.#opening.delete(name)
+        for (const member of this.#members.values()) if (member.link === link) this.#remove(member, true)
+      },
     })
+    this.#links.add(link)
   }
 
-  #tell(writer: FrameWriter, message: FromSequencer): void {
-    this.#write(writer, Buffer.from(JSON.stringify(message)))
+  #tell(link: FrameLink, message: FromSequencer): void {
+    this.#write(link, Buffer.from(JSON.stringify(message)))
   }
 
-  #write(writer: FrameWriter, bytes: Buffer): void {
-    if (writer.waiting > waitingBytesMax) writer.socket.destroy()
-    else writer.write(0, bytes)
+  #write(link: FrameLink, bytes: Buffer): void {
+    if (link.waiting > waitingBytesMax) link.destroy()
+    else link.write(0, bytes)
   }
 
   #all(message: FromSequencer): void {
     const bytes = Buffer.from(JSON.stringify(message))
-    for (const { writer } of this.#members.values()) this.#write(writer, bytes)
+    for (const { link } of this.#members.values()) this.#write(link, bytes)
   }
 
-  #heard(writer: FrameWriter, message: ToSequencer): void {
-    if (message[0] === 'open') return this.#open(writer, message)
-    const member = [...this.#members.values()].find(one => one.writer === writer)
+  #heard(link: FrameLink, message: ToSequencer): void {
+    if (message[0] === 'open') return this.#open(link, message)
+    const member = [...this.#members.values()].find(one => one.link === link)
     if (member === undefined) return
-    const answer = (id: number, value: unknown): void => this.#tell(writer, ['ok', id, value])
+    const answer = (id: number, value: unknown): void => this.#tell(link, ['ok', id, value])
     switch (message[0]) {
       case 'beat':
         member.lastSign = this.#clock.now()
@@ -112,7 +114,7 @@ export class Sequencer {
       case 'rows': {
         const [, id, name, boot, table] = message
         const rows = [...(this.#of(name, boot)?.tables.get(table) ?? [])]
-        for (let at = 0; at < rows.length; at += rowsPerPart) this.#tell(writer, ['rows', id, rows.slice(at, at + rowsPerPart)])
+        for (let at = 0; at < rows.length; at += rowsPerPart) this.#tell(link, ['rows', id, rows.slice(at, at + rowsPerPart)])
         return answer(id, null)
       }
       case 'take': {
@@ -137,16 +139,16 @@ export class Sequencer {
     return member?.node.boot === boot ? member : this.#dead.get(keyOf(name, boot))
   }
 
-  #open(writer: FrameWriter, [, id, node, heartbeatMs, expiryMs]: ToSequencer & { readonly 0: 'open' }): void {
+  #open(link: FrameLink, [, id, node, heartbeatMs, expiryMs]: ToSequencer & { readonly 0: 'open' }): void {
     const before = this.#members.get(node.name)
-    if (before === undefined) return this.#join(writer, id, node, expiryMs)
+    if (before === undefined) return this.#join(link, id, node, expiryMs)
     // It may have died a moment ago. A sign of life says that it has not.
     const timer = this.#clock.after(heartbeatMs * twiceBeats, () => {
-      if (this.#opening.get(node.name)?.writer !== writer) return
+      if (this.#opening.get(node.name)?.link !== link) return
       const still = this.#members.get(node.name)
       if (still !== undefined) this.#remove(still, true)
     })
-    this.#opening.set(node.name, { writer, id, node, expiryMs, timer })
+    this.#opening.set(node.name, { link, id, node, expiryMs, timer })
   }
 
   #lives(name: string): void {
@@ -154,14 +156,14 @@ export class Sequencer {
     if (opening === undefined) return
     this.#opening.delete(name)
     opening.timer.cancel()
-    this.#tell(opening.writer, ['no', opening.id])
+    this.#tell(opening.link, ['no', opening.id])
   }
 
-  #join(writer: FrameWriter, id: number, node: Node, expiryMs: number): void {
-    for (const member of this.#members.values()) this.#tell(writer, ['joined', member.node])
+  #join(link: FrameLink, id: number, node: Node, expiryMs: number): void {
+    for (const member of this.#members.values()) this.#tell(link, ['joined', member.node])
     this.#all(['joined', node])
-    this.#members.set(node.name, { node, writer, tables: new Map(), lastSign: this.#clock.now(), expiryMs })
-    this.#tell(writer, ['ok', id, null])
+    this.#members.set(node.name, { node, link, tables: new Map(), lastSign: this.#clock.now(), expiryMs })
+    this.#tell(link, ['ok', id, null])
   }
 
   #remove(member: Member, died: boolean): void {
@@ -172,14 +174,14 @@ export class Sequencer {
     const [heir] = this.#members.values()
     if (died && heir !== undefined) {
       this.#dead.set(keyOf(name, boot), member)
-      this.#tell(heir.writer, ['inherit', member.node])
+      this.#tell(heir.link, ['inherit', member.node])
     }
-    if (died) member.writer.socket.destroy()
+    if (died) member.link.destroy()
     const opening = this.#opening.get(name)
     if (opening === undefined) return
     this.#opening.delete(name)
     opening.timer.cancel()
-    this.#join(opening.writer, opening.id, opening.node, opening.expiryMs)
+    this.#join(opening.link, opening.id, opening.node, opening.expiryMs)
   }
 
   #look(): void {

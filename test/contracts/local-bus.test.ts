@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, it } from 'vitest'
+import { silentLog } from '../../core/log.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import { LocalBus } from '../../plugins/local-bus/bus.ts'
 import { Sequencer } from '../../plugins/local-bus/sequencer.ts'
@@ -19,7 +20,7 @@ const owner: BusOwner = {
       made = { folder, sequencer: new Sequencer(clock) }
       await made.sequencer.listen(folder)
     }
-    return new LocalBus(made.folder, node, clock)
+    return new LocalBus(made.folder, node, clock, silentLog)
   },
   stop: bus => (bus as LocalBus).stop(),
   crash: bus => (bus as LocalBus).stop(true),

@@ -103,11 +103,12 @@ test('one circle of types, of a connection and its session, and no other', () =>
 // 200 are bounds that only core can hold: user properties, which stay bytes, shared subscriptions, refused CONNECTs in the log, its own caches, the work of a turn.
 // 20 are what a plugin is told of workers, 40 the clearing of a queue, whose part in memory only core can reach, and the Server Reference of a DISCONNECT.
 // 30 are the clock that parts are handed in place of Node's own turns, and what the simulation found; 10 the buffers of large messages, 70 that what is read and what is written lie in one piece of memory, that a topic name is first compared with the last one, and that small stored messages share a buffer.
+// 50 are messages that go from worker to worker as they came on the wire: only a message has that form of itself, and only the broker's decoder, with its topic names, reads it without doing so twice.
 // 20 are the request that a connection began with, user names that are secrets, and admissions that end by a wall clock that is set.
 // 40 are the times from CONNECT to CONNACK and from a publish to its subscribers, which a tap would slow.
 // 45 are what other brokers let their operators choose of the protocol itself: Maximum QoS, whose word a client id is, which faults are told.
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9845)
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9900)
 })
 
 test('a file of more than 400 lines says in its head why', () => {

@@ -171,7 +171,11 @@ test('when the supervisor dies, the workers end, and port and folder are free; S
 test('check says what does not go with workers, and how to cure it', async () => {
   const folder = await folderWith({})
   const check = async (...sets: string[]) => await commandLine(folder, ['check', ...sets.flatMap(set => ['--set', set])])
-  expect((await check('workers=2')).errors.join()).toMatch(/workers: disk keeps the sessions.*add redis, or memory: true/)
+  expect((await check('workers=2', 'preset=test', 'memory=false')).errors.join()).toMatch(
+    /workers: no plugin keeps the sessions.*add disk or redis, or memory: true/,
+  )
+  const disk = await check('workers=2')
+  expect([disk.code, disk.out.join('\n')]).toEqual([0, expect.stringMatching(/plugins, in order: .*localBus, disk, cluster,.*socket/)])
   const good = await check('workers=2', 'preset=dev')
   expect([good.code, good.out.join('\n')]).toEqual([0, expect.stringMatching(/plugins, in order: .*redis, cluster,.*socket/)])
   const local = await check('workers=2', 'preset=test')

@@ -132,6 +132,7 @@ export async function listenOn(broker: Broker, server: Server, host: string, por
   const supervisor = broker.services.find('supervisor')
   const shared = supervisor?.sharing === 'reusePort'
   const options = { host, port, backlog: broker.settings.soBacklog }
+  await supervisor?.whenOpen
   try {
     // All workers listen on one port by its number; nobody else is to have it, for where it is shared it may be shared with another broker, too.
     if (supervisor !== undefined)

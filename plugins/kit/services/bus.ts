@@ -14,7 +14,7 @@ export interface BusEvents {
   announced(from: string, record: unknown): void
   /**
    * Another node has sent something to this one. Messages of one sender come in order, those sent by `tell` and those by `post` each for
-   * themselves. Where it returns a promise the node has enough to do: no more of what was posted is handed over before it resolves. `told`: it was sent by `tell`, so it may be
+   * themselves. `frame` may be used again when the call is over, so whoever keeps it copies it. Where it returns a promise the node has enough to do: no more of what was posted is handed over before it resolves. `told`: it was sent by `tell`, so it may be
    * lost where too much waits; left out, nothing is.
    */
   received(from: string, frame: Buffer, told?: boolean): void | Promise<void>
@@ -57,6 +57,8 @@ export interface Bus {
    * Absent: 0.
    */
   readonly clockShift?: number
+  /** All nodes are processes of one machine that run one version: messages go as they came on the wire. Absent: false. */
+  readonly near?: boolean
   /** The bus works, as far as this node knows: what it hears is up to date. */
   readonly connected: boolean
   /**

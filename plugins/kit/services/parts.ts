@@ -1,11 +1,45 @@
+import type { Message } from '../../../core/messages/message.ts'
 import type { RetainedStore } from '../../../core/routing/retained.ts'
-import type { SessionStore, SurvivingSession } from '../../../core/sessions/session-store.ts'
+import type {
+  AppendTarget,
+  Done,
+  ReceivedId,
+  SessionKey,
+  SessionStore,
+  StoredWill,
+  SurvivingSession,
+} from '../../../core/sessions/session-store.ts'
 import type { State, StateEntry } from './state.ts'
 
-/** A session store that keeps a part of a broker's sessions, in one of its workers. Its verbs answer at once. */
+/** A session store that keeps a part of a broker's sessions, in one of its workers: either it outlives its worker (`lasting`), or it is lost with it (`restore`). */
 export interface PartStore extends SessionStore {
-  /** Writes a session again that its part has lost: its client is connected to `node`. */
-  restore(session: SurvivingSession, node: string): void
+  /** A part that is lost with its worker: writes a session again whose client is connected to `node`. */
+  restore?(session: SurvivingSession, node: string): void
+  /** A part that outlives its worker. */
+  readonly lasting?: LastingPart
+}
+
+/** What a part does that outlives its worker. */
+export interface LastingPart {
+  /**
+   * The client of a session is connected to another worker, which has owned it since before this part was opened. Answers for how many milliseconds the session outlives its
+   * connection; null: there is no such session, or a newer owner.
+   */
+  connected(session: SessionKey, node: string): number | null
+  /** The will that this part owes a client id whose connection ended with an earlier run of its worker: nobody else gets it then. Null: none. */
+  orphanedWill(clientId: string): StoredWill | null
+  /**
+   * The first step of a QoS 2 message whose receivers lie in other parts than its publisher: keeps a token under its packet identifier, and resolves to that, or to the one that is
+   * there already, because an attempt before broke off. `digest` tells the message from another one that a publisher has sent under the same identifier because the first was refused.
+   */
+  intend(received: ReceivedId, digest: string): Promise<string>
+  /**
+   * The second step, in each part with receivers: `append`, but for sessions that have taken the message under this token before; `taken` is called for those. The last one is `append`
+   * without targets, which forgets the token under the packet identifier.
+   */
+  appendOnce(message: Message, targets: readonly AppendTarget[], token: string, taken: (target: AppendTarget) => void): Done
+  /** The message is through: sessions need not remember its token any more. */
+  through(token: string, clientIds: readonly string[]): void
 }
 
 /** What a worker has of the state, and how that is changed. */
@@ -24,8 +58,12 @@ export interface Parts {
   sessions(own: PartStore): SessionStore
   /** Each worker has all retained messages; one, by the topic name, says in which order they were set. */
   retained(own: RetainedStore): RetainedStore
-  /** Each worker has all of the state; `change` changes what this one has. */
-  state(own: State, change: PartState): State
+  /** The first worker keeps the retained messages, `own` there; elsewhere `own` reads what the first one keeps, is never told to set anything, and calls `onExpired`, which it is given, with what it has found to be expired. */
+  retainedAtFirst(own: RetainedStore & { onExpired?: (topics: readonly string[]) => Promise<void> }): RetainedStore
+  /** What this worker keeps is about to be closed: resolves when the clients of all workers have gone, so that all is written that is to be. */
+  closing(): Promise<void>
+  /** Each worker has all of the state; `change` changes what this one has. `keeps`: the first worker keeps it by its own `State`, so what all have is what lies there. */
+  state(own: State, change: PartState, keeps?: boolean): State
 }
 
 declare module '../../../core/service-map.js' {

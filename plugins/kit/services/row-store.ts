@@ -49,12 +49,22 @@ export interface OpenRowStore {
   close(): Promise<void>
 }
 
+/** A row store that another worker of this broker has open, for reading. What `RowStore` says of reads holds, as of the last `refresh`. */
+export interface RowReader extends Pick<RowStore, 'get' | 'has' | 'keys'> {
+  /** Reads show every commit that has resolved before, in whichever process. */
+  refresh(): void
+  /** Nothing more is read. */
+  close(): Promise<void>
+}
+
 /** Opens row stores: the service `rowStores`. Where nobody owns it, `disk` and `diskQueue` use LMDB. */
 export interface RowStores {
   /** Sees, without opening or making anything, whether the one at a path could be used. Throws where it could not. */
   verify(path: string): void
   /** Opens the one at a path, for this broker alone, made where there is none. Rejects with an `OperatorError`, or an error of the file system; `option` names the path in the config. */
   open(path: string, option: string): Promise<OpenRowStore>
+  /** Opens one for reading that another worker of this broker has open; null: it is not there yet. Left out: a broker with it has no workers. */
+  read?(path: string): Promise<RowReader | null>
 }
 
 declare module '../../../core/service-map.js' {

@@ -14,6 +14,12 @@ export interface Supervisor {
   readonly sharing: 'reusePort' | 'roundRobin'
   /** This worker is the first of the broker that opens its ports: it looks whether another program has them. */
   readonly isFirst: boolean
+  /** Resolves when this worker may listen: the first one does before the others. */
+  readonly whenOpen: Promise<void>
+  /** This worker goes on when the others have come as far as it has: from now on they may begin. */
+  waits(): void
+  /** The clients of this worker have gone, and it goes on when those of the others have, too. */
+  left(): void
   /** The port that a listener has that asked for a free one, as the first worker got it; undefined: this worker is the first. `at`: where the options stand, `socket[1]`. */
   portOf(at: string): number | undefined
   /** A listener of this worker is open: the others take the same port. */

@@ -17,6 +17,8 @@ export interface RawOptions {
   readonly lender?: Socket
   /** The client behind a trusted proxy, in place of whom the handle is connected with; `null`: there is no proxy. */
   readonly peer?: ProxiedPeer | null
+  /** Nobody has an address: a Unix socket between processes of the broker. */
+  readonly unnamed?: boolean
   /** TLS: the handle copies what it is given before `write` returns, and says a turn later that it is gone, always. */
   readonly encrypts?: boolean
 }
@@ -52,7 +54,7 @@ export class RawTransport implements Transport, HandleOwner {
   constructor(handle: TcpHandle, binding: StreamBinding, options: RawOptions) {
     const peer = options.peer ?? null
     const name: { address?: string; port?: number } = {}
-    if (peer === null) handle.getpeername(name)
+    if (peer === null && options.unnamed !== true) handle.getpeername(name)
     this.protocol = options.protocol
     this.listener = options.listener
     this.seats = options.seats

@@ -67,18 +67,8 @@ interface Binding {
   kLastWriteWasAsync: number
 }
 
-const methods = [
-  'useUserBuffer',
-  'readStart',
-  'readStop',
-  'writeBuffer',
-  'writev',
-  'shutdown',
-  'setNoDelay',
-  'setKeepAlive',
-  'getpeername',
-  'close',
-] as const
+const streamMethods = ['useUserBuffer', 'readStart', 'readStop', 'writeBuffer', 'writev', 'shutdown', 'close'] as const
+const tcpMethods = [...streamMethods, 'setNoDelay', 'setKeepAlive', 'getpeername'] as const
 
 /**
  * What Node itself stands its sockets on, for connections that go without `net.Socket`. A packet that comes alone and is
@@ -173,8 +163,20 @@ export function lentHandle(socket: Socket): { handle: TcpHandle; binding: Stream
   return known === null ? null : { handle, binding: known }
 }
 
+/** The same of a Unix socket, whose handle has no address and no options of TCP. */
+export function lentStream(socket: Socket): { handle: TcpHandle; binding: StreamBinding } | null {
+  const { _handle: handle } = socket as unknown as { _handle?: TcpHandle }
+  if (handle == null || !hasAll(handle, streamMethods)) return null
+  known ??= load()
+  return known === null ? null : { handle, binding: known }
+}
+
 /** Whether it has all that is used here. */
 export function isTcpHandle(handle: object): handle is TcpHandle {
+  return hasAll(handle, tcpMethods)
+}
+
+function hasAll(handle: object, methods: readonly (keyof TcpHandle)[]): boolean {
   return methods.every(name => typeof (handle as Partial<TcpHandle>)[name] === 'function')
 }
 

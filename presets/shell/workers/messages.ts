@@ -11,11 +11,15 @@ export interface BeginMessage {
   readonly sharing: 'reusePort' | 'roundRobin'
   /** Ports that listeners have which asked for free ones, by their places. */
   readonly ports: Readonly<Record<string, number>>
+  /** The first worker does not listen yet, and this one may not before it: `open` says when. */
+  readonly early: boolean
 }
 
 /** What the supervisor says to a worker. */
 export type ToWorker =
   | BeginMessage
+  /** The first worker listens, so this one may, too. */
+  | { readonly kind: 'open'; readonly ports: Readonly<Record<string, number>> }
   /** The config and the files that it names are to be read again. */
   | { readonly kind: 'reread' }
   /** The worker is to drain, stop and end. */
@@ -29,6 +33,10 @@ export type FromWorker =
   | { readonly kind: 'here' }
   /** It lives: its event loop runs. */
   | { readonly kind: 'alive' }
+  /** Its config is well and what it keeps is open; it goes on when the others have come as far. */
+  | { readonly kind: 'waits' }
+  /** Its clients have gone, because it stops; what it keeps stays open until those of the others have, too. */
+  | { readonly kind: 'left' }
   /** It serves clients. */
   | { readonly kind: 'ready'; readonly ports: Readonly<Record<string, number>> }
   /** It cannot start, for these reasons. */

@@ -29,7 +29,7 @@ export interface SupervisorWorld {
 }
 
 /** What all workers are told. */
-export type WorkerTerms = Omit<BeginMessage, 'kind' | 'number' | 'ports'>
+export type WorkerTerms = Omit<BeginMessage, 'kind' | 'number' | 'ports' | 'early'>
 
 /** A worker without a sign of life for so long is killed, and another takes its place. */
 export const silentMs = 10_000
@@ -48,6 +48,10 @@ interface Worker {
   /** Why it could not start, as it said itself. */
   failed: OperatorError | null
   readonly started: Promise<void>
+  /** It waits for the others, or serves. */
+  readonly waits: Promise<void>
+  /** It stops, and its clients have gone. */
+  readonly left: Promise<void>
   readonly ended: Promise<void>
 }
 
@@ -72,13 +76,15 @@ export class Supervisor {
     return this.#workers
   }
 
-  /** Resolves when all serve. The first comes alone: what is wrong with a config one of them says. Rejects with what it said. */
+  /** Resolves when all serve. The first comes alone, as far as it gets by itself: what is wrong with a config one of them says. Rejects with what it said. */
   async start(): Promise<void> {
     this.#lookedAt = this.#world.clock.now()
     this.#timer = this.#world.clock.every(lookMs, () => this.#look())
     try {
-      await this.#begin(1).started
-      await Promise.all(Array.from({ length: this.#terms.count - 1 }, (_, i) => this.#begin(i + 2).started))
+      const first = this.#begin(1)
+      await Promise.race([first.started, first.waits])
+      const others = Array.from({ length: this.#terms.count - 1 }, (_, i) => this.#begin(i + 2).started)
+      await Promise.all([first.started, ...others])
     } catch (error) {
       await this.#end()
       throw error
@@ -103,9 +109,11 @@ export class Supervisor {
     if (this.#phase === 'stopping') return
     this.#phase = 'stopping'
     const others = [...this.#workers.values()].filter(({ number }) => number !== 1)
-    await Promise.all(others.map(worker => this.#stopOne(worker)))
+    const ended = others.map(worker => this.#stopOne(worker))
+    await Promise.all(others.map(({ left }, i) => Promise.race([left, ended[i]])))
     const first = this.#workers.get(1)
     if (first !== undefined) await this.#stopOne(first)
+    await Promise.all(ended)
     this.#timer?.cancel()
   }
 
@@ -130,11 +138,16 @@ export class Supervisor {
   }
 
   #begin(number: number): Worker {
-    let [started, failed, ended]: [() => void, (error: Error) => void, () => void] = [nothing, nothing, nothing]
+    let failed: (error: Error) => void = nothing
+    let ended = nothing
+    const come = { ready: nothing, waits: nothing, left: nothing }
     const worker: Worker = {
       number,
       process: this.#world.fork({
-        heard: message => this.#heard(worker, message, started),
+        heard: message => {
+          this.#heard(worker, message)
+          if (message.kind in come) come[message.kind as keyof typeof come]()
+        },
         ended: how => {
           this.#ended(worker, how)
           failed(
@@ -147,7 +160,9 @@ export class Supervisor {
       lastSign: this.#world.clock.now(),
       isReady: false,
       failed: null,
-      started: new Promise<void>((resolve, reject) => void ([started, failed] = [resolve, reject])),
+      started: new Promise<void>((resolve, reject) => void ([come.ready, failed] = [resolve, reject])),
+      waits: new Promise<void>(resolve => void (come.waits = resolve)),
+      left: new Promise<void>(resolve => void (come.left = resolve)),
       ended: new Promise<void>(resolve => void (ended = resolve)),
     }
     // Of one that is started again nobody waits for it.
@@ -156,24 +171,36 @@ export class Supervisor {
     return worker
   }
 
-  #heard(worker: Worker, message: FromWorker, started: () => void): void {
+  #heard(worker: Worker, message: FromWorker): void {
     worker.lastSign = this.#world.clock.now()
     switch (message.kind) {
       case 'alive':
+      case 'waits':
+      case 'left':
         return
       case 'here':
-        return worker.process.send({ kind: 'begin', number: worker.number, ports: { ...this.#ports }, ...this.#terms })
+        return this.#tellBegin(worker)
       case 'ready':
         worker.isReady = true
         Object.assign(this.#ports, message.ports)
         if (this.#phase === 'running') this.say('info', `worker ${worker.number} serves again`, { worker: worker.number })
-        return started()
+        if (worker.number === 1) this.#letOthersListen()
+        return
       case 'failed':
         worker.failed = Object.assign(new OperatorError(message.code as 'ERR_WORKERS', [...message.problems]), { stack: message.stack })
         return
       case 'reread':
         return this.reread(worker.number)
     }
+  }
+
+  #tellBegin({ number, process }: Worker): void {
+    const early = number !== 1 && this.#phase === 'starting' && this.#workers.get(1)?.isReady !== true
+    process.send({ kind: 'begin', number, early, ports: { ...this.#ports }, ...this.#terms })
+  }
+
+  #letOthersListen(): void {
+    for (const { number, process } of this.#workers.values()) if (number !== 1) process.send({ kind: 'open', ports: { ...this.#ports } })
   }
 
   #ended(worker: Worker, how: string): void {

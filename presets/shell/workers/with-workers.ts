@@ -18,9 +18,9 @@ export function withWorkers(
   const owner = (service: string): string | undefined => plugins.find(({ provides }) => provides.includes(service))?.name
   const problems: string[] = []
   const sessions = owner('sessions')
-  if (sessions !== 'redis' && sessions !== 'memory')
+  if (sessions !== 'redis' && sessions !== 'memory' && sessions !== 'disk')
     problems.push(
-      `workers: ${sessions ?? 'no plugin'} keeps the sessions, and each worker would have its own; add redis, or memory: true for sessions that end with the broker, or leave out workers`,
+      `workers: ${sessions ?? 'no plugin'} keeps the sessions, and each worker would have its own; add disk or redis, or memory: true for sessions that end with the broker, or leave out workers`,
     )
   if (isOff(tree.values.cluster)) problems.push('cluster: with workers it makes one broker of them; leave out cluster: false, or workers')
   for (const { name, provides, runs } of plugins)

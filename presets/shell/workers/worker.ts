@@ -25,9 +25,11 @@ export async function runWorker(catalogue: Catalogue): Promise<void> {
   let log: Log | undefined
   takeStreams(() => log)
   let worker: Worker | null = null
+  const opening = new Opening()
   const begin = await new Promise<BeginMessage>(resolve => {
     process.on('message', (message: ToWorker) => {
       if (message.kind === 'begin') resolve(message)
+      else if (message.kind === 'open') opening.open(message.ports)
       else if (worker !== null) worker.told(message)
       else if (message.kind === 'stop') process.exit(0)
     })
@@ -36,11 +38,33 @@ export async function runWorker(catalogue: Catalogue): Promise<void> {
   // `node:cluster` ends this process as soon as the supervisor has gone. What that cannot take away any more goes with whoever is the last.
   process.once('exit', () => void (process.connected || rmSync(begin.folder, { recursive: true, force: true })))
   try {
-    worker = await Worker.start(catalogue, begin, tell, made => void (log = made))
+    opening.begin(begin)
+    worker = await Worker.start(catalogue, begin, opening, tell, made => void (log = made))
     tell({ kind: 'ready', ports: worker.ports })
   } catch (error) {
     const { code = '', problems = [(error as Error).message], stack = '' } = error as Partial<OperatorError>
     process.send!({ kind: 'failed', code, problems, stack } satisfies FromWorker, undefined, undefined, () => process.exit(1))
+  }
+}
+
+/** When this worker may listen, and at which ports. */
+class Opening {
+  readonly #ports: Record<string, number> = {}
+  #mayListen: () => void = () => {}
+  readonly whenOpen = new Promise<void>(resolve => void (this.#mayListen = resolve))
+
+  begin({ ports, early }: BeginMessage): void {
+    Object.assign(this.#ports, ports)
+    if (!early) this.#mayListen()
+  }
+
+  open(ports: Readonly<Record<string, number>>): void {
+    Object.assign(this.#ports, ports)
+    this.#mayListen()
+  }
+
+  portOf(at: string): number | undefined {
+    return this.#ports[at]
   }
 }
 
@@ -58,6 +82,7 @@ class Worker {
   static async start(
     catalogue: Catalogue,
     begin: BeginMessage,
+    opening: Opening,
     tell: (message: FromWorker) => void,
     wired: (log: Log) => void,
   ): Promise<Worker> {
@@ -75,7 +100,10 @@ class Worker {
       folder: begin.folder,
       sharing: begin.sharing,
       isFirst: number === 1 && Object.keys(begin.ports).length === 0,
-      portOf: at => begin.ports[at] ?? ports[at],
+      whenOpen: opening.whenOpen,
+      waits: () => tell({ kind: 'waits' }),
+      left: () => tell({ kind: 'left' }),
+      portOf: at => opening.portOf(at) ?? ports[at],
       opened: (at, port) => void (ports[at] = port),
     }
     const running = await RunningBroker.start(catalogue, config, { wired, worker: { place, supervisor } })
