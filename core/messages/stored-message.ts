@@ -37,10 +37,12 @@ export class StoredFormatError extends Error {
 /**
  * A message as stores keep it and nodes hand it to one another: all of it, in one buffer of its own. `before`: bytes left free in front,
  * for what a store puts there, so that a body is copied once. `brief`: it is copied again soon, so it may share a buffer with others. `clockShift`:
- * milliseconds by which the time of the store, or of all nodes, is ahead of the broker's clock.
+ * milliseconds by which the time of the store, or of all nodes, is ahead of the broker's clock. `format`: 1 where somebody is to read it who knows no other; the user name is not
+ * in it then.
  */
-export function encodeMessage(message: Message, before = 0, brief = false, clockShift = 0): Buffer {
-  const { topic, payload, qos, retain, properties, origin, clientId, username, receivedAt } = message
+export function encodeMessage(message: Message, before = 0, brief = false, clockShift = 0, format = messageFormat): Buffer {
+  const { topic, payload, qos, retain, properties, origin, clientId, receivedAt } = message
+  const username = format === 1 ? undefined : message.username
   const user = username === undefined ? User.unknown : username === null ? User.none : User.named
   const userBytes = typeof username === 'string' ? 4 + Buffer.byteLength(username) : 0
   const clientIdBytes = Buffer.byteLength(clientId)
@@ -52,7 +54,7 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
   }
   const size = fixedBytes + clientIdBytes + userBytes + topicBytes + (fields?.length ?? 1) + payload.length
   const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
-  bytes[before] = messageFormat
+  bytes[before] = format
   bytes[before + 1] = qos | (retain ? 4 : 0) | (origins.indexOf(origin) << 3) | (user << userShift)
   let at = bytes.writeDoubleBE(receivedAt + clockShift, before + 2)
   at = bytes.writeUInt16BE(clientIdBytes, at)
@@ -107,12 +109,12 @@ function longText(reader: Reader, bytes: Buffer): string {
   return bytes.toString('utf8', start, end)
 }
 
-/** A will as stores keep it: whom it speaks for and when, then its message. */
-export function encodeWill({ message, delayMs, username, rights, mountPoint }: StoredWill): Buffer {
+/** A will as stores keep it: whom it speaks for and when, then its message. `format`: as of `encodeMessage`. */
+export function encodeWill({ message, delayMs, username, rights, mountPoint }: StoredWill, format = messageFormat): Buffer {
   const header = Buffer.from(JSON.stringify({ delayMs, username, rights: rights ?? null, mountPoint }))
-  const body = encodeMessage(message)
+  const body = encodeMessage(message, 0, false, 0, format)
   const bytes = Buffer.allocUnsafeSlow(5 + header.length + body.length)
-  bytes[0] = messageFormat
+  bytes[0] = format
   bytes.writeUInt32BE(header.length, 1)
   bytes.set(header, 5)
   bytes.set(body, 5 + header.length)

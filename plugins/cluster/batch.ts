@@ -2,6 +2,8 @@ import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
+import type { Bus } from '../kit/services/bus.ts'
+import { messageFormatOf } from './cluster-version.ts'
 import { type Forwarded, pack } from './frames.ts'
 
 /** What goes to one node in this turn, one way. */
@@ -22,12 +24,20 @@ export interface Batch {
 
 /** The last message that was encoded, so that many nodes cost one encoding. */
 export class LastBody {
+  readonly #bus: Bus
   #message: Message | null = null
   #body: Buffer = Buffer.alloc(0)
+  // What all nodes read, as of this turn; 0: nobody has asked in this turn.
+  #format = 0
 
-  of(message: Message, clockShift: number): Buffer {
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  of(message: Message): Buffer {
     if (this.#message !== message) {
-      this.#body = encodeMessage(message, 0, false, clockShift)
+      if (this.#format === 0) this.#format = messageFormatOf(this.#bus)
+      this.#body = encodeMessage(message, 0, false, this.#bus.clockShift ?? 0, this.#format)
       this.#message = message
     }
     return this.#body
@@ -35,6 +45,7 @@ export class LastBody {
 
   forget(): void {
     this.#message = null
+    this.#format = 0
   }
 }
 
@@ -42,18 +53,16 @@ export class LastBody {
 export class StoredBatch implements Batch {
   readonly receipts: Receipt[] = []
   readonly #bodies: LastBody
-  readonly #clockShift: () => number
   #messages: Forwarded[] = []
   bytes = 0
   last: Message | null = null
 
-  constructor(bodies: LastBody, clockShift: () => number) {
+  constructor(bodies: LastBody) {
     this.#bodies = bodies
-    this.#clockShift = clockShift
   }
 
   add(message: Message, pick: PickedMember | null): void {
-    const body = this.#bodies.of(message, this.#clockShift())
+    const body = this.#bodies.of(message)
     this.#messages.push({ body, plain: pick === null, picks: pick === null ? [] : [pick] })
     this.bytes += body.length
     this.last = message

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../core/error-codes.ts'
-import type { Node } from '../kit/services/bus.ts'
+import { messageFormat } from '../../core/messages/stored-message.ts'
+import type { Bus, Node } from '../kit/services/bus.ts'
 import { type Language, versionRefusal } from '../kit/spoken-versions.ts'
 
 /**
@@ -20,6 +21,11 @@ export const wireVersion = 255
 /** The version that a node speaks; 0: it says none. */
 export function spokenBy({ facts }: Node): number {
   return Number(facts.clusterVersion ?? 0)
+}
+
+/** The format of messages that all nodes read: who speaks version 1 knows format 1 only. */
+export function messageFormatOf(bus: Bus): number {
+  return bus.nodes().some(node => spokenBy(node) < confirmVersion) ? 1 : messageFormat
 }
 
 const language: Language = {

@@ -16,7 +16,7 @@ import { alarmsOf } from '../kit/alarms.ts'
 import type { Bus, BusEvents, Node } from '../kit/services/bus.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { ActedOn, type MarkRecord } from './acted-on.ts'
-import { clusterVersion, refusalOf } from './cluster-version.ts'
+import { clusterVersion, messageFormatOf, refusalOf } from './cluster-version.ts'
 import { Confirmations, type LeftOutRecord, type NumberRecord } from './confirmations.ts'
 import { Fence } from './fence.ts'
 import { type ConfirmFrame, packConfirm, unpack, unpackConfirm } from './frames.ts'
@@ -311,7 +311,7 @@ export class ClusterNode {
   // One of the two keeps it, so that it is sent once; an older version's lies in the table.
   #keepWillOf({ clientId, durable }: Session, will: StoredWill | null): void {
     const storeKeepsIt = this.#broker.services.find('sessions')?.keepWill !== undefined
-    if (will !== null && !durable && !storeKeepsIt) this.#keepWill(clientId, encodeWill(will))
+    if (will !== null && !durable && !storeKeepsIt) this.#keepWill(clientId, encodeWill(will, messageFormatOf(this.#bus)))
   }
 
   #keepWill(clientId: string, will: Buffer | null): void {

@@ -15,7 +15,7 @@ export class Outgoing {
   readonly #broker: Broker
   readonly #kept = new Map<string, Batch>()
   readonly #told = new Map<string, Batch>()
-  readonly #bodies = new LastBody()
+  readonly #bodies: LastBody
   readonly #flush = (): void => this.flush()
   #scheduled = false
   /** From handing a batch to the bus until it cannot be lost any more. */
@@ -27,6 +27,7 @@ export class Outgoing {
   constructor(broker: Broker, bus: Bus) {
     this.#broker = broker
     this.#bus = bus
+    this.#bodies = new LastBody(bus)
     this.timing = new Timing(broker.clock)
   }
 
@@ -60,7 +61,7 @@ export class Outgoing {
   }
 
   #newBatch(): Batch {
-    return this.#bus.near === true ? new WireBatch() : new StoredBatch(this.#bodies, () => this.#bus.clockShift ?? 0)
+    return this.#bus.near === true ? new WireBatch() : new StoredBatch(this.#bodies)
   }
 
   /** `false`: the node gets this very message already, and now for this too. */

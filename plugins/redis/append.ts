@@ -86,7 +86,7 @@ export class Appender {
         targets,
         ordinals: ordinalsOf(targets),
         token: '',
-        ownBody: apart ? encodeMessage(message, 0, false, this.#writes.writers.time.shift) : null,
+        ownBody: apart ? this.#encoded(message) : null,
       }
       const operation = new Operation(
         bytes,
@@ -138,7 +138,7 @@ export class Appender {
     const body = ownBody === null ? null : this.#writes.writers.keys.body(reference!)
     contents.write(out, { body, bytes: ownBody ?? noBytes, token, targets: targets.length })
     if (targets.length === 0) return
-    const inline = reference === null ? encodeMessage(message, 0, false, this.#writes.writers.time.shift) : null
+    const inline = reference === null ? this.#encoded(message) : null
     for (let i = 0; i < targets.length; i++) {
       const target = targets[i]!
       const tail = encodeQueueEntry(
@@ -268,10 +268,15 @@ export class Appender {
     )
   }
 
+  #encoded(message: Message): Buffer {
+    const { time, messageFormat } = this.#writes.writers
+    return encodeMessage(message, 0, false, time.shift, messageFormat)
+  }
+
   async #keepBody(reference: string, message: Message, targets: readonly AppendTarget[]): Promise<void> {
     const { keys } = this.#writes.writers
     const referrers = targets.flatMap(({ clientId }, i) => [String(i + 1), keys.queue(clientId)])
-    const body = encodeMessage(message, 0, false, this.#writes.writers.time.shift)
+    const body = this.#encoded(message)
     // A script hands at most some thousand arguments to a command.
     for (let from = 0; from < referrers.length; from += 2000) {
       const parts = [...(from === 0 ? [bodyField, body] : []), ...referrers.slice(from, from + 2000)]

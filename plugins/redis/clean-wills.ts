@@ -35,9 +35,9 @@ export class CleanWills {
   }
 
   async keep(clientId: string, node: string, will: StoredWill | null): Promise<void> {
-    const { keys } = this.#writes.writers
+    const { keys, messageFormat } = this.#writes.writers
     const { run } = this
-    const bytes = will === null ? noBytes : encodeWill(will)
+    const bytes = will === null ? noBytes : encodeWill(will, messageFormat)
     const cleanWills = keys.cleanWills(clientId)
     // All in one turn, so that what is called next for the same client id comes behind it.
     await Promise.all([

@@ -59,7 +59,7 @@ export class Restorer {
       owner: this.#node,
       user: encodeUser(user),
       delay: will?.delayMs ?? 0,
-      will: will === null ? noBytes : encodeWill(will),
+      will: will === null ? noBytes : encodeWill(will, this.#writers.messageFormat),
       subscriptions: subscriptions.length,
       receivedIds: receivedIds.length,
       inFlight: inFlight.length,
@@ -70,7 +70,7 @@ export class Restorer {
       // PUBREC has come: only the identifier is needed.
       const body = message ?? lostMessage(0)
       const target = { clientId: key.clientId, qos, retain, identifiers, group, packetId, epoch: key.epoch }
-      const tail = encodeQueueEntry(target, queuedBytes(body, identifiers), encodeMessage(body))
+      const tail = encodeQueueEntry(target, queuedBytes(body, identifiers), encodeMessage(body, 0, false, 0, this.#writers.messageFormat))
       sent.write(out, { released: released ? 1 : 0, packetId, tail })
     }
   }

@@ -101,7 +101,7 @@ export class RedisRetained implements RetainedStore {
 
   async #set(message: Message): Promise<void> {
     const { topic } = message
-    const { keys, time } = this.#writes.writers
+    const { keys, time, messageFormat } = this.#writes.writers
     const key = keys.retained(topic)
     if (message.payloadLength === 0) {
       await this.#writes.command('del', key, []) // [MQTT-3.3.1-6]
@@ -120,7 +120,7 @@ export class RedisRetained implements RetainedStore {
     // One that has expired meanwhile may be known here, and at the other nodes no more.
     const lives = isFirst || this.onTopic === null ? null : this.#writes.command('pttl', key, [], { refusable: true })
     try {
-      const set = this.#writes.command('set', key, [encodeMessage(message, 0, false, time.shift), ...expiry], {
+      const set = this.#writes.command('set', key, [encodeMessage(message, 0, false, time.shift, messageFormat), ...expiry], {
         refusable: true,
         bytes: queuedBytes(message),
       })

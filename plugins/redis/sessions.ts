@@ -245,7 +245,7 @@ export class RedisSessions implements SessionStore {
   async #claim(request: ClaimRequest): Promise<Claim> {
     const { clientId, node, user, userOnly, cleanStart, expiryMs, will } = request
     const { keys } = this.#writers
-    const willBytes = will === null ? noBytes : encodeWill(will)
+    const willBytes = will === null ? noBytes : encodeWill(will, this.#writers.messageFormat)
     const key = keys.session(clientId)
     const registered = this.#totals.register(key)
     const [{ epoch, present, ended, fields, names, orphan }] = await Promise.all([

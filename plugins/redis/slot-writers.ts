@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Log } from '../../core/log.ts'
+import { messageFormat } from '../../core/messages/stored-message.ts'
 import { type QueueLimits, StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { busVersion } from './bus-version.ts'
@@ -26,7 +27,7 @@ export class SlotWriters implements SlotWriterContext {
   node: string | null = null
   /** The version of the bus that all nodes speak. */
   busVersion = busVersion
-  /** A node of version 0.2.0 is there, to which channels of every database have one name. */
+  /** A node of version 0.2.0 is there, to which channels of every database have one name, and which reads no messages but those of format 1. */
   oldChannels = false
   /** Told what a batch has to say to the other nodes. */
   onSaid: (kind: string, values: readonly unknown[]) => void = () => {}
@@ -42,6 +43,11 @@ export class SlotWriters implements SlotWriterContext {
     this.#options = options
     this.processId = randomBytes(9).toString('base64url')
     this.refusals = new RedisRefusals(clock, log)
+  }
+
+  /** The format of messages that all nodes read. */
+  get messageFormat(): number {
+    return this.oldChannels ? 1 : messageFormat
   }
 
   set limits(limits: QueueLimits) {

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
-import { encodeMessage } from '../../core/messages/stored-message.ts'
-import { clusterVersion, messageVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
+import { decodeMessage, encodeMessage, messageFormat } from '../../core/messages/stored-message.ts'
+import { clusterVersion, messageFormatOf, messageVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
 import { pack, unpack } from '../../plugins/cluster/frames.ts'
+import type { Bus } from '../../plugins/kit/services/bus.ts'
 import { messageOf } from '../core/messages.ts'
 
 const node = (facts: Record<string, number | string>) => ({ name: 'n2', boot: 'b', facts })
@@ -31,4 +32,21 @@ test('a node of the same version or the next is spoken with, any other is named'
   expect(refusalOf(node({ clusterVersion: clusterVersion + 1 }))).toBeNull()
   expect(refusalOf(node({ clusterVersion: clusterVersion + 2 }))).toContain('upgrade this node first')
   expect(refusalOf(node({}))).toContain('node n2 says no version')
+})
+
+test('messages are written as every living node reads them', () => {
+  const formatAmong = (...versions: number[]) =>
+    messageFormatOf({ nodes: () => versions.map(version => node({ clusterVersion: version })) } as unknown as Bus)
+  expect(formatAmong(clusterVersion, clusterVersion)).toBe(messageFormat)
+  expect(formatAmong(clusterVersion, 1)).toBe(1)
+  const named = messageOf('hello', { username: 'anna', properties: { contentType: 'text' } })
+  const old = encodeMessage(named, 0, false, 0, 1)
+  expect([old[0], encodeMessage(named)[0]]).toEqual([1, messageFormat])
+  const read = decodeMessage(old)
+  expect([read.topic, String(read.payload), read.properties, read.username]).toEqual([
+    named.topic,
+    'hello',
+    { contentType: 'text' },
+    undefined,
+  ])
 })

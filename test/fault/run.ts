@@ -3,12 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { attacks, runAttack } from './attacks.ts'
+import { backupUnderLoad } from './backup-under-load.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
 import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
+import { buildVersion, rollingUpgrade } from './rolling-upgrade.ts'
 import { verdictRounds } from './verdict-rounds.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
@@ -19,6 +21,10 @@ const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, a
   --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
   --nodes N         brokers, with --answers (default 2)
   --away MS         how long one is frozen or cut off (default 10000)
+  --upgrade TAG     three brokers on one Redis, each replaced by this version in turn while messages pass, and the other way round between rounds (default of --rounds: 1)
+  --back            with --upgrade: the last round goes back, too
+  --backup          a backup of a broker on disk that acknowledges --rate messages a second, restored elsewhere and read out
+  --rate N          messages a second, with --backup (default 1000)
   --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
   --attack NAME     what a hostile client costs, and what a bystander sees of it, in place of kills: filters, topics, properties, groups, http, refused, or all
   --heap MIB        the broker's heap with --storm, with limits.memory.max=auto (default: as Node has it)
@@ -37,6 +43,10 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '2' },
     away: { type: 'string', default: '10000' },
     points: { type: 'boolean', default: false },
+    upgrade: { type: 'string' },
+    back: { type: 'boolean', default: false },
+    backup: { type: 'boolean', default: false },
+    rate: { type: 'string', default: '1000' },
     storm: { type: 'boolean', default: false },
     attack: { type: 'string' },
     heap: { type: 'string' },
@@ -54,7 +64,9 @@ else {
   if (create === undefined) throw new Error(`--store: ${values.store} is not known; it is one of ${Object.keys(stores).join(', ')}`)
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
-  if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
+  if (values.upgrade !== undefined) await upgrade(program, values.upgrade)
+  else if (values.backup) await backup(program)
+  else if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
   else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
   else if (values.what in onOwnRedis) await onRedisItself(program, values.what)
@@ -102,6 +114,32 @@ async function overNodes(program: string, what: ClusterFault): Promise<void> {
     awayMs: Number(values.away),
   })
   tell(outcome, began)
+}
+
+async function upgrade(program: string, tag: string): Promise<void> {
+  const old = buildVersion(tag)
+  const began = performance.now()
+  const count = process.argv.includes('--rounds') ? Number(values.rounds) : 1
+  console.log(`three brokers on one Redis, from ${tag} to this version, node by node: ${count} rounds, --seed ${seed}`)
+  try {
+    const outcome = await rollingUpgrade(program, old, { rounds: count, random: randomFrom(seed), back: values.back })
+    console.log(outcome.versions.join('; '))
+    tell(outcome, began)
+  } finally {
+    old.remove()
+  }
+}
+
+async function backup(program: string): Promise<void> {
+  const { rate, during, worst, backupMs, bytes, before, there, missing } = await backupUnderLoad(program, Number(values.rate))
+  const ms = (value: number): string => `${value.toFixed(0)} ms`
+  console.log(`${rate.toFixed(0)} acknowledged a second, ${during.toFixed(0)} while the backup was made`)
+  console.log(`an acknowledgement came after ${ms(worst.calm)} at worst before it, after ${ms(worst.during)} while it was made`)
+  console.log(`the backup took ${ms(backupMs)} and has ${(bytes / 2 ** 20).toFixed(1)} MiB`)
+  console.log(
+    `${before} were acknowledged before the moment that it prints; restored elsewhere ${there} were read, ${missing} of those are missing`,
+  )
+  if (missing > 0) process.exitCode = 1
 }
 
 async function storm(program: string): Promise<void> {

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Log } from '../../core/log.ts'
 import { silentLog } from '../../core/log.ts'
+import { messageFormat } from '../../core/messages/stored-message.ts'
 import { SystemClock } from '../../core/time/clock.ts'
 import type { BusEvents } from '../../plugins/kit/services/bus.ts'
 import { RedisBus } from '../../plugins/redis/bus.ts'
 import { busVersion } from '../../plugins/redis/bus-version.ts'
+import { messageOf } from '../core/messages.ts'
 import { eventually } from '../support/eventually.ts'
 import { RedisServer } from '../support/redis.ts'
 import { TestRedisStore } from '../support/redis-store.ts'
@@ -136,4 +138,25 @@ test('a node speaks with one of the next version, which speaks its version, too'
   expect(store.writers.busVersion).toBe(busVersion)
   expect(bus.nodes().map(({ name }) => name)).toEqual(['new', 'next'])
   expect(errors).toEqual([])
+})
+
+test('while a node of 0.2.0 lives, what is stored is in the format that it reads; after that in the newest', async () => {
+  // Its signs of life say no database.
+  stranger('old', { v: busVersion, o: busVersion })
+  await eventually(async () => (await server.call('HEXISTS', membersKey, 'old')) === 1)
+  const { bus, events, store } = await busOf('new')
+  await bus.open(events, { ...terms, expiryMs: 500 })
+  await bus.run()
+  const formatOf = async (topic: string): Promise<number> => {
+    await store.retained.set(messageOf('x', { topic, username: 'anna', retain: true }))
+    const client = server.client()
+    const bytes = await client.getBuffer(store.writers.keys.retained(topic))
+    client.disconnect()
+    return bytes![0]!
+  }
+  expect(await formatOf('a')).toBe(1)
+  // It dies.
+  ends.shift()!()
+  await eventually(() => bus.nodes().length === 1)
+  await eventually(async () => (await formatOf('b')) === messageFormat)
 })
