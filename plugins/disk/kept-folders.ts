@@ -56,6 +56,12 @@ class KeptFolders {
   }
 
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { worker } = this.#broker
+    if (worker !== null)
+      throw new OperatorError(
+        'ERR_OPERATE_REFUSED',
+        `${what}: this broker has ${worker.count} workers, each with a folder of its own, and the one that is asked sees only its own; stop the broker and ${what === 'backup' ? 'copy the folders' : 'say compact --folder FOLDER for each'}, or run it with workers: 1`,
+      )
     if (this.#busy !== null) throw new OperatorError('ERR_OPERATE_REFUSED', `${this.#busy} is at work; ask again when it is done`)
     this.#busy = what
     try {

@@ -3,9 +3,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { BrokerCore } from '../../core/broker-core.ts'
 import { silentLog } from '../../core/log.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { DiskQueues } from '../../plugins/disk/disk-queues.ts'
+import { keepInBackups } from '../../plugins/disk/kept-folders.ts'
+import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { FaultBroker } from '../fault/fault-broker.ts'
@@ -203,4 +206,16 @@ test('a backup has the queues of bridges, too; it is restored by config, and onl
     code: 1,
     errors: expect.stringContaining('backup.json is missing'),
   })
+})
+
+test('a broker of several workers makes no backup of one part, and says what to do', async () => {
+  const { settings } = (await startBroker()).broker
+  const broker = new BrokerCore(settings, new ManualClock(), '0.0.0', '/', { number: 1, count: 3 })
+  const unused = (): never => expect.unreachable()
+  keepInBackups(broker, { plugin: 'diskQueue', path: '/queue', copyTo: unused, compact: unused })
+  const op = { name: 'root', via: 'socket', role: 'admin' }
+  await expect(broker.operate(op, 'backup', { folder: '/copy' })).rejects.toThrow(
+    /^backup: this broker has 3 workers.*copy the folders, or run it with workers: 1$/,
+  )
+  await expect(broker.operate(op, 'compact', {})).rejects.toThrow(/^compact: .*say compact --folder FOLDER for each/)
 })
