@@ -111,3 +111,41 @@ export interface RecentAnswer {
   /** Nodes that have not answered. */
   readonly missing?: readonly { readonly node: string; readonly why: string }[]
 }
+
+/** A message that has passed. */
+export interface TailPiece {
+  /** When it came: milliseconds since the Unix epoch. */
+  readonly at: number
+  /** The topic name. */
+  readonly topic: string
+  /** The QoS that it was published with. */
+  readonly qos: number
+  /** It is to be retained. */
+  readonly retain: boolean
+  /** The bytes of its payload. */
+  readonly bytes: number
+  /** The client id of its publisher; empty: the broker itself. */
+  readonly from: string
+  /** The payload, where it was asked for: as text, or in base64 where it is none. */
+  readonly payload?: string | { readonly base64: string }
+}
+
+/** A packet of a client that is traced, or the beginning or the end of its connection. */
+export interface TracePiece {
+  /** When: milliseconds since the Unix epoch. */
+  readonly at: number
+  /** The client id. */
+  readonly id: string
+  /** `in`: a packet of the client's; `out`: one of the broker's; `open`: the client was connected already; `end`: the connection has ended. */
+  readonly way: 'in' | 'out' | 'open' | 'end'
+  /** `CONNECT`, `PUBLISH`…; not there with `open` and `end`. */
+  readonly packet?: string
+  /** What the packet says, and of `open` and `end` what is known. */
+  readonly [field: string]: unknown
+}
+
+/** What a reader has not taken in time was dropped. */
+export interface DroppedPiece {
+  /** How many pieces. */
+  readonly dropped: number
+}

@@ -1,6 +1,6 @@
 import type { ImportAnswer } from '../kit/copies/import-lines.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
-import type { AuditRow, RateRow, RecentAnswer, TakeoverRow, WhoamiAnswer } from './answers.ts'
+import type { AuditRow, DroppedPiece, RateRow, RecentAnswer, TailPiece, TakeoverRow, TracePiece, WhoamiAnswer } from './answers.ts'
 
 const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const
 
@@ -88,6 +88,7 @@ const watched = {
 export const tailVerb = {
   name: 'tail',
   help: 'messages as they pass this node; drops rather than slows',
+  streams: true,
   example: "tail 'plant/#' --for 10s",
   role: 'read',
   takes: { filter: { type: 'string', minLength: 1, default: '#' }, ...watched },
@@ -97,6 +98,7 @@ export const tailVerb = {
 export const traceVerb = {
   name: 'trace',
   help: 'the packets of a client at this node, without passwords and payloads',
+  streams: true,
   example: 'trace meter-7 --for 60s',
   role: 'operate',
   takes: {
@@ -117,6 +119,7 @@ export const exportVerb = {
   help: 'sessions with their queues, retained messages and the state, a JSON line each',
   example: 'export > broker.jsonl',
   role: 'admin',
+  streams: true,
   printsJson: true,
   takes: {},
 } as const satisfies VerbDeclaration
@@ -137,6 +140,22 @@ export const importVerb = {
 declare module '../../core/verbs.js' {
   interface VerbMap {
     export: [given: object, answer: AsyncIterable<object>]
+    tail: [
+      given: { filter?: string; for?: number | string; limit?: number; payload?: boolean },
+      answer: AsyncIterable<TailPiece | DroppedPiece>,
+    ]
+    trace: [
+      given: {
+        id?: string | null
+        user?: string | null
+        address?: string | null
+        topic?: string | null
+        for?: number | string
+        limit?: number
+        payload?: boolean
+      },
+      answer: AsyncIterable<TracePiece | DroppedPiece>,
+    ]
     import: [given: { skipExisting?: boolean; lines: AsyncIterable<string> }, answer: ImportAnswer]
     rates: [
       given: { span?: '10m' | '1h' | '24h'; limit?: number; since?: number | null; node?: string },

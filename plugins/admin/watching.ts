@@ -6,8 +6,9 @@ import { Stage } from '../../core/hooks.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { OptionsOf } from '../../core/options/options.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
 import { isTopicFilter, matches, parseShare } from '../../core/routing/topic.ts'
-import { packetLine } from '../kit/packet-line.ts'
+import { packetLine, payloadLine } from '../kit/packet-line.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { Feed } from './feed.ts'
 import { tailVerb, traceVerb } from './verbs.ts'
@@ -31,6 +32,7 @@ interface Trace {
 const feedsMax = 20
 const bytesMax = 64 * 1024 * 1024
 const clientsMax = 1000
+const subscriptionsMax = 1000
 const tap = { name: 'admin', stage: Stage.Observe }
 
 /** Lets operators see messages and packets as they pass. Nothing is tapped before somebody asks; what a reader does not take is dropped. */
@@ -89,9 +91,11 @@ export class Watching {
     this.#traces.add(trace)
     // So that the CONNECT of one that is not there yet is seen, too.
     if (id !== null) this.#include(trace, id)
-    else
-      for (const client of this.#context.broker.clients)
-        if (client.state === 'connected' && isWanted(client)) this.#include(trace, client.clientId)
+    for (const client of this.#context.broker.clients) {
+      if (client.state !== 'connected' || !isWanted(client)) continue
+      this.#include(trace, client.clientId)
+      this.#open(trace, client)
+    }
     return feed
   }
 
@@ -119,23 +123,43 @@ export class Watching {
     hooks.onPacketReceived.tap(tap, (client, packet) => this.#packet('in', client, packet))
     hooks.onPacketSent.tap(tap, (client, packet) => this.#packet('out', client, packet))
     hooks.onConnected.tap(tap, client => {
-      for (const trace of this.#traces) if (trace.isWanted(client)) this.#include(trace, client.clientId)
+      for (const trace of this.#traces) {
+        if (!trace.isWanted(client) || trace.ids.has(client.clientId)) continue
+        this.#include(trace, client.clientId)
+        this.#open(trace, client)
+      }
     })
+    hooks.onDisconnect.tap(tap, ({ clientId: id }, { by, code, message: reason }) => {
+      for (const { ids, topic, feed } of this.#traces)
+        if (topic === null && ids.has(id)) feed.push({ at: this.#now(), id, way: 'end', by, code, reason }, 200)
+    })
+  }
+
+  /** What is known of a client whose CONNECT was not seen. */
+  #open({ feed, topic }: Trace, { clientId: id, version, username: user, session }: Client): void {
+    if (topic !== null) return
+    const all = session?.subscriptions ?? new Map<string, Subscription>()
+    const subscriptions = [...all.values()].slice(0, subscriptionsMax).map(({ filter, requested, qos, noLocal, retainAsPublished }) => ({
+      filter: requested ?? filter,
+      qos,
+      noLocal,
+      retainAsPublished,
+    }))
+    const expirySeconds = session === null || session.expiryMs === Number.POSITIVE_INFINITY ? null : session.expiryMs / 1000
+    feed.push({ at: this.#now(), id, way: 'open', version, user, expirySeconds, subscriptions }, 200 + subscriptions.length * 100)
+  }
+
+  #now(): number {
+    return Math.round(this.#context.clock.now())
   }
 
   #packet(way: 'in' | 'out', client: Client, packet: Readonly<Packet>): void {
     for (const { ids, topic, payload, feed } of this.#traces) {
       if (!ids.has(client.clientId) || (topic !== null && !isAbout(packet, topic))) continue
       const { clientId: id, ...line } = packetLine(client, packet) as { clientId: string }
-      const bytes = 'payload' in packet ? packet.payload : null
-      const item = {
-        at: Math.round(this.#context.clock.now()),
-        id,
-        way,
-        ...line,
-        ...(payload && bytes !== null ? { payload: shown(bytes) } : {}),
-      }
-      feed.push(item, 300 + (payload && bytes !== null ? bytes.length : 0))
+      const bytes = payload ? payloadOf(packet) : null
+      const item = { at: this.#now(), id, way, ...line, ...(bytes === null ? {} : { payload: payloadLine(bytes) }) }
+      feed.push(item, 300 + (bytes?.length ?? 0))
     }
   }
 
@@ -160,16 +184,24 @@ export class Watching {
   }
 }
 
-function show({ feed, payload }: Tail, message: Message): void {
-  const { receivedAt, topic, qos, retain, payloadLength: bytes, clientId: from } = message
-  const item = { at: Math.round(receivedAt), topic, qos, retain, bytes, from, ...(payload ? { payload: shown(message.payload) } : {}) }
-  feed.push(item, 200 + topic.length + (payload ? bytes : 0))
+// That of a message, or of a will.
+function payloadOf(packet: Readonly<Packet>): Buffer | null {
+  if ('payload' in packet) return packet.payload
+  return 'will' in packet ? (packet.will?.payload ?? null) : null
 }
 
-// Text where it is text; JSON has no bytes.
-function shown(bytes: Buffer): string | { readonly base64: string } {
-  const text = bytes.toString('utf8')
-  return Buffer.from(text).equals(bytes) ? text : { base64: bytes.toString('base64') }
+function show({ feed, payload }: Tail, message: Message): void {
+  const { receivedAt, topic, qos, retain, payloadLength: bytes, clientId: from } = message
+  const item = {
+    at: Math.round(receivedAt),
+    topic,
+    qos,
+    retain,
+    bytes,
+    from,
+    ...(payload ? { payload: payloadLine(message.payload) } : {}),
+  }
+  feed.push(item, 200 + topic.length + (payload ? bytes : 0))
 }
 
 /** Whether a packet has to do with topics that match a filter. */

@@ -21,7 +21,7 @@ export function hostOf(
   const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder, worker)
   // Those that are off too: what /metrics shows does not depend on the config.
   for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
-  addVerbs(broker)
+  addVerbs(broker, async () => (await import('./answer-schemas.ts')).answerSchemas)
   const resolved = new Map<Plugin, ResolvedPlugin>()
   const host = new PluginHost({
     context: plugin => ({

@@ -16,6 +16,8 @@ import { keptServices, TestStore } from './test-store.ts'
 
 export type { KitClient, KitClientOptions, KitPublishOptions } from './kit-client.ts'
 export type { ReceivedMessage } from './received.ts'
+export type { Difference } from './replay/compare.ts'
+export { type ReplayAnswer, type ReplayOptions, replay } from './replay/replay.ts'
 export { TestBus } from './test-bus.ts'
 
 const clustered = { plugins: () => ['log', 'dropLog', 'limits', 'memory', 'retain', 'shareTopic', 'socket', 'cluster'] }

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -13,6 +13,7 @@ import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { startBroker } from '../support/broker.ts'
+import { answerModule, answerTypes } from './answer-types.ts'
 
 // The files of the page are those that the package ships.
 beforeAllBuilt()
@@ -254,12 +255,23 @@ test('the config in force is shown as check shows it, without secrets, to whoeve
   expect((await broker.inspect('config', { match: 'brokerId' })).rows).toMatchObject([{ value: 'edge-1' }])
 })
 
-test('docs/openapi.json has every verb: UPDATE_OPENAPI=1 writes it', async () => {
-  const path = fileURLToPath(new URL('../../docs/openapi.json', import.meta.url))
-  const version = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8')).version as string
-  const text = `${JSON.stringify(openapiOf(brokerVerbs, version), null, 1)}\n`
-  if (process.env.UPDATE_OPENAPI === '1') await (await import('node:fs/promises')).writeFile(path, text)
-  expect(await readFile(path, 'utf8')).toBe(text)
+test('docs/openapi.json has every verb, and what each answers as its type says: UPDATE_OPENAPI=1 writes it', async () => {
+  const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
+  const types = answerTypes()
+  const asText = (rows: Readonly<Record<string, object>>) =>
+    Object.fromEntries(Object.entries(rows).map(([name, schema]) => [name, JSON.stringify(schema)]))
+  const known = { answers: asText(types.answers), schemas: asText(types.schemas) }
+  const version = JSON.parse(await readFile(at('package.json'), 'utf8')).version as string
+  const made = {
+    'docs/openapi.json': `${JSON.stringify(openapiOf(brokerVerbs, version, known), null, 1)}\n`,
+    'presets/shell/answer-schemas.ts': answerModule(types),
+  }
+  for (const [path, text] of Object.entries(made)) {
+    if (process.env.UPDATE_OPENAPI === '1') await writeFile(at(path), text)
+    expect(await readFile(at(path), 'utf8')).toBe(text)
+  }
+  // Every verb says what it answers.
+  expect(brokerVerbs.filter(({ name }) => types.answers[name] === undefined).map(({ name }) => name)).toEqual([])
   const { broker } = await startBroker({ admin: { socket: false } })
   const { paths } = (await broker.inspect('openapi')) as { paths: Record<string, { get?: object; post?: object }> }
   for (const verb of broker.verbs) expect(paths[`/v1/${verb.name.replaceAll(' ', '/')}`]).toHaveProperty(verb.changes ? 'post' : 'get')

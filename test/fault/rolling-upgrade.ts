@@ -40,7 +40,7 @@ export function buildVersion(tag: string): OldVersion {
 
 /**
  * Three nodes of an older version on one Redis, replaced one after the other by nodes of this version, in the midst of traffic, and back again where `back` says so; each time
- * the clients of the node that goes connect to another one. In each step the cluster is mixed for `perRound` messages of each publisher.
+ * the clients of the node that goes connect to another one, and it is looked whether each node brings messages to each. In each step the cluster is mixed for `perRound` messages of each publisher.
  */
 export async function rollingUpgrade(
   program: string,
@@ -59,6 +59,7 @@ export async function rollingUpgrade(
   const clients: FaultClient[] = [...readers, ...publishers]
   const nodes: FaultBroker[] = []
   const versions: string[] = []
+  const wrong: string[] = []
   const kinds: ('old' | 'new')[] = []
   try {
     for (let i = 0; i < nodeCount; i++) {
@@ -90,6 +91,8 @@ export async function rollingUpgrade(
       at.set(mover, node)
       await mover.connect(nodes[node]!.port)
       versions.push(kinds.join(' '))
+      // Clean sessions too, for which nothing is stored.
+      for (const line of await disagreements(nodes, clients.length)) wrong.push(`${kinds.join(' ')}: ${line}`)
       await traffic()
     }
     for (let round = 0; round < rounds; round++) {
@@ -97,7 +100,7 @@ export async function rollingUpgrade(
       if (back || round < rounds - 1) for (let node = 0; node < nodeCount; node++) await replace(node, 'old')
     }
     const outcome = await finished(history, publishers, readers, nodes)
-    return { ...outcome, wrong: [...outcome.wrong, ...(await disagreements(nodes, clients.length))], versions }
+    return { ...outcome, wrong: [...wrong, ...outcome.wrong], versions }
   } finally {
     await Promise.all(clients.map(one => one.close()))
     await Promise.all(nodes.map(node => node.kill()))

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { ts } from '@ts-morph/common'
+import { libraryOfTypes } from '../support/compiler-options.ts'
 
 /** What an editor shows in one file, by the language service of TypeScript 5.9: TypeScript 7 has none that a program can call. */
 export class Editor {
@@ -14,9 +15,7 @@ export class Editor {
     this.#file = join(folder, 'editor.ts')
     this.#text = text
     const require = createRequire(import.meta.url)
-    const compiler = createRequire(require.resolve('typescript/package.json'))
-    const platform = `@typescript/typescript-${process.platform}-${process.arch}/package.json`
-    const library = join(dirname(compiler.resolve(platform)), 'lib/lib.es2023.full.d.ts')
+    const library = libraryOfTypes()
     const options: ts.CompilerOptions = {
       target: ts.ScriptTarget.ES2023,
       module: ts.ModuleKind.NodeNext,

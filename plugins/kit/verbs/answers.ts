@@ -63,10 +63,7 @@ declare module '../../../core/verbs.js' {
     'queue clear': [given: Everywhere & { id: string }, answer: ClearAnswer]
     subscribe: [given: Everywhere & { id: string; filter: string; qos?: number }, answer: SubscribeAnswer]
     unsubscribe: [given: Everywhere & { id: string; filter: string }, answer: UnsubscribeAnswer]
-    top: [
-      given: Everywhere & { by?: 'unwritten' | 'queued' | 'held' | 'unanswered'; limit?: number },
-      answer: { rows: readonly TopRow[]; missing?: readonly MissingNode[] },
-    ]
+    top: [given: Everywhere & { by?: 'unwritten' | 'queued' | 'held' | 'unanswered'; limit?: number }, answer: Page<TopRow>]
     memory: [given: { limit?: number }, answer: MemoryAnswer]
     subscribers: [given: Paged & Everywhere & { topic: string }, answer: Page<SubscriberRow>]
     subscriptions: [given: Paged & Everywhere & { match?: string | null; id?: string | null }, answer: Page<SubscriberRow>]

@@ -34,6 +34,8 @@ export interface VerbDeclaration<S extends OptionsSchema = OptionsSchema> {
   readonly everywhere?: boolean
   /** It is given lines of text beside its arguments, as `lines`: by HTTP the body is `application/x-ndjson`, and the arguments stand in the query. Default: false. */
   readonly takesLines?: boolean
+  /** Its answer comes in pieces, as an `AsyncIterable`: by HTTP as `application/x-ndjson`. Default: false. */
+  readonly streams?: boolean
   /** Its pieces are meant for programs: the command line prints each as JSON, asked for or not. Default: false. */
   readonly printsJson?: boolean
   /** With `everywhere`: where nobody is named, the workers of this broker are asked, and no other nodes. Default: false. */

@@ -22,6 +22,8 @@ export interface VerbRow {
   readonly positional: readonly string[]
   /** It is given lines of text, too. */
   readonly takesLines: boolean
+  /** Its answer comes in pieces. */
+  readonly streams: boolean
   /** The command line prints its pieces as JSON. */
   readonly printsJson: boolean
 }
@@ -36,7 +38,7 @@ export function rowOf(
   verb: { readonly name: string; readonly changes?: boolean } & Partial<Omit<DescribedVerb, 'name' | 'changes'>>,
 ): VerbRow {
   const { name, changes = false, help = '', example = name, role = 'admin', yes = null, takes = {}, positional = [] } = verb
-  const { everywhere, takesLines = false, printsJson = false } = verb
+  const { everywhere, takesLines = false, streams = false, printsJson = false } = verb
   const node = everywhere === true ? { node: { type: 'string', default: null } as const } : {}
-  return { name, help, example, role, changes, yes, takes: { ...takes, ...node }, positional, takesLines, printsJson }
+  return { name, help, example, role, changes, yes, takes: { ...takes, ...node }, positional, takesLines, streams, printsJson }
 }

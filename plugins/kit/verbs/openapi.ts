@@ -3,16 +3,24 @@ import type { openapiVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import { rowOf, type VerbRow } from './listed.ts'
 
-/** The routes of this broker as OpenAPI has them, those of plugins too. */
-export const openapi: VerbWork<typeof openapiVerb.takes> = {
-  run: broker => openapiOf([...broker.verbs].map(rowOf), broker.version),
+/** What verbs answer: JSON Schema as text, by the name of the verb, and of the types that these share, by theirs (`#/components/schemas/NAME`). */
+export interface AnswerSchemas {
+  readonly answers: Readonly<Record<string, string>>
+  readonly schemas: Readonly<Record<string, string>>
+}
+
+const nothingKnown: AnswerSchemas = { answers: {}, schemas: {} }
+
+/** The routes of this broker as OpenAPI has them, those of plugins too. `known`: what verbs answer, as far as that was declared. */
+export function openapiWith(known: AnswerSchemas): VerbWork<typeof openapiVerb.takes> {
+  return { run: broker => openapiOf([...broker.verbs].map(rowOf), broker.version, known) }
 }
 
 const json = 'application/json'
 const lines = 'application/x-ndjson'
 
 /** An OpenAPI 3.1 document of verbs: each is a route below `/v1/`. */
-export function openapiOf(verbs: readonly VerbRow[], version: string): object {
+export function openapiOf(verbs: readonly VerbRow[], version: string, known = nothingKnown): object {
   return {
     openapi: '3.1.0',
     info: {
@@ -23,10 +31,13 @@ export function openapiOf(verbs: readonly VerbRow[], version: string): object {
     },
     servers: [{ url: 'http://127.0.0.1:9465', description: 'admin.http, at the port that the config says' }],
     security: [{ token: [] }],
-    paths: Object.fromEntries(verbs.map(verb => [`/v1/${verb.name.replaceAll(' ', '/')}`, routeOf(verb)])),
+    paths: Object.fromEntries(
+      verbs.map(verb => [`/v1/${verb.name.replaceAll(' ', '/')}`, routeOf(verb, parsed(known.answers[verb.name]))]),
+    ),
     components: {
       securitySchemes: { token: { type: 'http', scheme: 'bearer', description: 'NAME.SECRET, as npx mqttx-broker token prints it' } },
       schemas: {
+        ...Object.fromEntries(Object.entries(known.schemas).map(([name, text]) => [name, parsed(text)])),
         Error: {
           type: 'object',
           required: ['error'],
@@ -46,15 +57,20 @@ export function openapiOf(verbs: readonly VerbRow[], version: string): object {
   }
 }
 
-function routeOf({ name, help, example, role, changes, takes, takesLines, printsJson }: VerbRow): object {
+// Of a verb of a plugin's own nobody knows more.
+function parsed(schema: string | undefined): object {
+  return schema === undefined ? { type: 'object' } : (JSON.parse(schema) as object)
+}
+
+function routeOf({ name, help, example, role, changes, takes, takesLines, streams }: VerbRow, schema: object): object {
   const operation = {
     operationId: name.replaceAll(/[ -](\w)/g, (_all, letter: string) => letter.toUpperCase()),
     summary: help,
     description: `Needs the role \`${role}\`. On the command line: \`mqttx-broker ${example}\``,
     responses: {
-      200: printsJson
-        ? { description: 'The answer, a line of JSON for each piece.', content: { [lines]: { schema: { type: 'string' } } } }
-        : { description: 'The answer.', content: { [json]: { schema: { type: 'object' } } } },
+      200: streams
+        ? { description: 'The answer, a line of JSON for each piece.', content: { [lines]: { schema } } }
+        : { description: 'The answer.', content: { [json]: { schema } } },
       ...Object.fromEntries(
         [
           [400, 'An argument is wrong.'],

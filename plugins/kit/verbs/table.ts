@@ -4,7 +4,6 @@ import type { VerbDeclaration, VerbWork } from './define-verb.ts'
 /** Each with where its work is done; in the order in which the help shows them. */
 export const verbs: readonly { readonly declaration: VerbDeclaration; load(): Promise<VerbWork> }[] = [
   { declaration: declared.verbsVerb, load: async () => work((await import('./listed.ts')).listed) },
-  { declaration: declared.openapiVerb, load: async () => work((await import('./openapi.ts')).openapi) },
   { declaration: declared.statusVerb, load: async () => work((await import('./status.ts')).status) },
   { declaration: declared.alarmsVerb, load: async () => work((await import('./status.ts')).alarms) },
   { declaration: declared.nodesVerb, load: async () => work((await import('./status.ts')).nodes) },

@@ -42,10 +42,11 @@ export async function runVerb(argv: readonly string[], env: Readonly<Record<stri
   }
 }
 
-/** No broker is asked: it is about a store whose broker is stopped. */
+/** No broker is asked: it is about a store whose broker is stopped, or about a broker that is talked to as its clients do. */
 function isOwn({ verb, given }: VerbCommand): boolean {
   switch (verb.name) {
     case 'migrate':
+    case 'replay':
     case 'restore':
       return true
     case 'compact':
@@ -60,6 +61,10 @@ function isOwn({ verb, given }: VerbCommand): boolean {
 }
 
 async function doOwn({ verb, given, json }: VerbCommand, env: Readonly<Record<string, string | undefined>>, io: AskIo): Promise<number> {
+  if (verb.name === 'replay') {
+    const { runReplay } = await import('../replay/run-replay.ts')
+    return await runReplay(given, json, io)
+  }
   const { compactFolder, errorLog, exportFrom, importTo, linesIn, migrate, restore } = await import('../copies/run-local.ts')
   const { from = '', to = '', file = '', skipExisting } = given
   const place = { folder: io.folder, env, log: errorLog(io) }

@@ -14,6 +14,7 @@ import { bansVerb, banVerb, unbanVerb } from '../../../plugins/ban/verbs.ts'
 import { nodesForgetVerb } from '../../../plugins/cluster/verbs.ts'
 import { backupVerb, compactVerb } from '../../../plugins/disk/verbs.ts'
 import { dropsVerb } from '../../../plugins/drop-log/drops-verb.ts'
+import { openapiVerb } from '../../../plugins/kit/verbs/declarations.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
 import { rowOf, type VerbRow } from '../../../plugins/kit/verbs/listed.ts'
 import { verbs } from '../../../plugins/kit/verbs/table.ts'
@@ -21,6 +22,7 @@ import { levelVerb, logsVerb } from '../../../plugins/log/log-verbs.ts'
 import { pluginsVerb } from '../../../plugins/metrics/plugins-verb.ts'
 import { certificatesVerb } from '../../../plugins/ssl/certificates-verb.ts'
 import { migrateCommand, ownOptions, restoreCommand } from '../copies/declarations.ts'
+import { replayCommand } from '../replay/declaration.ts'
 import {
   configChangesVerb,
   configDiffVerb,
@@ -32,6 +34,7 @@ import {
 } from '../shell-verb-declarations.ts'
 
 const brought: readonly VerbDeclaration[] = [
+  openapiVerb,
   endSessionVerb,
   nodesForgetVerb,
   banVerb,
@@ -68,7 +71,9 @@ export const brokerVerbs: readonly VerbRow[] = [...verbs.map(({ declaration }) =
 )
 
 /** The verbs of the package's own, in the order in which the help shows them; a plugin of the user's may bring others, which its broker knows. */
-export const knownVerbs: readonly VerbRow[] = [...brokerVerbs, rowOf(migrateCommand), rowOf(restoreCommand)].map(withOwn)
+export const knownVerbs: readonly VerbRow[] = [...brokerVerbs, rowOf(replayCommand), rowOf(migrateCommand), rowOf(restoreCommand)].map(
+  withOwn,
+)
 
 // What the command line takes besides, and deals with by itself.
 function withOwn(verb: VerbRow): VerbRow {

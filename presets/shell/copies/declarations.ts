@@ -1,5 +1,6 @@
 import type { OptionsSchema } from '../../../core/options/options.ts'
 import type { VerbDeclaration } from '../../../plugins/kit/verbs/define-verb.ts'
+import { replayCommand } from '../replay/declaration.ts'
 
 // What the command line does by itself, with stores whose brokers are stopped. Nothing here imports an implementation: the help reads it, too.
 
@@ -40,7 +41,7 @@ export const restoreCommand = {
 } as const satisfies VerbDeclaration
 
 /** Those that no broker has. */
-export const localCommands: readonly string[] = [migrateCommand.name, restoreCommand.name]
+export const localCommands: readonly string[] = [migrateCommand.name, restoreCommand.name, replayCommand.name]
 
 /** What names a file or a folder of the machine on which the broker is, as whoever types it sees them. */
 export const pathArguments: Readonly<Record<string, string>> = { backup: 'folder' }
