@@ -8,6 +8,7 @@ import { Shell } from './parts/shell.tsx'
 import { type Route, useRoute } from './route.ts'
 import { begin, keep } from './session.ts'
 import { Alarms } from './views/alarms.tsx'
+import { Bans } from './views/bans.tsx'
 import { Bridges } from './views/bridges.tsx'
 import { ClientView } from './views/client.tsx'
 import { Clients } from './views/clients.tsx'
@@ -19,6 +20,7 @@ import { Overview } from './views/overview.tsx'
 import { Retained } from './views/retained.tsx'
 import { Subscriptions } from './views/subscriptions.tsx'
 import { Tail } from './views/tail.tsx'
+import { Trace } from './views/trace.tsx'
 
 const lookMs = 3000
 
@@ -55,7 +57,7 @@ function Inside({ me, left }: { readonly me: WhoamiAnswer; left(): void }) {
   const status = useAsked('status', {}, lookMs)
   const alarms = useAsked('alarms', {}, lookMs)
   useEffect(() => {
-    document.title = `${route.of ?? titleOf(route.view)}, mqttx-broker`
+    document.title = `${route.view === 'clients' && route.of !== null ? route.of : titleOf(route.view)}, mqttx-broker`
   }, [route.view, route.of])
   return (
     <KnownContext.Provider value={{ me, status: status.answer, alarms: alarms.answer?.rows ?? null, error: status.error }}>
@@ -78,6 +80,10 @@ function View({ view, of }: Route) {
       return <Retained />
     case 'tail':
       return <Tail />
+    case 'trace':
+      return <Trace key={of} id={of} />
+    case 'bans':
+      return <Bans key={of} id={of} />
     case 'nodes':
       return <Nodes />
     case 'bridges':

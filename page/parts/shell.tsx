@@ -18,6 +18,8 @@ const places: readonly (readonly [view: string, text: string])[] = [
   ['subscriptions', 'Subscriptions'],
   ['retained', 'Retained'],
   ['tail', 'Live tail'],
+  ['trace', 'Trace'],
+  ['bans', 'Bans'],
   ['nodes', 'Nodes'],
   ['bridges', 'Bridges'],
   ['config', 'Config'],

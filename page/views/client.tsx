@@ -1,4 +1,4 @@
-import { act } from '../api.ts'
+import { act, knows } from '../api.ts'
 import { may, useKnown } from '../context.ts'
 import { ago, bytes, count, duration, many, time } from '../format.ts'
 import { useAsked } from '../live.ts'
@@ -42,6 +42,18 @@ export function ClientView({ id }: { readonly id: string }) {
           )
         }
       >
+        {may(me, 'operate') && (
+          <>
+            <a class="button" href={to('trace', id)}>
+              Trace
+            </a>
+            {knows('ban') && (
+              <a class="button danger" href={to('bans', id)}>
+                Ban
+              </a>
+            )}
+          </>
+        )}
         {client?.connected === true && may(me, 'operate') && (
           <Confirmed
             text="Send away"
@@ -131,7 +143,18 @@ export function ClientView({ id }: { readonly id: string }) {
               flush
               aside={
                 queue.answer !== null && (
-                  <Chip kind={queue.answer.messages > 0 ? 'warn' : 'plain'}>{many(queue.answer.messages, 'message')}</Chip>
+                  <span class="chips">
+                    <Chip kind={queue.answer.messages > 0 ? 'warn' : 'plain'}>{many(queue.answer.messages, 'message')}</Chip>
+                    {queue.answer.messages > 0 && may(me, 'admin') && (
+                      <Confirmed
+                        text="Clear queue"
+                        title={`Clear the queue of ${id}?`}
+                        about="What waits is lost, though its publishers were told that it is kept. What is on its way to the client stays. This cannot be undone."
+                        act={() => act('queue clear', { id })}
+                        done={queue.again}
+                      />
+                    )}
+                  </span>
                 )
               }
             >

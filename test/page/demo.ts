@@ -16,6 +16,8 @@ export interface Demo {
   step(): Promise<void>
   /** From now on one client reads nothing, and another publishes what it may not. */
   trouble(): Promise<void>
+  /** A client publishes a message. */
+  publishFrom(id: string, topic: string): Promise<number>
   /** So many more clients, which only are there. */
   crowd(count: number): Promise<void>
 }
@@ -63,6 +65,7 @@ export async function startDemo({ steps, busy, devices = 60, idleMs = 0, later =
         ],
       },
       mqtt: { queueMessagesMax: 300 },
+      ban: {},
       admin: { socket: false, page: true, payloads: true, http: { port: 0 } },
     },
     { clock },
@@ -77,11 +80,13 @@ export async function startDemo({ steps, busy, devices = 60, idleMs = 0, later =
   }
 
   const clients: KitClient[] = []
+  const byId = new Map<string, KitClient>()
   const pathOf = (i: number): string => `plant/${lines[i % lines.length]}/${Math.floor(i / lines.length) + 1}`
   for (let i = 0; i < devices; i++) {
     const id = `${lines[i % lines.length]}-${String(Math.floor(i / lines.length) + 1).padStart(3, '0')}`
     const protocol = i % 5 === 0 ? 'tcp' : 'tls'
-    clients.push(await join(id, { username: 'device', remoteAddress: `10.20.${i % 4}.${i + 11}`, version: i % 3 === 0 ? 4 : 5, protocol }))
+    byId.set(id, await join(id, { username: 'device', remoteAddress: `10.20.${i % 4}.${i + 11}`, version: i % 3 === 0 ? 4 : 5, protocol }))
+    clients.push(byId.get(id)!)
   }
   const scada = await join('scada', { username: 'scada', remoteAddress: '10.20.0.5', protocol: 'tls' })
   await scada.subscribe('plant/#', 1)
@@ -116,11 +121,15 @@ export async function startDemo({ steps, busy, devices = 60, idleMs = 0, later =
     await settled()
   }
   for (let i = 0; i < steps; i++) await step()
+  const guard = { name: 'night shift', via: 'socket', role: 'admin' }
+  await broker.broker.operate(guard, 'ban', { address: '203.0.113.0/24', reason: 'guesses passwords', for: '1d' })
+  await broker.broker.operate(guard, 'ban', { id: 'gateway-old', reason: 'replaced by gateway-2' })
   return {
     broker,
     slow: 'historian',
     step,
     entrance: async (role = 'admin') => (await broker.broker.operate({ name: 'ada', via: 'program', role: 'admin' }, 'page', { role })).url,
+    publishFrom: (id, topic) => byId.get(id)!.publish(topic, 'now', { qos: 1 }),
     async trouble() {
       held.get('historian')!.held = true
       void clients[1]!.publish(`${pathOf(1)}/set`, '21').catch(() => {})

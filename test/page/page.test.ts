@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { readRecording } from '../../presets/testing/replay/recording.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { Browser, sizes } from './browser.ts'
 import { type Demo, startDemo } from './demo.ts'
@@ -138,6 +139,90 @@ test('messages show as they pass, until somebody stops', async () => {
   expect(await text()).not.toContain('plant/paint/9')
   await press('Stop')
   await browser.until(`document.querySelector('main').innerText.includes('stopped')`)
+  expect(browser.complaints.splice(0)).toEqual([])
+})
+
+test('the packets of a client show as they pass, and its recording is what replay reads', async () => {
+  await enter('operate')
+  await browser.evaluate(`location.hash = '#/clients/press-002'`)
+  await browser.until(`document.querySelector('a[href="#/trace/press-002"]') !== null`)
+  await browser.evaluate(`document.querySelector('a[href="#/trace/press-002"]').click()`)
+  await browser.until(`document.querySelector('input[aria-label="Whose packets"]')?.value === 'press-002'`)
+  await press('Start')
+  await browser.until(`document.querySelectorAll('.virtual-row').length === 1`)
+  expect(await text()).toContain('a session')
+  await demo.publishFrom('press-002', 'plant/press/2/alarm')
+  await browser.until(`document.querySelector('main').innerText.includes('plant/press/2/alarm')`)
+  await press('Stop')
+  await browser.until(`document.querySelector('main').innerText.includes('stopped')`)
+  // What would be saved, as it would be written.
+  await browser.evaluate(
+    `{ const made = URL.createObjectURL; URL.createObjectURL = blob => { window.saved = blob.text(); return made.call(URL, blob) }; HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download } }`,
+  )
+  await browser.evaluate(
+    `[...document.querySelectorAll('button')].find(one => one.innerText === 'Save recording').dispatchEvent(new MouseEvent('click', { bubbles: true }))`,
+  )
+  const saved = await browser.evaluate<string>('window.saved')
+  const { lines } = readRecording(
+    saved
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line)),
+  )
+  expect([await browser.evaluate('window.savedAs'), lines[0]!.line.way]).toEqual(['press-002.jsonl', 'open'])
+  // Whoever may only read traces nobody.
+  await enter('read')
+  await browser.evaluate(`location.hash = '#/trace'`)
+  await browser.until(`document.querySelector('main').innerText.includes('may not trace')`)
+  expect(browser.complaints.splice(0)).toEqual([])
+})
+
+test('somebody is banned and let in again, and a queue is cleared, by those whose role lets them', async () => {
+  const { broker } = demo.broker
+  await browser.look(sizes[1]!, 'light')
+  await enter('operate')
+  await browser.evaluate(`location.hash = '#/clients/packing-003'`)
+  await browser.until(`document.querySelector('a[href="#/bans/packing-003"]') !== null`)
+  await press('Ban')
+  await browser.until(`document.querySelector('.fields input')?.value === 'packing-003'`)
+  // A phone has room for all of it.
+  expect(
+    await browser.evaluate(`[...document.querySelectorAll('.fields input, .fields select')].map(one => one.offsetParent !== null)`),
+  ).toEqual([true, true, true, true])
+  await browser.evaluate(`document.querySelector('.fields .solid').click()`)
+  await browser.until(`document.querySelector('main').innerText.includes('packing-003 is banned; 1 connection was closed here')`)
+  expect((await broker.inspect('bans', { match: 'packing-003' })).rows).toMatchObject([{ by: 'id', name: 'packing-003', actor: 'ada' }])
+  expect(broker.clientOf('packing-003')).toBeUndefined()
+  expect(await violations(browser)).toEqual([])
+  const row = `[...document.querySelectorAll('tbody tr')].find(one => one.innerText.includes('packing-003'))`
+  await browser.until(`${row} !== undefined`)
+  await browser.evaluate(`${row}.querySelector('button').click()`)
+  await browser.until(`document.querySelector('dialog[open]')?.innerText.includes('packing-003')`)
+  await browser.evaluate(`document.querySelector('dialog[open] .solid').click()`)
+  await browser.until(`${row} === undefined`)
+  expect((await broker.inspect('bans', { match: 'packing-003' })).rows).toEqual([])
+  await enter('read')
+  await browser.evaluate(`location.hash = '#/bans'`)
+  await browser.until(`document.querySelectorAll('main tbody tr').length === 2`)
+  expect(await browser.evaluate(`document.querySelector('main form') === null && document.querySelector('tbody button') === null`)).toBe(
+    true,
+  )
+
+  // Only the role admin throws away what was acknowledged.
+  const historian = `location.hash = '#/clients/historian'`
+  await enter('operate')
+  await browser.evaluate(historian)
+  await browser.until(`document.querySelectorAll('main table tbody tr').length > 5`)
+  expect(await text()).not.toContain('Clear queue')
+  await enter('admin')
+  await browser.evaluate(historian)
+  await browser.until(`document.querySelector('main').innerText.includes('Clear queue')`)
+  await press('Clear queue')
+  await browser.until(`document.querySelector('dialog[open]') !== null`)
+  const before = (await broker.inspect('queue', { id: 'historian' })).messages
+  await browser.evaluate(`document.querySelector('dialog[open] .solid').click()`)
+  await browser.until(`document.querySelector('dialog[open]') === null`)
+  expect((await broker.inspect('queue', { id: 'historian' })).messages).toBeLessThan(before)
   expect(browser.complaints.splice(0)).toEqual([])
 })
 

@@ -111,6 +111,13 @@ async function prepare(name: string): Promise<void> {
     await browser.until(`document.querySelector('main').innerText.includes('Waiting for a message')`)
     await demo.step()
     await browser.until(`document.querySelectorAll('.virtual-row').length > 10`)
+  } else if (name === 'trace') {
+    await browser.evaluate(`document.querySelector('form.filters .button').click()`)
+    await browser.until(
+      `document.querySelector('main').innerText.includes('Waiting for a packet') || document.querySelector('.virtual-row') !== null`,
+    )
+    for (let i = 0; i < 12; i++) await demo.step()
+    await browser.until(`document.querySelectorAll('.virtual-row').length > 10`)
   } else if (name === 'config') {
     await set('input[type=search]', 'admin')
   }

@@ -21,6 +21,8 @@ export const views: readonly View[] = [
   { name: 'subscriptions', path: 'subscriptions', drawn: `document.querySelectorAll('.virtual-row').length > 5` },
   { name: 'retained', path: 'retained', drawn: `document.querySelectorAll('.tree .tree').length === 2` },
   { name: 'tail', path: 'tail', drawn: shows('Live tail') },
+  { name: 'trace', path: 'trace/press-001', drawn: shows('Nothing is traced') },
+  { name: 'bans', path: 'bans', drawn: `document.querySelectorAll('main tbody tr').length === 2` },
   { name: 'nodes', path: 'nodes', drawn: shows('Processor') },
   { name: 'bridges', path: 'bridges', drawn: shows('kafka') },
   { name: 'config', path: 'config', drawn: `document.querySelectorAll('main tbody tr').length > 20` },

@@ -1,0 +1,64 @@
+import type { ComponentChildren } from 'preact'
+import { may, useKnown } from '../context.ts'
+import { Icon } from './icon.tsx'
+
+/** How long, with what, and the button that starts it and stops it. */
+export interface Watched {
+  readonly span: string
+  readonly payload: boolean
+}
+
+/** The form of a view that watches something pass; `children` say what. */
+export function WatchForm({
+  watched,
+  change,
+  isRunning,
+  start,
+  stop,
+  children,
+}: {
+  readonly watched: Watched
+  change(watched: Watched): void
+  readonly isRunning: boolean
+  start(given: Record<string, string>): void
+  stop(): void
+  readonly children: ComponentChildren
+}) {
+  const { me } = useKnown()
+  const { span, payload } = watched
+  return (
+    <form
+      class="filters"
+      onSubmit={event => {
+        event.preventDefault()
+        if (isRunning) stop()
+        else start({ for: span, limit: '100000', ...(payload ? { payload: 'true' } : {}) })
+      }}
+    >
+      {children}
+      <label class="sort">
+        <span>For</span>
+        <select value={span} disabled={isRunning} onChange={event => change({ span: event.currentTarget.value, payload })}>
+          <option value="60s">1 minute</option>
+          <option value="10m">10 minutes</option>
+          <option value="1h">1 hour</option>
+        </select>
+      </label>
+      {may(me, 'admin') && (
+        <label class="tick">
+          <input
+            type="checkbox"
+            checked={payload}
+            disabled={isRunning}
+            onChange={event => change({ span, payload: event.currentTarget.checked })}
+          />{' '}
+          Payloads
+        </label>
+      )}
+      <button type="submit" class={isRunning ? 'button' : 'button solid'}>
+        <Icon name={isRunning ? 'stop' : 'play'} size={16} />
+        {isRunning ? 'Stop' : 'Start'}
+      </button>
+    </form>
+  )
+}
