@@ -1,6 +1,6 @@
 import type { Client } from '../../core/connection/client.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import type { Packet, WillPacket } from '../../core/protocol/packets.ts'
+import type { ConnectPacket, Packet } from '../../core/protocol/packets.ts'
 
 const names = Object.fromEntries(Object.entries(PacketType).map(([name, type]) => [type, name.toUpperCase()]))
 
@@ -11,14 +11,16 @@ export function packetLine(client: Pick<Client, 'clientId'>, packet: Readonly<Pa
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined || name === 'password') continue
     if (Buffer.isBuffer(value)) line[`${name}Bytes`] = value.length
-    else if (name === 'will') line.will = willLine(value as WillPacket)
+    else if (name === 'will') line.will = willLine(value as Will)
     else if (name === 'properties') line.properties = withoutSecrets(value as object)
     else line[name] = value
   }
   return line
 }
 
-function willLine({ topic, qos, retain, payload, properties }: WillPacket): object {
+type Will = NonNullable<ConnectPacket['will']>
+
+function willLine({ topic, qos, retain, payload, properties }: Will): object {
   const shown = properties === undefined ? {} : { properties: withoutSecrets(properties) }
   return { topic, qos, retain, payloadBytes: payload.length, ...shown }
 }
