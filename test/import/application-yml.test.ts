@@ -1,4 +1,7 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { catalogue } from '../../presets/index.ts'
+import { resolveConfig } from '../../presets/shell/config.ts'
 import { applicationYml } from '../../presets/shell/import/application-yml.ts'
 import type { Imported, ImportSource } from '../../presets/shell/import/imported.ts'
 import { Code } from '../../presets/shell/import/imported.ts'
@@ -93,7 +96,7 @@ test('every option of the README is translated, or named with the reason', async
     enableTopicSubPubSecure: true,
     enableInnerCache: false,
     enableTestMode: false,
-    ssl: { clientAuth: true, keyStoreLocation: 'conf/tls/mqttx.keystore', keyStorePassword: 'open sesame' },
+    ssl: { keyStoreLocation: 'conf/tls/mqttx.keystore', keyStorePassword: 'open sesame', clientAuth: true },
     socket: { port: 1884 },
     websocket: { port: 8084, path: '/ws' },
     shareTopic: { shareSubStrategy: 'hash' },
@@ -207,7 +210,7 @@ spring:
     shareTopic: { shareSubStrategy: "=(env.STRATEGY ?? 'random') as 'round' | 'random' | 'hash'" },
     redis: {
       url: `=\`redis://\${env.REDIS_HOST ?? missing('REDIS_HOST')}:6379\``,
-      password: "=env.REDIS_PASSWORD ?? ''",
+      password: "=(env.REDIS_PASSWORD ?? '') || undefined",
       nodes: "=(env.NODES ?? 'a:1,b:2').split(',')",
     },
   })
@@ -287,9 +290,100 @@ spring:
   ])
 })
 
+test('whatever of it is said, what comes of it is a config that is accepted', async () => {
+  const lines = [
+    ...[
+      'broker-id: 7',
+      'broker-id: a',
+      'heartbeat: 500ms',
+      'host: 127.0.0.1',
+      'so-backlog: 1',
+      'enable-test-mode: true',
+      'max-bytes-in-message: 8092',
+    ],
+    ...[
+      'enable-topic-sub-pub-secure: true',
+      'enable-inner-cache: true',
+      'socket.enable: false',
+      'socket.port: 0',
+      'websocket.enable: true',
+      'websocket.port: 1',
+    ],
+    ...[
+      'web-socket.path: /x',
+      'share-topic.enable: false',
+      'share-topic.share-sub-strategy: round',
+      'sys-topic.enable: true',
+      'sys-topic.interval: 1m',
+    ],
+    ...[
+      'sys-topic.qos: 2',
+      'message-bridge.enable: true',
+      'message-bridge.topics: [a, b/c]',
+      'cluster.enable: true',
+      'cluster.type: kafka',
+      'ssl.enable: false',
+    ],
+    ...[
+      'ssl.key-store-location: classpath:k.p12',
+      'ssl.client-auth: OPTIONAL',
+      'ssl.key-store-password: ""',
+      'auth.url: http://localhost/a',
+      'auth.timeout: 1s',
+    ],
+    ...[
+      'auth.is-mandatory: true',
+      'rate-limiter.enable: true',
+      'rate-limiter.topic-rate-limits: [{ topic: a, capacity: 1, replenish-rate: 1 }]',
+    ],
+    ...['redis.topic-prefix: "t:"', 'redis.message-id-prefix: "m:"', 'serialize-strategy: json', 'unknown.option: 1'],
+  ].map(line => `mqttx.${line}`)
+  const spring = [
+    'redis.host: r',
+    'redis.port: 1',
+    'redis.password: ""',
+    'redis.database: 3',
+    'redis.timeout: 100',
+    'redis.ssl: true',
+    'kafka.producer.acks: all',
+  ]
+  const all = [...lines, ...spring.map(line => `spring.${line}`), 'logging.level.root: warn']
+  await fc.assert(
+    fc.asyncProperty(fc.uniqueArray(fc.constantFrom(...all), { selector: line => line.split(':')[0]! }), async chosen => {
+      const { config, untranslated, comments = {} } = await translated(chosen.join('\n'), { name: 'application.yml' })
+      const resolved = await resolveConfig(catalogue, { object: config as never }).catch((error: Error) => error.message)
+      expect(resolved).toMatchObject({ preset: 'dev' })
+      // None is lost: each stands beside what it has become, is named with the reason, or says that something is on.
+      const said = [...Object.values(comments), ...untranslated.map(({ text }) => text)].join('\n')
+      for (const line of chosen) if (!silent.some(name => line.startsWith(name))) expect(said).toContain(line.split(':')[0]!)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+// Empty passwords say nothing; a host stands for its port; a section that is there has been turned on.
+const silent = [
+  'spring.redis.port',
+  'spring.redis.password',
+  'mqttx.ssl.key-store-password',
+  'spring.kafka',
+  'mqttx.auth',
+  'mqttx.rate-limiter.enable',
+  'mqttx.ssl.enable',
+  'mqttx.cluster.type',
+  'mqttx.message-bridge.enable',
+  'mqttx.websocket.enable',
+  'mqttx.sys-topic.enable',
+  'mqttx.cluster.enable',
+]
+
 test('TLS with the keystore that mqttx brings along names no certificate of its own', async () => {
-  const { config, notes } = await translated('mqttx.ssl.enable: true')
-  expect(config).toMatchObject({ ssl: { cert: 'tls/server.crt', key: 'tls/server.key' } })
+  const { config, notes, untranslated } = await translated('mqttx.ssl.enable: true\nmqttx.ssl.key-store-password: hunter2')
+  expect(config.ssl).toEqual({ cert: 'tls/server.crt', key: 'tls/server.key', ca: 'tls/ca.crt' })
+  expect(untranslated).toMatchObject([
+    { text: 'mqttx.ssl.key-store-password: ***', reason: 'it belongs to the keystore that mqttx brings along' },
+  ])
+  expect((await translated('mqttx.ssl.enable: false')).config).not.toHaveProperty('ssl')
   expect(notes.join('\n')).toMatch(/init --tls makes one/)
 })
 

@@ -2,7 +2,7 @@ import { isRecord } from '../../../../plugins/kit/options/plain-data.ts'
 import type { ImportSource } from '../imported.ts'
 import { canonical } from './properties.ts'
 import type { Translation } from './translation.ts'
-import { boolean, choice, duration, integer, integerOrText, text } from './value.ts'
+import { anyText, boolean, choice, duration, integer, integerOrText, text } from './value.ts'
 
 /** Translates the options `mqttx.…` of the Java mqttx, 1.0 to 1.2. */
 export function translateMqttx(translation: Translation, source: ImportSource): void {
@@ -27,32 +27,23 @@ function translateBroker(translation: Translation): void {
 }
 
 function translateSsl(translation: Translation, source: ImportSource): void {
-  const on = translation.converted(boolean, 'mqttx.ssl.enable')
+  const on = translation.converted(boolean, 'mqttx.ssl.enable') ?? false
   const location = translation.converted(text, 'mqttx.ssl.keyStoreLocation')
   const type = translation.take('mqttx.ssl.keyStoreType')
-  if (on === undefined && location === undefined && type === undefined) return dropSsl(translation)
-  if (on !== true) translation.put('ssl.enable', on ?? false, 'mqttx.ssl.enable: without it mqttx speaks no TLS')
   if (location === undefined) {
-    translation.put(
-      'ssl.cert',
-      'tls/server.crt',
-      'Name your own certificate: mqttx would take the one that it brings along, whose private key everybody has.',
-    )
-    translation.put('ssl.key', 'tls/server.key')
-    if (on !== undefined && on !== false)
-      translation.notes.push(
-        'TLS needs a certificate: npx mqttx-broker init --tls makes one for testing, in tls/, or name yours as ssl.cert and ssl.key',
-      )
-  } else if (/jks/i.test(String(type?.value))) {
-    translation.leave(
-      'mqttx.ssl.keyStoreType',
-      'a keystore of Java is not read; keytool -importkeystore -deststoretype pkcs12 makes one that is',
-    )
-    putKeyStore(translation, source, location)
-  } else {
-    putKeyStore(translation, source, location)
+    translation.leave('mqttx.ssl.keyStorePassword', on === false ? 'ssl is off' : 'it belongs to the keystore that mqttx brings along')
+    if (on === false) return translation.leave('mqttx.ssl.clientAuth', 'ssl is off')
   }
-  translation.move('ssl.keyStorePassword', text, 'mqttx.ssl.keyStorePassword')
+  if (on !== true) {
+    const property = translation.take('mqttx.ssl.enable')
+    translation.put('ssl.enable', on, property ?? 'mqttx has this off where nothing is said.')
+  }
+  if (location === undefined) putOwnCertificate(translation)
+  else putKeyStore(translation, source, location)
+  if (/jks/i.test(String(type?.value))) {
+    const cure = 'a keystore of Java is not read; keytool -importkeystore -deststoretype pkcs12 makes one that is'
+    translation.leave('mqttx.ssl.keyStoreType', cure)
+  }
   translation.move('ssl.clientAuth', choice(clientAuth), 'mqttx.ssl.clientAuth')
 }
 
@@ -63,12 +54,17 @@ function putKeyStore(translation: Translation, source: ImportSource, location: u
   // The class path of a Java program begins where its application.yml is.
   const shown = typeof location === 'string' ? source.path(location.replace(/^(classpath\*?|file):\s*(\/\/)?/i, '')) : location
   translation.put('ssl.keyStoreLocation', shown, property)
+  translation.move('ssl.keyStorePassword', anyText, 'mqttx.ssl.keyStorePassword')
 }
 
-function dropSsl(translation: Translation): void {
-  const off = 'ssl is off there, and so it is here'
-  translation.leave('mqttx.ssl.keyStorePassword', off)
-  translation.leave('mqttx.ssl.clientAuth', off)
+// Everybody has the private key of the keystore that mqttx takes where none is named.
+function putOwnCertificate(translation: Translation): void {
+  const why = 'Name your own: mqttx would take the certificate that it brings along, whose private key everybody has.'
+  translation.put('ssl.cert', 'tls/server.crt', why)
+  translation.put('ssl.key', 'tls/server.key')
+  translation.put('ssl.ca', 'tls/ca.crt')
+  const cure = 'TLS needs a certificate: npx mqttx-broker init --tls makes one for testing, in tls/, or name yours as ssl.cert and ssl.key'
+  translation.notes.push(cure)
 }
 
 function translateListeners(translation: Translation): void {
@@ -120,13 +116,11 @@ function enable(translation: Translation, section: string, usual: 'on' | 'off' |
 
 function translateAuth(translation: Translation): void {
   const mandatory = translation.converted(boolean, 'mqttx.auth.isMandatory', 'mqttx.auth.mandatory')
-  translation.move('authHttp.url', text, 'mqttx.auth.url')
+  translation.move('authHttp.url', anyText, 'mqttx.auth.url')
   if (translation.config.authHttp === undefined) {
-    if (mandatory === true)
-      translation.leave(
-        'mqttx.auth.isMandatory',
-        'there is no mqttx.auth.url to ask; name authHttp, authFile or another plugin that authenticates',
-      )
+    const reason = 'there is no mqttx.auth.url to ask; name authHttp, authFile or another plugin that authenticates'
+    for (const name of ['timeout', 'readTimeout', ...(mandatory === true ? ['isMandatory'] : [])])
+      translation.leave(`mqttx.auth.${name}`, reason)
     return
   }
   translation.move('authHttp.timeout', duration, 'mqttx.auth.timeout', 'mqttx.auth.readTimeout')

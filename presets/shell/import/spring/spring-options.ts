@@ -1,5 +1,5 @@
 import type { Translation } from './translation.ts'
-import { boolean, choice, duration, integer, text, Value } from './value.ts'
+import { anyText, boolean, choice, duration, integer, text, Value } from './value.ts'
 
 /** Translates what the Java mqttx takes from Spring's own options: Redis, Kafka, the log. */
 export function translateSpring(translation: Translation): void {
@@ -24,20 +24,20 @@ function translateRedis(translation: Translation): void {
     .map(name => translation.take(name))
     .find(one => one !== undefined)
   const [host, port] = [translation.value(...named('host')), translation.value(...named('port'))]
-  translation.move('redis.url', text, ...named('url'))
+  translation.move('redis.url', anyText, ...named('url'))
   if ((translation.config.redis as { url?: unknown } | undefined)?.url === undefined && (host !== undefined || port !== undefined)) {
     const url = new Value('redis://', host ?? 'localhost', ':', port ?? '6379')
     translation.put('redis.url', text(url), at ?? 'spring.redis.port')
   }
-  translation.move('redis.username', text, ...named('username'))
-  translation.move('redis.password', text, ...named('password'))
+  translation.move('redis.username', anyText, ...named('username'))
+  translation.move('redis.password', anyText, ...named('password'))
   translation.move('redis.database', integer, ...named('database'))
   translation.move('redis.commandTimeout', duration, ...named('timeout'))
   translation.move('redis.connectTimeout', duration, ...named('connect-timeout'))
   translation.move('redis.tls.enable', boolean, ...named('ssl'), ...named('ssl.enabled'))
   translation.moveList('redis.sentinels', ...named('sentinel.nodes'))
   translation.move('redis.sentinelName', text, ...named('sentinel.master'))
-  translation.move('redis.sentinelPassword', text, ...named('sentinel.password'))
+  translation.move('redis.sentinelPassword', anyText, ...named('sentinel.password'))
   translation.moveList('redis.nodes', ...named('cluster.nodes'))
   for (const key of redisKeys) translation.move(`redis.${key}`, text, `mqttx.redis.${key}`)
 }

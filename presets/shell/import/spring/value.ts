@@ -99,6 +99,13 @@ export type Conversion = (value: Value) => unknown
 
 export const text: Conversion = value => value.literal ?? new Code(value.expression)
 
+/** A text that is not said where it is empty, as Spring's own options have it. */
+export const anyText: Conversion = value => {
+  const { literal } = value
+  if (literal !== undefined) return literal === '' ? undefined : literal
+  return new Code(`(${value.expression}) || undefined`)
+}
+
 export const integer: Conversion = value => {
   const { literal } = value
   if (literal === undefined) return new Code(`Number(${value.expression})`)
