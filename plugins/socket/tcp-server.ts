@@ -25,10 +25,18 @@ function acceptHandles(listener: SocketListener, server: Server): void {
   if (raw === null) return
   const { keepAlive, keepAliveInitialDelay } = tcpKeepAliveOf(listener.broker)
   const keepAliveSeconds = keepAlive ? keepAliveInitialDelay / 1000 : 0
+  const tune = (handle: TcpHandle): void => {
+    handle.setNoDelay(true)
+    if (keepAliveSeconds > 0) handle.setKeepAlive(true, keepAliveSeconds)
+  }
+  // On Linux a connection has what the listening socket has: five system calls less for each.
+  const inherits = process.platform === 'linux' && isTcpHandle(raw.handle)
+  if (inherits) tune(raw.handle as object as TcpHandle)
   raw.handle.onconnection = (failed, handle) => {
-    if (handle === undefined) listener.broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
-    else if (isTcpHandle(handle)) acceptRaw(listener, handle, raw.binding, keepAliveSeconds)
-    else accept(listener, new Socket({ handle } as never))
+    if (handle === undefined) return listener.broker.report(new Error(`accept ${getSystemErrorName(failed)}`))
+    if (!isTcpHandle(handle)) return accept(listener, new Socket({ handle } as never))
+    if (!inherits) tune(handle)
+    acceptRaw(listener, handle, raw.binding)
   }
 }
 
@@ -56,14 +64,7 @@ function accept({ broker, name, seats, allowAnonymous, path }: SocketListener, s
   transport.listen(events)
 }
 
-function acceptRaw(
-  { broker, name, seats, allowAnonymous }: SocketListener,
-  handle: TcpHandle,
-  binding: StreamBinding,
-  keepAliveSeconds: number,
-): void {
-  handle.setNoDelay(true)
-  if (keepAliveSeconds > 0) handle.setKeepAlive(true, keepAliveSeconds)
+function acceptRaw({ broker, name, seats, allowAnonymous }: SocketListener, handle: TcpHandle, binding: StreamBinding): void {
   const transport = new RawTransport(handle, binding, { protocol: 'tcp', listener: name, seats, allowAnonymous })
   const events = broker.accept(transport)
   if (events !== null) transport.start(events)
