@@ -38,7 +38,8 @@ export const authJwt = definePlugin(authJwtManifest, (context, options) => {
   if (username.isList) throw new OperatorError('ERR_CONFIG', `authJwt.username: ${username.source} stands for filters; write {claim}`)
   const publish = options.publish?.map((text, index) => template(`publish[${index}]`, text)) ?? null
   const subscribe = options.subscribe?.map((text, index) => template(`subscribe[${index}]`, text)) ?? null
-  if (from.includes('username')) broker.secretUsernames.add(looksLikeToken)
+  // Also where none is looked for there: whoever puts it into the wrong field must not find it in the log.
+  broker.secretUsernames.add(looksLikeToken)
   tellFigures(context, source)
 
   hooks.onAuthenticate.tapPromise('authJwt', async (client, connect): Promise<Admission | Refusal | undefined> => {

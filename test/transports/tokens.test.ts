@@ -1,5 +1,8 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { duplexPair } from 'node:stream'
 import mqtt from 'mqtt'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -7,13 +10,14 @@ import { PacketType } from '../../core/protocol/constants.ts'
 import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
-import type { Config } from '../../presets/index.ts'
+import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
+import type { Config, TransportRequest } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { Mosquitto, startOnSocket } from '../interop/mosquitto.ts'
 import { Command } from '../process/command.ts'
-import { connectPacket } from '../support/client.ts'
+import { connectPacket, TestClient } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
 import { publicPem, type SigningKey, sign, signingKey } from '../support/issuer.ts'
 
@@ -62,19 +66,22 @@ async function userOf(
   return username
 }
 
-test('in the header, a cookie, the query of a request for a WebSocket, and in the order that the config says', async () => {
-  const broker = await start({ from: ['header', 'cookie', 'query', 'password'] })
-  const [alice, bob, carol, dora] = await Promise.all(['alice', 'bob', 'carol', 'dora'].map(sub => token({ sub })))
-  expect(await userOf(broker, '', { authorization: `Bearer ${alice}` })).toBe('alice')
-  expect(await userOf(broker, '', { cookie: `theme=dark; token=${bob}; x=y` })).toBe('bob')
-  expect(await userOf(broker, `?a=b&token=${carol}`, {})).toBe('carol')
-  expect(await userOf(broker, '', {}, { username: 'u', password: dora! })).toBe('dora')
-  expect(await userOf(broker, `?token=${carol}`, { authorization: `Bearer ${alice}`, cookie: `token=${bob}` })).toBe('alice')
-  // What is no token hides none.
-  expect(await userOf(broker, `?token=${carol}`, { authorization: 'Basic YTpi' })).toBe('carol')
-  await expect(userOf(broker, '', { authorization: 'Basic YTpi' })).rejects.toThrow(/Bad username or password|Bad User Name/i)
-  await expect(userOf(broker, '', { 'x-token': alice! })).rejects.toThrow(/Not authorized/i)
-})
+test.each([false, true])(
+  'in the header, a cookie, the query of a request for a WebSocket, in the order that the config says; compression %s',
+  async compression => {
+    const broker = await start({ from: ['header', 'cookie', 'query', 'password'] }, { websocket: { port: 0, compression } })
+    const [alice, bob, carol, dora] = await Promise.all(['alice', 'bob', 'carol', 'dora'].map(sub => token({ sub })))
+    expect(await userOf(broker, '', { authorization: `Bearer ${alice}` })).toBe('alice')
+    expect(await userOf(broker, '', { cookie: `theme=dark; token=${bob}; x=y` })).toBe('bob')
+    expect(await userOf(broker, `?a=b&token=${carol}`, {})).toBe('carol')
+    expect(await userOf(broker, '', {}, { username: 'u', password: dora! })).toBe('dora')
+    expect(await userOf(broker, `?token=${carol}`, { authorization: `Bearer ${alice}`, cookie: `token=${bob}` })).toBe('alice')
+    // What is no token hides none.
+    expect(await userOf(broker, `?token=${carol}`, { authorization: 'Basic YTpi' })).toBe('carol')
+    await expect(userOf(broker, '', { authorization: 'Basic YTpi' })).rejects.toThrow(/Bad username or password|Bad User Name/i)
+    await expect(userOf(broker, '', { 'x-token': alice! })).rejects.toThrow(/Not authorized/i)
+  },
+)
 
 test('nowhere else than where the config says', async () => {
   const broker = await start({ from: ['header'], header: 'X-Token' })
@@ -116,6 +123,35 @@ test('MQTT 5 clients may have it in the request, and bring the next one by AUTH'
   }
   const auth = await said({ type: PacketType.Auth, reasonCode: ReasonCode.ReAuthenticate, properties: renewal })
   expect(auth[0]).toBe(0xf0)
+})
+
+test('in the request to a server of the program, which the broker is attached to', async () => {
+  const broker = await start({ from: ['query'] })
+  const server = createServer()
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  await broker.attach(server, { path: '/live', origins: '*' })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const client = await mqtt.connectAsync(`ws://127.0.0.1:${port}/live?token=${await token()}`, { clientId: 'attached', reconnectPeriod: 0 })
+  onTestFinished(() => void client.end(true))
+  expect(broker.broker.clientOf('attached')?.username).toBe('alice')
+})
+
+test("in the request that a stranger's transport says it began with", async () => {
+  const broker = await start({ from: ['header'] })
+  const [ours, theirs] = duplexPair()
+  const transport = Object.assign(new StreamTransport(theirs, { protocol: 'quic', listener: 'mine', remoteAddress: '192.0.2.1' }), {
+    request: { url: '/', headers: { authorization: `bearer ${await token()}` } } as TransportRequest | undefined,
+  })
+  transport.listen(broker.accept(transport)!)
+  const client = new TestClient(ours, 5)
+  expect(await client.connect({ version: 5, clientId: 'strange' })).toMatchObject({ reasonCode: 0 })
+  expect(broker.broker.clientOf('strange')?.username).toBe('alice')
+  expect(transport.request).toBeUndefined()
 })
 
 test('mosquitto_pub brings it as its password, or as its user name', async () => {
