@@ -13,6 +13,8 @@ export interface HeaderFault {
 const { Connack, Suback, Unsuback, Pingresp, Connect, Subscribe, Unsubscribe, Pingreq } = PacketType
 const serverOnly: ReadonlySet<number> = new Set([Connack, Suback, Unsuback, Pingresp])
 const clientOnly: ReadonlySet<number> = new Set([Connect, Subscribe, Unsubscribe, Pingreq])
+// What a client asks for, PUBLISH apart.
+const requests: ReadonlySet<number> = new Set([Subscribe, Unsubscribe])
 // PUBREL, SUBSCRIBE and UNSUBSCRIBE have 0010 in their low bits, the others but PUBLISH nothing [MQTT-2.1.3-1].
 const flagged: ReadonlySet<number> = new Set([PacketType.Pubrel, Subscribe, Unsubscribe])
 
@@ -56,7 +58,7 @@ function judge(header: number, receiver: Receiver): HeaderFault | null {
     if ((flags & 8) !== 0 && (flags & 6) === 0) return { reasonCode: ReasonCode.MalformedPacket, message: 'DUP at QoS 0' } // [MQTT-3.3.1-2]
     return null
   }
-  if (flags !== (flagged.has(type) ? 2 : 0)) return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header' }
+  if (flags !== (flagged.has(type) ? 2 : 0)) return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header', ofRequest: requests.has(type) }
   if ((receiver === 'server' ? serverOnly : clientOnly).has(type)) {
     return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send`, ofRequest: false }
   }

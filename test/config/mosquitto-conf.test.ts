@@ -64,6 +64,10 @@ describe('mosquitto.conf', () => {
       'require_certificate true',
       'crlfile revoked.pem',
       'tls_version tlsv1.3',
+      'listener 8885',
+      'certfile server.crt',
+      'keyfile server.key',
+      'capath cas',
       'listener 8080 127.0.0.1',
       'protocol websockets',
       'max_connections -1',
@@ -79,6 +83,7 @@ describe('mosquitto.conf', () => {
         port: 8883,
         tls: { cert: 'server.crt', key: 'server.key', clientAuth: true, ca: 'ca.crt', crl: 'revoked.pem', minVersion: 'TLSv1.3' },
       },
+      { port: 8885, tls: { cert: 'server.crt', key: 'server.key', ca: 'cas' } },
       { socketPath: '/run/broker.sock' },
       { port: 8884, tls: { pskFile: 'keys', pskHint: 'house', ciphers: expect.stringMatching(/^TLS_.*:PSK-AES256-CBC-SHA$/) } },
       // Options above the first listener make one of their own, as in mosquitto.

@@ -24,7 +24,8 @@ export function tlsOf(conf: Conf, listener: Listener, translation: Translation):
     ...(cert === undefined ? {} : { cert: translation.path(cert) }),
     ...(key === undefined ? {} : { key: translation.path(key) }),
     ...(asks ? { clientAuth: true } : {}),
-    ...(asks && (ca ?? folder) !== undefined ? { ca: translation.path(ca ?? folder!.value) } : {}),
+    // Without require_certificate too: what stands between the broker's certificate and its CA is taken from here, and sent along.
+    ...((ca ?? folder) !== undefined ? { ca: translation.path(ca ?? folder!.value) } : {}),
     ...(asks && crl !== undefined ? { crl: translation.path(crl.value) } : {}),
     ...(hint === undefined || keys === undefined ? {} : { pskFile: translation.path(keys) }),
     ...(hint === undefined ? {} : { pskHint: hint }),
