@@ -113,18 +113,23 @@ async function judge(
   await keep(subscribing)
 }
 
+function beyondMax(over: 'refuse' | 'disconnect'): ReasonCode {
+  if (over === 'disconnect') throw new MqttError(ReasonCode.TopicFilterInvalid, 'a topic filter is longer, or has more levels, than may be')
+  return ReasonCode.TopicFilterInvalid
+}
+
 function refusedByCore(host: HandlerHost, client: Connection, { filter }: SubscriptionAttempt): number | undefined {
   if (filter.startsWith('$share/') && !host.capabilities.sharedSubscriptions) return ReasonCode.SharedSubscriptionsNotSupported
   // Only a 3.1.1 client comes so far with a filter that names no group.
   if (!isTopicFilter(filter)) return ReasonCode.TopicFilterInvalid
-  const { topicLevelsMax, topicLengthMax } = host.settings.mqtt
+  const { topicLevelsMax, topicLengthMax, overTopicMax } = host.settings.mqtt
   if (topicLevels(filter) > topicLevelsMax) {
     host.counters.limited.topicLevels += 1
-    return ReasonCode.TopicFilterInvalid
+    return beyondMax(overTopicMax)
   }
   if (filter.length > topicLengthMax) {
     host.counters.limited.topicLength += 1
-    return ReasonCode.TopicFilterInvalid
+    return beyondMax(overTopicMax)
   }
   const { onAuthorize } = host.hooks
   if (!onAuthorize.isUsed()) return undefined

@@ -48,23 +48,28 @@ export function changeFault(
 const notAuthorized: Refusal = Object.freeze({ reasonCode: ReasonCode.NotAuthorized })
 const droppedWhenDenied: Refusal = Object.freeze({ reasonCode: ReasonCode.NotAuthorized })
 const closedWhenDenied: Refusal = Object.freeze({ reasonCode: ReasonCode.NotAuthorized })
+const closedBeyondMax: Refusal = Object.freeze({ reasonCode: ReasonCode.TopicNameInvalid })
+const bridgeState = /^\$SYS\/broker\/connection\/[^/]+\/state$/
 
 /** What becomes of a publish with this refusal: its publisher is told, it is acknowledged and goes nowhere, or the connection is closed. */
 export function consequenceOf(refusal: Refusal): 'refuse' | PublishRefusal {
-  return refusal === droppedWhenDenied ? 'drop' : refusal === closedWhenDenied ? 'close' : 'refuse'
+  return refusal === droppedWhenDenied ? 'drop' : refusal === closedWhenDenied || refusal === closedBeyondMax ? 'close' : 'refuse'
 }
 
 /** Why a publish, or a will, is refused before any plugin is asked for its verdict. */
 export function publishFault(host: PublishFaultHost, publisher: Publisher, message: Message, topic = message.topic): Refusal | undefined {
-  if (isReservedTopic(topic)) return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
   const { mqtt } = host.settings
+  if (isReservedTopic(topic) && !(mqtt.bridgeStates && bridgeState.test(topic)))
+    return { reasonCode: ReasonCode.NotAuthorized, reasonString: 'clients cannot publish to this topic' }
   // A topic name has at most one level more than it has characters.
   if (topic.length >= mqtt.topicLevelsMax && topicLevels(topic) > mqtt.topicLevelsMax) {
     host.counters.limited.topicLevels += 1
+    if (mqtt.overTopicMax === 'disconnect') return closedBeyondMax
     return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: 'too many topic levels' }
   }
   if (topic.length > mqtt.topicLengthMax) {
     host.counters.limited.topicLength += 1
+    if (mqtt.overTopicMax === 'disconnect') return closedBeyondMax
     return { reasonCode: ReasonCode.TopicNameInvalid, reasonString: `more than ${mqtt.topicLengthMax} characters in a topic name` }
   }
   if (mqtt.validatePayloadFormat && message.properties?.payloadFormat === 1 && !isUtf8(message.payload)) {

@@ -60,6 +60,10 @@ export const settingsSchema = defineOptions({
       topicLevelsMax: { type: 'integer', default: 128, minimum: 1, maximum: 65535, live: true },
       /** Characters that a topic name or filter may have. */
       topicLengthMax: { type: 'integer', default: 65_535, minimum: 1, maximum: 65_535, live: true },
+      /** What happens to a client whose topic name or filter is beyond the two above: the packet is refused, or the client is disconnected. */
+      overTopicMax: { type: 'string', enum: ['refuse', 'disconnect'], default: 'refuse', live: true },
+      /** Lets clients publish to `$SYS/broker/connection/NAME/state`, where bridges of mosquitto say whether they are connected. */
+      bridgeStates: { type: 'boolean', default: false, live: true },
       /** Filters that one session may hold; `null` sets no limit. Preset `prod` has 1,000. */
       subscriptionsMax: { type: 'integer', default: 10_000, minimum: 1, nullable: true, live: true },
       /** Shared subscriptions, `$share/…`, that one session may hold, of the above; `null` sets no limit. Each group gets its own copy of a message. */

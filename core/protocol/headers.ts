@@ -58,7 +58,8 @@ function judge(header: number, receiver: Receiver): HeaderFault | null {
     if ((flags & 8) !== 0 && (flags & 6) === 0) return { reasonCode: ReasonCode.MalformedPacket, message: 'DUP at QoS 0' } // [MQTT-3.3.1-2]
     return null
   }
-  if (flags !== (flagged.has(type) ? 2 : 0)) return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header', ofRequest: requests.has(type) }
+  if (flags !== (flagged.has(type) ? 2 : 0))
+    return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header', ofRequest: requests.has(type) }
   if ((receiver === 'server' ? serverOnly : clientOnly).has(type)) {
     return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send`, ofRequest: false }
   }

@@ -3,11 +3,11 @@ import { ReasonCode } from '../../core/reason.ts'
 import type { Admission, Refusal } from '../../core/refusals.ts'
 import { authCertificateManifest } from './manifest.ts'
 
-const noCertificate: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'a verified client certificate is required' }
-const noName: Refusal = { reasonCode: ReasonCode.NotAuthorized, reasonString: 'the client certificate holds no usable name' }
-
 /** Lets in who has shown a verified client certificate, or a shared key, under the name that it says. */
-export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, listeners, required }) => {
+export const authCertificate = definePlugin(authCertificateManifest, ({ hooks }, { username: part, listeners, refuseAs, required }) => {
+  const reasonCode = refuseAs === 'notAuthorized' ? ReasonCode.NotAuthorized : ReasonCode.BadUserNameOrPassword
+  const noCertificate: Refusal = { reasonCode, reasonString: 'a verified client certificate is required' }
+  const noName: Refusal = { reasonCode, reasonString: 'the client certificate holds no usable name' }
   hooks.onAuthenticate.tap('authCertificate', ({ transport }): Admission | Refusal | undefined => {
     if (listeners !== undefined && !listeners.includes(transport.listener)) return undefined
     if (transport.pskIdentity !== undefined) return { username: transport.pskIdentity }

@@ -8,6 +8,8 @@ export const authCertificateManifest = defineManifest({
     username: { type: 'string', enum: ['commonName', 'subject'], default: 'commonName' },
     /** The listeners whose clients it is asked about, by their names; all of them where it is left out. */
     listeners: { type: 'list', items: { type: 'string', minLength: 1 } },
+    /** What a client without a certificate, or without a name in it, is told: `notAuthorized` (0x87; 5 before MQTT 5) or `badUserNameOrPassword` (0x86; 4). */
+    refuseAs: { type: 'string', enum: ['notAuthorized', 'badUserNameOrPassword'], default: 'notAuthorized' },
     /** Refuses clients without a certificate that was checked. `false` leaves them to the authentication plugins that come after. */
     required: { type: 'boolean', default: true },
   },

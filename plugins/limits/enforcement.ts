@@ -180,7 +180,7 @@ export class Enforcement implements RunningPlugin<Options> {
       this.#once('topics', () => hooks.onPublish.tap(tap, (publisher, message) => this.#topics?.judge(publisher, message)))
     if (options.maxPayload !== null) {
       this.#once('payload', () => {
-        hooks.onConnect.tap(tap, (client, { will }) => this.#judgePayload(client, will?.payload.length ?? 0))
+        hooks.onConnect.tap(tap, (client, { will }) => this.#judgeWill(client, will?.payload.length ?? 0))
         hooks.onPublish.tap(tap, (publisher, message) => this.#judgePayload(publisher, message.payloadLength))
       })
     }
@@ -206,6 +206,12 @@ export class Enforcement implements RunningPlugin<Options> {
     const reasonString = `a client id may have ${max} characters`
     this.#log.hit('clientIdLength', `clients are refused: ${reasonString}`, () => ({ clientId, address }))
     return { reasonCode: ReasonCode.ClientIdentifierNotValid, reasonString }
+  }
+
+  /** Before MQTT 5 its client is told 5, as 3 would be an invitation to try again. */
+  #judgeWill(client: Client, bytes: number): Refusal | undefined {
+    const refusal = this.#judgePayload(client, bytes)
+    return refusal && { ...refusal, reasonCode: client.version === 5 ? ReasonCode.PacketTooLarge : ReasonCode.NotAuthorized }
   }
 
   #judgePayload({ clientId }: Publisher, bytes: number): Refusal | undefined {

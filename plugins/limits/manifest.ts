@@ -87,7 +87,7 @@ export const limitsManifest = defineManifest({
       maxItems: 1000,
       live: true,
     },
-    /** Bytes that a payload may have; a message with more is refused (0x97; before MQTT 5 as `mqtt.deniedPublish` says), and so is a client whose will has more. */
+    /** Bytes that a payload may have; a message with more is refused (0x97; before MQTT 5 as `mqtt.deniedPublish` says), and so is a client whose will has more (0x95; 5 before MQTT 5). */
     maxPayload: { type: 'bytes', default: null, minimum: 1, live: true },
     /** The time in which a packet that has begun must have come whole. */
     packetTimeout: { type: 'duration', default: null, minimum: 100, live: true },

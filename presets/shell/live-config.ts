@@ -27,6 +27,7 @@ export class LiveConfig {
   #last: Promise<void>
   // Readings that somebody has asked for and that are not over.
   #reading = 0
+  #holds = false
   readonly #says: boolean
   readonly #tellOthers: () => void
   // The last readings, the oldest first.
@@ -50,14 +51,6 @@ export class LiveConfig {
       this.#last = this.#last.then(() => this.#apply())
       return this.#last
     })
-    // Whoever connects or subscribes while the config, or a file that it names, is being read is judged by what is read.
-    const tap = { name: 'config', stage: Stage.Guard }
-    const whenRead = (done: () => void): void => {
-      if (this.#reading === 0) done()
-      else this.#last.then(done)
-    }
-    running.hooks.onConnect.tapAsync(tap, (_client, _connect, done) => whenRead(() => done()))
-    running.hooks.onSubscribe.tapAsync(tap, (_client, _subscription, done) => whenRead(() => done()))
     this.#addVerbs()
   }
 
@@ -120,6 +113,7 @@ export class LiveConfig {
 
   /** Reads the config and the files that it names again, as SIGHUP asks. One reading at a time; never rejects. */
   reread(): Promise<void> {
+    this.#hold()
     this.#reading += 1
     this.#last = this.#last.then(async () => {
       await this.#see()
@@ -128,6 +122,20 @@ export class LiveConfig {
       this.#reading -= 1
     })
     return this.#last
+  }
+
+  /** Whoever connects or subscribes while the config, or a file that it names, is being read is judged by what is read. From the first reading on: a tap costs something. */
+  #hold(): void {
+    if (this.#holds) return
+    this.#holds = true
+    const { hooks } = this.#running
+    const tap = { name: 'config', stage: Stage.Guard }
+    const whenRead = (done: () => void): void => {
+      if (this.#reading === 0) done()
+      else this.#last.then(done)
+    }
+    hooks.onConnect.tapAsync(tap, (_client, _connect, done) => whenRead(() => done()))
+    hooks.onSubscribe.tapAsync(tap, (_client, _subscription, done) => whenRead(() => done()))
   }
 
   async #see(): Promise<void> {

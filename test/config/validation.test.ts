@@ -169,6 +169,8 @@ test('has the defaults that are promised', () => {
       emptyClientIds: true,
       assignedIdPrefix: 'auto-',
       clientIdFrom: 'connect',
+      overTopicMax: 'refuse',
+      bridgeStates: false,
       tellUnmatched: 'always',
       tellFaults: 'all',
       reasonStrings: true,

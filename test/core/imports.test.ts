@@ -106,9 +106,9 @@ test('one circle of types, of a connection and its session, and no other', () =>
 // 50 are messages that go from worker to worker as they came on the wire: only a message has that form of itself, and only the broker's decoder, with its topic names, reads it without doing so twice.
 // 20 are the request that a connection began with, user names that are secrets, and admissions that end by a wall clock that is set.
 // 40 are the times from CONNECT to CONNACK and from a publish to its subscribers, which a tap would slow.
-// 45 are what other brokers let their operators choose of the protocol itself: Maximum QoS, whose word a client id is, which faults are told.
+// 65 are what other brokers let their operators choose of the protocol itself: Maximum QoS, whose word a client id is, which faults are told.
 test('core stays small', () => {
-  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9900)
+  expect([...importsOf('core').keys()].reduce((sum, file) => sum + linesOf(file), 0)).toBeLessThanOrEqual(9920)
 })
 
 test('a file of more than 400 lines says in its head why', () => {

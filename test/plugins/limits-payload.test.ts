@@ -14,9 +14,10 @@ test('limits.maxPayload refuses messages and wills with more bytes, and takes th
   const old = await connect({ version: 4 })
   await old.publish('a', 'fives', { qos: 1 })
   expect(await reader.payloads()).toEqual(['four'])
-  expect((await open(5).connect({ will: { topic: 'w', payload: Buffer.from('fives') } })).reasonCode).toBe(0x97)
+  expect((await open(5).connect({ will: { topic: 'w', payload: Buffer.from('fives') } })).reasonCode).toBe(0x95)
+  expect((await open(4).connect({ will: { topic: 'w', payload: Buffer.from('fives') } })).reasonCode).toBe(5)
   expect((await open(5).connect({ will: { topic: 'w', payload: Buffer.from('four') } })).reasonCode).toBe(0)
-  expect(broker.counters.limited.payload).toBe(5)
+  expect(broker.counters.limited.payload).toBe(6)
 })
 
 test('limits.maxPayload comes, and goes, while the broker runs', async () => {

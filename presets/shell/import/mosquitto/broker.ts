@@ -52,6 +52,8 @@ function limits(broker: Block, translation: Translation): void {
 }
 
 function choices(broker: Block, translation: Translation): void {
+  translation.set('mqtt.overTopicMax', 'disconnect')
+  translation.set('mqtt.bridgeStates', true, 'Bridges of mosquitto say by $SYS/broker/connection/NAME/state whether they are connected.')
   translation.set('mqtt.topicLevelsMax', 201, "This broker's own is 128.")
   translation.set(
     'mqtt.tellUnmatched',

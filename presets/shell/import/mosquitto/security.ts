@@ -37,7 +37,11 @@ function certificates({ listeners }: Conf, translation: Translation): void {
   })
   const [first] = vouched
   if (first === undefined) return
-  translation.set('authCertificate', { username: first.part, listeners: vouched.map(({ listener }) => nameOf(listener)) })
+  translation.set('authCertificate', {
+    username: first.part,
+    listeners: vouched.map(({ listener }) => nameOf(listener)),
+    refuseAs: 'badUserNameOrPassword',
+  })
   for (const { listener, part } of vouched)
     if (part !== first.part)
       translation.leave(
