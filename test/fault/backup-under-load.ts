@@ -48,13 +48,14 @@ export async function backupUnderLoad(program: string, perSecond: number): Promi
     const acknowledgedAt: number[] = []
     let stops = false
     const began = Date.now()
+    const send = (): void => {
+      const n = sentAt.push(Date.now()) - 1
+      publisher.sendPublish('load', Buffer.concat([Buffer.from(`${n} `), payload]), { qos: 1, packetId: (n % 60_000) + 1 })
+    }
     const timer = setInterval(() => {
       // As many as are due by now, however late the timer is.
-      const due = stops ? sentAt.length : Math.floor(((Date.now() - began) * perSecond) / 1000)
-      for (let n = sentAt.length; n < due; n++) {
-        sentAt.push(Date.now())
-        publisher.sendPublish('load', Buffer.concat([Buffer.from(`${n} `), payload]), { qos: 1, packetId: (n % 60_000) + 1 })
-      }
+      const due = Math.floor(((Date.now() - began) * perSecond) / 1000)
+      while (sentAt.length < due) send()
     }, everyMs)
     const reading = (async () => {
       while (!stops || acknowledgedAt.length < sentAt.length) {
@@ -71,8 +72,10 @@ export async function backupUnderLoad(program: string, perSecond: number): Promi
     if (made.code !== 0) throw new Error(made.errors)
     const upTo = Date.parse((made.json as { upTo: string }).upTo)
     await pause(afterMs)
-    stops = true
     clearInterval(timer)
+    stops = true
+    // For whoever waits for an acknowledgement.
+    send()
     await reading
     const ended = Date.now()
     publisher.drop()

@@ -21,7 +21,7 @@ export function verbHelp({ name, help, example, takes, positional, yes, role }: 
     ...all.map(([option, text]) => `  ${option.padEnd(width)}  ${text}`),
     '',
     `For example: mqttx-broker ${example}`,
-    `${isLocal ? 'No broker is asked.' : `By HTTP it needs the role ${role}.`} Exit codes: 0 done; 1 not asked, or refused${yes === null ? '' : `; 3 where ${yes} is no`}.`,
+    `${isLocal ? 'No admin socket is asked.' : `By HTTP it needs the role ${role}.`} Exit codes: 0 done; 1 not asked, or refused${yes === null ? '' : `; 3 where ${yes} is no`}.`,
   ]
 }
 
