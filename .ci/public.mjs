@@ -86,7 +86,7 @@ function unexported() {
 function exportedBy(file) {
   const text = readFileSync(file, 'utf8')
   const found = []
-  for (const [, target] of text.matchAll(/^export \* from '([^']+)'/gm)) found.push(...exportedBy(join(dirname(file), target)))
+  for (const [, target] of text.matchAll(/^export (?:type )?\* from '([^']+)'/gm)) found.push(...exportedBy(join(dirname(file), target)))
   for (const [target, name] of imports(text, 'export')) found.push(`${relative(root, join(dirname(file), target))}: ${name}`)
   for (const [, name] of text.matchAll(/^export (?:declare )?(?:abstract )?(?:async )?(?:const|function|class|interface|type) (\w+)/gm))
     found.push(`${relative(root, file)}: ${name}`)

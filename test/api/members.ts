@@ -13,7 +13,7 @@ export function undescribedMembers(entry: string): string[] {
     const interfaces = /^[^{]*\bimplements ([^{]+)/.exec(one.text)?.[1] ?? ''
     // Editors show the comment of the interface that a class implements.
     const inherited = (interfaces.match(/\w+/g) ?? []).map(name => declarationOf(one.file, name)?.text ?? '').join('\n')
-    for (const member of undescribed(one.text)) if (!new RegExp(`\\b${member}\\b`).test(inherited)) found.push(`${one.name}.${member}`)
+    for (const member of undescribed(one.whole)) if (!new RegExp(`\\b${member}\\b`).test(inherited)) found.push(`${one.name}.${member}`)
     waiting.push(...mentionedBy(one))
   }
   return [...new Set(found)].sort()

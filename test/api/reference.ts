@@ -21,15 +21,15 @@ export function referenceOf(entry: string, name: string): string {
   return `${head}\n${index}\n${all.map(one => sectionOf(one, names)).join('')}`
 }
 
-function sectionOf({ name, file, text }: Declaration, names: ReadonlySet<string>): string {
-  const code = text.trim()
+function sectionOf({ name, file, text, whole }: Declaration, names: ReadonlySet<string>): string {
+  const code = whole.trim()
   const shown = code
     .replace(/^export declare function createHooks\(.*?\): /, 'export type Hooks = ')
     .replaceAll(/(, void)?, import\("tapable"\)\.UnsetAdditionalOptions/g, '')
     .replaceAll(/^ *#private;\n/gm, '')
   const mentioned = [...new Set(code.replaceAll(/\/\*\*.*?\*\//gs, '').match(/\b[A-Z]\w+\b/g) ?? [])]
   const links = mentioned.filter(one => one !== name && names.has(one)).map(one => `[${one}](#${one.toLowerCase()})`)
-  const sentence = sentenceBefore(file, code)
+  const sentence = sentenceBefore(file, text.trim())
   const parts = [`## ${name}`, sentence, `\`\`\`ts\n${shown}\n\`\`\``, links.length === 0 ? '' : `See ${links.join(', ')}.`]
   return `\n${parts.filter(part => part !== '').join('\n\n')}\n`
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /** One thing that the package exports: its declaration, without comments, and whether a sentence says what it is. */
@@ -13,13 +13,15 @@ export interface Declaration {
   readonly name: string
   readonly file: string
   readonly text: string
+  /** The same with the members that parts of the kit add to it. */
+  readonly whole: string
   /** A comment stands before it. */
   readonly isDescribed: boolean
 }
 
 /** What an entry's declaration file exports, by name. */
 export function exportsOf(entry: string): Exported[] {
-  const found = declarationsOf(entry).map(({ name, text, isDescribed }) => ({ name, declaration: withoutComments(text), isDescribed }))
+  const found = declarationsOf(entry).map(({ name, whole, isDescribed }) => ({ name, declaration: withoutComments(whole), isDescribed }))
   const unique = new Map(found.map(one => [one.name, one]))
   return [...unique.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
 }
@@ -37,7 +39,8 @@ export function declarationsOf(entry: string): Declaration[] {
       found.push({ ...declared(file, original), name: shown })
     }
   }
-  for (const [, from] of source.matchAll(/^export \* from '([^']+)';/gm)) found.push(...declarationsOf(declarationFile(entry, from!)))
+  for (const [, from] of source.matchAll(/^export (?:type )?\* from '([^']+)';/gm))
+    found.push(...declarationsOf(declarationFile(entry, from!)))
   for (const [, name] of source.matchAll(/^export (?:declare )?(?:abstract )?(?:const|function|class|interface|type) (\w+)/gm))
     found.push(declared(entry, name!))
   return found
@@ -48,10 +51,30 @@ export function declarationOf(file: string, name: string, source = readFileSync(
   const start = new RegExp(`^(?:export )?(?:declare )?(?:abstract )?(?:const|function|class|interface|type) ${name}\\b`, 'm').exec(source)
   if (start !== null) {
     const isDescribed = source.slice(0, start.index).trimEnd().endsWith('*/')
-    return { name, file, text: statementAt(source, start.index), isDescribed }
+    const text = statementAt(source, start.index)
+    return { name, file, text, whole: text.replace(/\}$/, `${addedMembers(file, name)}}`), isDescribed }
   }
   const from = new RegExp(`(?:import|export) (?:type )?\\{[^}]*\\b${name}\\b[^}]*\\} from '(\\.[^']+)'`).exec(source)?.[1]
   return from === undefined ? undefined : declared(declarationFile(file, from), name)
+}
+
+// The interface that is completed outside of core; others show what core declares.
+const completed = 'Broker'
+
+/** What `declare module` of the kit adds to the interface, with comments. */
+function addedMembers(file: string, name: string): string {
+  if (name !== completed) return ''
+  const root = file.slice(0, file.lastIndexOf('/core/'))
+  const kit = join(root, 'plugins/kit')
+  const names = readdirSync(kit, { recursive: true, encoding: 'utf8' }).filter(one => one.endsWith('.d.ts'))
+  return names
+    .sort()
+    .flatMap(one => {
+      const added = readFileSync(join(kit, one), 'utf8').matchAll(/^declare module '([^']+)' \{\n {4}interface (\w+) \{\n(.*?)^ {4}\}/gms)
+      return [...added].filter(([, target, to]) => to === name && declarationFile(join(kit, one), target!) === file)
+    })
+    .map(([, , , members]) => members!.replaceAll(/^ {4}/gm, ''))
+    .join('')
 }
 
 function declared(file: string, name: string): Declaration {
