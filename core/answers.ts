@@ -20,6 +20,9 @@ export const answer = {
   isMember(value: unknown): boolean {
     return isObject(value) && isObject(value.subscriber) && isObject(value.subscription)
   },
+  areRights(value: unknown): boolean {
+    return isObject(value) && isFilterList(value.authorizedPub) && isFilterList(value.authorizedSub)
+  },
   /** From a hook that can only say no: "let it". */
   isYes: (value: unknown) => value === true || value === ReasonCode.Success,
 }
@@ -51,7 +54,7 @@ function isAdmission(value: unknown): boolean {
   return (
     Object.keys(unknown).length === 0 &&
     (username === undefined || username === null || typeof username === 'string') &&
-    (rights === undefined || (isObject(rights) && isFilterList(rights.authorizedPub) && isFilterList(rights.authorizedSub))) &&
+    (rights === undefined || answer.areRights(rights)) &&
     (expiresAt === undefined || (typeof expiresAt === 'number' && !Number.isNaN(expiresAt)))
   )
 }

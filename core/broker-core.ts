@@ -1,7 +1,6 @@
 // Why it is long: it makes all parts and carries the whole surface that plugins and parts see; each method is a line or two.
 
-import type { Actor } from './actor.ts'
-import type { Broker, BrokerTotals, ListenerAddress } from './broker.ts'
+import type { Broker, BrokerTotals } from './broker.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
@@ -12,25 +11,21 @@ import type { Transport, TransportEvents } from './connection/transport.ts'
 import { Gate, Turns } from './connection/turns.ts'
 import type { DropReason } from './counter-names.ts'
 import { Counters } from './counters.ts'
-import { throttledErrors } from './error-lines.ts'
-import { Figures } from './figures.ts'
+import { ErrorReports } from './error-reports.ts'
 import { EntryCheck } from './handlers/entry-check.ts'
 import type { HandlerHost } from './handlers/host.ts'
 import { Handlers } from './handlers/index.ts'
-import { subscribeFor, unsubscribeFor } from './handlers/on-behalf.ts'
 import { createHooks, type Hooks } from './hooks.ts'
 import { LineThrottle } from './line-throttle.ts'
-import { LateLog, type Log, silentLog } from './log.ts'
+import { type Log, lateLog } from './log.ts'
 import { publishFor } from './messages/late-publish.ts'
 import type { Message } from './messages/message.ts'
 import { publishOwn, type ServerMessage } from './messages/own-publish.ts'
-import { type MessageHandler, type OwnSubscription, OwnSubscriptions } from './messages/own-subscriptions.ts'
 import { publishFault } from './messages/publish-fault.ts'
-import { WireReader, type WireSource } from './messages/wire-message.ts'
 import type { Settings } from './options/settings.ts'
-import type { ProtocolVersion, QoS } from './protocol/constants.ts'
+import type { QoS } from './protocol/constants.ts'
 import { TopicCache } from './protocol/topic-cache.ts'
-import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
+import type { Publisher, Rights, Whom } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
 import type { Refusal } from './refusals.ts'
 import { DeliveryTerms } from './routing/delivery-terms.ts'
@@ -40,8 +35,6 @@ import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import { Services } from './services.ts'
 import { Authority } from './sessions/authority.ts'
-import { clearQueue } from './sessions/clear-queue.ts'
-import { KeptWills } from './sessions/kept-wills.ts'
 import type { KnownSession } from './sessions/known-session.ts'
 import type { QueuedDelivery } from './sessions/message-queue.ts'
 import { queueLimitsOf } from './sessions/queue-limits.ts'
@@ -57,17 +50,13 @@ import {
   type StoredWill,
   unkeptReason,
 } from './sessions/session-store.ts'
-import { StoreTroubles } from './sessions/store-troubles.ts'
 import { StoredSessions } from './sessions/stored-sessions.ts'
 import { survivors } from './sessions/survivors.ts'
 import { Wills } from './sessions/wills.ts'
-import { TapError, type TapGuardOptions } from './taps.ts'
+import type { TapGuardOptions } from './taps.ts'
 import type { Clock, Timer } from './time/clock.ts'
 import { TimerWheel } from './time/timer-wheel.ts'
-import { WallWatch } from './time/wall-watch.ts'
-import { Timings } from './timings.ts'
-import { type Answered, type Given, type VerbName, Verbs } from './verbs.ts'
-import type { WorkerPlace } from './worker-place.ts'
+import type { Timings } from './timings.ts'
 
 // The broker's coarse clock: keep-alive is watched to this, and expiries are looked for once a second.
 const tickMs = 250
@@ -76,82 +65,59 @@ const sweepLimit = 1000
 // Some 3 ms of work: thousands that connect at once keep those who are there already waiting no longer than that.
 const connectsPerTurn = 64
 
-// Who asks where nobody says who it is.
-const program: Actor = { name: 'program', via: 'program' }
-
 /** Connects everything: who is connected, who has subscribed to what, and the hooks that say what happens. Its parts are each handed what they use. */
-export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterHost {
-  #settings: Settings
+export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
+  settings: Settings
   readonly clock: Clock
   /** How taps are made safe. */
   readonly tapGuard: TapGuardOptions
   readonly hooks: Hooks
-  readonly services: Services
-  readonly version: string
-  readonly folder: string
-  readonly worker: WorkerPlace | null
-  readonly listeners: ListenerAddress[]
+  readonly services = new Services()
   readonly log: Log
-  readonly counters: Counters
-  readonly figures: Figures
-  readonly timings: Timings
-  readonly verbs: Verbs
-  readonly capabilities: { retain: boolean; sharedSubscriptions: boolean }
+  readonly counters = new Counters()
+  readonly capabilities = { retain: false, sharedSubscriptions: false }
   readonly queueLimits: QueueLimits
   readonly router: Router<KnownSession>
-  readonly topics: TopicCache
+  readonly topics = new TopicCache()
   readonly caches: Broker['caches']
-  readonly secretUsernames: Broker['secretUsernames']
+  readonly secretUsernames: Broker['secretUsernames'] = new Set()
   readonly flusher: Flusher
   readonly wheel: TimerWheel
   readonly turns: Turns
   readonly connectGate: Gate
-  readonly dispatcher: Dispatcher
-  readonly roster: SessionRoster
-  readonly keptWills: KeptWills
-  readonly authority: Authority
+  readonly dispatcher = new Dispatcher(this)
+  readonly roster = new SessionRoster(this)
+  readonly authority = new Authority(this)
   readonly entry: EntryCheck
-  readonly slowedSessions: Set<KnownSession>
-  readonly withholding: Set<Acknowledger>
+  readonly slowedSessions = new Set<KnownSession>()
+  readonly withholding = new Set<Acknowledger>()
   readonly unkeptLines: LineThrottle
+  readonly timings: Timings
   now: number
-  heldUp: boolean
-  deliverUsed: boolean
-  deliveredUsed: boolean
-  routeUsed: boolean
-  matchUsed: boolean
-  readonly #storedSessions: StoredSessions
-  readonly #members: RemoteMembers
-  readonly #wills: Wills
-  readonly #own: OwnSubscriptions
-  readonly #troubles: StoreTroubles
-  readonly #wallWatch: WallWatch
-  readonly #errorLines: LineThrottle
+  heldUp = false
+  stopping = false
+  deliverUsed = false
+  deliveredUsed = false
+  routeUsed = false
+  matchUsed = false
+  readonly #storedSessions = new StoredSessions(this)
+  readonly #members = new RemoteMembers(this)
+  readonly #wills = new Wills(this)
+  readonly #reports: ErrorReports
   readonly #connections: Connections
-  readonly #tracedIds: Set<string>
-  #tracesAll: boolean
-  #store: SessionStore | null
-  #wire: WireReader | null
-  #timers: Timer[]
+  readonly #tracedIds = new Set<string>()
+  #tracesAll = false
+  #store: SessionStore | null = null
+  #timers: Timer[] = []
   #sweptAt: number
-  #sweeping: boolean
-  #stopping: boolean
+  #sweeping = false
 
-  constructor(settings: Settings, clock: Clock, version: string, folder = process.cwd(), worker: WorkerPlace | null = null) {
-    this.#settings = settings
+  constructor(settings: Settings, clock: Clock, timings: Timings) {
+    this.settings = settings
     this.clock = clock
-    this.version = version
-    this.folder = folder
-    this.worker = worker
-    this.listeners = []
+    this.timings = timings
     this.now = clock.now()
-    this.heldUp = false
-    this.deliverUsed = false
-    this.deliveredUsed = false
-    this.routeUsed = false
-    this.matchUsed = false
-    this.services = new Services()
-    this.log = new LateLog(() => this.services.find('log') ?? silentLog)
+    this.log = lateLog(() => this.services.find('log'))
     this.tapGuard = {
       clock,
       verdictTimeoutMs: settings.mqtt.verdictTimeout,
@@ -159,58 +125,23 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
       tapped: hook => this.#tapped(hook),
     }
     this.hooks = createHooks(this.tapGuard)
-    this.counters = new Counters()
-    this.figures = new Figures()
-    this.timings = new Timings(clock, this.figures)
-    this.verbs = new Verbs(this.hooks, String(settings.brokerId), worker !== null)
-    this.capabilities = { retain: false, sharedSubscriptions: false }
     this.queueLimits = queueLimitsOf(settings)
     this.router = new Router(clock)
-    this.topics = new TopicCache()
     this.caches = [this.router, this.topics]
-    this.secretUsernames = new Set()
     this.flusher = new Flusher(clock)
     this.wheel = new TimerWheel(this.now, tickMs)
     this.turns = new Turns(clock)
     this.connectGate = new Gate(clock, connectsPerTurn)
-    this.dispatcher = new Dispatcher(this)
-    this.roster = new SessionRoster(this)
-    this.keptWills = new KeptWills(this)
-    this.authority = new Authority(this)
     this.entry = new EntryCheck(this)
-    this.slowedSessions = new Set()
-    this.withholding = new Set()
     this.unkeptLines = new LineThrottle(clock, { everyMs: 10_000, linesMax: 20 })
     this.#connections = new Connections(this, new Handlers(this))
-    this.#storedSessions = new StoredSessions(this)
-    this.#members = new RemoteMembers(this)
-    this.#wills = new Wills(this)
-    this.#own = new OwnSubscriptions(this)
-    this.#troubles = new StoreTroubles(this)
-    this.#wallWatch = new WallWatch(this)
-    this.#errorLines = throttledErrors(clock, this.log)
-    this.#tracedIds = new Set()
-    this.#tracesAll = false
-    this.#store = null
-    this.#wire = null
-    this.#timers = []
+    this.#reports = new ErrorReports(this)
     this.#sweptAt = this.now
-    this.#sweeping = false
-    this.#stopping = false
-    const { storeTiming } = this.dispatcher
-    const help = 'From handing a message to the store until it is kept, where that is not at once; one of 16 is timed.'
-    this.figures.add(storeTiming.figure('store_seconds', help))
-    const steps = () => [{ value: this.#wallWatch.steps }]
-    this.figures.add({ name: 'clock_steps_total', type: 'counter', help: "How often the machine's clock was set.", read: steps })
-  }
-
-  get settings(): Settings {
-    return this.#settings
   }
 
   /** Other options, of those that can change while running. */
   changeSettings(settings: Settings): void {
-    this.#settings = settings
+    this.settings = settings
     Object.assign(this.queueLimits, queueLimitsOf(settings))
   }
 
@@ -220,15 +151,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.#store
   }
 
-  get stopping(): boolean {
-    return this.#stopping
-  }
-
-  get clients(): ReadonlySet<Client> {
-    return this.#connections.all
-  }
-
-  get connections(): Iterable<Connection> {
+  get clients(): ReadonlySet<Connection> {
     return this.#connections.all
   }
 
@@ -241,11 +164,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     }
   }
 
-  clientOf(clientId: string): Client | undefined {
-    return this.connectionOf(clientId)
-  }
-
-  connectionOf(clientId: string): Connection | undefined {
+  clientOf(clientId: string): Connection | undefined {
     return this.roster.get(clientId)?.client ?? undefined
   }
 
@@ -253,33 +172,21 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.roster.get(clientId)
   }
 
-  allSessions(): Iterable<KnownSession> {
+  get knownSessions(): Iterable<KnownSession> {
     return this.roster.all()
-  }
-
-  get knownSessions(): Iterable<Session> {
-    return this.roster.all()
-  }
-
-  inspect<V extends VerbName>(verb: V, given: Given<V> = {} as Given<V>): Promise<Answered<V>> {
-    return this.verbs.inspect(verb, given as object, program) as Promise<Answered<V>>
-  }
-
-  operate<V extends VerbName>(actor: Actor, verb: V, given: Given<V> = {} as Given<V>): Promise<Answered<V>> {
-    return this.verbs.operate(actor, verb, given as object) as Promise<Answered<V>>
   }
 
   // Life
 
   /** Takes up the stored sessions and sets the clock going. Called when all plugins have started, before listeners open. */
   async load(): Promise<void> {
-    await this.sessions.open(this.#storeEvents(), this.queueLimits)
+    await this.sessions.open(this.storeEvents(), this.queueLimits)
     await this.#storedSessions.load()
-    this.#own.load()
-    this.#timers.push(this.clock.every(tickMs, () => this.#tick()))
+    this.#timers.push(this.clock.every(tickMs, () => this.tick()))
   }
 
-  #storeEvents(): SessionStoreEvents {
+  /** What the store is to tell. */
+  protected storeEvents(): SessionStoreEvents {
     const stored = this.#storedSessions
     return {
       dropped: (clientId, message, reason) => {
@@ -298,16 +205,13 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
       found: subscriber => stored.found(subscriber),
       changed: change => stored.changed(change),
       gone: session => stored.gone(session),
-      emptied: () => {
-        this.keptWills.again()
-        return survivors(this.roster.all())
-      },
+      emptied: () => survivors(this.roster.all()),
     }
   }
 
   /** Says good-bye to every client, waits for what onDisconnect taps still do, and for the store. */
   async stop(): Promise<void> {
-    this.#stopping = true
+    this.stopping = true
     this.#connections.closeAll()
     this.flusher.flush()
     await this.#connections.told()
@@ -318,7 +222,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     } catch (error) {
       this.report(error)
     }
-    this.#errorLines.flush()
+    this.#reports.flush()
   }
 
   #tapped(hook: string): void {
@@ -328,25 +232,24 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     else if (hook === 'onMatch') this.matchUsed = true
   }
 
-  #tick(): void {
+  /** Called every 250 ms. */
+  protected tick(): void {
     const now = this.clock.now()
     this.heldUp = now - this.now > 4 * tickMs
     this.now = now
     this.timings.due = true
-    if (this.#wallWatch.look()) for (const connection of this.#connections.all) connection.wallSet()
     this.wheel.advance(this.now)
     for (const session of this.slowedSessions) session.stalled(this.now)
     for (const acknowledger of this.withholding) acknowledger.watch(this.now)
     if (this.now - this.#sweptAt >= sweepMs) {
       this.#sweptAt = this.now
-      this.#sweep()
+      this.sweep()
     }
   }
 
-  /** Ends what has expired and sends the wills that are due. */
-  #sweep(): void {
+  /** Ends what has expired and sends the wills that are due: once a second. */
+  protected sweep(): void {
     this.roster.retryEndings()
-    this.keptWills.retry()
     if (this.#sweeping) return
     const due = this.sessions.expire(this.clock.now(), sweepLimit)
     if (!(due instanceof Promise)) return this.#carryOut(due)
@@ -370,26 +273,12 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
 
   // Connections
 
-  unguarded(allowAnonymous = this.settings.allowAnonymous): boolean {
-    return allowAnonymous === undefined && !this.hooks.onAuthenticate.isUsed()
-  }
-
-  addressesFor(host: string, allowAnonymous?: boolean): string[] {
-    return this.unguarded(allowAnonymous) ? ['127.0.0.1', '::1'] : [host]
-  }
-
-  listening(address: ListenerAddress): void {
-    const isSame = ({ name, host, port }: ListenerAddress): boolean =>
-      name === address.name && host === address.host && port === address.port
-    if (!this.listeners.some(isSame)) this.listeners.push(address)
-  }
-
   accept(transport: Transport): TransportEvents | null {
     return this.#connections.accept(transport)
   }
 
-  connected(connection: Connection, sessionPresent: boolean): void {
-    this.#connections.connected(connection, sessionPresent)
+  connected(_connection: Connection, _sessionPresent: boolean): void {
+    this.#connections.connected()
   }
 
   ended(connection: Connection, reason: DisconnectReason, wasConnected: boolean, publishWill: boolean): void {
@@ -404,28 +293,10 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.#connections.closed(connection)
   }
 
-  // What operators do, and rights
-
-  setRights(whom: Whom, rights: Rights | null): number {
-    const count = this.applyRights(whom, rights)
-    this.hooks.onOperated.call({ verb: 'setRights', whom, rights })
-    return count
-  }
+  // Rights
 
   applyRights(whom: Whom, rights: Rights | null): number {
     return this.authority.setRights(whom, rights)
-  }
-
-  applyRevoke(whom: Revoked, keepSession: boolean): number {
-    const found = [...this.connections].filter(
-      ({ state, username, clientId }) =>
-        state !== 'new' && state !== 'closed' && ('username' in whom ? username === whom.username : clientId === whom.clientId),
-    )
-    for (const client of found) {
-      if (!keepSession) client.leaveNothing()
-      client.close(ReasonCode.NotAuthorized, 'may no longer be connected')
-    }
-    return found.length
   }
 
   recheckRights(): Promise<void> {
@@ -444,36 +315,12 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     this.roster.revoke(session, filters)
   }
 
-  kick(clientId: string): boolean {
-    const client = this.connectionOf(clientId)
-    client?.close(ReasonCode.AdministrativeAction, 'disconnected by an operator')
-    if (client === undefined) this.hooks.onOperated.call({ verb: 'kick', clientId })
-    return client !== undefined
-  }
-
   // Messages
 
   deliver(client: Client, message: Message, qos: QoS, retain: boolean, identifiers: readonly number[] | null): void {
     const { session } = client as Connection
     if (session !== null && client.state === 'connected')
       this.dispatcher.deliverTo(session, message, new DeliveryTerms(qos, retain, identifiers, null))
-  }
-
-  subscribe(filter: string, handler: MessageHandler): OwnSubscription {
-    return this.#own.add(filter, handler)
-  }
-
-  subscribeClient(client: Client, filter: string, qos: QoS): Promise<number> {
-    return subscribeFor(this, client as Connection, filter, qos)
-  }
-
-  unsubscribeClient(client: Client, filter: string): Promise<number> {
-    return unsubscribeFor(this, client as Connection, filter)
-  }
-
-  async clearQueue(clientId: string): Promise<number | null> {
-    const session = this.roster.get(clientId)
-    return session === undefined ? null : await clearQueue(this, session)
   }
 
   publish(message: ServerMessage): Promise<void> {
@@ -517,11 +364,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     return this.router.spent ? this.turns.next() : undefined
   }
 
-  readWire(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message {
-    this.#wire ??= new WireReader(this.topics)
-    return this.#wire.read(bytes, start, end, version, from)
-  }
-
   memberJoined(node: string, clientId: string, subscription: Subscription): void {
     this.#members.joined(node, clientId, subscription)
   }
@@ -559,7 +401,6 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   }
 
   reloadSessions(): Promise<void> {
-    this.keptWills.again()
     return this.#storedSessions.reload()
   }
 
@@ -574,17 +415,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
   // Trouble
 
   report(error: unknown): void {
-    if (this.#troubles.say(error)) return
-    const failure = error instanceof Error ? error : new Error(String(error))
-    if (failure instanceof TapError) {
-      this.counters.tapErrors += 1
-      if (this.#errorLines.pass(`${failure.plugin} at ${failure.hook}`) > 0)
-        this.log.error({ plugin: failure.plugin, hook: failure.hook, err: failure.cause ?? failure }, failure.message)
-    } else if (this.#errorLines.pass((failure as NodeJS.ErrnoException).code ?? failure.name) > 0) {
-      this.log.error({ err: failure }, failure.message)
-    }
-    // A tap on onError that fails is logged only: told of its own failure, it would fail again, and so on.
-    if (!(failure instanceof TapError && failure.hook === 'onError')) this.hooks.onError.call(failure)
+    this.#reports.report(error)
   }
 
   /** A write to the store failed: `client`, on whose behalf it was, comes again and finds its session as it was before. */
@@ -607,7 +438,7 @@ export class BrokerCore implements Broker, ConnectionsHost, HandlerHost, RosterH
     }
     if (on) this.#tracedIds.add(clientId)
     else this.#tracedIds.delete(clientId)
-    const client = this.connectionOf(clientId)
+    const client = this.clientOf(clientId)
     if (client !== undefined) client.traced = on
   }
 

@@ -1,17 +1,13 @@
-import type { Actor } from './actor.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { Transport, TransportEvents } from './connection/transport.ts'
 import type { DropReason } from './counter-names.ts'
 import type { Counters } from './counters.ts'
-import type { Figures } from './figures.ts'
 import type { Hooks } from './hooks.ts'
 import type { Log } from './log.ts'
 import type { Message } from './messages/message.ts'
 import type { ServerMessage } from './messages/own-publish.ts'
-import type { MessageHandler, OwnSubscription } from './messages/own-subscriptions.ts'
-import type { WireSource } from './messages/wire-message.ts'
 import type { Settings } from './options/settings.ts'
-import type { ProtocolVersion, QoS } from './protocol/constants.ts'
+import type { QoS } from './protocol/constants.ts'
 import type { Publisher, Revoked, Rights, Whom } from './publisher.ts'
 import type { Refusal } from './refusals.ts'
 import type { PickedMember } from './routing/dispatcher.ts'
@@ -20,20 +16,7 @@ import type { Route } from './routing/target.ts'
 import type { Services } from './services.ts'
 import type { StoredSubscriber, StoredWill } from './sessions/session-store.ts'
 import type { Clock } from './time/clock.ts'
-import type { Answered, Given, VerbName, Verbs } from './verbs.ts'
 import type { WorkerPlace } from './worker-place.ts'
-
-/** Where clients can connect. */
-export interface ListenerAddress {
-  /** The name of the plugin that listens. */
-  readonly name: string
-  /** What is spoken: `tcp`, `tls`, `ws`, `wss`. */
-  readonly protocol: string
-  /** The address or name that it binds to. */
-  readonly host: string
-  /** The TCP port. */
-  readonly port: number
-}
 
 /** How much the broker holds. */
 export interface BrokerTotals {
@@ -47,7 +30,10 @@ export interface BrokerTotals {
   readonly withholdingClients: number
 }
 
-/** A broker as plugins see it: who is connected, what is published in its own name, and what those who connect nodes need. */
+/**
+ * A broker as plugins see it: who is connected, what is published in its own name, and what those who connect nodes need. Whoever brings a part of it that is
+ * not core's adds its members here, as plugins add theirs to the map of services: `declare module 'mqttx-broker' { interface Broker { … } }`.
+ */
 export interface Broker {
   /** The broker's own options. */
   readonly settings: Settings
@@ -66,8 +52,6 @@ export interface Broker {
   readonly services: Services
   /** What the broker counts, from the start on. */
   readonly counters: Counters
-  /** Numbers that plugins offer. */
-  readonly figures: Figures
   /** What the broker itself keeps only to spare time, routes and topic names: its name, its bytes, roughly, and what forgets it. */
   readonly caches: readonly { readonly name: string; readonly bytes: number; clear(): void }[]
   /** What the plugins that are there add to the protocol; CONNACK says so. */
@@ -78,8 +62,6 @@ export interface Broker {
   readonly version: string
   /** The folder of the config, which the paths in it are relative to; the current one where there is no file. */
   readonly folder: string
-  /** Where clients can connect, in the order in which it opened. */
-  readonly listeners: readonly ListenerAddress[]
   /** The owner of the `log` service; silent until there is one. */
   readonly log: Log
   /** Which worker of the broker this process is; null: it is the whole broker. */
@@ -92,19 +74,6 @@ export interface Broker {
   readonly totals: BrokerTotals
   /** The sessions that this node knows, with and without a connection. Whoever walks over them does so a slice in each turn of the event loop. */
   readonly knownSessions: Iterable<Session>
-  /** What can be asked of the broker and done to it, by name. */
-  readonly verbs: Verbs
-
-  /**
-   * Asks something that changes nothing: `inspect('clients', { user: 'alice' })`. In a cluster all nodes are asked where the verb says so; `node` in what is
-   * given names one. Answers come in pages, and long ones take a millisecond of a turn. Rejects with an `OperatorError` (`ERR_VERB`, `ERR_ARGUMENTS`).
-   */
-  inspect<V extends VerbName>(verb: V, given?: Given<V>): Promise<Answered<V>>
-  /**
-   * Does something for an operator, in a cluster wherever it has to be done: `operate(actor, 'kick', { id: 'meter-7' })`. `onOperate` is asked before, and
-   * `onOperated` told afterwards. Rejects with an `OperatorError`: `ERR_OPERATE_REFUSED`, `ERR_VERB`, `ERR_ARGUMENTS`.
-   */
-  operate<V extends VerbName>(actor: Actor, verb: V, given?: Given<V>): Promise<Answered<V>>
 
   /** The connection of a client id, where it is connected here. */
   clientOf(clientId: string): Client | undefined
@@ -128,23 +97,11 @@ export interface Broker {
   /** Disconnects a client (0x98), in a cluster wherever it is. Its session stays as long as it asked for. `true`: it was connected here. */
   kick(clientId: string): boolean
 
-  /** Anybody may connect and nobody has said that this is meant; a listener may have said so for itself. */
-  unguarded(allowAnonymous?: boolean): boolean
-  /** The addresses that a listener binds to: `host`, or loopback only while anybody may connect and nobody said that this is meant. */
-  addressesFor(host: string, allowAnonymous?: boolean): string[]
-  /** A listener says where clients can connect. */
-  listening(address: ListenerAddress): void
   /** A listener hands over a new connection. Null: refused, and closed. */
   accept(transport: Transport): TransportEvents | null
 
   /** Publishes in the broker's own name; resolves when everybody who has to keep the message has it. */
   publish(message: ServerMessage): Promise<void>
-  /**
-   * Subscribes the program itself: `handler` gets each accepted message that the topic filter matches, whatever its QoS, also those that other nodes of a cluster accept. The
-   * acknowledgement of a QoS 1 or 2 message waits for the promise that the handler gives; a throw or a rejection withholds it, so that its publisher sends the message
-   * again. Of QoS 0, 1,000 messages may be under way; more are dropped (`slowReader`). Retained messages are not handed over. Throws a `TypeError` where the filter is none, or shared.
-   */
-  subscribe(filter: string, handler: MessageHandler): OwnSubscription
   /**
    * Publishes in the name of a publisher whose packet came earlier, the way of a publish from `onAuthorize` on: a message that was held back.
    * Resolves when everybody who has to keep the message has it, or it was refused (`'refused'`, counted as dropped); rejects where a store could not keep it.
@@ -191,11 +148,6 @@ export interface Broker {
    * matched in this turn of the event loop.
    */
   receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined
-  /**
-   * Reads a message that another process of this broker has accepted, for `receive`: the PUBLISH that `wireFrame` gave there, which lies in `bytes`. `from`: what the packet does not
-   * say of it. `bytes` may be used again as soon as `receive` has returned.
-   */
-  readWire(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message
   /**
    * A client of another node, whose session ends with its connection, has joined a shared group: messages of the group may go to it as to
    * members of this node.

@@ -2,73 +2,73 @@
  * The limits that are counted, by name: those that core enforces. A plugin names its own in its manifest and adds a line here:
  * `declare module 'mqttx-broker' { interface LimitCounts { … } }`.
  */
-export interface LimitCounts {
+export class LimitCounts {
   /** The time until the whole CONNECT was there, or an exchange of AUTH packets was over: `heartbeat`. */
-  heartbeat: number
+  heartbeat = 0
   /** `mqtt.userPropertiesMax`. */
-  userProperties: number
+  userProperties = 0
   /** `mqtt.maximumPacketSize`, `mqtt.connectSizeMax`. */
-  packetSize: number
+  packetSize = 0
   /** `mqtt.topicLevelsMax`. */
-  topicLevels: number
+  topicLevels = 0
   /** `mqtt.topicLengthMax`. */
-  topicLength: number
+  topicLength = 0
   /** `mqtt.subscriptionsMax`. */
-  subscriptions: number
+  subscriptions = 0
   /** `mqtt.sharedSubscriptionsMax`. */
-  sharedSubscriptions: number
+  sharedSubscriptions = 0
   /** `mqtt.receiveMaximum`. */
-  receiveMaximum: number
+  receiveMaximum = 0
   /** `mqtt.clientIdOwner`: a client came with the client id of another user's session. */
-  clientIdOwner: number
+  clientIdOwner = 0
   /** `mqtt.clientIds`: a client came with an id that is none of its user's. */
-  clientIds: number
+  clientIds = 0
   /** A client was granted rights that nobody checks. */
-  uncheckedRights: number
+  uncheckedRights = 0
 }
 
 /** The name of a limit, as `counters.limited` has it. */
 export type LimitName = keyof LimitCounts
 
 /** Why a message did not reach a subscriber: core's reasons. A plugin adds its own as it adds limits. */
-export interface DropCounts {
+export class DropCounts {
   /** The subscriber reads too slowly, and the message was QoS 0. */
-  slowReader: number
+  slowReader = 0
   /** The queue of the subscriber's session is full. */
-  queueFull: number
+  queueFull = 0
   /** The Message Expiry Interval was over before the message could be delivered. */
-  expired: number
+  expired = 0
   /** Larger than the client's Maximum Packet Size [MQTT-3.1.2-24]. */
-  tooLarge: number
+  tooLarge = 0
   /** A plugin answered `false` in onDeliver. */
-  filtered: number
+  filtered = 0
   /** A plugin answered `'drop'`, or refused the publish. */
-  refused: number
+  refused = 0
   /** QoS 0 for a session without a connection. */
-  offline: number
+  offline = 0
   /** A shared subscription's member is gone and nobody may take over [MQTT-4.8.2-5]. */
-  noMember: number
+  noMember = 0
   /** The session ended with messages in its queue. */
-  sessionEnded: number
+  sessionEnded = 0
   /** An operator has cleared the queue in which the message waited. */
-  cleared: number
+  cleared = 0
   /** The store refused or lost the message. */
-  storeFailed: number
+  storeFailed = 0
   /** The message waited for a client that may no longer receive it. */
-  notAuthorized: number
+  notAuthorized = 0
 }
 
 /** Why a message did not reach a subscriber; `counters.dropped` counts each reason. */
 export type DropReason = keyof DropCounts
 
 /** Why a publish was not acknowledged as kept, of those that nobody had refused before they were to be kept. */
-export interface RefusedPublishCounts {
+export class RefusedPublishCounts {
   /** A store has no room: MQTT 5 publishers are told 0x97. */
-  storeFull: number
+  storeFull = 0
   /** A store, or whoever else has to keep the message, cannot be reached or takes no writes. */
-  storeAway: number
+  storeAway = 0
   /** Whoever has to keep it refuses this very message, and would do so again. */
-  messageRefused: number
+  messageRefused = 0
 }
 
 /** What plugins count, by its name in `counters`: empty here. A plugin names its own in its manifest and adds a line as it adds limits. */

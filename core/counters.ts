@@ -1,8 +1,7 @@
-import type { DeclaredCounter, DeclaredCounts, DropCounts, LimitCounts, PluginCounts, RefusedPublishCounts } from './counter-names.ts'
-import type { Figures } from './figures.ts'
+import { DropCounts, LimitCounts, type PluginCounts, RefusedPublishCounts } from './counter-names.ts'
 
 /** What the broker counts, always: plain fields, because they are raised for every packet. */
-// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: `declare` makes the fields of plugins before anybody counts.
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the fields of plugins are made before anybody counts.
 export class Counters {
   /** Connections opened since the start. */
   connections = 0
@@ -25,36 +24,11 @@ export class Counters {
   /** PUBLISH packets that went to clients, by QoS. */
   readonly sentByQoS: [number, number, number] = [0, 0, 0]
   /** Messages that did not reach a subscriber, by reason. */
-  readonly dropped: DropCounts = {
-    slowReader: 0,
-    queueFull: 0,
-    expired: 0,
-    tooLarge: 0,
-    filtered: 0,
-    refused: 0,
-    offline: 0,
-    noMember: 0,
-    sessionEnded: 0,
-    cleared: 0,
-    storeFailed: 0,
-    notAuthorized: 0,
-  } as DropCounts
+  readonly dropped = new DropCounts()
   /** How often a limit took effect. */
-  readonly limited: LimitCounts = {
-    heartbeat: 0,
-    userProperties: 0,
-    packetSize: 0,
-    topicLevels: 0,
-    topicLength: 0,
-    subscriptions: 0,
-    sharedSubscriptions: 0,
-    receiveMaximum: 0,
-    clientIdOwner: 0,
-    clientIds: 0,
-    uncheckedRights: 0,
-  } as LimitCounts
+  readonly limited = new LimitCounts()
   /** Publishes that could not be kept, so that their publishers were told so or get no acknowledgement, by reason. */
-  readonly refusedPublishes: RefusedPublishCounts = { storeFull: 0, storeAway: 0, messageRefused: 0 }
+  readonly refusedPublishes = new RefusedPublishCounts()
   /** Connections closed for breaking the protocol. */
   protocolErrors = 0
   /** Filters of SUBSCRIBE packets that were refused. */
@@ -79,21 +53,6 @@ export class Counters {
     let total = 0
     for (const count of Object.values(this.dropped)) total += count
     return total
-  }
-
-  /**
-   * Adds what a plugin counts, before it is applied; what is there already stays. Two plugins may count one thing. Plain fields like core's own: V8 keeps
-   * an object fast that grows by some 15 fields, and the built-in plugins add 14 to the one that grows most.
-   */
-  declare({ limits = [], dropReasons = [], counters = {} }: DeclaredCounts, figures: Figures): void {
-    for (const limit of limits) this.limited[limit] ??= 0
-    for (const reason of dropReasons) this.dropped[reason] ??= 0
-    const own = this as unknown as Record<string, number>
-    for (const [name, { figure, help = '' }] of Object.entries<DeclaredCounter>(counters)) {
-      if (name in this) continue
-      own[name] = 0
-      if (figure !== undefined) figures.add({ name: figure, help, type: 'counter', read: () => [{ value: own[name]! }] })
-    }
   }
 }
 

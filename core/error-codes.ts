@@ -13,10 +13,6 @@ export interface ErrorCodes {
   ERR_SERVICE_TWICE: true
   /** A client broke the protocol: `MqttError`. */
   ERR_MQTT_PROTOCOL: true
-  /** There is no such verb, or it is not one to be asked in this way. */
-  ERR_VERB: true
-  /** A tap of `onOperate` does not let an operator do something. */
-  ERR_OPERATE_REFUSED: true
   /** A tap of a hook failed: `TapError`. */
   ERR_TAP: true
   /** Another node has the session now: `SessionLostError`. */
@@ -29,8 +25,6 @@ export interface ErrorCodes {
   ERR_STORE_FULL: true
   /** The store will never take this message: `MessageRefusedError`. */
   ERR_MESSAGE_REFUSED: true
-  /** A newer version wrote what is to be read, or it is damaged: `StoredFormatError`. */
-  ERR_STORED_FORMAT: true
 }
 
 /** The code of an error: stable over versions, for tests and users to match on. */

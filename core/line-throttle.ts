@@ -32,8 +32,8 @@ export class LineThrottle {
   readonly #kindsMax: number
   readonly #others: string
   readonly #more: ((count: number, kind: string) => void) | undefined
-  readonly #kinds: Map<string, Kind>
-  #timer: Timer | null
+  readonly #kinds = new Map<string, Kind>()
+  #timer: Timer | null = null
 
   constructor(clock: Clock, options: LineThrottleOptions) {
     this.#clock = clock
@@ -42,8 +42,6 @@ export class LineThrottle {
     this.#kindsMax = options.kindsMax ?? 100
     this.#others = options.others ?? 'others'
     this.#more = options.more
-    this.#kinds = new Map()
-    this.#timer = null
   }
 
   /** An event of a kind. Returns 0 where it gets no line, else for how many events its line stands: itself, and those before that had none. */

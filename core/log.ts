@@ -19,50 +19,24 @@ export interface Log {
   isLevelEnabled(level: string): boolean
 }
 
-const nothing: Write = () => {}
-
-/** Logs nowhere: what core uses until a plugin owns `log`. */
-export const silentLog: Log = {
-  trace: nothing,
-  debug: nothing,
-  info: nothing,
-  warn: nothing,
-  error: nothing,
-  isLevelEnabled: () => false,
-}
-
-/** A logger that looks for the real one at each line, because plugins hold it before there is one. */
-export class LateLog implements Log {
-  readonly #log: () => Log
-
-  constructor(log: () => Log) {
-    this.#log = log
-  }
-
-  trace(...line: [string] | [object, string]): void {
-    this.#log().trace(...(line as [string]))
-  }
-
-  debug(...line: [string] | [object, string]): void {
-    this.#log().debug(...(line as [string]))
-  }
-
-  info(...line: [string] | [object, string]): void {
-    this.#log().info(...(line as [string]))
-  }
-
-  warn(...line: [string] | [object, string]): void {
-    this.#log().warn(...(line as [string]))
-  }
-
-  error(...line: [string] | [object, string]): void {
-    this.#log().error(...(line as [string]))
-  }
-
-  isLevelEnabled(level: string): boolean {
-    return this.#log().isLevelEnabled(level)
+/** A logger that looks for the real one at each line, because plugins hold it before there is one; silent until then. */
+export function lateLog(find: () => Log | undefined): Log {
+  const write =
+    (level: 'trace' | 'debug' | 'info' | 'warn' | 'error'): Write =>
+    (...line: [string] | [object, string]) =>
+      find()?.[level](...(line as [string]))
+  return {
+    trace: write('trace'),
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    isLevelEnabled: level => find()?.isLevelEnabled(level) === true,
   }
 }
+
+/** Logs nowhere. */
+export const silentLog: Log = lateLog(() => undefined)
 
 declare module './service-map.js' {
   interface ServiceMap {

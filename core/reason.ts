@@ -73,25 +73,23 @@ const disconnectCodes: ReadonlySet<number> = new Set([
   0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2,
 ])
 
-/** What CONNACK says of a reason that may be a plugin's: 0x80 where it has no such code [MQTT-3.2.2-8]. */
-export function connackCode(code: number): number {
-  return connackCodes.has(code) ? code : ReasonCode.UnspecifiedError
-}
+// A code that may be a plugin's: 0x80 where the packet has no such code.
+const only =
+  (codes: ReadonlySet<number>) =>
+  (code: number): number =>
+    codes.has(code) ? code : ReasonCode.UnspecifiedError
+
+/** What CONNACK says of a reason [MQTT-3.2.2-8]. */
+export const connackCode = only(connackCodes)
 
 /** The same for PUBACK and PUBREC [MQTT-3.4.2-1] [MQTT-3.5.2-1]. */
-export function publishAckCode(code: number): number {
-  return publishAckCodes.has(code) ? code : ReasonCode.UnspecifiedError
-}
+export const publishAckCode = only(publishAckCodes)
 
 /** The same for SUBACK [MQTT-3.9.3-2]. */
-export function subackCode(code: number): number {
-  return subackCodes.has(code) ? code : ReasonCode.UnspecifiedError
-}
+export const subackCode = only(subackCodes)
 
 /** The same for UNSUBACK [MQTT-3.11.3-2]. */
-export function unsubackCode(code: number): number {
-  return unsubackCodes.has(code) ? code : ReasonCode.UnspecifiedError
-}
+export const unsubackCode = only(unsubackCodes)
 
 /** The same for DISCONNECT [MQTT-3.14.2-1]; what only CONNACK can say goes out as what comes nearest. */
 export function disconnectCode(code: number): number {
@@ -105,14 +103,6 @@ export function disconnectCode(code: number): number {
     default:
       return ReasonCode.UnspecifiedError
   }
-}
-
-const names = new Map<number, string>()
-for (const [name, code] of Object.entries(ReasonCode)) if (!names.has(code)) names.set(code, name)
-
-/** The code's name as in the standard, for logs: `0x8e` is `SessionTakenOver`. */
-export function reasonName(code: number): string {
-  return names.get(code) ?? `0x${code.toString(16).padStart(2, '0')}`
 }
 
 /** The CONNACK return code of MQTT 3.1.1 (table 3.1) that says most nearly what a reason code of MQTT 5 says. */

@@ -1,19 +1,13 @@
 import type { ErrorCode } from './error-codes.ts'
 import type { Clock } from './time/clock.ts'
 
-/** What a failing tap did, and where. */
-export interface TapFailure {
+/** A tap that threw, rejected, answered nonsense or took too long. */
+export class TapError extends Error {
+  override readonly name = 'TapError'
+  readonly code = 'ERR_TAP' satisfies ErrorCode
   /** The `name` given to `tap`: the plugin. */
   readonly plugin: string
   /** The hook's name: `onPublish`. */
-  readonly hook: string
-}
-
-/** A tap that threw, rejected, answered nonsense or took too long. */
-export class TapError extends Error implements TapFailure {
-  override readonly name = 'TapError'
-  readonly code = 'ERR_TAP' satisfies ErrorCode
-  readonly plugin: string
   readonly hook: string
 
   constructor(plugin: string, hook: string, what: string, options?: ErrorOptions) {

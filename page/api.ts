@@ -1,4 +1,4 @@
-import type { Answered, Given, VerbName } from '../core/verbs.ts'
+import type { Answered, Given, VerbName } from '../plugins/kit/verbs/verbs.ts'
 
 /** What the broker says instead of an answer. */
 export class ApiError extends Error {

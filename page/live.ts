@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Answered, Given, VerbName } from '../core/verbs.ts'
+import type { Answered, Given, VerbName } from '../plugins/kit/verbs/verbs.ts'
 import { ApiError, ask } from './api.ts'
 
 /** The last answer of a verb, and what was wrong the last time. */

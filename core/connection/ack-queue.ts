@@ -35,13 +35,11 @@ export interface AckWriter {
  */
 export class AckQueue {
   readonly #writer: AckWriter
-  #waiting: PendingAck[]
-  #bytes: number
+  #waiting: PendingAck[] = []
+  #bytes = 0
 
   constructor(writer: AckWriter) {
     this.#writer = writer
-    this.#waiting = []
-    this.#bytes = 0
   }
 
   get length(): number {

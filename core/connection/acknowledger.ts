@@ -13,17 +13,14 @@ import type { Connection } from './connection.ts'
 export class Acknowledger {
   readonly #client: Connection
   readonly #queue: AckQueue
-  #quotaUsed: number
+  #quotaUsed = 0
   // Repeats of messages that are still being kept, and since when there were any.
-  #joins: number
-  #joinedAt: number
+  #joins = 0
+  #joinedAt = 0
 
   constructor(client: Connection) {
     this.#client = client
     this.#queue = new AckQueue(this)
-    this.#quotaUsed = 0
-    this.#joins = 0
-    this.#joinedAt = 0
   }
 
   /** Publishes of QoS 1 and 2 that have no acknowledgement yet. */

@@ -7,13 +7,11 @@ export class AuthExchange {
   /** The Authentication Method that CONNECT named. */
   readonly method: string
   /** An exchange that AUTH 0x19 began is not over. */
-  again: boolean
-  #waiter: ((packet: AuthPacket) => void) | null
+  again = false
+  #waiter: ((packet: AuthPacket) => void) | null = null
 
   constructor(method: string) {
     this.method = method
-    this.again = false
-    this.#waiter = null
   }
 
   /** Somebody waits for the next AUTH packet. */

@@ -46,7 +46,7 @@ export interface ConnectionHost {
   readonly withholding: Set<Acknowledger>
   /** Bounds the lines about messages that were not kept. */
   readonly unkeptLines: LineThrottle
-  connectionOf(clientId: string): Connection | undefined
+  clientOf(clientId: string): Connection | undefined
   traces(clientId: string): boolean
   drop(clientId: string, message: Message, reason: 'filtered' | 'expired' | 'tooLarge'): void
   report(error: Error): void

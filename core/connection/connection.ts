@@ -48,55 +48,55 @@ export class Connection implements Client {
   readonly acks: Acknowledger
   readonly sender: Sender
   readonly #decoder: Decoder
-  #state: 'new' | 'connecting' | 'connected' | 'closed'
-  #pauses: number
-  #admittedUntil: number | null
-  #admissionEnds: Timer | null
-  #pausedPublishers: PausedPublishers | null
-  #ready: (() => void)[] | null
+  #state: 'new' | 'connecting' | 'connected' | 'closed' = 'new'
+  #pauses = 0
+  #admittedUntil: number | null = null
+  #admissionEnds: Timer | null = null
+  #pausedPublishers: PausedPublishers | null = null
+  #ready: (() => void)[] | null = null
   // Who of the plugins has paused it.
+  #pausers: Set<string> | null = null
   // It ends for a fault that it is not told of.
-  #untold: boolean
-  #pausers: Set<string> | null
+  #untold = false
 
   /** Empty until CONNECT. */
-  clientId: string
+  clientId = ''
   /** The server made the client id up, and says so to MQTT 5 clients. */
-  assignedId: boolean
-  username: string | null
-  rights: Rights | null
-  mountPoint: string
+  assignedId = false
+  username: string | null = null
+  rights: Rights | null = null
+  mountPoint = ''
   /** The protocol level: 3 is MQTT 3.1, 4 is 3.1.1, 5 is 5.0. */
-  version: ProtocolVersion
-  bridge: boolean
+  version: ProtocolVersion = 4
+  bridge = false
   /** Seconds; 0 is never. */
-  keepAlive: number
+  keepAlive = 0
   /** Its enhanced authentication; null where CONNECT named no method. */
-  auth: AuthExchange | null
+  auth: AuthExchange | null = null
   /** Its session, from CONNACK on, also after the connection has ended. */
-  session: KnownSession | null
-  will: StoredWill | null
+  session: KnownSession | null = null
+  will: StoredWill | null = null
   /** Milliseconds since the Unix epoch. */
   readonly acceptedAt: number
   /** When the last bytes came, by the broker's coarse clock. */
   lastSeen: number
-  onConnectBegan: boolean
+  onConnectBegan = false
   /** Called when the transport has closed after all. */
-  onGone: (() => void) | null
+  onGone: (() => void) | null = null
   /** Packets go to onPacketReceived and onPacketSent. */
-  traced: boolean
+  traced = false
   /** Inbound topic aliases. */
-  aliases: (string | undefined)[] | null
+  aliases: (string | undefined)[] | null = null
   /** QoS 1 and 2 messages in flight that the client accepts. */
   inflightMax: number
   /** The packet identifiers of QoS 2 messages that came on this connection; null where its session began with it. */
-  usedInbound: UsedIdentifiers | null
+  usedInbound: UsedIdentifiers | null = null
   /** The same for messages that went out. */
-  usedOutbound: UsedIdentifiers | null
+  usedOutbound: UsedIdentifiers | null = null
   /** Counts what it sends, where a plugin wants that. */
-  meter: Meter | null
+  meter: Meter | null = null
   /** What onAccept said of its connection: its CONNECT gets this answer, and nobody is asked about it. */
-  refusal: Refusal | null
+  refusal: Refusal | null = null
   /** Its place in the timer wheel: the time to CONNECT, then keep-alive. */
   readonly timer: WheelItem
 
@@ -113,39 +113,12 @@ export class Connection implements Client {
     this.inbound = new InboundQueue(this)
     const maximumPacketSize = Math.min(mqtt.connectSizeMax, mqtt.maximumPacketSize)
     const { userPropertiesMax } = mqtt
-    this.#decoder = new Decoder(this, { maximumPacketSize, receiver: 'server', topics: host.topics, userPropertiesMax })
+    this.#decoder = new Decoder(this, { maximumPacketSize, topics: host.topics, userPropertiesMax })
     this.acks = new Acknowledger(this)
     this.sender = new Sender(this)
-    this.#state = 'new'
-    this.#pauses = 0
-    this.#admittedUntil = null
-    this.#admissionEnds = null
-    this.#pausedPublishers = null
-    this.#ready = null
-    this.#pausers = null
-    this.#untold = false
-    this.clientId = ''
-    this.assignedId = false
-    this.username = null
-    this.rights = null
-    this.mountPoint = ''
-    this.version = 4
-    this.bridge = false
-    this.keepAlive = 0
-    this.auth = null
-    this.session = null
-    this.will = null
     this.acceptedAt = host.clock.now()
     this.lastSeen = host.now
-    this.onConnectBegan = false
-    this.onGone = null
-    this.traced = false
-    this.aliases = null
     this.inflightMax = mqtt.inflightMax
-    this.usedInbound = null
-    this.usedOutbound = null
-    this.meter = null
-    this.refusal = null
     this.timer = { next: null, previous: null, dueAt: 0, onTimer: now => this.onTimer(now) }
   }
 
@@ -449,7 +422,7 @@ export class Connection implements Client {
     if (this.outbox.pendingBytes + message.payloadLength <= mqtt.writeBufferMax) return false
     if (mqtt.slowReader === 'disconnect') this.overrun()
     else if (mqtt.slowReader === 'slowPublishers') {
-      const publisher = this.host.connectionOf(message.clientId)
+      const publisher = this.host.clientOf(message.clientId)
       if (publisher !== undefined && publisher !== this && publisher.state === 'connected') {
         this.#pausedPublishers ??= new PausedPublishers()
         this.#pausedPublishers.pause(publisher)

@@ -1,13 +1,6 @@
-import type { Counters } from '../counters.ts'
-import type { Hooks } from '../hooks.ts'
-import { LineThrottle } from '../line-throttle.ts'
-import type { Log } from '../log.ts'
-import type { Settings } from '../options/settings.ts'
 import { ReasonCode } from '../reason.ts'
 import { type ConnectRefusal, toRefusal } from '../refusals.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
-import type { Clock } from '../time/clock.ts'
-import type { TimerWheel } from '../time/timer-wheel.ts'
 import { Connection } from './connection.ts'
 import type { ConnectionHost, PacketHandlers } from './connection-host.ts'
 import type { DisconnectReason } from './disconnect-reason.ts'
@@ -15,12 +8,6 @@ import type { Transport } from './transport.ts'
 
 /** What is used of the broker here. */
 export interface ConnectionsHost extends ConnectionHost {
-  readonly hooks: Hooks
-  readonly settings: Settings
-  readonly counters: Counters
-  readonly clock: Clock
-  readonly log: Log
-  readonly wheel: TimerWheel
   readonly stopping: boolean
   /** The connection of a session has ended. */
   leave(session: KnownSession, connection: Connection, publishWill: boolean): void
@@ -30,18 +17,13 @@ export interface ConnectionsHost extends ConnectionHost {
 export class Connections {
   readonly #host: ConnectionsHost
   readonly #handlers: PacketHandlers
-  readonly #all: Set<Connection>
+  readonly #all = new Set<Connection>()
   /** `onDisconnect` taps that are still at work. */
-  readonly #disconnecting: Set<Promise<unknown>>
-  // Whoever may not come in may come again at once.
-  readonly #refused: LineThrottle
+  readonly #disconnecting = new Set<Promise<unknown>>()
 
   constructor(host: ConnectionsHost, handlers: PacketHandlers) {
     this.#host = host
     this.#handlers = handlers
-    this.#all = new Set()
-    this.#disconnecting = new Set()
-    this.#refused = new LineThrottle(host.clock, { everyMs: 1000, kindsMax: 1000 })
   }
 
   get all(): ReadonlySet<Connection> {
@@ -74,14 +56,10 @@ export class Connections {
   }
 
   /** CONNACK is written. */
-  connected(connection: Connection, sessionPresent: boolean): void {
-    const { version, keepAlive, session } = connection
-    const { counters, log } = this.#host
+  connected(): void {
+    const { counters } = this.#host
     counters.connected += 1
     if (counters.connected > counters.connectedMax) counters.connectedMax = counters.connected
-    if (!log.isLevelEnabled('info')) return
-    const expiry = session?.expiryMs === Number.POSITIVE_INFINITY ? 'never' : (session?.expiryMs ?? 0) / 1000
-    log.info({ ...this.#who(connection), version, keepAlive, expiry, sessionPresent }, 'connected')
   }
 
   /** A connection has ended: its session is parked or ended, its will sent or kept, everybody told. */
@@ -89,32 +67,11 @@ export class Connections {
     const { counters, hooks } = this.#host
     const { session } = connection
     if (wasConnected) counters.connected -= 1
-    this.#logEnd(connection, reason, wasConnected)
     if (session !== null && session.client === connection) this.#host.leave(session, connection, publishWill && wasConnected)
     if (connection.onConnectBegan) {
       const told = hooks.onDisconnect.promise(connection, reason).finally(() => this.#disconnecting.delete(told))
       this.#disconnecting.add(told)
     }
-  }
-
-  #logEnd(connection: Connection, { message: reason, code, by }: DisconnectReason, wasConnected: boolean): void {
-    const { log, clock } = this.#host
-    const { clientId, remoteAddress: address, transport, acceptedAt } = connection
-    // Whoever has only looked whether the port is open has done nothing wrong.
-    const level = clientId === '' && by !== 'server' ? 'debug' : 'info'
-    if (!log.isLevelEnabled(level)) return
-    const times = wasConnected || level === 'debug' ? 1 : this.#refused.pass(address)
-    if (times === 0) return
-    const more = times > 1 ? { times } : {}
-    if (clientId === '') return log[level]({ address, listener: transport.listener, reason, ...more }, 'closed before CONNECT')
-    const seconds = Math.round((clock.now() - acceptedAt) / 1000)
-    log.info({ ...this.#who(connection), reason, code, by, ...(wasConnected ? { seconds } : {}), ...more }, 'disconnected')
-  }
-
-  /** What each line says of a client. */
-  #who({ clientId, username: user, remoteAddress: address, transport }: Connection): object {
-    const { protocol, listener } = transport
-    return { clientId, user, address, protocol, listener, node: this.#host.settings.brokerId }
   }
 
   /** The transport has closed. */

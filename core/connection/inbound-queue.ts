@@ -19,19 +19,15 @@ type QueuedInbound =
  */
 export class InboundQueue {
   readonly #client: Connection
-  #entries: QueuedInbound[]
-  #bytes: number
+  #entries: QueuedInbound[] = []
+  #bytes = 0
   // A handler is not done yet: CONNECT, SUBSCRIBE…
-  #busy: boolean
+  #busy = false
   // Entries that are packets not yet begun; only while there are none may the next publish's verdict be asked for.
-  #packets: number
+  #packets = 0
 
   constructor(client: Connection) {
     this.#client = client
-    this.#entries = []
-    this.#bytes = 0
-    this.#busy = false
-    this.#packets = 0
   }
 
   get idle(): boolean {

@@ -21,32 +21,23 @@ export class Outbox {
   readonly #flusher: Flusher
   readonly #pool: BufferPool
   // Sealed buffers and shared frames in order, each frame with the packet identifier that it gets here.
-  #chain: OutputChain | null
-  #pooled: Buffer[] | null
+  #chain: OutputChain | null = null
+  #pooled: Buffer[] | null = null
   // What the transport did not take at once, and gives back.
-  #lent: Buffer[] | null
-  #tail: Buffer | null
-  #used: number
-  #bytes: number
-  #dirty: boolean
+  #lent: Buffer[] | null = null
+  #tail: Buffer | null = null
+  #used = 0
+  #bytes = 0
+  #dirty = false
   // Nothing may leave yet, whatever the operating system takes.
-  #held: boolean
+  #held = false
   /** The operating system did not take all of the last write, or nothing may leave yet; until `drained`, or `release`, nothing more is handed to it. */
-  blocked: boolean
+  blocked = false
 
   constructor(transport: Transport, flusher: Flusher) {
     this.#transport = transport
     this.#flusher = flusher
     this.#pool = transport.returnsBuffers === true ? arenaBuffers : flusher.pool
-    this.#chain = null
-    this.#pooled = null
-    this.#lent = null
-    this.#tail = null
-    this.#used = 0
-    this.#bytes = 0
-    this.#dirty = false
-    this.#held = false
-    this.blocked = false
   }
 
   /** Lets nothing leave until `release`. */

@@ -3,7 +3,7 @@ import type { Message } from '../messages/message.ts'
 import { changeFault } from '../messages/publish-fault.ts'
 import { PacketType } from '../protocol/constants.ts'
 import { encodePacket } from '../protocol/encoder.ts'
-import type { Packet, Properties } from '../protocol/packets.ts'
+import type { BrokerPacket, Properties } from '../protocol/packets.ts'
 import type { PublishFrame } from '../protocol/publish-frame.ts'
 import { ReasonCode } from '../reason.ts'
 import type { DeliveryTerms } from '../routing/delivery-terms.ts'
@@ -17,31 +17,27 @@ const pingresp = Buffer.from([0xd0, 0])
 /** Writes packets to one connection, within what its client said in CONNECT that it accepts. */
 export class Sender {
   readonly #client: Connection
-  #aliases: Map<string, number> | null
+  #aliases: Map<string, number> | null = null
   /** Bytes. */
-  maximumPacketSize: number
-  topicAliasMaximum: number
+  maximumPacketSize = Number.POSITIVE_INFINITY
+  topicAliasMaximum = 0
   /** The client wants reason strings. */
-  problemInformation: boolean
+  problemInformation = true
 
   constructor(client: Connection) {
     this.#client = client
-    this.#aliases = null
-    this.maximumPacketSize = Number.POSITIVE_INFINITY
-    this.topicAliasMaximum = 0
-    this.problemInformation = true
   }
 
   /**
    * Writes one packet; one that is larger than the client accepts loses its optional properties [MQTT-3.1.2-24]. False where
    * it is too large even so: the client would wait for its answer for ever, so it is disconnected instead.
    */
-  packet(packet: Packet): boolean {
+  packet(packet: BrokerPacket): boolean {
     const client = this.#client
     if (client.closed) return false
     let bytes = encodePacket(packet, client.version)
-    if (bytes.length > this.maximumPacketSize && 'properties' in packet) {
-      bytes = encodePacket({ ...packet, properties: withoutText(packet.properties) } as Packet, client.version)
+    if (bytes.length > this.maximumPacketSize) {
+      bytes = encodePacket({ ...packet, properties: withoutText(packet.properties) }, client.version)
       if (bytes.length > this.maximumPacketSize) {
         if (packet.type !== PacketType.Disconnect && packet.type !== PacketType.Connack)
           client.close(ReasonCode.PacketTooLarge, 'an answer is larger than the client accepts')

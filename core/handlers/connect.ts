@@ -170,7 +170,6 @@ async function establish(host: HandlerHost, client: Connection, packet: ConnectP
     if (client.closed) return
   }
   client.connected(session, claim.present, packet.version === 5 ? connackProperties(host, client, packet, expiryMs, authData) : undefined)
-  host.keptWills.changed(client.clientId)
   if (authority.changes !== changes && session.client === client) authority.recheck(session)
 }
 

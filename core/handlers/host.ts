@@ -8,7 +8,6 @@ import type { Message } from '../messages/message.ts'
 import type { Settings } from '../options/settings.ts'
 import type { Dispatcher } from '../routing/dispatcher.ts'
 import type { Authority } from '../sessions/authority.ts'
-import type { KeptWills } from '../sessions/kept-wills.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { SessionRoster } from '../sessions/session-roster.ts'
 import type { SessionStore, StoredWill } from '../sessions/session-store.ts'
@@ -32,7 +31,6 @@ export interface HandlerHost {
   readonly connectGate: Gate
   readonly sessions: SessionStore
   readonly roster: SessionRoster
-  readonly keptWills: KeptWills
   readonly authority: Authority
   readonly entry: EntryCheck
   readonly dispatcher: Dispatcher

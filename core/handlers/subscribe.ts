@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
-import { filtersPerTurn, inTurns } from '../connection/turns.ts'
+import { filtersPerTurn, inTurns, keptInTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { Properties, SubscribePacket, SubscriptionRequest } from '../protocol/packets.ts'
@@ -192,45 +192,28 @@ function keep(subscribing: Subscribing): void | Promise<void> {
   )
 }
 
-function store(host: HandlerHost, client: Connection, stored: readonly SubscriptionAttempt[]): void | Promise<void> {
-  const { sessions, turns } = host
-  const session = client.session!
-  if (stored.length <= filtersPerTurn) return sessions.subscribe(session, stored.map(subscriptionOf))
-  const done: (void | Promise<void>)[] = []
-  const handed = inTurns(turns, stored, filtersPerTurn, slice => {
-    const kept = sessions.subscribe(session, slice.map(subscriptionOf))
-    // Looked at below, with the rest; until then a failure is nobody's unhandled rejection.
-    kept?.catch(() => {})
-    done.push(kept)
-  })
-  return handed.then(() => Promise.all(done)).then(() => {})
+function store({ sessions, turns }: HandlerHost, { session }: Connection, stored: readonly SubscriptionAttempt[]): void | Promise<void> {
+  const write = (slice: readonly SubscriptionAttempt[]): void | Promise<void> => sessions.subscribe(session!, slice.map(subscriptionOf))
+  return stored.length <= filtersPerTurn ? write(stored) : keptInTurns(turns, stored, write)
 }
 
 function grant(subscribing: Subscribing): void | Promise<void> {
   const granted = subscribing.attempts.filter((_attempt, i) => subscribing.reasonCodes[i]! < 0x80)
-  if (granted.length > filtersPerTurn) return grantMany(subscribing, granted)
   const { host, client } = subscribing
+  if (granted.length > filtersPerTurn || (granted.length > 0 && host.hooks.onAnswer.isUsed())) return grantLater(subscribing, granted)
   register(host, client, granted)
-  if (granted.length > 0 && host.hooks.onAnswer.isUsed()) return grantLater(subscribing, granted)
   answer(subscribing)
   tell(host, client, granted)
 }
 
-/** The same where somebody may keep SUBACK back. */
+/** The same for many filters, and where somebody may keep SUBACK back. */
 async function grantLater(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
   const { host, client } = subscribing
-  await host.hooks.onAnswer.promise(client, 'suback')
+  const { turns, hooks } = host
+  await inTurns(turns, granted, slice => register(host, client, slice))
+  if (hooks.onAnswer.isUsed()) await hooks.onAnswer.promise(client, 'suback')
   answer(subscribing)
-  tell(host, client, granted)
-}
-
-async function grantMany(subscribing: Subscribing, granted: readonly SubscriptionAttempt[]): Promise<void> {
-  const { host, client } = subscribing
-  const { turns } = host
-  await inTurns(turns, granted, filtersPerTurn, slice => register(host, client, slice))
-  if (host.hooks.onAnswer.isUsed()) await host.hooks.onAnswer.promise(client, 'suback')
-  answer(subscribing)
-  if (host.hooks.onSubscribed.isUsed()) await inTurns(turns, granted, filtersPerTurn, slice => tell(host, client, slice))
+  if (hooks.onSubscribed.isUsed()) await inTurns(turns, granted, slice => tell(host, client, slice))
 }
 
 function register(host: HandlerHost, { session }: Connection, granted: readonly SubscriptionAttempt[]): void {

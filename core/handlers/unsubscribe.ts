@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts'
-import { filtersPerTurn, inTurns } from '../connection/turns.ts'
+import { filtersPerTurn, inTurns, keptInTurns } from '../connection/turns.ts'
 import { MqttError } from '../errors.ts'
 import { PacketType } from '../protocol/constants.ts'
 import type { UnsubscribePacket } from '../protocol/packets.ts'
@@ -28,7 +28,7 @@ export function handleUnsubscribe(
 ): void | Promise<void> {
   const { filters } = packet
   const unsubscribing: Unsubscribing = { host, client, packet, reasonCodes: [], held: new Map(), told }
-  if (filters.length > filtersPerTurn) return unsubscribeMany(unsubscribing)
+  if (filters.length > filtersPerTurn || host.hooks.onAnswer.isUsed()) return unsubscribeLater(unsubscribing)
   look(unsubscribing, filters)
   const leaving = [...unsubscribing.held.keys()]
   const done = forget(host, client, leaving)
@@ -39,30 +39,23 @@ export function handleUnsubscribe(
   )
 }
 
-/** The same for many filters, a slice in each turn. */
-async function unsubscribeMany(unsubscribing: Unsubscribing): Promise<void> {
+/** The same for many filters, and where somebody may keep UNSUBACK back. */
+async function unsubscribeLater(unsubscribing: Unsubscribing): Promise<void> {
   const { host, client, packet, held } = unsubscribing
   const { turns, roster, hooks } = host
-  await inTurns(turns, packet.filters, filtersPerTurn, slice => look(unsubscribing, slice))
+  await inTurns(turns, packet.filters, slice => look(unsubscribing, slice))
   const leaving = [...held.keys()]
-  const done: (void | Promise<void>)[] = []
-  await inTurns(turns, leaving, filtersPerTurn, slice => {
-    const gone = forget(host, client, slice)
-    // Looked at below, with the rest.
-    gone?.catch(() => {})
-    done.push(gone)
-  })
   try {
-    await Promise.all(done)
+    await keptInTurns(turns, leaving, slice => forget(host, client, slice))
   } catch (error) {
     return failed(host, client, error)
   }
-  await inTurns(turns, leaving, filtersPerTurn, slice => {
+  await inTurns(turns, leaving, slice => {
     for (const filter of slice) roster.unsubscribe(client.session!, filter)
   })
-  if (hooks.onAnswer.isUsed()) await hooks.onAnswer.promise(client, 'unsuback')
+  if (leaving.length > 0 && hooks.onAnswer.isUsed()) await hooks.onAnswer.promise(client, 'unsuback')
   answer(unsubscribing)
-  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, filtersPerTurn, slice => tell(unsubscribing, slice))
+  if (hooks.onUnsubscribed.isUsed()) await inTurns(turns, leaving, slice => tell(unsubscribing, slice))
 }
 
 function look({ host, client, reasonCodes, held }: Unsubscribing, filters: readonly string[]): void {
@@ -94,16 +87,11 @@ function failed(host: HandlerHost, client: Connection, error: unknown): void {
   client.close(ReasonCode.ServerUnavailable, 'the session store did not take an UNSUBSCRIBE')
 }
 
-function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void | Promise<void> {
+function leave(unsubscribing: Unsubscribing, filters: readonly string[]): void {
   const { host, client } = unsubscribing
-  const { onAnswer } = host.hooks
-  const said = (): void => {
-    answer(unsubscribing)
-    tell(unsubscribing, filters)
-  }
   for (const filter of filters) host.roster.unsubscribe(client.session!, filter)
-  if (filters.length > 0 && onAnswer.isUsed()) return onAnswer.promise(client, 'unsuback').then(said)
-  said()
+  answer(unsubscribing)
+  tell(unsubscribing, filters)
 }
 
 function answer({ client, packet, reasonCodes, told }: Unsubscribing): void {

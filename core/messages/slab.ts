@@ -6,20 +6,18 @@
 export class Slab {
   /** Where `keep` has put what it was last given. */
   buffer: Buffer
-  at: number
+  at = 0
   readonly #slabBytes: number
   readonly #sharedMax: number
   #slab: Buffer
-  #used: number
+  #used = 0
 
   /** `slabBytes`: of one slab. `sharedMax`: a message with more than this gets a buffer of its own. */
   constructor(slabBytes: number, sharedMax: number) {
     this.#slabBytes = slabBytes
     this.#sharedMax = sharedMax
     this.#slab = Buffer.allocUnsafeSlow(slabBytes)
-    this.#used = 0
     this.buffer = this.#slab
-    this.at = 0
   }
 
   /** Copies the bytes to where they are good for ever: `buffer`, from `at`. */

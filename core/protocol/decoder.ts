@@ -2,7 +2,7 @@ import { MqttError } from '../errors.ts'
 import { ReasonCode } from '../reason.ts'
 import { decodeBody } from './bodies.ts'
 import { PacketType, type ProtocolVersion, type QoS } from './constants.ts'
-import { firstFault, headerFault, isRepeat, type Receiver } from './headers.ts'
+import { clientFaults, firstFault, type HeaderFault, isRepeat } from './headers.ts'
 import { InboundPublish } from './inbound-publish.ts'
 import { longBody, ManyFilters } from './many-filters.ts'
 import type { Packet, Properties } from './packets.ts'
@@ -19,10 +19,21 @@ export interface PacketSink {
   onManyFilters?(packet: ManyFilters): void
 }
 
+/** One side of a connection, by what it sends. */
+export interface Peer {
+  /** What is wrong with each first byte of its packets; null for nothing. */
+  readonly faults: readonly (HeaderFault | null)[]
+  /** Reads the body of any of its packets but PUBLISH. */
+  body(type: number, reader: Reader, context: { version: ProtocolVersion }): Packet
+}
+
+const client: Peer = { faults: clientFaults, body: decodeBody }
+
 export interface DecoderOptions {
   /** Bytes of a whole packet; looked at before its body is read. */
   readonly maximumPacketSize: number
-  readonly receiver: Receiver
+  /** Who sends what is read. Default: a client. */
+  readonly peer?: Peer
   /** User properties that a packet may hold. Default: any number. */
   readonly userPropertiesMax?: number
   /** Spares the decoding of topic names that were seen before. */
@@ -41,47 +52,37 @@ const incomplete = -1
  */
 export class Decoder {
   /** Set by CONNECT; a client's decoder is told. */
-  version: ProtocolVersion
+  version: ProtocolVersion = 4
   maximumPacketSize: number
   /** Rises each time that the beginning of a packet is kept, so that one which never ends can be told from one after the other. */
-  begun: number
+  begun = 0
   readonly #sink: PacketSink
-  readonly #receiver: Receiver
+  readonly #peer: Peer
   readonly #topics: TopicCache | null
   // Most clients publish to one topic again and again: comparing spares the hash, 20 of 215 ns that a message costs.
   #lastTopic: CachedTopic | null
   readonly #userPropertiesMax: number
-  #publish: InboundPublish | null
+  #publish: InboundPublish | null = null
   #connected: boolean
-  #paused: boolean
+  #paused = false
   // The beginning of a packet, or everything since a pause: from `start` to `end` of a buffer of its own.
-  #kept: Buffer | null
-  #keptStart: number
-  #keptEnd: number
+  #kept: Buffer | null = null
+  #keptStart = 0
+  #keptEnd = 0
   // The length of the packet whose beginning is kept; 0: not known yet.
-  #total: number
-  #running: boolean
+  #total = 0
+  #running = false
   // What is being read was put together here, and is forgotten afterwards.
-  #ownBytes: boolean
+  #ownBytes = false
 
-  constructor(sink: PacketSink, { maximumPacketSize, receiver, topics, userPropertiesMax }: DecoderOptions) {
-    this.version = 4
+  constructor(sink: PacketSink, { maximumPacketSize, peer = client, topics, userPropertiesMax }: DecoderOptions) {
     this.maximumPacketSize = maximumPacketSize
-    this.begun = 0
     this.#sink = sink
-    this.#receiver = receiver
+    this.#peer = peer
     this.#topics = topics ?? null
     this.#lastTopic = null
     this.#userPropertiesMax = userPropertiesMax ?? Number.POSITIVE_INFINITY
-    this.#publish = null
-    this.#connected = receiver === 'client'
-    this.#paused = false
-    this.#kept = null
-    this.#keptStart = 0
-    this.#keptEnd = 0
-    this.#total = 0
-    this.#running = false
-    this.#ownBytes = false
+    this.#connected = peer !== client
   }
 
   /** Bytes that wait for the rest of their packet, or for `resume`. */
@@ -211,7 +212,7 @@ export class Decoder {
 
   /** The length of the packet that begins at `at`, header included; `incomplete` while its length field is. */
   #measure(bytes: Buffer, at: number, end: number): number {
-    const fault = this.#connected ? headerFault(bytes[at]!, this.#receiver) : firstFault(bytes[at]!)
+    const fault = this.#connected ? this.#peer.faults[bytes[at]!]! : firstFault(bytes[at]!)
     if (fault !== null && !(this.version === 3 && isRepeat(bytes[at]!)))
       throw new MqttError(fault.reasonCode, fault.message, fault.ofRequest)
     let length = 0
@@ -255,14 +256,9 @@ export class Decoder {
       }
     }
     reader.reset(bytes, at, end, this.#userPropertiesMax)
-    const packet = decodeBody(type, reader, this)
+    const packet = this.#peer.body(type, reader, this)
     if (packet.type === PacketType.Connect) this.#connected = true
     this.#sink.onPacket(packet)
-  }
-
-  /** Who reads: which packets are legal depends on it. */
-  get receiver(): Receiver {
-    return this.#receiver
   }
 
   #readPublish(publish: InboundPublish, bytes: Buffer, start: number, body: number, end: number): void {
@@ -326,7 +322,7 @@ export class Decoder {
 
   #check({ topicAlias, subscriptionIdentifiers }: Properties): void {
     if (topicAlias === 0) throw new MqttError(ReasonCode.TopicAliasInvalid, 'topic alias 0') // [MQTT-3.3.2-8]
-    if (subscriptionIdentifiers !== undefined && this.#receiver === 'server') {
+    if (subscriptionIdentifiers !== undefined && this.#peer === client) {
       throw protocolError('a Subscription Identifier in a PUBLISH from a client') // [MQTT-3.3.4-6]
     }
   }

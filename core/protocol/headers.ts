@@ -1,30 +1,25 @@
 import { ReasonCode } from '../reason.ts'
 import { PacketType } from './constants.ts'
 
-/** Who reads a packet: a server must not be sent what only servers send, nor a client what only clients do. */
-export type Receiver = 'server' | 'client'
-
 export interface HeaderFault {
   readonly reasonCode: ReasonCode
   readonly message: string
   readonly ofRequest?: boolean
 }
 
-const { Connack, Suback, Unsuback, Pingresp, Connect, Subscribe, Unsubscribe, Pingreq } = PacketType
-const serverOnly: ReadonlySet<number> = new Set([Connack, Suback, Unsuback, Pingresp])
-const clientOnly: ReadonlySet<number> = new Set([Connect, Subscribe, Unsubscribe, Pingreq])
-// What a client asks for, PUBLISH apart.
-const requests: ReadonlySet<number> = new Set([Subscribe, Unsubscribe])
+const { Connack, Suback, Unsuback, Pingresp, Connect, Subscribe, Unsubscribe } = PacketType
 // PUBREL, SUBSCRIBE and UNSUBSCRIBE have 0010 in their low bits, the others but PUBLISH nothing [MQTT-2.1.3-1].
 const flagged: ReadonlySet<number> = new Set([PacketType.Pubrel, Subscribe, Unsubscribe])
+// What a client asks for, PUBLISH apart.
+const requests: ReadonlySet<number> = new Set([Subscribe, Unsubscribe])
 
-// All 256 first bytes, judged once.
-const faults: Record<Receiver, (HeaderFault | null)[]> = { server: all('server'), client: all('client') }
-
-/** What is wrong with a packet by its first byte; null for nothing. */
-export function headerFault(header: number, receiver: Receiver): HeaderFault | null {
-  return faults[receiver][header]!
+/** All 256 first bytes, judged once: what is wrong with a packet by its first byte, null for nothing. `foreign`: types that only the other side, `reader`, may send. */
+export function headerFaults(foreign: readonly number[], reader: 'server' | 'client'): readonly (HeaderFault | null)[] {
+  return Array.from({ length: 256 }, (_, header) => judge(header, foreign, reader))
 }
+
+/** What is wrong with a packet from a client. */
+export const clientFaults = headerFaults([Connack, Suback, Unsuback, Pingresp], 'server')
 
 const before = (message: string): HeaderFault => ({ reasonCode: ReasonCode.ProtocolError, message })
 const other = before('something else than CONNECT came first') // [MQTT-3.1.0-1]
@@ -36,7 +31,7 @@ const methods: ReadonlySet<number> = new Set(Buffer.from('GPHDOCT'))
 /** What is wrong with the first byte of a connection to a server; null: it may begin a CONNECT. What else comes to such ports is named. */
 export function firstFault(first: number): HeaderFault | null {
   if (first === 0x16) return tls
-  if (first >>> 4 === Connect) return headerFault(first, 'server')
+  if (first >>> 4 === Connect) return clientFaults[first]!
   return methods.has(first) ? http : other
 }
 
@@ -45,11 +40,7 @@ export function isRepeat(header: number): boolean {
   return header === 0x6a || header === 0x8a || header === 0xaa
 }
 
-function all(receiver: Receiver): (HeaderFault | null)[] {
-  return Array.from({ length: 256 }, (_, header) => judge(header, receiver))
-}
-
-function judge(header: number, receiver: Receiver): HeaderFault | null {
+function judge(header: number, foreign: readonly number[], reader: string): HeaderFault | null {
   const type = header >>> 4
   const flags = header & 0x0f
   if (type === 0) return { reasonCode: ReasonCode.MalformedPacket, message: 'packet type 0' }
@@ -60,8 +51,7 @@ function judge(header: number, receiver: Receiver): HeaderFault | null {
   }
   if (flags !== (flagged.has(type) ? 2 : 0))
     return { reasonCode: ReasonCode.MalformedPacket, message: 'reserved bits in the fixed header', ofRequest: requests.has(type) }
-  if ((receiver === 'server' ? serverOnly : clientOnly).has(type)) {
-    return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${receiver} may send`, ofRequest: false }
-  }
+  if (foreign.includes(type))
+    return { reasonCode: ReasonCode.ProtocolError, message: `a packet that only a ${reader} may send`, ofRequest: false }
   return null
 }

@@ -13,7 +13,7 @@ export class ManyFilters {
   readonly size: number
   readonly #reader: Reader
   readonly #five: boolean
-  #packet: SubscribePacket | UnsubscribePacket | null
+  #packet: SubscribePacket | UnsubscribePacket | null = null
 
   constructor(type: ManyFilters['type'], body: Buffer, version: ProtocolVersion, userPropertiesMax?: number) {
     this.type = type
@@ -21,7 +21,6 @@ export class ManyFilters {
     this.#reader = new Reader()
     this.#reader.reset(body, 0, body.length, userPropertiesMax)
     this.#five = version === 5
-    this.#packet = null
   }
 
   /** Reads on, at most `limit` filters; the packet once it is whole, `null` before. Throws an `MqttError` for what breaks the protocol. */

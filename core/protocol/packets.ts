@@ -238,3 +238,6 @@ export type Packet =
   | PingrespPacket
   | DisconnectPacket
   | AuthPacket
+
+/** What a broker answers; PUBLISH is made once for many, and PINGRESP is always the same. */
+export type BrokerPacket = ConnackPacket | AckPacket | SubackPacket | UnsubackPacket | DisconnectPacket | AuthPacket

@@ -13,16 +13,13 @@ export function protocolError(message: string): MqttError {
 /** Reads the fields of one packet's body, never beyond its end. One object for each decoder, set anew for each packet. */
 export class Reader {
   bytes: Buffer
-  at: number
-  end: number
+  at = 0
+  end = 0
   /** User properties that a packet may hold. */
-  userPropertiesMax: number
+  userPropertiesMax = Number.POSITIVE_INFINITY
 
   constructor() {
     this.bytes = empty
-    this.at = 0
-    this.end = 0
-    this.userPropertiesMax = Number.POSITIVE_INFINITY
   }
 
   reset(bytes: Buffer, at: number, end: number, userPropertiesMax = Number.POSITIVE_INFINITY): void {

@@ -2,11 +2,10 @@ import './buffer-methods.ts'
 /** Writes fields into a buffer that grows. */
 export class Writer {
   #bytes: Buffer
-  #at: number
+  #at = 0
 
   constructor(size = 256) {
     this.#bytes = Buffer.allocUnsafe(size)
-    this.#at = 0
   }
 
   get length(): number {
@@ -60,7 +59,12 @@ export class Writer {
   }
 
   append(other: Writer): void {
-    this.raw(other.#bytes.subarray(0, other.#at))
+    this.raw(other.written)
+  }
+
+  /** What was written so far. */
+  get written(): Buffer {
+    return this.#bytes.subarray(0, this.#at)
   }
 
   /** Copies what was written to another buffer; returns how much. */

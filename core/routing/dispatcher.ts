@@ -4,8 +4,7 @@ import { Receipt } from '../messages/receipt.ts'
 import type { KnownSession } from '../sessions/known-session.ts'
 import type { QueuedDelivery } from '../sessions/message-queue.ts'
 import type { AppendTarget, ReceivedId, SessionStore } from '../sessions/session-store.ts'
-import type { Clock } from '../time/clock.ts'
-import { Timing } from '../timing.ts'
+import type { Timings } from '../timings.ts'
 import { DeliveryTerms } from './delivery-terms.ts'
 import type { Router } from './router.ts'
 import type { Member, ShareGroup } from './share-group.ts'
@@ -13,13 +12,13 @@ import type { Route, Target } from './target.ts'
 
 /** What the dispatcher uses of the broker. */
 export interface DispatcherHost {
-  readonly clock: Clock
   readonly hooks: Hooks
   /** Kept beside the hooks, so that the hot path asks a field. */
   readonly routeUsed: boolean
   readonly router: Router<KnownSession>
   readonly sessions: SessionStore
   readonly matchUsed: boolean
+  readonly timings: Timings
   sessionOf(clientId: string): KnownSession | undefined
   drop(clientId: string, message: Message, reason: 'noMember' | 'storeFailed'): void
   report(error: unknown): void
@@ -40,12 +39,9 @@ unmatched.release()
 /** Brings each accepted message to everybody who is to have it. */
 export class Dispatcher {
   readonly #host: DispatcherHost
-  /** From handing a message to the store until it is kept, where that is not at once. */
-  readonly storeTiming: Timing
 
   constructor(host: DispatcherHost) {
     this.#host = host
-    this.storeTiming = new Timing(host.clock, 16)
   }
 
   /**
@@ -215,7 +211,7 @@ export class Dispatcher {
     // 15 µs a message of 1 KiB.
     const done = targets === null ? sessions.append(message, noTargets, received) : sessions.append(message.own(), targets, received)
     if (done === undefined) return dispatch.kept()
-    this.storeTiming.follow(done)
+    this.#host.timings.store.follow(done)
     const receipt = (dispatch.receipt ??= new Receipt())
     receipt.hold()
     done.then(

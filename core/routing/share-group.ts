@@ -8,12 +8,11 @@ export class Member<S extends Subscriber> {
   /** What the member subscribed with. */
   readonly subscription: Subscription
   /** How the member got the last message. @internal */
-  lastTerms: DeliveryTerms | null
+  lastTerms: DeliveryTerms | null = null
 
   constructor(subscriber: S, subscription: Subscription) {
     this.subscriber = subscriber
     this.subscription = subscription
-    this.lastTerms = null
   }
 }
 

@@ -1,5 +1,6 @@
+import { answer } from '../answers.ts'
 import type { Connection } from '../connection/connection.ts'
-import { filtersPerTurn, type Turns } from '../connection/turns.ts'
+import { filtersPerTurn, inTurns, type Turns } from '../connection/turns.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import type { Publisher, Rights, Whom } from '../publisher.ts'
@@ -12,9 +13,9 @@ import type { KnownSession } from './known-session.ts'
 export interface AuthorityHost {
   readonly hooks: Hooks
   readonly turns: Turns
-  readonly connections: Iterable<Connection>
+  readonly clients: Iterable<Connection>
   sessionOf(clientId: string): KnownSession | undefined
-  allSessions(): Iterable<KnownSession>
+  readonly knownSessions: Iterable<KnownSession>
   /** Takes subscriptions away. */
   takeAway(session: KnownSession, filters: readonly string[]): void
 }
@@ -26,11 +27,10 @@ export interface AuthorityHost {
 export class Authority {
   readonly #host: AuthorityHost
   /** Rises with each change of anybody's rights: who has waited for something sees by it that it has to ask again. */
-  changes: number
+  changes = 0
 
   constructor(host: AuthorityHost) {
     this.#host = host
-    this.changes = 0
   }
 
   /** Gives other rights to connected clients and known sessions; returns to how many sessions. */
@@ -40,8 +40,8 @@ export class Authority {
     const host = this.#host
     this.changes += 1
     // A client that is still connecting has no session yet.
-    for (const client of host.connections) if (client.session === null && matches(client)) client.rights = rights
-    const found = sessionsOf(host, whom, matches)
+    for (const client of host.clients) if (client.session === null && matches(client)) client.rights = rights
+    const found = sessionsOf(host, whom)
     for (const session of found) {
       session.rights = rights
       const { client } = session
@@ -50,7 +50,7 @@ export class Authority {
         if (client.will !== null) client.will = { ...client.will, rights }
       }
     }
-    for (const session of found) if (host.sessionOf(session.clientId) === session) this.#recheck(session)
+    for (const session of found) if (host.sessionOf(session.clientId) === session) this.recheck(session)
     return found.length
   }
 
@@ -61,12 +61,7 @@ export class Authority {
     session.username = client.username
     session.rights = client.rights
     if (client.will !== null) client.will = { ...client.will, username: client.username, rights: client.rights }
-    this.#recheck(session)
-  }
-
-  /** Something has been granted by rights that have changed since. */
-  recheck(session: KnownSession): void {
-    this.#recheck(session)
+    this.recheck(session)
   }
 
   /** Asks again about all sessions whose clients this broker has seen, a slice in each turn of the event loop. */
@@ -74,14 +69,14 @@ export class Authority {
     const host = this.#host
     this.changes += 1
     let asked = 0
-    for (const session of [...host.allSessions()]) {
+    for (const session of [...host.knownSessions]) {
       if (!session.seen || host.sessionOf(session.clientId) !== session) continue
       asked += session.subscriptions.size
       if (asked > filtersPerTurn) {
         asked = 0
         await host.turns.next()
       }
-      await this.#recheck(session)
+      await this.recheck(session)
     }
   }
 
@@ -114,7 +109,8 @@ export class Authority {
     return isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', ownName(topic, source.mountPoint)))
   }
 
-  #recheck(session: KnownSession): void | Promise<void> {
+  /** Something has been granted by rights that have changed since: what the session holds is asked about again. */
+  recheck(session: KnownSession): void | Promise<void> {
     const denied = this.denied(session.client ?? session, [...session.subscriptions.values()])
     if (!(denied instanceof Promise)) return this.#revoke(session, denied)
     session.recheck()
@@ -134,10 +130,7 @@ export class Authority {
 
   async #deniedOfMany(publisher: Publisher, subscriptions: readonly Subscription[]): Promise<string[]> {
     const denied: string[] = []
-    for (let from = 0; from < subscriptions.length; from += filtersPerTurn) {
-      await this.#host.turns.next()
-      denied.push(...this.#deniedOf(publisher, subscriptions.slice(from, from + filtersPerTurn)))
-    }
+    await inTurns(this.#host.turns, subscriptions, slice => void denied.push(...this.#deniedOf(publisher, slice)))
     return denied
   }
 }
@@ -148,17 +141,17 @@ function matcher(whom: Whom): (publisher: Pick<Publisher, 'clientId' | 'username
   return ({ username }) => username === whom.username
 }
 
-function sessionsOf(host: AuthorityHost, whom: Whom, matches: (publisher: KnownSession) => boolean): KnownSession[] {
-  const session = typeof whom === 'string' ? host.sessionOf(whom) : 'clientId' in whom ? host.sessionOf(whom.clientId) : undefined
-  const found =
-    typeof whom === 'object' && 'username' in whom ? [...host.allSessions()].filter(matches) : session === undefined ? [] : [session]
-  // Of one that nobody has taken up since the start only the filters are known; it is asked about when somebody does.
-  return found.filter(({ seen }) => seen)
+// Of one that nobody has taken up since the start only the filters are known; it is asked about when somebody does.
+function sessionsOf(host: AuthorityHost, whom: Whom): KnownSession[] {
+  if (typeof whom === 'object' && 'username' in whom) {
+    return [...host.knownSessions].filter(({ seen, username }) => seen && username === whom.username)
+  }
+  const session = host.sessionOf(typeof whom === 'string' ? whom : whom.clientId)
+  return session?.seen === true ? [session] : []
 }
 
 // Whoever calls is a plugin, perhaps in plain JavaScript, and a slip of the pen must not pass for rights.
 function checkRights(rights: Rights | null): void {
-  const isList = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(one => typeof one === 'string'))
-  if (rights === null || (typeof rights === 'object' && isList(rights.authorizedPub) && isList(rights.authorizedSub))) return
+  if (rights === null || (rights !== undefined && answer.areRights(rights))) return
   throw new TypeError('setRights: rights are { authorizedPub, authorizedSub }, each a list of topic filters, or null')
 }

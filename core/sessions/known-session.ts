@@ -47,70 +47,47 @@ const slowPublishersMs = 10_000
 export class KnownSession implements Session {
   readonly clientId: string
   readonly #host: SessionHost
-  node: string | null
+  node: string | null = null
   /** All nodes, this one too, have heard of its connection: one that is announced later takes its place. */
-  announced: boolean
-  client: Connection | null
+  announced = false
+  client: Connection | null = null
   /** The user that the session belongs to. */
-  owner: string | null
+  owner: string | null = null
   /** The user name of its client, which may have authenticated as another user since. */
-  username: string | null
-  rights: Rights | null
-  mountPoint: string
+  username: string | null = null
+  rights: Rights | null = null
+  mountPoint = ''
   /** It has had a connection here: only then do the three above say anything. */
-  seen: boolean
+  seen = false
   /** Its client speaks a version without options of subscriptions: those that it gave before, with MQTT 5, do nothing while it is connected. */
-  plain: boolean
-  durable: boolean
-  epoch: number
-  expiryMs: number
-  readonly subscriptions: Map<string, Subscription>
+  plain = false
+  durable = false
+  epoch = 0
+  expiryMs = 0
+  readonly subscriptions = new Map<string, Subscription>()
   /** Filters of subscriptions that their client knows by another one; null: there never was any. */
-  renamed: Map<string, string> | null
+  renamed: Map<string, string> | null = null
   /** How many of them are shared. */
-  shared: number
+  shared = 0
   /** Filters that go with the connection, whatever becomes of the session. */
-  temporary: Set<string> | null
+  temporary: Set<string> | null = null
   /** QoS 2 identifiers from the client, from PUBLISH until PUBREL [MQTT-4.3.3-10]. */
-  received: Map<number, Received> | null
+  received: Map<number, Received> | null = null
   /** Told when a QoS 2 message is judged that the client has sent again meanwhile; null: it was not kept. */
-  joined: Map<number, ((reasonCode: number | null) => void)[]> | null
-  window: Window | null
+  joined: Map<number, ((reasonCode: number | null) => void)[]> | null = null
+  window: Window | null = null
   /** Messages for which the window has no room. */
-  queue: MessageQueue<QueuedDelivery> | null
+  queue: MessageQueue<QueuedDelivery> | null = null
   /** The same for a durable session: they wait in the store. */
-  backlog: StoredBacklog | null
+  backlog: StoredBacklog | null = null
   // Packet identifiers whose messages the client may no longer have, while the store is at them.
-  #retracted: Set<number> | null
+  #retracted: Set<number> | null = null
   /** Slows those who publish to it, once messages have waited here or in the store. */
-  #brake: PublisherBrake | null
+  #brake: PublisherBrake | null = null
 
   constructor(host: SessionHost, clientId: string) {
     this.clientId = clientId
     this.#host = host
-    this.node = null
-    this.announced = false
-    this.client = null
-    this.owner = null
-    this.username = null
-    this.rights = null
-    this.mountPoint = ''
-    this.seen = false
-    this.plain = false
-    this.durable = false
-    this.epoch = 0
-    this.expiryMs = 0
-    this.subscriptions = new Map()
-    this.renamed = null
-    this.shared = 0
-    this.temporary = null
-    this.received = null
-    this.joined = null
-    this.window = null
-    this.queue = null
-    this.backlog = null
-    this.#retracted = null
-    this.#brake = null
   }
 
   /** The filter of the subscription that the client knows by this one; undefined: it has none. */

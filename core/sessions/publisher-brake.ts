@@ -24,26 +24,22 @@ export class PublisherBrake {
   readonly #patienceMs: number
   // A queue longer than this slows the publishers of a reader that keeps up.
   readonly #early: number
-  #held: Receipt[]
+  #held: Receipt[] = []
   #progressAt: number
   // Acknowledgements in the present tick of the broker's clock, and whether those of the last one make a brisk reader. It is
   // taken for one until a whole tick has shown that it is not: what piles up before that would cost the garbage collector dearly.
   #tickAt: number
-  #whole: boolean
-  #acked: number
-  #brisk: boolean
+  #whole = false
+  #acked = 0
+  #brisk = true
 
   /** `window`: messages that the reader has in flight at most. `patienceMs`: how long it slows its publishers while it acknowledges nothing. */
   constructor(line: Line, window: number, now: number, patienceMs: number) {
     this.#line = line
     this.#early = Math.max(1000, 4 * window)
     this.#patienceMs = patienceMs
-    this.#held = []
     this.#progressAt = now
     this.#tickAt = now
-    this.#whole = false
-    this.#acked = 0
-    this.#brisk = true
   }
 
   /** The reader has acknowledged a message. `now` is the broker's coarse clock. */

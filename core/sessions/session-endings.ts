@@ -7,7 +7,7 @@ const retriesMax = 100
 /** What is used of the broker here. */
 export interface SessionEndingsHost {
   readonly sessions: SessionStore
-  connectionOf(clientId: string): object | undefined
+  clientOf(clientId: string): object | undefined
   report(error: unknown): void
 }
 
@@ -65,7 +65,7 @@ export class SessionEndings {
       if (done === undefined) return
       done.catch(error => {
         // Somebody else has claimed it since, or does so now.
-        if (error instanceof SessionLostError || this.#host.connectionOf(clientId) !== undefined) return
+        if (error instanceof SessionLostError || this.#host.clientOf(clientId) !== undefined) return
         this.#host.report(error)
         this.#untold.set(clientId, tell)
       })

@@ -1,13 +1,9 @@
 import type { Connection } from '../connection/connection.ts'
-import type { DropReason } from '../counter-names.ts'
-import type { Hooks } from '../hooks.ts'
 import type { Log } from '../log.ts'
-import type { Message } from '../messages/message.ts'
 import { ReasonCode } from '../reason.ts'
 import { DeliveryTerms } from '../routing/delivery-terms.ts'
 import type { Router } from '../routing/router.ts'
 import type { Subscription } from '../routing/subscription.ts'
-import type { KeptWills } from './kept-wills.ts'
 import { KnownSession, type SessionHost } from './known-session.ts'
 import type { QueuedDelivery } from './message-queue.ts'
 import { SessionEndings } from './session-endings.ts'
@@ -15,12 +11,9 @@ import type { Claim, EndedSession, StoredWill } from './session-store.ts'
 
 /** What the roster uses of the broker. */
 export interface RosterHost extends SessionHost {
-  readonly hooks: Hooks
   readonly log: Log
   readonly router: Router<KnownSession>
-  readonly keptWills: KeptWills
-  connectionOf(clientId: string): Connection | undefined
-  drop(clientId: string, message: Message, reason: DropReason): void
+  clientOf(clientId: string): Connection | undefined
   publishWill(clientId: string, will: StoredWill): void
   report(error: unknown): void
 }
@@ -28,14 +21,12 @@ export interface RosterHost extends SessionHost {
 /** The sessions that this broker knows, with and without a connection, and how they begin, pass on and end. */
 export class SessionRoster {
   readonly #host: RosterHost
-  readonly #sessions: Map<string, KnownSession>
-  readonly #turns: Map<string, Promise<void>>
+  readonly #sessions = new Map<string, KnownSession>()
+  readonly #turns = new Map<string, Promise<void>>()
   readonly #endings: SessionEndings
 
   constructor(host: RosterHost) {
     this.#host = host
-    this.#sessions = new Map()
-    this.#turns = new Map()
     this.#endings = new SessionEndings(host)
   }
 
@@ -144,7 +135,6 @@ export class SessionRoster {
     if (session.durable) this.#end(session)
     else this.#endLocal(session)
     if (publishWill && will !== null) this.#host.publishWill(client.clientId, will)
-    this.#host.keptWills.changed(client.clientId)
   }
 
   // A session that ends with its connection.

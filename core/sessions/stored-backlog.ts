@@ -17,48 +17,34 @@ export class StoredBacklog {
   readonly #session: KnownSession
   readonly #host: SessionHost
   // Everything up to this position is in flight or done.
-  #position: number
-  #stopped: boolean
-  #reading: boolean
+  #position = 0
+  #stopped = false
+  #reading = false
   // The first page after a resume is still to be read.
-  #resumed: boolean
+  #resumed = false
   // Rises with each message put behind the window, so that a page read before it does not count as the last.
-  #appends: number
+  #appends = 0
   // Something in the store may have come by rights that have gone since: until all of it is read, each message is asked about.
-  #checking: boolean
+  #checking = false
   // How often the client's rights have changed.
-  #rechecks: number
+  #rechecks = 0
   // Acknowledged while a page was on its way: that page may still show them.
-  readonly #ackedMeanwhile: Set<number>
+  readonly #ackedMeanwhile = new Set<number>()
   // QoS 0 messages that leave when the store has let go of them.
-  #leaving: number
+  #leaving = 0
   // What the stored queue holds, in flight or not, as far as it can be known here…
-  #messages: number
-  #bytes: number
+  #messages = 0
+  #bytes = 0
   // …which is not quite where another node has appended, or the store has dropped.
-  #inexact: boolean
+  #inexact = false
   // Filters by which messages were stored with the RETAIN flag that they were published with, where the client's version does not know that.
-  #asPublished: readonly string[]
+  #asPublished: readonly string[] = []
   /** Messages wait in the store: new ones must queue behind them. */
-  waiting: boolean
+  waiting = false
 
   constructor(session: KnownSession, host: SessionHost) {
     this.#session = session
     this.#host = host
-    this.#position = 0
-    this.#stopped = false
-    this.#reading = false
-    this.#resumed = false
-    this.#appends = 0
-    this.#checking = false
-    this.#rechecks = 0
-    this.#ackedMeanwhile = new Set()
-    this.#leaving = 0
-    this.#messages = 0
-    this.#bytes = 0
-    this.#inexact = false
-    this.#asPublished = []
-    this.waiting = false
   }
 
   /** The session had a connection before: begin at the front of its queue, which holds so much. */

@@ -40,19 +40,15 @@ const packetIdMax = 65_535
  * slot is taken by an older unacknowledged message is skipped. Idle connections have no slots at all.
  */
 export class Window {
-  #slots: Inflight[]
-  #lastId: number
-  #turns: number
+  #slots: Inflight[] = []
+  #lastId = 0
+  #turns = 0
   /** Messages in flight. */
-  count: number
+  count = 0
   /** How many the client and the broker allow: the smaller of Receive Maximum and `mqtt.inflightMax`. */
   readonly limit: number
 
   constructor(limit: number) {
-    this.#slots = []
-    this.#lastId = 0
-    this.#turns = 0
-    this.count = 0
     this.limit = limit
   }
 

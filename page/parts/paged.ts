@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import type { Given, VerbName } from '../../core/verbs.ts'
+import type { Given, VerbName } from '../../plugins/kit/verbs/verbs.ts'
 import { type ApiError, ask } from '../api.ts'
 import { asApiError } from '../live.ts'
 

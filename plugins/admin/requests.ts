@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Actor } from '../../core/actor.ts'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
-import type { Verb } from '../../core/verbs.ts'
 import { readLines } from '../kit/copies/read-lines.ts'
 import { type DescribedVerb, type Role, rolesOf } from '../kit/verbs/define-verb.ts'
+import type { Verb } from '../kit/verbs/verbs.ts'
 
 /** Who asks, and what its role lets it do. */
 export interface Caller {

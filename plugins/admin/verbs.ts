@@ -137,7 +137,7 @@ export const importVerb = {
   },
 } as const satisfies VerbDeclaration
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     export: [given: object, answer: AsyncIterable<object>]
     tail: [

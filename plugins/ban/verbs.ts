@@ -80,7 +80,7 @@ interface Whom {
   address?: string | null
 }
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     ban: [given: Whom & { for?: number | string | null; reason?: string | null }, answer: BanAnswer]
     unban: [given: Whom, answer: { by: BanRow['by']; name: string; removed: boolean }]

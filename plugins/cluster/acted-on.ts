@@ -1,5 +1,5 @@
-import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { Bus } from '../kit/services/bus.ts'
+import type { RetainedStore } from '../kit/services/retained.ts'
 import { UnderWay } from '../kit/under-way.ts'
 import { packConfirm } from './frames.ts'
 

@@ -1,8 +1,8 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
-import { encodeMessage } from '../../core/messages/stored-message.ts'
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
 import type { Bus } from '../kit/services/bus.ts'
+import { encodeMessage } from '../kit/stored-message.ts'
 import { messageFormatOf } from './cluster-version.ts'
 import { type Forwarded, pack } from './frames.ts'
 

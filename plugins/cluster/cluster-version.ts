@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../../core/error-codes.ts'
-import { messageFormat } from '../../core/messages/stored-message.ts'
 import type { Bus, Node } from '../kit/services/bus.ts'
 import { type Language, versionRefusal } from '../kit/spoken-versions.ts'
+import { messageFormat } from '../kit/stored-message.ts'
 
 /**
  * The version of what nodes say to one another through whatever bus there is: frames of messages, announcements, rows of routes and wills. A node

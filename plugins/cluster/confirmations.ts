@@ -1,9 +1,9 @@
 import type { Log } from '../../core/log.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import { Timing } from '../../core/timing.ts'
 import { afterAwake } from '../kit/awake-timer.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
 import type { Bus, Node } from '../kit/services/bus.ts'
+import { Timing } from '../kit/timing.ts'
 import { confirmVersion, spokenBy } from './cluster-version.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { Figure, Figures, Sample } from '../../core/figures.ts'
+import type { Figure, Figures, Sample } from '../kit/figures.ts'
 import type { Bus } from '../kit/services/bus.ts'
 import { asTopicLevel } from '../kit/topics.ts'
 import type { ClusterNode } from './node.ts'

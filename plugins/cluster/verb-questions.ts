@@ -1,7 +1,7 @@
 import type { Actor } from '../../core/actor.ts'
 import type { Broker } from '../../core/broker.ts'
-import type { VerbLink } from '../../core/verbs.ts'
 import type { Bus } from '../kit/services/bus.ts'
+import type { VerbLink } from '../kit/verbs/verbs.ts'
 import { confirmVersion, spokenBy } from './cluster-version.ts'
 import { packConfirm, type VerbFrame } from './frames.ts'
 

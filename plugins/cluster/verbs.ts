@@ -20,7 +20,7 @@ export interface ForgetAnswer {
   readonly forgotten: boolean
 }
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     'nodes forget': [given: { name: string; node?: string }, answer: ForgetAnswer & { readonly missing?: readonly MissingNode[] }]
   }

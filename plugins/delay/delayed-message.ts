@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { Publisher } from '../../core/publisher.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
+import { decodeMessage, encodeMessage, StoredFormatError } from '../kit/stored-message.ts'
 
 /** A message that waits for its time, and who published it. */
 export interface DelayedMessage {

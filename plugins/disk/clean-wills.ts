@@ -1,5 +1,5 @@
-import { encodeWill } from '../../core/messages/stored-message.ts'
 import type { Claim, StoredWill } from '../../core/sessions/session-store.ts'
+import { encodeWill } from '../kit/stored-message.ts'
 import { Kind, numberKey, textKey } from './keys.ts'
 import { readWill } from './read-stored.ts'
 import { countBytes, countBytesOf, readCount, writeCount } from './records.ts'

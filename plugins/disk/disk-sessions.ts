@@ -1,5 +1,4 @@
 import type { Message } from '../../core/messages/message.ts'
-import { encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { identifierBytes, queuedBytes, roomFor } from '../../core/sessions/queue-policy.ts'
 import {
@@ -25,6 +24,7 @@ import {
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { LastingPart } from '../kit/services/parts.ts'
+import { encodeMessage, encodeWill } from '../kit/stored-message.ts'
 import { answer, type DueAnswer, expired, handAllOn, handOn, newClaim, rejectLost } from './answers.ts'
 import { bodyHeadBytes } from './bodies.ts'
 import { CleanWills, type OrphanedWill } from './clean-wills.ts'

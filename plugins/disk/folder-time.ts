@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../../core/time/clock.ts'
-import { type Moment, passedBetween } from '../../core/time/moment.ts'
+import type { Clock, Moment, Timer } from '../../core/time/clock.ts'
+import { passedBetween } from '../kit/moment.ts'
 import type { CheckedRows } from './checked-rows.ts'
 import { formatByte, formatOf } from './format.ts'
 import type { GroupCommit } from './group-commit.ts'

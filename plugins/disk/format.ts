@@ -1,7 +1,7 @@
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
+import { StoredFormatError } from '../kit/stored-message.ts'
 
 /**
- * The version of everything that is written to a folder; it rises with any change of a row, and with that of stored messages (core/messages/stored-message.ts).
+ * The version of everything that is written to a folder; it rises with any change of a row, and with that of stored messages (plugins/kit/stored-message.ts).
  * A folder says which version it has, for an older broker to refuse it as a whole; each row says so too, so that rows of older versions are read as
  * they are and written anew only when they change. Format 2: rows say their version, sessions their user. Format 3: messages say the user name of their publisher. Format 4: each row has
  * a checksum behind its value, which all rows of an older folder get at its first start (add-sums.ts); below it they are what they were.

@@ -1,7 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { RetainedCursor, RetainedPage, RetainedStore } from '../kit/services/retained.ts'
 import type { RowReader } from '../kit/services/row-store.ts'
 import type { CheckedRows } from './checked-rows.ts'
 import { bytesKey, sizeKey } from './disk-retained.ts'

@@ -1,7 +1,7 @@
 import type { Log } from '../../core/log.ts'
 import { Message } from '../../core/messages/message.ts'
-import { decodeMessage, decodeWill, messageFormat } from '../../core/messages/stored-message.ts'
 import type { StoredWill } from '../../core/sessions/session-store.ts'
+import { decodeMessage, decodeWill, messageFormat } from '../kit/stored-message.ts'
 
 /**
  * A message from its row; undefined where the row is damaged, which is logged: it harms nothing else. One that a newer version has written can be read by that

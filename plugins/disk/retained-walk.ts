@@ -1,4 +1,4 @@
-import { decodeMessage } from '../../core/messages/stored-message.ts'
+import { decodeMessage } from '../kit/stored-message.ts'
 import type { CheckedRows } from './checked-rows.ts'
 import { isCut, isWholeTopic, Kind, retainedStart } from './keys.ts'
 

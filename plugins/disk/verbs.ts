@@ -55,7 +55,7 @@ export interface CompactRow {
   readonly heldMs: number
 }
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     backup: [given: { folder: string }, answer: BackupAnswer]
     compact: [given: object, answer: { rows: readonly CompactRow[] }]

@@ -1,6 +1,6 @@
-import type { MissingNode } from '../../core/verbs.ts'
 import type { DropRow } from '../kit/services/drops.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
+import type { MissingNode } from '../kit/verbs/verbs.ts'
 
 /** What `drops` tells. */
 export interface DropsAnswer {
@@ -29,7 +29,7 @@ export const dropsVerb = {
   positional: ['id'],
 } as const satisfies VerbDeclaration
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     drops: [given: { id?: string | null; since?: number | string; limit?: number; node?: string }, answer: DropsAnswer]
   }

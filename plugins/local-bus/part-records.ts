@@ -1,4 +1,3 @@
-import { decodeMessage, decodeWill, encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
 import type {
   Claim,
   ClaimRequest,
@@ -8,6 +7,7 @@ import type {
   StoredWill,
   SurvivingSession,
 } from '../../core/sessions/session-store.ts'
+import { decodeMessage, decodeWill, encodeMessage, encodeWill } from '../kit/stored-message.ts'
 
 // Messages and wills as bytes, all else as it is: what parts of stores hand one another.
 

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
-import type { RetainedCursor, RetainedStore } from '../../core/routing/retained.ts'
+import type { RetainedCursor, RetainedStore } from '../kit/services/retained.ts'
+import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
 import { UnderWay } from '../kit/under-way.ts'
 import type { PartTerms } from './parted-sessions.ts'
 

@@ -1,6 +1,5 @@
 // Why it is long: one interface, each verb once here for whoever calls it and once for whoever keeps the part; what lies in frames stands in a file of its own.
 import { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import {
   type AppendTarget,
@@ -26,6 +25,7 @@ import {
 } from '../../core/sessions/session-store.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { PartStore } from '../kit/services/parts.ts'
+import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
 import { InTurn } from './in-turn.ts'
 import type { PartCalls } from './part-calls.ts'
 import * as packed from './part-records.ts'

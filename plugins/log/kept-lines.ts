@@ -1,5 +1,5 @@
 import type { OptionsOf } from '../../core/options/options.ts'
-import type { MissingNode, VerbPart } from '../../core/verbs.ts'
+import type { MissingNode, VerbPart } from '../kit/verbs/verbs.ts'
 import type { LogAnswer, LogRow, logsVerb } from './log-verbs.ts'
 
 type Given = OptionsOf<typeof logsVerb.takes>

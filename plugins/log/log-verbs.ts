@@ -1,5 +1,5 @@
-import type { MissingNode } from '../../core/verbs.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
+import type { MissingNode } from '../kit/verbs/verbs.ts'
 
 /** A line of the log. */
 export interface LogRow {
@@ -57,7 +57,7 @@ export const levelVerb = {
   positional: ['level'],
 } as const satisfies VerbDeclaration
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     logs: [given: { level?: string; match?: string | null; limit?: number; after?: string | null; node?: string }, answer: LogAnswer]
     'log-level': [given: { level: string; for?: number | string | null }, answer: { level: string; before: string; until: number | null }]

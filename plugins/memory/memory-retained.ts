@@ -1,8 +1,8 @@
 import type { Message } from '../../core/messages/message.ts'
-import type { RetainedCursor, RetainedStore } from '../../core/routing/retained.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import { RetainedTree } from '../kit/retained-tree.ts'
+import type { RetainedCursor, RetainedStore } from '../kit/services/retained.ts'
 
 /** Retained messages in a tree by topic levels. */
 export class MemoryRetained implements RetainedStore {

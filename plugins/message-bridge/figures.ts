@@ -1,4 +1,4 @@
-import type { Figure, Figures, Sample } from '../../core/figures.ts'
+import type { Figure, Figures, Sample } from '../kit/figures.ts'
 import type { Bridge, BridgeFigures } from './bridge.ts'
 
 /** Offers what there is to know of the bridge, each target apart. */

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage, StoredFormatError } from '../../core/messages/stored-message.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { BridgeHeader, BridgeRecord } from '../kit/services/bridge-target.ts'
+import { decodeMessage, encodeMessage, StoredFormatError } from '../kit/stored-message.ts'
 
 /** A message on its way to another system: all that its rule had to say about it. */
 export interface Parcel {

@@ -1,7 +1,7 @@
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { ParkedMessage, ParkedMessages } from '../kit/services/bridge-target.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
+import { StoredFormatError } from '../kit/stored-message.ts'
 import { decodeParcel, encodeParcel, type Parcel } from './parcel.ts'
 
 const format = 1

@@ -1,7 +1,7 @@
 import type { Broker } from '../../core/broker.ts'
-import type { Figure, Sample } from '../../core/figures.ts'
 import type { StoreTotals } from '../../core/sessions/session-store.ts'
 import { cachesOf } from '../kit/bounded-cache.ts'
+import type { Figure, Sample } from '../kit/figures.ts'
 import { type OpenFiles, openFiles } from '../kit/listening/open-files.ts'
 import type { EventCounts } from './event-counts.ts'
 import { isStoreFull, storeTrouble } from './health.ts'

@@ -1,6 +1,6 @@
 import type { Hooks } from '../../core/hooks.ts'
 import { Stage } from '../../core/hooks.ts'
-import { reasonName } from '../../core/reason.ts'
+import { reasonName } from '../kit/reason-name.ts'
 
 const tap = { name: 'metrics', stage: Stage.Observe }
 

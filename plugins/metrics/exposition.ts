@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client'
 import type { Broker } from '../../core/broker.ts'
-import type { Figure, Sample } from '../../core/figures.ts'
+import type { Figure, Sample } from '../kit/figures.ts'
 import { coreFigures } from './core-figures.ts'
 import { EventCounts } from './event-counts.ts'
 import { StoredTotals } from './stored-totals.ts'

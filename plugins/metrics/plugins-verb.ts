@@ -20,7 +20,7 @@ export const pluginsVerb = {
   takes: { limit: { type: 'integer', minimum: 1, maximum: 200, default: 30 } },
 } as const satisfies VerbDeclaration
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     plugins: [given: { limit?: number }, answer: { rows: readonly PluginRow[] }]
   }

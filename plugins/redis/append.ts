@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
-import { encodeMessage } from '../../core/messages/stored-message.ts'
 import { identifierBytes, queuedBytes } from '../../core/sessions/queue-policy.ts'
 import {
   type AppendTarget,
@@ -9,6 +8,7 @@ import {
   SessionLostError,
   type SessionStoreEvents,
 } from '../../core/sessions/session-store.ts'
+import { encodeMessage } from '../kit/stored-message.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { type Bodies, lostMessage, unreadable } from './bodies.ts'
 import { Operation, type Row } from './operation.ts'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Message } from '../../core/messages/message.ts'
-import { decodeMessage, messageFormat } from '../../core/messages/stored-message.ts'
+import { decodeMessage, messageFormat } from '../kit/stored-message.ts'
 import { unrefer } from './operations/unrefer.ts'
 import type { BodyReference, StoredQueueEntry } from './queue-entry.ts'
 import { bodyField, referenceBytes } from './script/layout.ts'

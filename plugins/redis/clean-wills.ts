@@ -1,5 +1,5 @@
-import { decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Due, StoredWill } from '../../core/sessions/session-store.ts'
+import { decodeWill, encodeWill } from '../kit/stored-message.ts'
 import { keepWill } from './operations/keep-will.ts'
 import { takeWill } from './operations/take-will.ts'
 import { all, nothing, type Writes } from './writes.ts'

@@ -1,6 +1,6 @@
-import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { EndedSession, QueueEntry, SessionStoreEvents, StoredWill } from '../../core/sessions/session-store.ts'
+import { decodeWill } from '../kit/stored-message.ts'
 import { type Bodies, lostMessage, unreadable } from './bodies.ts'
 import type { EndedFields } from './operation.ts'
 import { decodeQueueEntry } from './queue-entry.ts'

@@ -1,5 +1,5 @@
-import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Due } from '../../core/sessions/session-store.ts'
+import { decodeWill } from '../kit/stored-message.ts'
 import type { EndedSessions } from './ended-sessions.ts'
 import type { Command, EndedFields } from './operation.ts'
 import { due as dueScript } from './operations/due.ts'

@@ -1,7 +1,7 @@
 import '../../core/protocol/buffer-methods.ts'
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
 import type { AppendTarget } from '../../core/sessions/session-store.ts'
+import { StoredFormatError } from '../kit/stored-message.ts'
 import { entryHead, entryReference, entryTail, entryFlag as flag, referenceBytes, storedFormat } from './script/layout.ts'
 
 // So many identifiers, or more: their number stands behind, in four bytes.

@@ -1,6 +1,6 @@
 import type { Message } from '../../core/messages/message.ts'
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
 import type { QueueEntry } from '../../core/sessions/session-store.ts'
+import { StoredFormatError } from '../kit/stored-message.ts'
 import { type Bodies, unreadable } from './bodies.ts'
 import { decodeQueueEntry, type StoredQueueEntry } from './queue-entry.ts'
 import { releasedMark } from './script/layout.ts'

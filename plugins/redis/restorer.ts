@@ -1,6 +1,6 @@
-import { encodeMessage, encodeWill } from '../../core/messages/stored-message.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
 import type { SurvivingMessage, SurvivingSession } from '../../core/sessions/session-store.ts'
+import { encodeMessage, encodeWill } from '../kit/stored-message.ts'
 import type { BatchWriter } from './batch-writer.ts'
 import { lostMessage } from './bodies.ts'
 import { Operation } from './operation.ts'

@@ -1,6 +1,6 @@
-import { decodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { StoredSessionState } from '../../core/sessions/session-store.ts'
+import { decodeWill } from '../kit/stored-message.ts'
 import { sessionField as field, identifierField } from './script/layout.ts'
 import type { SlotWriters } from './slot-writers.ts'
 import { decodeSubscription } from './subscriptions.ts'

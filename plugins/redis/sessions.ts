@@ -1,7 +1,6 @@
 // Why it is long: the verbs of the session store, one method each; what they do stands in files beside it.
 import type { Log } from '../../core/log.ts'
 import type { Message } from '../../core/messages/message.ts'
-import { decodeWill, encodeWill } from '../../core/messages/stored-message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import {
   type AppendTarget,
@@ -25,6 +24,7 @@ import {
   type StoreTotals,
 } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import { decodeWill, encodeWill } from '../kit/stored-message.ts'
 import { Appender } from './append.ts'
 import { Bodies, lostMessage } from './bodies.ts'
 import { CleanWills } from './clean-wills.ts'

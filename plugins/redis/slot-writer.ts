@@ -1,5 +1,5 @@
 // Why it is long: what waits, what is under way, and what becomes of it when Redis does not take it are one state.
-import { StoredFormatError } from '../../core/messages/stored-message.ts'
+import { StoredFormatError } from '../kit/stored-message.ts'
 import { BatchWriter } from './batch-writer.ts'
 import type { Keys } from './keys.ts'
 import type { Link } from './link.ts'

@@ -1,6 +1,7 @@
 import type { Log } from '../../core/log.ts'
-import { type Clock, SystemClock } from '../../core/time/clock.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import { LineThrottle } from '../kit/line-throttle.ts'
+import { SystemClock } from '../kit/system-clock.ts'
 import type { Keys } from './keys.ts'
 import type { Link } from './link.ts'
 import { LuaScript } from './script/lua-script.ts'

@@ -2,9 +2,9 @@ import type { Broker } from '../../core/broker.ts'
 import type { Client } from '../../core/connection/client.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { QoS } from '../../core/protocol/constants.ts'
-import type { RetainedCursor, RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
 import type { SubscriptionAttempt } from '../../core/routing/subscription.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
+import type { RetainedCursor, RetainedPage, RetainedStore } from '../kit/services/retained.ts'
 import type { Budget, Replays } from './replays.ts'
 
 // Bytes that a page is meant to have: what one replay holds while it cannot send.

@@ -1,9 +1,9 @@
-import type { Figures } from '../../core/figures.ts'
 import { Stage } from '../../core/hooks.ts'
 import { definePlugin } from '../../core/plugin.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
+import type { Figures } from '../kit/figures.ts'
 import { schemaManifest } from './manifest.ts'
 import { readRules } from './rules.ts'
 

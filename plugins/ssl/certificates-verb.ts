@@ -18,7 +18,7 @@ export const certificatesVerb = {
   takes: {},
 } as const satisfies VerbDeclaration
 
-declare module '../../core/verbs.js' {
+declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     certificates: [given: object, answer: { rows: readonly CertificateRow[] }]
   }

@@ -1,8 +1,8 @@
-import { BrokerCore } from '../../core/broker-core.ts'
 import type { Plugin } from '../../core/plugin.ts'
 import { guardTaps } from '../../core/taps.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { WorkerPlace } from '../../core/worker-place.ts'
+import { declareCounts } from '../../plugins/kit/declared-counts.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
 import { addVerbs } from '../../plugins/kit/verbs/add-verbs.ts'
 import { type Catalogue, providersOf } from './catalogue.ts'
@@ -10,6 +10,7 @@ import { placeOf } from './config-change.ts'
 import { PluginHost } from './plugin-host.ts'
 import type { ResolvedConfig, ResolvedPlugin } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
+import { WholeBroker } from './whole-broker.ts'
 
 /** A broker and a host for the plugins of a checked config; `apply` makes and applies them, and nothing has started then. */
 export function hostOf(
@@ -17,10 +18,10 @@ export function hostOf(
   config: ResolvedConfig,
   clock: Clock,
   worker: WorkerPlace | null = null,
-): { broker: BrokerCore; host: PluginHost; apply(): Promise<void> } {
-  const broker = new BrokerCore(config.settings, clock, catalogue.version, config.folder, worker)
+): { broker: WholeBroker; host: PluginHost; apply(): Promise<void> } {
+  const broker = new WholeBroker(config.settings, clock, catalogue.version, config.folder, worker)
   // Those that are off too: what /metrics shows does not depend on the config.
-  for (const { manifest } of Object.values(catalogue.plugins)) broker.counters.declare(manifest, broker.figures)
+  for (const { manifest } of Object.values(catalogue.plugins)) declareCounts(broker.counters, broker.figures, manifest)
   addVerbs(broker, async () => (await import('./answer-schemas.ts')).answerSchemas)
   const resolved = new Map<Plugin, ResolvedPlugin>()
   const host = new PluginHost({
@@ -56,7 +57,7 @@ export function hostOf(
       plugins.forEach((plugin, index) => {
         resolved.set(plugin, config.plugins[index]!)
         broker.services.withhold(plugin.name, config.plugins[index]!.lost)
-        if (plugin.factory !== undefined) broker.counters.declare(plugin.factory.manifest, broker.figures)
+        if (plugin.factory !== undefined) declareCounts(broker.counters, broker.figures, plugin.factory.manifest)
       })
       host.apply(plugins)
     },

@@ -1,8 +1,8 @@
-import type { BrokerCore } from '../../core/broker-core.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { isLoopback } from '../../plugins/kit/network.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
+import type { WholeBroker } from './whole-broker.ts'
 
 interface ListenerOptions {
   readonly allowAnonymous?: boolean | null
@@ -15,7 +15,7 @@ interface ListenerOptions {
  * Whether anybody could connect, now that all plugins are applied: a line for the log where listeners bind to loopback only for that reason, null where
  * nothing is to be said. Throws an `OperatorError` where the config does not allow it.
  */
-export function checkGuard(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: BrokerCore): string | null {
+export function checkGuard(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: WholeBroker): string | null {
   const listeners = plugins.filter(({ name }) => catalogue.plugins[name]?.manifest.listener === true)
   // Where each listener says for itself whom it lets in, nothing is left to say at the root.
   const said = listeners.length > 0 && listeners.every(({ options }) => typeof (options as ListenerOptions).allowAnonymous === 'boolean')
@@ -34,7 +34,7 @@ export function checkGuard(catalogue: Catalogue, { settings, plugins }: Resolved
  * What is said where clients show who they are by listeners without TLS that other machines reach, and nobody said `tls: false` there: whoever is on the way reads
  * their passwords. Null: nothing.
  */
-export function plainListeners(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: BrokerCore): string | null {
+export function plainListeners(catalogue: Catalogue, { settings, plugins }: ResolvedConfig, broker: WholeBroker): string | null {
   if (!broker.hooks.onAuthenticate.isUsed() || (broker.services.find('tls')?.shared ?? null) !== null) return null
   const plain = plugins.filter(({ name, options }) => {
     const { host, tls, allowAnonymous, socketPath } = options as ListenerOptions

@@ -3,10 +3,11 @@ import { createRequire } from 'node:module'
 import { isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { OperatorError } from '../../core/errors.ts'
-import { createPlugin, isPlugin, isPluginFactory, type Plugin } from '../../core/plugin.ts'
+import type { Plugin } from '../../core/plugin.ts'
 import { suggest } from '../../plugins/kit/options/suggestion.ts'
 import type { Catalogue } from './catalogue.ts'
 import { loadModule } from './load-module.ts'
+import { createPlugin, isPlugin, isPluginFactory } from './plugin-shapes.ts'
 
 /** The plugin in a file (`./rate-limit.js`) or a package, as `plugins` of a JSON config names it. */
 export async function loadPlugin(name: string, options: unknown, folder: string, catalogue: Catalogue): Promise<Plugin> {

@@ -1,9 +1,10 @@
 import { OperatorError } from '../../core/errors.ts'
 import type { PluginManifest } from '../../core/manifest.ts'
-import { type AnyPluginFactory, isPlugin, type Plugin } from '../../core/plugin.ts'
+import type { AnyPluginFactory, Plugin } from '../../core/plugin.ts'
 import type { ListedPlugin } from '../../plugins/kit/listed-plugin.ts'
 import type { Catalogue, PresetList } from './catalogue.ts'
 import { loadPlugin } from './load-plugin.ts'
+import { isPlugin } from './plugin-shapes.ts'
 
 /** The user's own plugins, which stand in `plugins` or in a preset of the user's own, before any option is read. */
 export interface OwnPlugins {

@@ -1,5 +1,5 @@
 import { OperatorError } from '../../core/errors.ts'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { hostOf } from './applied-plugins.ts'
 import type { Catalogue } from './catalogue.ts'
 import { checkGuard, plainListeners } from './guard.ts'

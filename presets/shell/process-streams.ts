@@ -2,9 +2,9 @@ import { Writable } from 'node:stream'
 import { isatty } from 'node:tty'
 import { inspect } from 'node:util'
 import type { Log } from '../../core/log.ts'
-import { SystemClock } from '../../core/time/clock.ts'
 import { LineThrottle } from '../../plugins/kit/line-throttle.ts'
 import { standardError, standardOutput } from '../../plugins/kit/output/standard-outputs.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 
 const repeatedMs = 10_000
 const kindCharacters = 100

@@ -1,11 +1,11 @@
-import type { BrokerCore } from '../../core/broker-core.ts'
 import type { Revoked } from '../../core/publisher.ts'
 import { SessionOwnedError } from '../../core/sessions/session-store.ts'
+import type { WholeBroker } from './whole-broker.ts'
 
 const pageMax = 200
 
 /** Takes a user or a client away: see `PluginContext.revoke`. */
-export function revoke(broker: BrokerCore, whom: Revoked, { keepSession = false }: { readonly keepSession?: boolean } = {}): number {
+export function revoke(broker: WholeBroker, whom: Revoked, { keepSession = false }: { readonly keepSession?: boolean } = {}): number {
   const count = broker.applyRevoke(whom, keepSession)
   broker.hooks.onOperated.call({ verb: 'revoke', whom, keepSession })
   if (!keepSession) endStored(broker, whom).catch(error => broker.report(error))
@@ -13,7 +13,7 @@ export function revoke(broker: BrokerCore, whom: Revoked, { keepSession = false 
 }
 
 /** Ends the stored sessions that have no connection, a page of them at a time, without their wills. */
-async function endStored(broker: BrokerCore, whom: Revoked): Promise<void> {
+async function endStored(broker: WholeBroker, whom: Revoked): Promise<void> {
   if ('clientId' in whom) return end(broker, whom.clientId, null)
   const { sessions } = broker
   if (sessions.list === undefined) return
@@ -25,7 +25,7 @@ async function endStored(broker: BrokerCore, whom: Revoked): Promise<void> {
   } while (after !== null)
 }
 
-function end({ roster, sessions, settings }: BrokerCore, clientId: string, owner: { readonly user: string | null } | null): Promise<void> {
+function end({ roster, sessions, settings }: WholeBroker, clientId: string, owner: { readonly user: string | null } | null): Promise<void> {
   return roster.inTurn(clientId, async () => {
     // Whoever has connected meanwhile was let in after the revocation.
     if (roster.get(clientId)?.online === true) return

@@ -1,17 +1,18 @@
 import type { Server as HttpServer } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
-import type { Broker, ListenerAddress, ServerMessage } from '../../core/broker.ts'
-import type { BrokerCore } from '../../core/broker-core.ts'
+import type { Broker, ServerMessage } from '../../core/broker.ts'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
 import { OperatorError } from '../../core/errors.ts'
 import type { Hooks } from '../../core/hooks.ts'
 import type { Log } from '../../core/log.ts'
-import type { MessageHandler, OwnSubscription } from '../../core/messages/own-subscriptions.ts'
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
-import { type Clock, SystemClock } from '../../core/time/clock.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import type { WorkerPlace } from '../../core/worker-place.ts'
+import type { ListenerAddress } from '../../plugins/kit/listening/listener-addresses.ts'
+import type { MessageHandler, OwnSubscription } from '../../plugins/kit/own-subscriptions.ts'
 import type { Supervisor } from '../../plugins/kit/services/supervisor.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { defineVerb } from '../../plugins/kit/verbs/define-verb.ts'
 import type { Attachment, AttachOptions } from '../../plugins/websocket/attach-server.ts'
 import { hostOf } from './applied-plugins.ts'
@@ -25,6 +26,7 @@ import { type AcceptOptions, acceptStream, acceptTransport } from './program-tra
 import type { ResolvedConfig } from './resolved-config.ts'
 import { revoke } from './revocation.ts'
 import { configVerb, drainVerb, endSessionVerb, undrainVerb } from './shell-verb-declarations.ts'
+import type { WholeBroker } from './whole-broker.ts'
 import { workerCount } from './workers/worker-count.ts'
 
 export interface StartOptions {
@@ -40,14 +42,14 @@ export interface StartOptions {
 
 /** A broker that serves clients, until `stop`. */
 export class RunningBroker {
-  readonly #broker: BrokerCore
+  readonly #broker: WholeBroker
   readonly #host: PluginHost
   #config: ResolvedConfig
   readonly #attached = new Set<Attachment>()
   #stopped: Promise<void> | undefined
   #drain: Drain | undefined
 
-  private constructor(broker: BrokerCore, host: PluginHost, config: ResolvedConfig) {
+  private constructor(broker: WholeBroker, host: PluginHost, config: ResolvedConfig) {
     this.#broker = broker
     this.#host = host
     this.#config = config

@@ -1,5 +1,5 @@
-import type { MissingNode } from '../../core/verbs.ts'
 import type { VerbDeclaration } from '../../plugins/kit/verbs/define-verb.ts'
+import type { MissingNode } from '../../plugins/kit/verbs/verbs.ts'
 
 export const endSessionVerb = {
   name: 'end-session',
@@ -141,7 +141,7 @@ export interface ConfigReading {
   readonly failed: string | null
 }
 
-declare module '../../core/verbs.js' {
+declare module '../../plugins/kit/verbs/verbs.js' {
   interface VerbMap {
     'end-session': [given: { id: string }, answer: { id: string; connections: number }]
     drain: [given: { rate?: number; reference?: string | null; moved?: boolean; node?: string }, answer: DrainAnswer]

@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { ConnackPacket, Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from './packet-codec.ts'
 import { Received, type ReceivedMessage } from './received.ts'
 
 /** How a client of a test broker connects. */
@@ -46,7 +45,7 @@ export class KitClient {
     this.#stream = stream
     this.#version = version
     const onPacket = (packet: Packet): void => this.#came(packet)
-    const decoder = new Decoder({ onPacket }, { maximumPacketSize: 268_435_460, receiver: 'client' })
+    const decoder = new PacketDecoder({ onPacket }, { maximumPacketSize: 268_435_460, receiver: 'client' })
     decoder.version = version
     stream.on('data', (chunk: Buffer) => decoder.feed(chunk, 0, chunk.length))
     stream.on('error', () => {})

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Clock, Timer } from '../../core/time/clock.ts'
-import type { Moment } from '../../core/time/moment.ts'
+import type { Clock, Moment, Timer } from '../../core/time/clock.ts'
 
 interface ScheduledCall extends Timer {
   at: number

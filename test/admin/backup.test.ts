@@ -3,11 +3,11 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { BrokerCore } from '../../core/broker-core.ts'
 import { silentLog } from '../../core/log.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { DiskQueues } from '../../plugins/disk/disk-queues.ts'
 import { keepInBackups } from '../../plugins/disk/kept-folders.ts'
+import { WholeBroker } from '../../presets/shell/whole-broker.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
@@ -210,7 +210,7 @@ test('a backup has the queues of bridges, too; it is restored by config, and onl
 
 test('a broker of several workers makes no backup of one part, and says what to do', async () => {
   const { settings } = (await startBroker()).broker
-  const broker = new BrokerCore(settings, new ManualClock(), '0.0.0', '/', { number: 1, count: 3 })
+  const broker = new WholeBroker(settings, new ManualClock(), '0.0.0', '/', { number: 1, count: 3 })
   const unused = (): never => expect.unreachable()
   keepInBackups(broker, { plugin: 'diskQueue', path: '/queue', copyTo: unused, compact: unused })
   const op = { name: 'root', via: 'socket', role: 'admin' }

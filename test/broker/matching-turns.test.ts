@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { connectPacket, publishBytes, type TestClient } from '../support/client.ts'
 

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
-import { decodeMessage, encodeMessage, messageFormat } from '../../core/messages/stored-message.ts'
 import { clusterVersion, messageFormatOf, messageVersion, refusalOf } from '../../plugins/cluster/cluster-version.ts'
 import { pack, unpack } from '../../plugins/cluster/frames.ts'
 import type { Bus } from '../../plugins/kit/services/bus.ts'
+import { decodeMessage, encodeMessage, messageFormat } from '../../plugins/kit/stored-message.ts'
 import { messageOf } from '../core/messages.ts'
 
 const node = (facts: Record<string, number | string>) => ({ name: 'n2', boot: 'b', facts })

@@ -1,4 +1,4 @@
-import { encodePacket } from '../../core/protocol/encoder.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { type ConnectOptions, connectPacket } from '../support/client.ts'
 
 /** Where the bytes of a CONNECT lie whose remaining length fits into one byte. */

@@ -175,7 +175,7 @@ test('does not count against a keep-alive the time in which the broker itself do
 test('counts against a keep-alive the time in which a client does not read its answers, for which it is not read from', async () => {
   const { connect, advance, broker } = await startBroker({ mqtt: { writeBufferMax: 1024 } })
   const client = await connect({ keepAlive: 10, clientId: 'asker' })
-  const asker = broker.connectionOf('asker')!
+  const asker = broker.clientOf('asker')!
   client.stream.pause()
   // Until the broker stops reading: what comes after that it does not see.
   for (let i = 0; i < 1500; i++) client.sendBytes('c000'.repeat(100))
@@ -184,10 +184,10 @@ test('counts against a keep-alive the time in which a client does not read its a
   const answered = broker.counters.packetsSent
   await advance(14_000)
   client.sendBytes('c000')
-  expect(broker.connectionOf('asker')).toBe(asker)
+  expect(broker.clientOf('asker')).toBe(asker)
   expect(broker.counters.packetsSent).toBe(answered)
   await advance(2000)
-  expect(broker.connectionOf('asker')).toBeUndefined()
+  expect(broker.clientOf('asker')).toBeUndefined()
 })
 
 test('closes the connection after DISCONNECT though the client does not [MQTT3-3.14.4-1]', async () => {

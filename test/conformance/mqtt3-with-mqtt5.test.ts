@@ -224,7 +224,7 @@ test.each([
     return seen
   }
   const bridge = await begin()
-  expect(broker.connectionOf('br')?.bridge).toBe(true)
+  expect(broker.clientOf('br')?.bridge).toBe(true)
   await bridge.publish('own', 'bridge', { qos: 1, retain: true })
   await bridge.subscribe('#', 1)
   expect(await seen(bridge, 1)).toEqual(['before other true'])

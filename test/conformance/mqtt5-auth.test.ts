@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { Hooks } from '../../core/hooks.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { AuthPacket, ConnackPacket, Packet } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { AuthStep } from '../../core/refusals.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { startBroker } from '../support/broker.ts'
 import { connectPacket, type TestClient } from '../support/client.ts'
 

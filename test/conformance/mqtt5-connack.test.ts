@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { ConnackPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { settled, startBroker } from '../support/broker.ts'
 import { connectPacket } from '../support/client.ts'
 

@@ -1,7 +1,7 @@
 import { describe, it } from 'vitest'
 import { silentLog } from '../../core/log.ts'
-import { SystemClock } from '../../core/time/clock.ts'
 import type { Bus } from '../../plugins/kit/services/bus.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { RedisBus } from '../../plugins/redis/bus.ts'
 import { TestRedisStore } from '../support/redis-store.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'

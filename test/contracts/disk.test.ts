@@ -1,6 +1,6 @@
-import type { RetainedStore } from '../../core/routing/retained.ts'
 import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
+import type { RetainedStore } from '../../plugins/kit/services/retained.ts'
 import type { State } from '../../plugins/kit/services/state.ts'
 import { TestDisk } from '../support/disk.ts'
 import { retainedContract } from './retained.ts'

@@ -1,5 +1,5 @@
 import { describe, it } from 'vitest'
-import type { RetainedStore } from '../../core/routing/retained.ts'
+import type { RetainedStore } from '../../plugins/kit/services/retained.ts'
 import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type RetainedOwner, retainedContract as suite } from './suite/index.ts'
 

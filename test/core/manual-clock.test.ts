@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 
 test('stands still until it is moved', () => {

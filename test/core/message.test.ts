@@ -2,10 +2,9 @@ import { connect as connectSocket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { Message } from '../../core/messages/message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { startBroker } from '../support/broker.ts'
 import { TestClient } from '../support/client.ts'
 import { messageOf } from './messages.ts'
@@ -31,7 +30,7 @@ function borrowed(payload: string): { message: Message; chunk: Buffer } {
       message = new Message({ topic, payload: publish.payload, qos, retain, origin: 'client', clientId: '', receivedAt: 0 }, publish)
     },
   }
-  const decoder = new Decoder(sink, { maximumPacketSize: 1_000_000, receiver: 'client' })
+  const decoder = new PacketDecoder(sink, { maximumPacketSize: 1_000_000, receiver: 'client' })
   decoder.feed(chunk, 0, chunk.length / 2)
   return { message: message!, chunk }
 }

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { SystemClock } from '../../core/time/clock.ts'
-import { type Moment, passedBetween, releasedAt } from '../../core/time/moment.ts'
-import { WallWatch } from '../../core/time/wall-watch.ts'
+import type { Moment } from '../../core/time/clock.ts'
+import { passedBetween, releasedAt } from '../../plugins/kit/moment.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
+import { WallWatch } from '../../plugins/kit/wall-watch.ts'
 import { ManualClock } from '../../presets/testing/manual-clock.ts'
 
 const at = (wall: number, uptime: number, boot = 'one'): Moment => ({ wall: releasedAt + wall, uptime, boot })

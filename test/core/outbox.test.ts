@@ -7,7 +7,7 @@ import { arenaBuffers, copyBytes, readBuffer } from '../../core/connection/buffe
 import { Flusher } from '../../core/connection/flusher.ts'
 import { Outbox } from '../../core/connection/outbox.ts'
 import type { Transport } from '../../core/connection/transport.ts'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { connectTo, rawConnection } from '../support/raw-connection.ts'
 import { messageOf } from './messages.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { settled, startBroker } from '../support/broker.ts'
 
 describe('pauseReading', () => {
@@ -141,7 +141,7 @@ describe('onAccept and onClosed', () => {
 })
 
 test('a packet whose beginning is kept has a number of its own, however many come in one read', () => {
-  const decoder = new Decoder({ onPacket: () => {}, onPublish: () => {} }, { maximumPacketSize: 1000, receiver: 'client' })
+  const decoder = new PacketDecoder({ onPacket: () => {}, onPublish: () => {} }, { maximumPacketSize: 1000, receiver: 'client' })
   const feed = (hex: string) => {
     const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex')
     decoder.feed(bytes, 0, bytes.length)
@@ -165,7 +165,7 @@ test('what is left of a pause has a new number each time that it is read on, for
       decoder.pause()
     },
   }
-  const decoder: Decoder = new Decoder(sink, { maximumPacketSize: 1000, receiver: 'client' })
+  const decoder: PacketDecoder = new PacketDecoder(sink, { maximumPacketSize: 1000, receiver: 'client' })
   const small = '300400016178'
   const bytes = Buffer.from(`${small.repeat(4)}30c801000161${'00'.repeat(100)}`, 'hex')
   decoder.feed(bytes, 0, bytes.length)

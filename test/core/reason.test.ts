@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { connackReturnCode, ReasonCode, reasonName } from '../../core/reason.ts'
+import { connackReturnCode, ReasonCode } from '../../core/reason.ts'
+import { reasonName } from '../../plugins/kit/reason-name.ts'
 
 test('names a reason code as the standard does, an unknown one by its number', () => {
   expect(reasonName(0x8e)).toBe('SessionTakenOver')

@@ -22,12 +22,12 @@ describe('a reader that has stopped reading', () => {
     for (let sent = 0; sent < 2000; sent += 10) {
       for (let i = 0; i < 10; i++) writer.sendPublish('a', payload)
       for (let i = 0; i < 10; i++) await reader.message()
-      owedMax = Math.max(owedMax, broker.connectionOf('frozen')!.outbox.pendingBytes)
+      owedMax = Math.max(owedMax, broker.clientOf('frozen')!.outbox.pendingBytes)
     }
     expect(broker.counters.dropped.slowReader).toBeGreaterThan(0)
     expect(owedMax).toBeGreaterThan(0)
     expect(owedMax).toBeLessThanOrEqual(100_000 + 65_536 + 10_020)
-    expect(broker.connectionOf('frozen')).toBeDefined()
+    expect(broker.clientOf('frozen')).toBeDefined()
   })
 
   test('is not read from once its answers pile up, and gets them all when it reads again', async () => {
@@ -40,7 +40,7 @@ describe('a reader that has stopped reading', () => {
     for (let i = 0; i < 20; i++) await settled()
     const answered = broker.counters.packetsSent
     expect(answered).toBeLessThan(asked / 2)
-    expect(broker.connectionOf('asker')!.outbox.pendingBytes).toBeLessThan(150_000)
+    expect(broker.clientOf('asker')!.outbox.pendingBytes).toBeLessThan(150_000)
     client.stream.resume()
     for (let i = 0; i < asked; i++) await client.next(PacketType.Pingresp)
     expect(client.heard).toHaveLength(asked + 1)
@@ -53,7 +53,7 @@ describe('a reader that has stopped reading', () => {
     await reader.subscribe('a', 1)
     reader.stream.pause()
     for (let i = 0; i < 300; i++) await writer.publish('a', `${i}`.padEnd(1000, '.'), { qos: 1 })
-    expect(broker.connectionOf('reader')!.outbox.pendingBytes).toBeLessThan(10_000)
+    expect(broker.clientOf('reader')!.outbox.pendingBytes).toBeLessThan(10_000)
     reader.stream.resume()
     for (let i = 0; i < 300; i++) expect((await reader.receive()).payload.toString()).toBe(`${i}`.padEnd(1000, '.'))
   })
@@ -67,7 +67,7 @@ describe('a reader that has stopped reading', () => {
     for (let i = 0; i < 10; i++) writer.sendPublish('a', Buffer.alloc(20_000))
     await writer.rest()
     await settled()
-    expect(broker.connectionOf('reader')!.outbox.blocked).toBe(true)
+    expect(broker.clientOf('reader')!.outbox.blocked).toBe(true)
     await connect({ clientId: 'reader', version: 5 })
     reader.stream.resume()
     expect((await reader.ended())?.reasonCode).toBe(ReasonCode.SessionTakenOver)

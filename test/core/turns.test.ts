@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Gate } from '../../core/connection/turns.ts'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 
 const turn = () => new Promise(resolve => setImmediate(resolve))
 

@@ -1,8 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { AckPacket, ConnackPacket, Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import type { History } from './history.ts'
 
 const sessionExpirySeconds = 3600
@@ -33,7 +32,7 @@ export abstract class FaultClient {
     const answer = new Promise<void>(resolve => {
       answered = resolve
     })
-    const decoder = new Decoder(
+    const decoder = new PacketDecoder(
       {
         onPacket: packet => {
           if (packet.type === PacketType.Connack) {

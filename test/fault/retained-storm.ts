@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { connectPacket, TestClient } from '../support/client.ts'
 import { FaultBroker } from './fault-broker.ts'
 

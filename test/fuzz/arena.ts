@@ -1,9 +1,9 @@
 import { definePlugin } from '../../core/plugin.ts'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { createTestBroker, type TestBroker } from '../../presets/testing/index.ts'
+import { PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { settled } from '../../presets/testing/settled.ts'
 import { TestClient } from '../support/client.ts'
 import type { Script, Step } from './script.ts'
@@ -263,7 +263,7 @@ function answersOf({ heard, sent, stream }: Peer): string[] {
 
 function decode(bytes: Buffer, version: ProtocolVersion, receiver: 'client' | 'server') {
   const packets: Packet[] = []
-  const decoder = new Decoder({ onPacket: packet => packets.push(packet) }, { maximumPacketSize: 268_435_460, receiver })
+  const decoder = new PacketDecoder({ onPacket: packet => packets.push(packet) }, { maximumPacketSize: 268_435_460, receiver })
   if (receiver === 'client') decoder.version = version
   let error: string | null = null
   try {

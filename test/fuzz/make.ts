@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { Packet, Properties } from '../../core/protocol/packets.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { aClientPacket } from '../protocol/arbitraries.ts'
 import { connectPacket } from '../support/client.ts'
 import type { BrokerName, Script, Step } from './script.ts'

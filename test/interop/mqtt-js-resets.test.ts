@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { connect as connectTcp, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { startOnSocket } from './mosquitto.ts'
 import { connect } from './mqtt-js.ts'
 
@@ -25,7 +24,7 @@ async function resettingProxy(target: number, types: readonly number[], every: n
       socket.on('close', destroy)
     }
     client.pipe(broker)
-    const decoder = new Decoder(
+    const decoder = new PacketDecoder(
       {
         onPacket(packet) {
           if (client.destroyed) return

@@ -1,7 +1,8 @@
 import { SyncHook } from 'tapable'
 import { expect, onTestFinished, test } from 'vitest'
 import { Counters } from '../../core/counters.ts'
-import { Figures } from '../../core/figures.ts'
+import { declareCounts } from '../../plugins/kit/declared-counts.ts'
+import { Figures } from '../../plugins/kit/figures.ts'
 import { createBroker, definePlugin, Message, TapError } from '../../presets/index.ts'
 import { parseExposition } from '../support/prometheus.ts'
 import { freePort } from '../support/redis.ts'
@@ -64,10 +65,10 @@ test('two plugins may count one thing', () => {
   const counters = new Counters()
   const figures = new Figures()
   const declared = { counters: { nightOwls: { figure: 'night_owls_total' } }, limits: ['curfew'] } as const
-  counters.declare(declared, figures)
+  declareCounts(counters, figures, declared)
   counters.nightOwls += 1
   counters.limited.curfew += 1
-  counters.declare(declared, figures)
+  declareCounts(counters, figures, declared)
   expect([counters.nightOwls, counters.limited.curfew, [...figures].length]).toEqual([1, 1, 1])
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
-import { SystemClock } from '../../core/time/clock.ts'
 import { GroupCommit } from '../../plugins/disk/group-commit.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 
 /** A disk whose every commit waits until it is told what becomes of it. */
 class SlowDisk {

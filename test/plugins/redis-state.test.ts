@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { eventually } from '../support/eventually.ts'
 import { RedisServer } from '../support/redis.ts'
 import { TestRedisStore } from '../support/redis-store.ts'

@@ -39,7 +39,7 @@ test.each([
     // A client's ping does not wait for all that.
     other.send({ type: PacketType.Pingreq })
     await other.next(PacketType.Pingresp)
-    const inFlight = () => clients.map(({ heard: _heard }, i) => broker.connectionOf(`c${i}`)!.inFlight)
+    const inFlight = () => clients.map(({ heard: _heard }, i) => broker.clientOf(`c${i}`)!.inFlight)
     const early = inFlight().reduce((sum, count) => sum + count, 0)
     const turns = await turnsOf(kit)
     const late = inFlight()

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
-import type { RetainedPage, RetainedStore } from '../../core/routing/retained.ts'
+import type { RetainedPage, RetainedStore } from '../../plugins/kit/services/retained.ts'
 import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
 import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { type Config, definePlugin } from '../../presets/index.ts'
@@ -93,7 +93,7 @@ test('sends a reader that stops reading no more than it takes, and the rest when
   client.stream.pause()
   subscribe(client, ['r/+'], 0)
   await settled()
-  const { outbox } = broker.connectionOf('slow')!
+  const { outbox } = broker.clientOf('slow')!
   const owed = outbox.pendingBytes
   const sent = broker.counters.publishSent
   expect(owed).toBeLessThan(100_000 + 65_536)
@@ -112,7 +112,7 @@ test('sends a reader that acknowledges nothing what its window takes, and goes o
   const client = await connect({ version: 5, clientId: 'slow', properties: { receiveMaximum: 3 } })
   await client.subscribe('r/+', 1)
   expect(await allPublishes(client)).toHaveLength(3)
-  expect(broker.connectionOf('slow')!.session!.queue?.length ?? 0).toBeLessThan(3)
+  expect(broker.clientOf('slow')!.session!.queue?.length ?? 0).toBeLessThan(3)
   const heard = await allPublishes(client)
   for (const { packetId } of heard) client.ack(PacketType.Puback, packetId)
   const seen = new Set(heard.map(({ topic }) => topic))

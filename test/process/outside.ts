@@ -16,6 +16,7 @@ const inPlugins: Rewrites = [
 // The same for tests. The codec that the tests' client is made of comes with the tests: it stands for any client library.
 const inTests: Rewrites = [
   [/'\.\.\/\.\.\/core\/protocol\//g, "'../codec/protocol/"],
+  [/'\.\.\/\.\.\/presets\/testing\/packet-codec\.ts'/g, "'../codec/packet-codec.ts'"],
   [/'\.\.\/\.\.\/presets\/testing\/settled\.ts'/g, "'./settled.ts'"],
   [/'\.\.\/\.\.\/presets\/(?:testing\/)?index\.ts'/g, "'../outside.ts'"],
   [/'\.\.\/\.\.\/(?:core|presets)\/[^']+'/g, "'mqttx-broker'"],
@@ -53,6 +54,7 @@ export async function moveOutside(root: string, folder: string): Promise<void> {
   for (const file of [...support, 'config/folder.ts', 'conformance/heard.ts']) await put(`test/${file}`, `test/${file}`, inTests)
   await put('presets/testing/settled.ts', 'test/support/settled.ts', [])
   for (const file of ['errors.ts', 'reason.ts']) await put(`core/${file}`, `test/codec/${file}`, [])
+  await put('presets/testing/packet-codec.ts', 'test/codec/packet-codec.ts', [[/'\.\.\/\.\.\/core\//g, "'./"]])
   await cp(join(root, 'core/protocol'), join(folder, 'test/codec/protocol'), { recursive: true })
   await writeFile(join(folder, 'test/outside.ts'), starting)
   await writeFile(join(folder, 'package.json'), '{ "name": "outside", "private": true, "type": "module" }')

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { MqttError } from '../../core/errors.ts'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import type { Receiver } from '../../core/protocol/headers.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
+import type { Receiver } from '../../presets/testing/packet-codec.ts'
+import { PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { invalidCases } from './invalid-cases.ts'
 import { clientCases, serverCases } from './valid-cases.ts'
 
@@ -23,7 +23,7 @@ function decode(chunks: readonly Buffer[], version: ProtocolVersion, receiver: R
     packets.push(packet.type === PacketType.Publish ? { ...packet, payload: Buffer.from(packet.payload) } : packet)
   }
   const sink = asPublish ? { onPacket: keep, onPublish: (publish: InboundPublish) => keep(publish.packet()) } : { onPacket: keep }
-  const decoder = new Decoder(sink, { maximumPacketSize: 2_097_152, receiver })
+  const decoder = new PacketDecoder(sink, { maximumPacketSize: 2_097_152, receiver })
   decoder.version = version
   for (const chunk of chunks) {
     // As a shared read buffer does: what is not kept is gone after the call.
@@ -79,10 +79,10 @@ describe.each(invalidCases.filter(({ by }) => by === 'decoder'))('refuses $name'
 })
 
 test('looks at the maximum packet size as soon as the fixed header is there, and allocates nothing for what is announced', () => {
-  const decoder = new Decoder({ onPacket: () => {} }, { maximumPacketSize: 1000, receiver: 'client' })
+  const decoder = new PacketDecoder({ onPacket: () => {} }, { maximumPacketSize: 1000, receiver: 'client' })
   const announced = toBytes('30 e7 07')
   expect(() => decoder.feed(announced, 0, 3)).toThrow('larger than the 1000 allowed')
-  const patient = new Decoder({ onPacket: () => {} }, { maximumPacketSize: 268_435_460, receiver: 'client' })
+  const patient = new PacketDecoder({ onPacket: () => {} }, { maximumPacketSize: 268_435_460, receiver: 'client' })
   const huge = toBytes('30 ff ff ff 7f 00 01')
   patient.feed(huge, 0, huge.length)
   expect(patient.pendingCapacity).toBeLessThanOrEqual(64)
@@ -90,7 +90,7 @@ test('looks at the maximum packet size as soon as the fixed header is there, and
 
 test('keeps what comes while it is paused, and goes on where it stopped', () => {
   const heard: number[] = []
-  const decoder: Decoder = new Decoder(
+  const decoder: PacketDecoder = new PacketDecoder(
     {
       onPacket: packet => {
         heard.push(packet.type)

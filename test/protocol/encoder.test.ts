@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { Packet } from '../../core/protocol/packets.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { clientCases, serverCases } from './valid-cases.ts'
 
 const cases = [...clientCases, ...serverCases].filter(one => one.decodeOnly !== true)

@@ -1,8 +1,9 @@
 import { MqttError } from '../../core/errors.ts'
 import type { ProtocolVersion } from '../../core/protocol/constants.ts'
-import { Decoder, type PacketSink } from '../../core/protocol/decoder.ts'
-import type { Receiver } from '../../core/protocol/headers.ts'
+import type { PacketSink } from '../../core/protocol/decoder.ts'
 import { TopicCache } from '../../core/protocol/topic-cache.ts'
+import type { Receiver } from '../../presets/testing/packet-codec.ts'
+import { PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { normal } from './oracle.ts'
 
 /** Feeds a stream to a decoder in any pieces and with any pauses, and holds the decoder to what it promises at every step. */
@@ -56,7 +57,7 @@ export function read(stream: Buffer, connection: Connection, feeding: Feeding): 
   }
   const sink: PacketSink = { onPacket: handed }
   if (feeding.asPublish) sink.onPublish = publish => handed(publish.packet())
-  const decoder = new Decoder(sink, { maximumPacketSize, receiver, ...(feeding.cached ? { topics } : {}) })
+  const decoder = new PacketDecoder(sink, { maximumPacketSize, receiver, ...(feeding.cached ? { topics } : {}) })
   if (receiver === 'client') decoder.version = version
 
   const check = (): void => {

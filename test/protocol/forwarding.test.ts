@@ -5,12 +5,12 @@ import { Flusher } from '../../core/connection/flusher.ts'
 import { Outbox } from '../../core/connection/outbox.ts'
 import { Message } from '../../core/messages/message.ts'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
 import { encodePublish } from '../../core/protocol/encoder.ts'
 import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
 import type { Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
+import { PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { aPublish } from './arbitraries.ts'
 import { theirBytes, theirNormal, theirReading, toTheirs } from './oracle.ts'
 
@@ -98,7 +98,7 @@ test('one encoded frame serves receivers with packet identifiers and DUP flags o
 /** A PUBLISH as the decoder hands it over, in bytes that are lent; they are overwritten when `use` returns. */
 function arriving(packet: PublishPacket, version: ProtocolVersion, cut: number, use: (publish: InboundPublish) => void): void {
   const sink = { onPacket: () => {}, onPublish: use }
-  const decoder = new Decoder(sink, { maximumPacketSize: 65_536, receiver: 'client' })
+  const decoder = new PacketDecoder(sink, { maximumPacketSize: 65_536, receiver: 'client' })
   decoder.version = version
   const bytes = Buffer.concat([Buffer.from([0xd0, 0x00]), theirBytes(packet, version), Buffer.from([0xd0, 0x00])])
   const at = Math.min(cut, bytes.length)

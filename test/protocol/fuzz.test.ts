@@ -2,9 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MqttError } from '../../core/errors.ts'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import { writeVariable } from '../../core/protocol/writer.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { aClientPacket, aConnect, aServerPacket } from './arbitraries.ts'
 import { type Connection, type Feeding, read, whole } from './feeding.ts'
 
@@ -104,7 +103,7 @@ test('what a length field announces is neither allocated nor waited for beyond t
   const announced = fc.integer({ min: 1, max: 268_435_455 })
   fc.assert(
     fc.property(announced, aLimit, fc.array(fc.integer({ min: 1, max: 500 }), { maxLength: 6 }), (length, maximumPacketSize, pieces) => {
-      const decoder = new Decoder({ onPacket: () => {} }, { maximumPacketSize, receiver: 'client' })
+      const decoder = new PacketDecoder({ onPacket: () => {} }, { maximumPacketSize, receiver: 'client' })
       const header = Buffer.alloc(5)
       header[0] = 0x30
       const headerLength = writeVariable(header, 1, length)

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { MqttError } from '../../core/errors.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import { ManyFilters } from '../../core/protocol/many-filters.ts'
 import type { Packet, SubackPacket, SubscribePacket, UnsubackPacket, UnsubscribePacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { startBroker } from '../support/broker.ts'
 
 const filters = Array.from({ length: 1000 }, (_, i) => `site/${i}/+/#`)

@@ -2,16 +2,15 @@ import fc from 'fast-check'
 import mqtt from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
-import type { Receiver } from '../../core/protocol/headers.ts'
 import type { ConnectPacket, Packet } from '../../core/protocol/packets.ts'
+import type { Receiver } from '../../presets/testing/packet-codec.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { aClientPacket, aServerPacket } from './arbitraries.ts'
 import { comparable, normal, theirBytes, theirNormal, theirReading, toTheirs } from './oracle.ts'
 
 function ourReading(bytes: Buffer, version: ProtocolVersion, receiver: Receiver): Packet {
   const packets: Packet[] = []
-  const decoder = new Decoder({ onPacket: packet => void packets.push(packet) }, { maximumPacketSize: 268_435_460, receiver })
+  const decoder = new PacketDecoder({ onPacket: packet => void packets.push(packet) }, { maximumPacketSize: 268_435_460, receiver })
   decoder.version = version
   if (receiver === 'server' && bytes[0] !== 0x10) {
     const before = encodePacket(plainConnect(version), version)

@@ -1,14 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Message } from '../../core/messages/message.ts'
-import { decodeMessage, encodeMessage } from '../../core/messages/stored-message.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { Properties, PublishPacket, UserProperty } from '../../core/protocol/packets.ts'
 import { unreadOf } from '../../core/protocol/user-properties.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { propertyBytes } from '../../core/sessions/queue-policy.ts'
+import { decodeMessage, encodeMessage } from '../../plugins/kit/stored-message.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import { startBroker } from '../support/broker.ts'
 
 // Goal: many bytes of user properties stay the bytes that they came as, until somebody asks, and nobody can tell the difference.
@@ -23,7 +22,7 @@ const letters: UserProperty[] = [
 
 function decoded(properties: Properties, userPropertiesMax = Number.POSITIVE_INFINITY): Properties {
   const packets: PublishPacket[] = []
-  const decoder = new Decoder(
+  const decoder = new PacketDecoder(
     { onPacket: packet => packets.push(packet as PublishPacket) },
     { maximumPacketSize: 1e6, receiver: 'client', userPropertiesMax },
   )
@@ -117,7 +116,7 @@ describe('long user properties', () => {
   /** What is decoded from properties in hex. */
   function read(hex: string): Properties {
     const packets: PublishPacket[] = []
-    const decoder = new Decoder(
+    const decoder = new PacketDecoder(
       { onPacket: packet => packets.push(packet as PublishPacket) },
       { maximumPacketSize: 1e6, receiver: 'client' },
     )

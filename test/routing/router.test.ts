@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Router } from '../../core/routing/router.ts'
 import type { Subscriber, Subscription } from '../../core/routing/subscription.ts'
 import type { Route } from '../../core/routing/target.ts'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import { aFilter, aTopic, naiveMatches } from './topics.ts'
 
 const clock = new SystemClock()

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { PacketType } from '../../core/protocol/constants.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type { AckPacket, Properties } from '../../core/protocol/packets.ts'
+import { encodePacket } from '../../presets/testing/packet-codec.ts'
 import { connectBytes } from '../conformance/connect-bytes.ts'
 import { invalidCases } from '../protocol/invalid-cases.ts'
 import { type ConnectOptions, connectPacket } from '../support/client.ts'

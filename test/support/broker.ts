@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest'
-import type { BrokerCore } from '../../core/broker-core.ts'
 import type { Config } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
+import type { WholeBroker } from '../../presets/shell/whole-broker.ts'
 import { createTestBroker } from '../../presets/testing/index.ts'
 import type { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
@@ -10,7 +10,7 @@ import { coreOf } from './core.ts'
 /** A broker without a port, on a clock that stands still, and clients on streams in memory. */
 export interface TestBroker {
   readonly running: RunningBroker
-  readonly broker: BrokerCore
+  readonly broker: WholeBroker
   readonly hooks: RunningBroker['hooks']
   readonly clock: ManualClock
   /** A stream to the broker, from an address, on which nothing has been said yet. */

@@ -1,7 +1,5 @@
 import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
-import { Decoder } from '../../core/protocol/decoder.ts'
-import { encodePacket } from '../../core/protocol/encoder.ts'
 import type {
   AckPacket,
   ConnackPacket,
@@ -14,6 +12,7 @@ import type {
   UnsubackPacket,
   WillPacket,
 } from '../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 
 export interface ConnectOptions {
   version?: ProtocolVersion
@@ -44,12 +43,12 @@ export class TestClient {
   #waiting: (() => void)[] = []
   // Packets that were answered before their turn came.
   readonly #taken = new Set<Packet>()
-  readonly #decoder: Decoder
+  readonly #decoder: PacketDecoder
 
   constructor(stream: Duplex, version: ProtocolVersion) {
     this.stream = stream
     this.version = version
-    this.#decoder = new Decoder(
+    this.#decoder = new PacketDecoder(
       {
         onPacket: packet => {
           this.heard.push(owned(packet))

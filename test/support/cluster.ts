@@ -1,10 +1,10 @@
 import { duplexPair } from 'node:stream'
 import { onTestFinished } from 'vitest'
-import type { BrokerCore } from '../../core/broker-core.ts'
 import { type ClusterNode, clusterNodes } from '../../plugins/cluster/node.ts'
 import { StreamTransport } from '../../plugins/kit/transports/stream-transport.ts'
 import { type Clock, type Config, createBroker } from '../../presets/index.ts'
 import type { RunningBroker } from '../../presets/shell/running-broker.ts'
+import type { WholeBroker } from '../../presets/shell/whole-broker.ts'
 import { type ConnectOptions, TestClient } from './client.ts'
 import { coreOf } from './core.ts'
 import { eventually } from './eventually.ts'
@@ -36,7 +36,7 @@ export class TestNode {
     return new TestNode(name, running)
   }
 
-  get broker(): BrokerCore {
+  get broker(): WholeBroker {
     return coreOf(this.running)
   }
 

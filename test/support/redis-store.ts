@@ -1,6 +1,7 @@
 import { silentLog } from '../../core/log.ts'
-import { type Clock, SystemClock, type Timer } from '../../core/time/clock.ts'
+import type { Clock, Timer } from '../../core/time/clock.ts'
 import { checkOptions } from '../../plugins/kit/options/validation.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import type { Options } from '../../plugins/redis/client-options.ts'
 import { Keys } from '../../plugins/redis/keys.ts'
 import { Link } from '../../plugins/redis/link.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished, test } from 'vitest'
-import { SystemClock } from '../../core/time/clock.ts'
+import { SystemClock } from '../../plugins/kit/system-clock.ts'
 import type { Config } from '../../presets/index.ts'
 import { createTestBroker, type TestBrokerOptions, TestBus } from '../../presets/testing/index.ts'
 import type { TestBusNode } from '../../presets/testing/test-bus.ts'

@@ -1,6 +1,6 @@
 import { OperatorError } from '../../../core/errors.ts'
-import type { RetainedStore } from '../../../core/routing/retained.ts'
 import type { SessionStore } from '../../../core/sessions/session-store.ts'
+import type { RetainedStore } from '../services/retained.ts'
 import type { State } from '../services/state.ts'
 import { type CopyCounts, copyHead, queuedLine, retainedLine, sessionLine, stateLine, subscriptionLine } from './copy-lines.ts'
 

@@ -1,5 +1,5 @@
 import { OperatorError } from '../../../core/errors.ts'
-import type { RetainedStore } from '../../../core/routing/retained.ts'
+import type { RetainedStore } from '../services/retained.ts'
 import type {} from '../services/state.ts'
 import { type CopyCounts, type CopyLine, checkCopyHead, readCopyLine } from './copy-lines.ts'
 import type { CopiedStores } from './export-lines.ts'

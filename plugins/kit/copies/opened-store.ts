@@ -1,5 +1,5 @@
-import type { RetainedStore } from '../../../core/routing/retained.ts'
 import type { QueueLimits, SessionStore, SessionStoreEvents } from '../../../core/sessions/session-store.ts'
+import type { RetainedStore } from '../services/retained.ts'
 import type { State } from '../services/state.ts'
 
 /** A store that is open without a broker, to be read or written as a whole. */

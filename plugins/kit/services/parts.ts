@@ -1,5 +1,4 @@
 import type { Message } from '../../../core/messages/message.ts'
-import type { RetainedStore } from '../../../core/routing/retained.ts'
 import type {
   AppendTarget,
   Done,
@@ -9,6 +8,7 @@ import type {
   StoredWill,
   SurvivingSession,
 } from '../../../core/sessions/session-store.ts'
+import type { RetainedStore } from './retained.ts'
 import type { State, StateEntry } from './state.ts'
 
 /** A session store that keeps a part of a broker's sessions, in one of its workers: either it outlives its worker (`lasting`), or it is lost with it (`restore`). */

@@ -1,7 +1,7 @@
 import { ReasonCode } from '../../../core/reason.ts'
-import type { MissingNode, VerbPart } from '../../../core/verbs.ts'
 import type { kickVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import type { MissingNode, VerbPart } from './verbs.ts'
 
 /** How many connections it concerned, of all nodes that have answered. */
 export interface CountAnswer {

@@ -34,7 +34,7 @@ interface Everywhere {
   node?: string
 }
 
-declare module '../../../core/verbs.js' {
+declare module './verbs.js' {
   interface VerbMap {
     verbs: [given: object, answer: { rows: readonly VerbRow[] }]
     openapi: [given: object, answer: object]

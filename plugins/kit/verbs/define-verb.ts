@@ -2,9 +2,9 @@ import type { Actor } from '../../../core/actor.ts'
 import type { Broker } from '../../../core/broker.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionsOf, OptionsSchema } from '../../../core/options/options.ts'
-import type { MissingNode, Verb, VerbPart } from '../../../core/verbs.ts'
 import { readText } from '../options/read-text.ts'
 import { validateOptions } from '../options/validation.ts'
+import type { MissingNode, Verb, VerbPart } from './verbs.ts'
 
 /** What an actor may do: `read` asks, `operate` changes things, `admin` sees payloads and does what cannot be undone. Each may what the one before may. */
 export type Role = 'read' | 'operate' | 'admin'

@@ -2,12 +2,12 @@ import type { Broker } from '../../../core/broker.ts'
 import type { Client } from '../../../core/connection/client.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type { QoS } from '../../../core/protocol/constants.ts'
-import { reasonName } from '../../../core/reason.ts'
 import { isTopicFilter } from '../../../core/routing/topic.ts'
-import type { MissingNode, VerbPart } from '../../../core/verbs.ts'
+import { reasonName } from '../reason-name.ts'
 import type {} from '../services/bus.ts'
 import type { queueClearVerb, subscribeVerb, unsubscribeVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import type { MissingNode, VerbPart } from './verbs.ts'
 
 /** What `queue clear` has done. */
 export interface ClearAnswer {

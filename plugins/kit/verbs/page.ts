@@ -1,5 +1,5 @@
 import type { Broker } from '../../../core/broker.ts'
-import type { MissingNode, VerbPart } from '../../../core/verbs.ts'
+import type { MissingNode, VerbPart } from './verbs.ts'
 
 /** A page of rows. */
 export interface Page<R> {

@@ -1,10 +1,11 @@
-import type { Broker, ListenerAddress } from '../../../core/broker.ts'
-import type { MissingNode } from '../../../core/verbs.ts'
+import type { Broker } from '../../../core/broker.ts'
 import { type Alarm, alarmsOf } from '../alarms.ts'
+import type { ListenerAddress } from '../listening/listener-addresses.ts'
 import type {} from '../services/bus.ts'
 import { type BridgeRow, bridgesOf } from './bridges.ts'
 import type { alarmsVerb, nodesVerb, statusVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import type { MissingNode } from './verbs.ts'
 
 /** How a node is. */
 export interface StatusAnswer {

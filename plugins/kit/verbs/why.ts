@@ -6,10 +6,10 @@ import { Message } from '../../../core/messages/message.ts'
 import type { Publisher } from '../../../core/publisher.ts'
 import type { Member, ShareGroup } from '../../../core/routing/share-group.ts'
 import { isReservedTopic, isTopicFilter, isTopicName, parseShare } from '../../../core/routing/topic.ts'
-import type { MissingNode } from '../../../core/verbs.ts'
 import { type DropRow, dropsOf } from '../services/drops.ts'
 import type { whyVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import type { MissingNode } from './verbs.ts'
 
 /** Why a client may or may not do something, or gets something or not. Nothing was changed to find it out. */
 export interface WhyAnswer {

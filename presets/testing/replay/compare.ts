@@ -1,6 +1,6 @@
 import type { Packet } from '../../../core/protocol/packets.ts'
-import { reasonName } from '../../../core/reason.ts'
 import { packetLine, payloadLine } from '../../../plugins/kit/packet-line.ts'
+import { reasonName } from '../../../plugins/kit/reason-name.ts'
 import type { RecordedLine } from './recording.ts'
 
 /** Where what a broker answers is not what was recorded. */

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion } from '../../../core/protocol/constants.ts'
 import type { ConnectPacket, Packet } from '../../../core/protocol/packets.ts'
-import { reasonName } from '../../../core/reason.ts'
+import { reasonName } from '../../../plugins/kit/reason-name.ts'
 import { type Difference, differences, inShort } from './compare.ts'
 import { connectOf, type Filling, type NumberedLine, packetOf, type RecordedLine, readRecording, subscribeOf } from './recording.ts'
 import { ReplayedClient } from './replayed-client.ts'

@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion } from '../../../core/protocol/constants.ts'
-import { Decoder } from '../../../core/protocol/decoder.ts'
-import { encodePacket } from '../../../core/protocol/encoder.ts'
 import type { Packet, PublishPacket } from '../../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from '../packet-codec.ts'
 
 /** One connection of a replay: sends what it is told, acknowledges nothing by itself, and keeps what has come until it is asked for. */
 export class ReplayedClient {
@@ -26,7 +25,7 @@ export class ReplayedClient {
     this.#stream = stream
     this.identifiers = identifiers
     this.version = version
-    const decoder = new Decoder({ onPacket: packet => this.#came(packet) }, { maximumPacketSize: 268_435_460, receiver: 'client' })
+    const decoder = new PacketDecoder({ onPacket: packet => this.#came(packet) }, { maximumPacketSize: 268_435_460, receiver: 'client' })
     decoder.version = version
     stream.on('data', (chunk: Buffer) => decoder.feed(chunk, 0, chunk.length))
     stream.on('error', () => {})

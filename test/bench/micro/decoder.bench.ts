@@ -1,9 +1,8 @@
 import mqttPacket from 'mqtt-packet'
 import type { Bench } from 'tinybench'
 import { PacketType } from '../../../core/protocol/constants.ts'
-import { Decoder } from '../../../core/protocol/decoder.ts'
-import { encodePacket } from '../../../core/protocol/encoder.ts'
 import { TopicCache } from '../../../core/protocol/topic-cache.ts'
+import { encodePacket, PacketDecoder } from '../../../presets/testing/packet-codec.ts'
 
 // Reads 100 publishes that lie in one chunk, as a busy connection brings them: what of the time between read() and routing is
 // spent on bytes. npm's mqtt-packet, which most Node programs use, stands beside it.
@@ -27,7 +26,7 @@ export function add(bench: Bench): void {
     const one = encodePacket({ ...packet, packetId: qos, properties: undefined }, version)
     const chunk = Buffer.concat(Array.from({ length: 100 }, () => one))
     const sink = { onPacket: () => {}, onPublish: () => {} }
-    const decoder = new Decoder(sink, { maximumPacketSize: 1_000_000, receiver: 'client', topics: new TopicCache() })
+    const decoder = new PacketDecoder(sink, { maximumPacketSize: 1_000_000, receiver: 'client', topics: new TopicCache() })
     decoder.version = version
     bench.add(`this decoder, ${name}`, () => decoder.feed(chunk, 0, chunk.length))
     const parser = mqttPacket.parser({ protocolVersion: version })

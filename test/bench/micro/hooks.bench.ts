@@ -2,7 +2,7 @@ import type { Bench } from 'tinybench'
 import type { FormerClient } from '../../../core/connection/client.ts'
 import { createHooks } from '../../../core/hooks.ts'
 import { Message } from '../../../core/messages/message.ts'
-import { SystemClock } from '../../../core/time/clock.ts'
+import { SystemClock } from '../../../plugins/kit/system-clock.ts'
 
 // Calls the hook that every publish goes through, with no, one and three taps, guarded as plugins' taps are: what a plugin's
 // presence costs each message before it does anything.

@@ -1,7 +1,7 @@
 import type { Bench } from 'tinybench'
 import { Router } from '../../../core/routing/router.ts'
 import type { Subscriber, Subscription } from '../../../core/routing/subscription.ts'
-import { SystemClock } from '../../../core/time/clock.ts'
+import { SystemClock } from '../../../plugins/kit/system-clock.ts'
 
 const clock = new SystemClock()
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import type { MessageFields } from '../../../core/messages/message.ts'
-import type { RetainedStore } from '../../../core/routing/retained.ts'
+import type { RetainedStore } from '../../../plugins/kit/services/retained.ts'
 import { ManualClock } from '../../../presets/testing/manual-clock.ts'
 import type { ContractRunner } from './runner.ts'
 import { messageOf, saysOf } from './sessions-harness.ts'
@@ -37,7 +37,7 @@ class RetainedHarness {
   }
 }
 
-/** The contract of the `retained` service (core/routing/retained.ts), for any owner. */
+/** The contract of the `retained` service (plugins/kit/services/retained.ts), for any owner. */
 export function retainedContract({ describe, it }: ContractRunner, owner: RetainedOwner): void {
   describe(`retained messages kept ${owner.name}`, () => {
     const test = (title: string, run: (harness: RetainedHarness) => Promise<void>) =>

@@ -1,5 +1,4 @@
-import type { Clock, Timer } from '../../../core/time/clock.ts'
-import type { Moment } from '../../../core/time/moment.ts'
+import type { Clock, Moment, Timer } from '../../../core/time/clock.ts'
 import type { Chance } from './chance.ts'
 import type { Party, World } from './world.ts'
 

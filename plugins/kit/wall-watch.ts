@@ -1,7 +1,6 @@
-import { LineThrottle } from '../line-throttle.ts'
-import type { Log } from '../log.ts'
-import type { Clock } from './clock.ts'
-import type { Moment } from './moment.ts'
+import { LineThrottle } from '../../core/line-throttle.ts'
+import type { Log } from '../../core/log.ts'
+import type { Clock, Moment } from '../../core/time/clock.ts'
 
 // NTP moves a clock by half a millisecond a second at most where it does not set it.
 const stepMinMs = 1000

@@ -45,3 +45,10 @@ export class Figures {
     return this.#figures.values()
   }
 }
+
+declare module '../../core/broker.js' {
+  interface Broker {
+    /** Numbers that plugins offer. */
+    readonly figures: Figures
+  }
+}

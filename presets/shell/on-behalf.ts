@@ -1,8 +1,8 @@
-import type { Connection } from '../connection/connection.ts'
-import { PacketType, type QoS } from '../protocol/constants.ts'
-import type { HandlerHost } from './host.ts'
-import { handleSubscribe } from './subscribe.ts'
-import { handleUnsubscribe } from './unsubscribe.ts'
+import type { Connection } from '../../core/connection/connection.ts'
+import type { HandlerHost } from '../../core/handlers/host.ts'
+import { handleSubscribe } from '../../core/handlers/subscribe.ts'
+import { handleUnsubscribe } from '../../core/handlers/unsubscribe.ts'
+import { PacketType, type QoS } from '../../core/protocol/constants.ts'
 
 /** What SUBACK or UNSUBACK would say of the one filter. */
 type Told = (reasonCodes: readonly number[]) => void

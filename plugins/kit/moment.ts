@@ -1,12 +1,4 @@
-/** One moment on the machine's own clocks. Milliseconds throughout. */
-export interface Moment {
-  /** The wall clock, since the Unix epoch. It may be wrong, and it may be set at any time. */
-  readonly wall: number
-  /** Names this start of the machine; empty where the system does not tell. */
-  readonly boot: string
-  /** Since the machine started, the time that it slept included. */
-  readonly uptime: number
-}
+import type { Moment } from '../../core/time/clock.ts'
 
 /** When this version was released: a wall clock that says an earlier time is wrong. A test holds it against the changelog. */
 export const releasedAt = Date.UTC(2026, 10, 29)

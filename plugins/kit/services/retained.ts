@@ -1,4 +1,4 @@
-import type { Message } from '../messages/message.ts'
+import type { Message } from '../../../core/messages/message.ts'
 
 /** A page of retained messages, and how to get the next. */
 export interface RetainedPage {
@@ -36,7 +36,7 @@ export interface RetainedStore {
   has?(topic: string): boolean
 }
 
-declare module '../service-map.js' {
+declare module '../../../core/service-map.js' {
   interface ServiceMap {
     /** Retained messages; the same owners. */
     retained: RetainedStore

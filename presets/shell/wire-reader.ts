@@ -1,32 +1,26 @@
-import type { ProtocolVersion } from '../protocol/constants.ts'
-import { Decoder, type PacketSink } from '../protocol/decoder.ts'
-import type { InboundPublish } from '../protocol/inbound-publish.ts'
-import type { TopicCache } from '../protocol/topic-cache.ts'
-import { Message } from './message.ts'
-import { StoredFormatError } from './stored-message.ts'
+import { Message } from '../../core/messages/message.ts'
+import { decodeBody } from '../../core/protocol/bodies.ts'
+import type { ProtocolVersion } from '../../core/protocol/constants.ts'
+import { Decoder, type PacketSink, type Peer } from '../../core/protocol/decoder.ts'
+import { clientFaults } from '../../core/protocol/headers.ts'
+import type { InboundPublish } from '../../core/protocol/inbound-publish.ts'
+import type { TopicCache } from '../../core/protocol/topic-cache.ts'
+import { StoredFormatError } from '../../plugins/kit/stored-message.ts'
+import type { WireSource } from '../../plugins/kit/wire-source.ts'
 
-/** What the PUBLISH of a message that another process of this broker has accepted does not say. */
-export interface WireSource {
-  /** The publisher's client id. */
-  readonly clientId: string
-  /** The publisher's user name; as `Message.username`. */
-  readonly username: string | null | undefined
-  /** Milliseconds since the Unix epoch. */
-  readonly receivedAt: number
-}
+// No CONNECT comes first.
+const peer: Peer = { faults: clientFaults, body: decodeBody }
 
 /** Reads messages as they lie in what another process of this broker has sent: each a whole PUBLISH, read as one of a client is. */
 export class WireReader implements PacketSink {
   readonly #topics: TopicCache
   #decoder: Decoder
-  #from: WireSource | null
-  #message: Message | null
+  #from: WireSource | null = null
+  #message: Message | null = null
 
   constructor(topics: TopicCache) {
     this.#topics = topics
     this.#decoder = this.#newDecoder()
-    this.#from = null
-    this.#message = null
   }
 
   read(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message {
@@ -52,7 +46,7 @@ export class WireReader implements PacketSink {
   onPacket(): void {}
 
   #newDecoder(): Decoder {
-    return new Decoder(this, { maximumPacketSize: Number.POSITIVE_INFINITY, receiver: 'client', topics: this.#topics })
+    return new Decoder(this, { maximumPacketSize: Number.POSITIVE_INFINITY, peer, topics: this.#topics })
   }
 }
 

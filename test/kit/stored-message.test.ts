@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Message } from '../../core/messages/message.ts'
-import { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../../core/messages/stored-message.ts'
-import { messageOf } from './messages.ts'
+import { decodeMessage, decodeWill, encodeMessage, encodeWill, StoredFormatError } from '../../plugins/kit/stored-message.ts'
+import { messageOf } from '../core/messages.ts'
 
 const fieldsOf = ({ topic, payload, qos, retain, properties, origin, clientId, username, receivedAt }: Message) => {
   return { topic, payload, qos, retain, properties, origin, clientId, username, receivedAt }

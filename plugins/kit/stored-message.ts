@@ -1,12 +1,10 @@
-import type { ErrorCode } from '../error-codes.ts'
-import '../protocol/buffer-methods.ts'
-import type { QoS } from '../protocol/constants.ts'
-import type { Properties } from '../protocol/packets.ts'
-import { Carrier, readProperties, writeProperties } from '../protocol/properties.ts'
-import { Reader } from '../protocol/reader.ts'
-import { Writer } from '../protocol/writer.ts'
-import type { StoredWill } from '../sessions/session-store.ts'
-import { Message, type Origin } from './message.ts'
+import { isUtf8 } from 'node:buffer'
+import type { ErrorCode } from '../../core/error-codes.ts'
+import '../../core/protocol/buffer-methods.ts'
+import { Message } from '../../core/messages/message.ts'
+import type { QoS } from '../../core/protocol/constants.ts'
+import { decodeProperties, encodeProperties } from '../../core/protocol/property-bytes.ts'
+import type { StoredWill } from '../../core/sessions/session-store.ts'
 
 /**
  * The first byte of everything that is written here. A version that raises it reads the older formats too, and refuses newer ones: see `open`. Format 2 has the
@@ -16,7 +14,7 @@ export const messageFormat = 2
 // What the highest bits of the flags say of the user name: it is unknown, there is none, or it stands behind the client id. Format 1 has 0 there.
 const User = { unknown: 0, none: 1, named: 2 } as const
 const userShift = 5
-const origins: readonly Origin[] = ['client', 'will', 'server', 'peer']
+const origins: readonly Message['origin'][] = ['client', 'will', 'server', 'peer']
 // Format, flags, when it was received, and the lengths of client id and topic name.
 const fixedBytes = 1 + 1 + 8 + 2 + 2
 
@@ -47,11 +45,7 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
   const userBytes = typeof username === 'string' ? 4 + Buffer.byteLength(username) : 0
   const clientIdBytes = Buffer.byteLength(clientId)
   const topicBytes = Buffer.byteLength(topic)
-  let fields: Writer | null = null
-  if (properties !== undefined) {
-    fields = new Writer()
-    writeProperties(fields, properties)
-  }
+  const fields = properties === undefined ? null : encodeProperties(properties)
   const size = fixedBytes + clientIdBytes + userBytes + topicBytes + (fields?.length ?? 1) + payload.length
   const bytes = brief ? Buffer.allocUnsafe(before + size) : Buffer.allocUnsafeSlow(before + size)
   bytes[before] = format
@@ -66,7 +60,7 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
   at = bytes.writeUInt16BE(topicBytes, at)
   at += bytes.utf8Write(topic, at)
   if (fields === null) bytes[at++] = 0
-  else at += fields.copyTo(bytes, at)
+  else at += fields.copy(bytes, at)
   bytes.set(payload, at)
   return bytes
 }
@@ -75,21 +69,22 @@ export function encodeMessage(message: Message, before = 0, brief = false, clock
  * Reads what `encodeMessage` wrote. The payload stays where it is: nobody may change `bytes` afterwards. `as`: an origin of the reader's own.
  * `clockShift`: as there.
  */
-export function decodeMessage(bytes: Buffer, as?: Origin, clockShift = 0): Message {
+export function decodeMessage(bytes: Buffer, as?: Message['origin'], clockShift = 0): Message {
   const reader = open(bytes, 'a stored message')
-  const flags = reader.byte()
+  const flags = reader.number(1)
   const origin = as ?? origins[(flags >>> 3) & 3]!
   const user = flags >>> userShift
   if ((flags & 3) === 3 || user > (bytes[0] === 1 ? User.unknown : User.named)) throw new StoredFormatError('not a stored message')
-  const receivedAt = bytes.readDoubleBE(reader.at) - clockShift
-  reader.at += 8
-  const clientId = reader.text()
-  const username = user === User.unknown ? undefined : user === User.none ? null : longText(reader, bytes)
-  const topic = reader.text()
-  const properties: Properties | undefined = readProperties(reader, Carrier.Publish)
+  const receivedAt = reader.double() - clockShift
+  const clientId = reader.text(2)
+  // Whoever admits a client may give it a name of any length.
+  const username = user === User.unknown ? undefined : user === User.none ? null : reader.text(4)
+  const topic = reader.text(2)
+  const { properties, end } = decodeProperties(bytes, reader.at)
+  const payload = bytes.subarray(end)
   return new Message({
     topic,
-    payload: bytes.subarray(reader.at),
+    payload,
     qos: (flags & 3) as QoS,
     retain: (flags & 4) !== 0,
     properties,
@@ -98,15 +93,6 @@ export function decodeMessage(bytes: Buffer, as?: Origin, clockShift = 0): Messa
     username,
     receivedAt,
   })
-}
-
-// Whoever admits a client may give it a name of any length.
-function longText(reader: Reader, bytes: Buffer): string {
-  const start = reader.at + 4
-  const end = start + reader.fourBytes()
-  if (end > bytes.length) throw new StoredFormatError('a stored message ends in the middle of its user name')
-  reader.at = end
-  return bytes.toString('utf8', start, end)
 }
 
 /** A will as stores keep it: whom it speaks for and when, then its message. `format`: as of `encodeMessage`. */
@@ -124,17 +110,58 @@ export function encodeWill({ message, delayMs, username, rights, mountPoint }: S
 /** Reads what `encodeWill` wrote; nobody may change `bytes` afterwards. */
 export function decodeWill(bytes: Buffer): StoredWill {
   const reader = open(bytes, 'a stored will')
-  const headerEnd = 5 + reader.fourBytes()
-  const said = JSON.parse(bytes.toString('utf8', 5, headerEnd)) as Omit<StoredWill, 'message'>
-  return { ...said, message: decodeMessage(bytes.subarray(headerEnd)) }
+  const said = JSON.parse(reader.text(4)) as Omit<StoredWill, 'message'>
+  return { ...said, message: decodeMessage(bytes.subarray(reader.at)) }
 }
 
 // No older format than 1 was ever written. A will is the same in all of them, but for its message.
-function open(bytes: Buffer, what: string): Reader {
+function open(bytes: Buffer, what: string): RecordReader {
   const found = bytes[0] ?? 0
   if (found === 0) throw new StoredFormatError(`${what} says no format: it is something else, or damaged`)
   if (found > messageFormat) throw StoredFormatError.newer(what, found, messageFormat)
-  const reader = new Reader()
-  reader.reset(bytes, 1, bytes.length)
-  return reader
+  return new RecordReader(bytes, what)
+}
+
+/** Reads a record field by field, never beyond its end. */
+class RecordReader {
+  /** Where the next field begins: at first behind the format. */
+  at = 1
+  readonly #bytes: Buffer
+  readonly #what: string
+
+  constructor(bytes: Buffer, what: string) {
+    this.#bytes = bytes
+    this.#what = what
+  }
+
+  number(size: 1 | 2 | 4): number {
+    const at = this.#pass(size)
+    return this.#bytes.readUIntBE(at, size)
+  }
+
+  double(): number {
+    return this.#bytes.readDoubleBE(this.#pass(8))
+  }
+
+  /** A text behind its length, which takes so many bytes. */
+  text(lengthBytes: 2 | 4): string {
+    const start = this.#pass(this.number(lengthBytes))
+    const text = this.#bytes.utf8Slice(start, this.at)
+    if (text.includes('\ufffd') && !isUtf8(this.#bytes.subarray(start, this.at))) throw new StoredFormatError(`${this.#what} is damaged`)
+    return text
+  }
+
+  #pass(size: number): number {
+    const { at } = this
+    if (at + size > this.#bytes.length) throw new StoredFormatError(`${this.#what} ends in the middle of a field`)
+    this.at = at + size
+    return at
+  }
+}
+
+declare module '../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** A newer version wrote what is to be read, or it is damaged: `StoredFormatError`. */
+    ERR_STORED_FORMAT: true
+  }
 }

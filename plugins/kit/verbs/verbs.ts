@@ -1,7 +1,7 @@
-import type { Actor } from './actor.ts'
-import { OperatorError } from './errors.ts'
-import type { Hooks } from './hooks.ts'
-import type { ConnectRefusal } from './refusals.ts'
+import type { Actor } from '../../../core/actor.ts'
+import { OperatorError } from '../../../core/errors.ts'
+import type { Hooks } from '../../../core/hooks.ts'
+import type { ConnectRefusal } from '../../../core/refusals.ts'
 
 /**
  * What each verb is given and answers, for the types of `broker.inspect` and `broker.operate`: empty here. Whoever brings a verb adds a line:
@@ -165,4 +165,30 @@ export class Verbs {
 
 function reasonOf(refusal: ConnectRefusal): string {
   return typeof refusal === 'object' && refusal.reasonString !== undefined ? refusal.reasonString : 'a plugin does not allow it'
+}
+
+declare module '../../../core/broker.js' {
+  interface Broker {
+    /** What can be asked of the broker and done to it, by name. */
+    readonly verbs: Verbs
+    /**
+     * Asks something that changes nothing: `inspect('clients', { user: 'alice' })`. In a cluster all nodes are asked where the verb says so; `node` in what is
+     * given names one. Answers come in pages, and long ones take a millisecond of a turn. Rejects with an `OperatorError` (`ERR_VERB`, `ERR_ARGUMENTS`).
+     */
+    inspect<V extends VerbName>(verb: V, given?: Given<V>): Promise<Answered<V>>
+    /**
+     * Does something for an operator, in a cluster wherever it has to be done: `operate(actor, 'kick', { id: 'meter-7' })`. `onOperate` is asked before, and
+     * `onOperated` told afterwards. Rejects with an `OperatorError`: `ERR_OPERATE_REFUSED`, `ERR_VERB`, `ERR_ARGUMENTS`.
+     */
+    operate<V extends VerbName>(actor: Actor, verb: V, given?: Given<V>): Promise<Answered<V>>
+  }
+}
+
+declare module '../../../core/error-codes.js' {
+  interface ErrorCodes {
+    /** There is no such verb, or it is not one to be asked in this way. */
+    ERR_VERB: true
+    /** A tap of `onOperate` does not let an operator do something. */
+    ERR_OPERATE_REFUSED: true
+  }
 }

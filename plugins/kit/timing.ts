@@ -1,5 +1,5 @@
+import type { Clock } from '../../core/time/clock.ts'
 import type { Figure, Sample } from './figures.ts'
-import type { Clock } from './time/clock.ts'
 
 /** Upper bounds of the buckets, in seconds: from what a store in memory takes to what a client waits for its acknowledgement. */
 const bounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30] as const
