@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { type Config, createBroker, definePlugin, ReasonCode } from '../../presets/index.ts'
 import { createTestBroker, replay, type TestBroker } from '../../presets/testing/index.ts'
 import { folderWith } from '../config/folder.ts'
+import { TestCa } from '../support/test-ca.ts'
 import { typed } from './typed.ts'
 
 // What one broker was recorded to answer, another one is asked.
@@ -140,6 +141,43 @@ test('a line that is none of a trace, a broker that is not there and a user with
   expect((await type('replay one.jsonl --to http://127.0.0.1')).errors).toContain('mqtt://HOST:PORT')
   expect((await type('replay one.jsonl --to mqtt://127.0.0.1:1')).errors).toMatch(/--to mqtt:\/\/127\.0\.0\.1:1: .*ECONNREFUSED/)
   expect((await type('replay one.jsonl --credentials none --to mqtt://127.0.0.1:1')).errors).toContain('--credentials none: ENOENT')
+})
+
+const hour = 3_600_000
+const hello = (at: number) => ({ at, id: 'c', way: 'in', packet: 'CONNECT', version: 5, bridge: false, cleanStart: true, keepAlive: 0 })
+const asked = (at: number, packetId: number) => [
+  { at, id: 'c', way: 'in', packet: 'UNSUBSCRIBE', packetId, filters: ['a'] },
+  { at, id: 'c', way: 'out', packet: 'UNSUBACK', packetId, reasonCodes: [17] },
+]
+
+test('pauses are kept where that is said, and only then; what the recording lacks is counted', async () => {
+  const kit = await started()
+  const connect = () => kit.stream()
+  const slow = [hello(0), { dropped: 3 }, ...asked(hour, 1)]
+  expect(await replay(slow, { connect, waitMs: 1000 })).toMatchObject({
+    lost: 3,
+    sent: 2,
+    rows: [{ packet: 'CONNACK', recorded: 'nothing' }],
+  })
+  const began = performance.now()
+  await replay([hello(0), ...asked(40, 1), ...asked(80, 2)], { connect, keepTime: true })
+  // A timer may be a millisecond early.
+  expect(performance.now() - began).toBeGreaterThan(75)
+})
+
+test('over TLS, by the CA that is named', async () => {
+  const folder = await folderWith({ 'one.jsonl': [hello(0), ...asked(0, 1)].map(line => JSON.stringify(line)).join('\n') })
+  await (await TestCa.create(folder)).issue('server', 'localhost')
+  const ssl = { cert: join(folder, 'server.crt'), key: join(folder, 'server.key') }
+  const running = await createBroker({ preset: 'test', log: false, socket: { port: 0 }, ssl } as Config).start()
+  onTestFinished(() => running.stop())
+  const to = `replay one.jsonl --json --to mqtts://127.0.0.1:${running.port}`
+  expect((await typed(`${to} --ca ca.crt`, { folder })).json).toMatchObject({
+    sent: 2,
+    compared: 1,
+    rows: [{ packet: 'CONNACK', recorded: 'nothing' }],
+  })
+  expect((await typed(to, { folder })).errors).toMatch(/--to mqtts:.*certificate/)
 })
 
 const vouching = definePlugin({
