@@ -10,17 +10,19 @@ export interface FetchOptions {
   readonly bytesMax: number
   /** The CAs that the server is judged by; `undefined`: those that Node believes. */
   readonly ca: Buffer | undefined
+  /** Ends the wait. */
+  readonly signal: AbortSignal
 }
 
 /**
  * The body of an answer with status 200. Rejects with what is wrong: nobody there, another status (a redirection too: who answers is who was named), too late, too long.
  * Each has a connection of its own: minutes lie between them.
  */
-export function fetchText(url: URL, { clock, timeoutMs, bytesMax, ca }: FetchOptions): Promise<string> {
+export function fetchText(url: URL, { clock, timeoutMs, bytesMax, ca, signal }: FetchOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const secure = url.protocol === 'https:'
     const headers = { accept: 'application/json', 'accept-encoding': 'identity', connection: 'close' }
-    const options = { headers, agent: false, ...(ca === undefined ? {} : { ca }) }
+    const options = { headers, agent: false, signal, ...(ca === undefined ? {} : { ca }) }
     const request = secure ? httpsRequest(url, options) : httpRequest(url, options)
     const timer = clock.after(timeoutMs, () => fail(new Error('no answer in time')))
     const fail = (error: Error): void => {

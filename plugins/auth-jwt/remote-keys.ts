@@ -41,7 +41,8 @@ export class RemoteKeys {
   #reading: Promise<void> | null
   #retryMs: number
   #timer: Timer | null
-  #stopped: boolean
+  // Whoever waits for an answer would keep the process from ending.
+  readonly #stopped: AbortController
   /** How often it was read, and could not be. */
   reads: number
   failures: number
@@ -60,7 +61,7 @@ export class RemoteKeys {
     this.#reading = null
     this.#retryMs = retryMinMs
     this.#timer = null
-    this.#stopped = false
+    this.#stopped = new AbortController()
     this.reads = 0
     this.failures = 0
     this.missesUnasked = 0
@@ -97,7 +98,7 @@ export class RemoteKeys {
   }
 
   stop(): void {
-    this.#stopped = true
+    this.#stopped.abort()
     this.#timer?.cancel()
   }
 
@@ -157,10 +158,12 @@ export class RemoteKeys {
     this.#askedAt = clock.now()
     this.#timer?.cancel()
     try {
-      const { keys, unusable } = keysOfJson(await fetchText(this.#url, { clock, timeoutMs, bytesMax, ca: readCa() }))
+      const { keys, unusable } = keysOfJson(
+        await fetchText(this.#url, { clock, timeoutMs, bytesMax, ca: readCa(), signal: this.#stopped.signal }),
+      )
       this.#succeeded(keys, unusable)
     } catch (error) {
-      this.#failed(messageOf(error as NodeJS.ErrnoException))
+      if (!this.#stopped.signal.aborted) this.#failed(messageOf(error as NodeJS.ErrnoException))
     }
   }
 
@@ -198,7 +201,7 @@ export class RemoteKeys {
   }
 
   #again(ms: number): void {
-    if (!this.#stopped) this.#timer = this.#options.clock.after(ms, () => void this.#read())
+    if (!this.#stopped.signal.aborted) this.#timer = this.#options.clock.after(ms, () => void this.#read())
   }
 
   #names(keys: readonly VerificationKey[] | null): string {

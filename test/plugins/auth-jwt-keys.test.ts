@@ -210,6 +210,17 @@ describe('a server that does not say keys', () => {
     expect(server.asked).toBe(2)
   })
 
+  test('a broker that stops waits for none', async () => {
+    const server = await startKeyServer(a!)
+    const broker = await start(server)
+    const gone = new Promise<void>(resolve => server.answer(response => void response.on('close', resolve)))
+    await broker.advance(600_000)
+    await eventually(() => server.asked === 2)
+    await broker.running.stop()
+    await gone
+    expect(broker.texts().filter(text => text.startsWith('warn'))).toEqual([])
+  })
+
   test('one whose certificate is of another CA is not believed', async () => {
     const server = await startKeyServer(a!)
     const other = await TestCa.create(await folderWith())
