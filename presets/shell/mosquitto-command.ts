@@ -5,6 +5,8 @@ import type { CommandIo } from '../../plugins/kit/command.ts'
 import type { Catalogue } from './catalogue.ts'
 import { resolveConfig } from './config.ts'
 import type { ImportSource } from './import/imported.ts'
+import { placeOf, readConfLines } from './import/mosquitto/conf-lines.ts'
+import { originOf } from './import/mosquitto/origin.ts'
 import { translateMosquitto } from './import/mosquitto-conf.ts'
 import { shownUntranslated } from './import/write-config.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
@@ -43,8 +45,9 @@ export async function runMosquitto(
   }
   let read: () => Promise<ResolvedConfig>
   let first: ResolvedConfig | null
+  let given: Arguments
   try {
-    const given = argumentsOf(argv)
+    given = argumentsOf(argv)
     read = () => configOf(catalogue, given, io)
     first = await read()
   } catch (error) {
@@ -52,12 +55,27 @@ export async function runMosquitto(
     for (const problem of error.problems) io.error(`error: ${problem}`)
     return wrongInput
   }
-  return await run(async () => {
-    // What was read for its errors is what is started.
-    const config = first ?? (await read())
-    first = null
-    return config
+  try {
+    return await run(async () => {
+      // What was read for its errors is what is started.
+      const config = first ?? (await read())
+      first = null
+      return config
+    })
+  } catch (error) {
+    if (!(error instanceof OperatorError) || given.file === null) throw error
+    throw await inWordsOfTheFile(error, given.file, io.folder)
+  }
+}
+
+/** Names the lines of the file in problems that speak of the options which the lines have become. */
+async function inWordsOfTheFile(error: OperatorError, file: string, folder: string): Promise<OperatorError> {
+  const lines = await readConfLines(await textOf(folder, file), sourceOf(folder, file))
+  const problems = error.problems.map(problem => {
+    const line = originOf(problem, lines)
+    return line === undefined ? problem : `${placeOf(file, line)}: ${line.name}: ${problem}`
   })
+  return new OperatorError(error.code, problems, { cause: error })
 }
 
 function argumentsOf(argv: readonly string[]): Arguments {

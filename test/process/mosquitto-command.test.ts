@@ -1,7 +1,9 @@
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readFile, rename, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
@@ -89,6 +91,26 @@ describe('--mosquitto ends with what mosquitto ends with', () => {
     expect(code).toBe(3)
     expect(errors).toEqual([
       expect.stringMatching(/^error: a\.conf:3: plugin \/lib\/dynsec\.so: plugins in C do not run here.*init --from/),
+    ])
+  })
+
+  test('1 for what only the start can tell, and names the line', async () => {
+    const port = await freePort()
+    const server = createServer().listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const folder = await folderWith({
+      'busy.conf': `# mine\nlistener ${port} 127.0.0.1\nallow_anonymous true\n`,
+      'files.conf': `listener ${port} 127.0.0.1\ncertfile nope.crt\nkeyfile nope.key\n`,
+    })
+    const ends = async (file: string) => {
+      const broker = new Command(built.path('presets/bin.js'), folder, ['--mosquitto', '-c', file])
+      return [await broker.ended(), broker.errors.at(-1)]
+    }
+    expect(await ends('busy.conf')).toEqual([1, expect.stringMatching(`^error: busy\\.conf:2: listener: socket\\.port: ${port} is in use`)])
+    expect(await ends('files.conf')).toEqual([
+      1,
+      expect.stringMatching(/^error: files\.conf:2: certfile: socket\.tls\.cert: there is no file/),
     ])
   })
 })
