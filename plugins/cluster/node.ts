@@ -166,7 +166,7 @@ export class ClusterNode {
         this.outgoing.left(node.name)
         this.peers.left(node)
       },
-      inherited: node => this.#inherited(node),
+      inherited: node => this.#inherited(node).catch(error => broker.report(error)),
       expelled: () => this.#expelled(),
       missed: () => this.#missed(),
       interrupted: () => this.#away(),

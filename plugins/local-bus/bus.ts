@@ -4,7 +4,8 @@ import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Bus, BusEvents, BusTerms, Node } from '../kit/services/bus.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
-import { Kind, PeerLinks } from './peer-links.ts'
+import { LocalWays } from './local-ways.ts'
+import { Kind, PeerLinks, type PeerRun } from './peer-links.ts'
 import type { FromSequencer } from './sequence.ts'
 import { SequencerLink } from './sequencer-link.ts'
 
@@ -19,7 +20,7 @@ export interface StoreEvents {
   /** What a part has told all, in one order with what the cluster announces. */
   noted(from: string, record: never): void
   /** Another worker's part speaks to this one's. */
-  asked(from: string, bytes: Buffer): void
+  asked(from: PeerRun, bytes: Buffer): void
 }
 
 /** The bus between the workers of one broker: announcements by the sequencer, messages from worker to worker. */
@@ -27,10 +28,13 @@ export class LocalBus implements Bus {
   readonly node: string
   readonly near = true
   readonly #folder: string
+  readonly #ways: LocalWays
   readonly #clock: Clock
   readonly #log: Log
   readonly #links: PeerLinks
   readonly #nodes = new Map<string, Node>()
+  /** Runs of workers that have ended. */
+  readonly #gone = new Set<string>()
   readonly #boot: string
   #link: SequencerLink | null = null
   #events: BusEvents | null = null
@@ -38,16 +42,19 @@ export class LocalBus implements Bus {
   #waiting: (() => void | Promise<void>)[] | null = []
   #beat: Timer | null = null
   #isStopping = false
+  /** Called when this worker is none of the others any more. */
+  onLost: () => void = () => {}
   /** Told what concerns stores; null: nobody keeps a part. */
   stores: StoreEvents | null = null
 
-  constructor(folder: string, node: string, clock: Clock, log: Log) {
+  constructor(folder: string, node: string, clock: Clock, log: Log, ways = new LocalWays()) {
     this.node = node
+    this.#ways = ways
     this.#log = log
     this.#folder = folder
     this.#clock = clock
     this.#boot = clock.random(6).toString('hex')
-    this.#links = new PeerLinks(folder, node, (from, kind, bytes) => this.#received(from, kind, bytes))
+    this.#links = new PeerLinks(ways, folder, node, (from, kind, bytes) => this.#received(from, kind, bytes))
   }
 
   get connected(): boolean {
@@ -57,8 +64,9 @@ export class LocalBus implements Bus {
   async open(events: BusEvents, { heartbeatMs, expiryMs, facts }: BusTerms): Promise<void> {
     this.#events = events
     this.#facts = facts
-    await this.#links.listen(this.#boot, await usesHandles('tcp', true, this.#log))
+    await this.#links.listen(this.#boot, this.#ways.areSockets && (await usesHandles('tcp', true, this.#log)))
     const link = new SequencerLink(
+      this.#ways,
       this.#folder,
       message => this.#heard(message),
       () => this.#lost(),
@@ -81,6 +89,7 @@ export class LocalBus implements Bus {
     if (this.#isStopping || this.#nodes.size === 0) return
     this.#hears(() => this.#events!.interrupted())
     this.#hears(() => this.#events!.expelled())
+    this.onLost()
   }
 
   async run(): Promise<void> {
@@ -106,6 +115,7 @@ export class LocalBus implements Bus {
       case 'left': {
         const [, node, died] = message
         if (this.#nodes.get(node.name)?.boot === node.boot) this.#nodes.delete(node.name)
+        this.#gone.add(node.boot)
         this.#links.left(node.boot)
         this.stores?.left(node)
         return void this.#hears(() => this.#events!.left(node, died))
@@ -113,7 +123,7 @@ export class LocalBus implements Bus {
       case 'inherit': {
         const [, node] = message
         return void this.#hears(() => {
-          void Promise.resolve(this.#events!.inherited(node)).finally(() => this.#link!.say(['done', node.name, node.boot]))
+          void Promise.resolve(this.#events!.inherited(node)).then(() => this.#link!.say(['done', node.name, node.boot]))
         })
       }
       case 'beat': {
@@ -133,16 +143,16 @@ export class LocalBus implements Bus {
     }
   }
 
-  #received(from: string, kind: Kind, bytes: Buffer): void | Promise<void> {
+  #received(from: PeerRun, kind: Kind, bytes: Buffer): void | Promise<void> {
     // What lies in it may be kept for long.
     if (kind === Kind.Store) return this.stores?.asked(from, Buffer.from(bytes))
     const isTold = kind === Kind.Told
     if (this.#waiting === null) {
-      const taken = this.#events!.received(from, bytes, isTold)
+      const taken = this.#events!.received(from.name, bytes, isTold)
       return isTold ? undefined : taken
     }
     const copy = Buffer.from(bytes)
-    this.#waiting.push(() => this.#events!.received(from, copy, isTold))
+    this.#waiting.push(() => this.#events!.received(from.name, copy, isTold))
   }
 
   nodes(): readonly Node[] {
@@ -185,6 +195,11 @@ export class LocalBus implements Bus {
     if (boot === undefined) return false
     this.#links.to(boot, true).write(Kind.Store, bytes)
     return true
+  }
+
+  /** Answers the part of that very run of a worker, which this one may not have heard of yet; nobody, where it has gone. */
+  answerPart({ boot }: PeerRun, bytes: Buffer): void {
+    if (!this.#gone.has(boot)) this.#links.to(boot, true).write(Kind.Store, bytes)
   }
 
   async setRow(table: string, key: string, value: Buffer | null): Promise<void> {

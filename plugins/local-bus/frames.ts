@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { Transport, TransportEvents } from '../../core/connection/transport.ts'
+import type { LocalTransport } from '../kit/services/local-sockets.ts'
 import { RawTransport } from '../kit/transports/raw-transport.ts'
 import { lentStream } from '../kit/transports/stream-binding.ts'
 import { StreamTransport } from '../kit/transports/stream-transport.ts'
@@ -21,7 +22,7 @@ export interface FrameLinkTerms {
 
 /** A connection that carries frames: a length, a kind, and bytes. What is written in one step of the event loop goes out together. */
 export class FrameLink implements TransportEvents {
-  readonly #socket: Socket
+  readonly #end: Socket | LocalTransport
   readonly #terms: FrameLinkTerms
   readonly #reader: FrameReader
   // Null while it connects, and when it is closed.
@@ -43,8 +44,8 @@ export class FrameLink implements TransportEvents {
     this.#send()
   }
 
-  constructor(socket: Socket, terms: FrameLinkTerms) {
-    this.#socket = socket
+  constructor(end: Socket | LocalTransport, terms: FrameLinkTerms) {
+    this.#end = end
     this.#terms = terms
     this.#reader = new FrameReader(terms.take, reads => (reads ? this.#transport?.resume() : this.#transport?.pause()))
     this.#transport = null
@@ -57,29 +58,34 @@ export class FrameLink implements TransportEvents {
     this.#ending = false
     this.#done = []
     this.#leaving = []
+    if (!(end instanceof Socket)) {
+      this.#transport = end
+      end.listen(this)
+      return
+    }
     // What goes wrong ends it, and its end is told.
-    socket.on('error', nothing)
-    if (socket.connecting) {
-      socket.once('close', () => this.onClose())
-      socket.once('connect', () => this.#open())
-    } else this.#open()
+    end.on('error', nothing)
+    if (end.connecting) {
+      end.once('close', () => this.onClose())
+      end.once('connect', () => this.#open(end))
+    } else this.#open(end)
   }
 
-  #open(): void {
-    const lent = this.#terms.handles ? lentStream(this.#socket) : null
+  #open(socket: Socket): void {
+    const lent = this.#terms.handles ? lentStream(socket) : null
     if (lent === null) {
-      const stream = new StreamTransport(this.#socket, { protocol: 'unix', listener: 'localBus', takesBytes: true })
+      const stream = new StreamTransport(socket, { protocol: 'unix', listener: 'localBus', takesBytes: true })
       this.#transport = stream
       stream.listen(this)
     } else {
       const raw = new RawTransport(lent.handle, lent.binding, {
         protocol: 'unix',
         listener: 'localBus',
-        lender: this.#socket,
+        lender: socket,
         unnamed: true,
       })
       this.#transport = raw
-      const early = this.#socket.read() as Buffer | null
+      const early = socket.read() as Buffer | null
       raw.start(this)
       if (early !== null) this.onData(early, 0, early.length)
     }
@@ -198,7 +204,7 @@ export class FrameLink implements TransportEvents {
   }
 
   destroy(): void {
-    if (this.#transport === null) this.#socket.destroy()
+    if (this.#transport === null) this.#end.destroy()
     else this.#transport.destroy()
   }
 }

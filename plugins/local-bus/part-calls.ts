@@ -10,6 +10,7 @@ import {
 import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { LocalBus } from './bus.ts'
+import type { PeerRun } from './peer-links.ts'
 
 /** A question, or with a `number` of 0 something that is only said; or an answer, with `number` below 0. */
 type Frame = readonly [number: number, verb: string, args: readonly unknown[]]
@@ -152,14 +153,14 @@ export class PartCalls {
   }
 
   /** A frame has come. */
-  heard(from: string, bytes: Buffer): void {
+  heard(from: PeerRun, bytes: Buffer): void {
     const [number, verb, args] = deserialize(bytes) as Frame
     if (number < 0) return this.#heardAnswer(-number, verb, args[0])
     const answer = (how: 'ok' | 'no', value: unknown): void => {
-      if (number > 0) this.#bus.toPart(from, serialize([-number, how, [value]] satisfies Frame))
+      if (number > 0) this.#bus.answerPart(from, serialize([-number, how, [value]] satisfies Frame))
     }
     try {
-      const found = this.#serve(from, verb, args as readonly never[])
+      const found = this.#serve(from.name, verb, args as readonly never[])
       if (found instanceof Promise)
         found.then(
           value => answer('ok', value),

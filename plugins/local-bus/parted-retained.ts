@@ -14,6 +14,8 @@ export class PartedRetained implements RetainedStore {
   readonly #own: RetainedStore
   readonly #terms: Pick<PartTerms, 'self' | 'all' | 'calls' | 'homeOf'>
   readonly #unkept = new UnderWay()
+  // Set here, and on its way to the others.
+  readonly #spreading = new UnderWay()
   readonly #walks = new Map<string, RetainedCursor[]>()
   /** Topics that were set while this worker was reading what others have; null: it is not. */
   #setMeanwhile: Set<string> | null = null
@@ -50,7 +52,11 @@ export class PartedRetained implements RetainedStore {
     return this.#unkept.size === 0 ? undefined : this.#unkept.through().then(() => false)
   }
 
-  async #setHere(message: Message, body: Buffer): Promise<void> {
+  #setHere(message: Message, body: Buffer): Promise<void> {
+    return this.#spreading.add(this.#spread(message, body))
+  }
+
+  async #spread(message: Message, body: Buffer): Promise<void> {
     const { all, self, calls } = this.#terms
     await this.#own.set(message)
     this.#setMeanwhile?.add(message.topic)
@@ -70,7 +76,8 @@ export class PartedRetained implements RetainedStore {
         return this.#own.set(message)
       }
       case 'r.settled':
-        return this.#unkept.through()
+        // Not what this worker has asked others for: one of them may be the one that asks, and has yet to begin.
+        return this.#spreading.through()
       default:
         return this.#page(from, args[0]!)
     }

@@ -33,7 +33,8 @@ import { type Appended, type SpreadTerms, spreadAppend } from './spread-append.t
 
 /** What all nodes are told of a session: claimed, parked, subscribed, unsubscribed, ended. */
 export type SessionNote =
-  | readonly ['c', clientId: string, epoch: number, node: string]
+  /** With a 1: it is a new one, and whatever was known under that client id before is no more. */
+  | readonly ['c', clientId: string, epoch: number, node: string, isNew: 0 | 1]
   | readonly ['p', clientId: string, epoch: number]
   | readonly ['s', clientId: string, epoch: number, subscriptions: readonly Subscription[]]
   | readonly ['u', clientId: string, epoch: number, filters: readonly string[]]
@@ -83,6 +84,8 @@ export class PartedSessions implements SessionStore {
   #collected: { readonly message: Message; readonly dropped: Appended['dropped'][number][]; readonly lost: SessionKey[] } | null = null
   /** Sessions of which all are yet to hear what was done. */
   readonly #untold = new Map<string, Promise<void>>()
+  /** Sessions for which an append at several workers is under way. */
+  readonly #appending = new Map<string, Promise<void>>()
   #localEpoch = 0
   /** Wills of sessions that end with their connection lie in the part of the worker that has the connection: they are due when that one has died. Absent: parts in memory keep none. */
   readonly keepWill?: NonNullable<SessionStore['keepWill']>
@@ -229,7 +232,8 @@ export class PartedSessions implements SessionStore {
     }
     if (present || expiryMs > 0) {
       this.#owners.set(clientId, { node: String(node), epoch, expiryMs })
-      notes.push(note(['c', clientId, epoch, String(node)]))
+      // What it replaces may be one that died with the worker that kept it, of which this one has never heard.
+      notes.push(note(['c', clientId, epoch, String(node), present ? 0 : 1]))
     }
     await Promise.all(notes)
     return claim
@@ -238,8 +242,12 @@ export class PartedSessions implements SessionStore {
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
     const { self, homeOf, calls } = this.#terms
     const isHere = (clientId: string): boolean => homeOf(clientId) === self
-    if (targets.every(({ clientId }) => isHere(clientId)) && (received === null || isHere(received.session.clientId)))
-      return this.#appendHere(self, message, targets, received)
+    const ids = targets.map(({ clientId }) => clientId)
+    if (received !== null) ids.push(received.session.clientId)
+    if (ids.every(isHere)) {
+      const done = this.#appendHere(self, message, targets, received)
+      return ids.some(id => this.#appending.has(id)) ? this.#appended(ids, Promise.resolve(done)) : done
+    }
     const byHome = new Map<string, AppendTarget[]>()
     for (const target of targets) {
       const home = homeOf(target.clientId)
@@ -250,22 +258,24 @@ export class PartedSessions implements SessionStore {
     const keeper = received === null ? null : homeOf(received.session.clientId)
     if (keeper !== null && !byHome.has(keeper)) byHome.set(keeper, [])
     const body = encodeMessage(message)
-    if (received !== null && this.#own.lasting !== undefined) return this.#spread(message, body, byHome, keeper!, received)
+    if (received !== null && this.#own.lasting !== undefined)
+      return this.#appended(ids, this.#spread(message, body, byHome, keeper!, received))
+    // What the broker calls a session is more than can be sent.
+    const plain = received === null ? null : { session: keyOf(received.session), packetId: received.packetId }
     const done: Done[] = []
     for (const [home, some] of byHome) {
-      const also = home === keeper ? received : null
+      const also = home === keeper ? plain : null
       if (home === self) done.push(this.#appendHere(self, message, some, also))
       else done.push(calls.ask(home, 's.append', body, some, also).then(...this.#answered(message, some)))
     }
-    const [first] = done
-    // Where there is one way only, it is as long as that of other verbs, and answers stay in the order of the calls.
-    const all = done.length === 1 && first instanceof Promise ? first : Promise.all(done).then(() => {})
-    if (received === null) return all
-    const { session, packetId } = received
-    const key = keyOf(session)
+    const all = this.#appended(
+      ids,
+      Promise.all(done).then(() => {}),
+    )
+    if (plain === null) return all
     return all.catch(async error => {
       // Not all have it, so it is to come again: its identifier must not say that it has come.
-      await this.forget(key, packetId)
+      await this.forget(plain.session, plain.packetId)
       throw error
     })
   }
@@ -312,6 +322,20 @@ export class PartedSessions implements SessionStore {
   #unknown(targets: readonly AppendTarget[], error: Error): void {
     if (this.#own.lasting === undefined) return
     for (const { clientId, epoch } of targets) if (this.#mine.get(clientId) === epoch) this.#events.lost({ clientId, epoch }, error)
+  }
+
+  /** An append that others keep a part of: what is called later for any of its sessions is answered behind it. */
+  #appended(clientIds: readonly string[], done: Promise<void>): Promise<void> {
+    const before = clientIds.flatMap(id => this.#appending.get(id) ?? [])
+    // It may fail before it is looked at.
+    done.catch(() => {})
+    const ordered = before.length === 0 ? done : Promise.all(before).then(() => done)
+    const settled = ordered.catch(() => {})
+    for (const id of clientIds) this.#appending.set(id, settled)
+    void settled.then(() => {
+      for (const id of clientIds) if (this.#appending.get(id) === settled) this.#appending.delete(id)
+    })
+    return ordered
   }
 
   #appendHere(
@@ -368,7 +392,11 @@ export class PartedSessions implements SessionStore {
   page(session: SessionKey, position: number, limit: number): readonly QueueEntry[] | Promise<readonly QueueEntry[]> {
     const home = this.#terms.homeOf(session.clientId)
     if (home === this.#terms.self) return this.#inOrder(session.clientId, this.#own.page(session, position, limit))
-    return this.#terms.calls.ask(home, 's.page', keyOf(session), position, limit).then(found => packed.readEntries(found as never))
+    const page = this.#terms.calls.ask(home, 's.page', keyOf(session), position, limit)
+    return this.#inOrder(
+      session.clientId,
+      page.then(found => packed.readEntries(found as never)),
+    )
   }
 
   send(session: SessionKey, position: number, packetId: number): Done {
@@ -394,14 +422,22 @@ export class PartedSessions implements SessionStore {
 
   #verb(verb: Verb, session: SessionKey, ...args: number[]): Done {
     const home = this.#terms.homeOf(session.clientId)
-    if (home !== this.#terms.self) return this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args).then(() => {})
+    if (home !== this.#terms.self) {
+      const asked = this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args)
+      return this.#inOrder(
+        session.clientId,
+        asked.then(() => {}),
+      )
+    }
     return this.#inOrder(session.clientId, (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args))
   }
 
-  /** What was called later is answered later: behind what all are yet to hear of the session. */
+  /** What was called later is answered later: behind what all are yet to hear of the session, and behind what several workers are yet to keep for it. */
   #inOrder<T>(clientId: string, done: T | Promise<T>): T | Promise<T> {
-    const before = this.#untold.get(clientId)
-    return before === undefined ? done : before.then(() => done)
+    const [untold, appending] = [this.#untold.get(clientId), this.#appending.get(clientId)]
+    if (untold === undefined && appending === undefined) return done
+    if (done instanceof Promise) done.catch(() => {})
+    return Promise.all([untold, appending]).then(() => done)
   }
 
   /** All are told of a session, when what was done to it is done; whatever is called meanwhile is answered behind it. */
@@ -410,6 +446,7 @@ export class PartedSessions implements SessionStore {
     const { note: tell } = this.#terms
     const told = done instanceof Promise ? done.then(() => tell(note)) : tell(note)
     const before = this.#untold.get(clientId)
+    told.catch(() => {})
     const settled = (before === undefined ? told : before.then(() => told)).catch(() => {})
     this.#untold.set(clientId, settled)
     void settled.then(() => {
@@ -606,7 +643,7 @@ export class PartedSessions implements SessionStore {
       if (expiryMs === null) continue
       this.#owners.set(clientId, { node: from, epoch, expiryMs })
       this.#known.add(clientId)
-      note(['c', clientId, epoch, from]).catch(report)
+      note(['c', clientId, epoch, from, 0]).catch(report)
     }
   }
 
@@ -617,7 +654,7 @@ export class PartedSessions implements SessionStore {
     this.#owners.set(clientId, { node: from, epoch, expiryMs: session.expiryMs })
     this.#known.add(clientId)
     const { note, report } = this.#terms
-    note(['c', clientId, epoch, from]).catch(report)
+    note(['c', clientId, epoch, from, 0]).catch(report)
     note(['s', clientId, epoch, session.subscriptions]).catch(report)
   }
 
@@ -638,6 +675,7 @@ export class PartedSessions implements SessionStore {
     const { changed, gone } = this.#events
     switch (kind) {
       case 'c':
+        if (note[4] === 1) gone?.({ clientId, epoch: epoch - 1 })
         return changed?.({ clientId, epoch, node: note[3] })
       case 'p':
         return changed?.({ clientId, epoch, node: null })

@@ -11,6 +11,7 @@ import { PartCalls } from './part-calls.ts'
 import { PartedRetained } from './parted-retained.ts'
 import { PartedSessions, type PartTerms, type SessionNote } from './parted-sessions.ts'
 import { PartedState, type StateNote } from './parted-state.ts'
+import type { PeerRun } from './peer-links.ts'
 import { RetainedAtFirst } from './retained-at-first.ts'
 
 // Who writes sessions again that this part has lost has so long.
@@ -200,7 +201,7 @@ export class WorkerParts implements Parts, StoreEvents {
     else this.#sessions?.noted(note as SessionNote)
   }
 
-  asked(from: string, bytes: Buffer): void {
+  asked(from: PeerRun, bytes: Buffer): void {
     this.#calls.heard(from, bytes)
   }
 }

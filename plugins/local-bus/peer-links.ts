@@ -1,6 +1,8 @@
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
+import type { LocalTransport, OpenSocket } from '../kit/services/local-sockets.ts'
 import { FrameLink } from './frames.ts'
+import type { LocalWays } from './local-ways.ts'
 
 /** What lies in a frame between workers. */
 export const Kind = {
@@ -13,8 +15,14 @@ export const Kind = {
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
 
+/** One run of a worker. */
+export interface PeerRun {
+  readonly name: string
+  readonly boot: string
+}
+
 /** Takes a frame, whose bytes may be used again when the call is over; resolves when it may have the next one of that connection. */
-type Take = (from: string, kind: Kind, bytes: Buffer) => void | Promise<void>
+type Take = (from: PeerRun, kind: Kind, bytes: Buffer) => void | Promise<void>
 
 /** Connections between workers by Unix sockets: one from each to each for messages, and one for stores, so that neither waits for the other. */
 export class PeerLinks {
@@ -23,10 +31,13 @@ export class PeerLinks {
   readonly #take: Take
   readonly #outgoing = new Map<string, FrameLink>()
   readonly #incoming = new Set<FrameLink>()
+  readonly #ways: LocalWays
+  #boot = ''
   #handles = false
-  #server: Server | null = null
+  #server: OpenSocket | null = null
 
-  constructor(folder: string, name: string, take: Take) {
+  constructor(ways: LocalWays, folder: string, name: string, take: Take) {
+    this.#ways = ways
     this.#folder = folder
     this.#name = name
     this.#take = take
@@ -34,23 +45,19 @@ export class PeerLinks {
 
   /** Opens this worker's socket; `boot` names it. `handles`: connections go by Node's own handles. */
   async listen(boot: string, handles: boolean): Promise<void> {
+    this.#boot = boot
     this.#handles = handles
-    const server = createServer(socket => this.#accept(socket))
-    this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen({ path: join(this.#folder, boot), exclusive: true }, resolve)
-    })
+    this.#server = await this.#ways.listen(join(this.#folder, boot), end => this.#accept(end))
   }
 
-  #accept(socket: Socket): void {
-    let from = ''
+  #accept(end: Socket | LocalTransport): void {
+    let from: PeerRun = { name: '', boot: '' }
     // What the sender has yet to say stays with it where a frame takes time, and its publishers wait.
-    const link: FrameLink = new FrameLink(socket, {
+    const link: FrameLink = new FrameLink(end, {
       handles: this.#handles,
       take: (kind, bytes) => {
         if (kind !== Kind.Hello) return this.#take(from, kind as Kind, bytes)
-        from = bytes.toString()
+        from = JSON.parse(bytes.toString()) as PeerRun
       },
       closed: () => this.#incoming.delete(link),
     })
@@ -63,8 +70,8 @@ export class PeerLinks {
     let link = this.#outgoing.get(key)
     if (link === undefined) {
       // Nobody answers this way.
-      link = new FrameLink(connect(join(this.#folder, boot)), { handles: this.#handles, take: () => {} })
-      link.write(Kind.Hello, Buffer.from(this.#name))
+      link = new FrameLink(this.#ways.connect(join(this.#folder, boot)), { handles: this.#handles, take: () => {} })
+      link.write(Kind.Hello, Buffer.from(JSON.stringify({ name: this.#name, boot: this.#boot } satisfies PeerRun)))
       this.#outgoing.set(key, link)
     }
     return link

@@ -1,7 +1,7 @@
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { StoreAwayError } from '../../core/sessions/session-store.ts'
 import { FrameLink } from './frames.ts'
+import type { LocalWays } from './local-ways.ts'
 import { type FromSequencer, sequencerSocket, type ToSequencer } from './sequence.ts'
 
 interface Question {
@@ -19,9 +19,9 @@ export class SequencerLink {
   isOpen = true
 
   /** `heard`: what is no answer. `closed`: the connection has ended. */
-  constructor(folder: string, heard: (message: FromSequencer) => void, closed: () => void) {
+  constructor(ways: LocalWays, folder: string, heard: (message: FromSequencer) => void, closed: () => void) {
     this.#heard = heard
-    this.#link = new FrameLink(connect(join(folder, sequencerSocket)), {
+    this.#link = new FrameLink(ways.connect(join(folder, sequencerSocket)), {
       handles: false,
       take: (_kind, bytes) => this.#take(JSON.parse(bytes.toString()) as FromSequencer),
       closed: () => {

@@ -1,8 +1,10 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Clock, Timer } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
+import type { LocalTransport, OpenSocket } from '../kit/services/local-sockets.ts'
 import { FrameLink } from './frames.ts'
+import { LocalWays } from './local-ways.ts'
 import { type FromSequencer, sequencerSocket, type ToSequencer } from './sequence.ts'
 
 // Who does not read what all are told is taken for dead.
@@ -38,22 +40,18 @@ export class Sequencer {
   readonly #opening = new Map<string, Opening>()
   readonly #agreed = new Map<string, string>()
   readonly #links = new Set<FrameLink>()
-  #server: Server | null = null
+  readonly #ways: LocalWays
+  #server: OpenSocket | null = null
   #timer: Timer | null = null
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, ways = new LocalWays()) {
     this.#clock = clock
+    this.#ways = ways
   }
 
   /** Opens its socket in a folder; resolves when buses may come. */
   async listen(folder: string): Promise<void> {
-    const server = createServer(socket => this.#accept(socket))
-    this.#server = server
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      // Not by way of `node:cluster`, where a program that embeds it is a worker of something else.
-      server.listen({ path: join(folder, sequencerSocket), exclusive: true }, resolve)
-    })
+    this.#server = await this.#ways.listen(join(folder, sequencerSocket), end => this.#accept(end))
     this.#timer = this.#clock.every(100, () => this.#look())
   }
 
@@ -63,8 +61,8 @@ export class Sequencer {
     for (const link of this.#links) link.destroy()
   }
 
-  #accept(socket: Socket): void {
-    const link: FrameLink = new FrameLink(socket, {
+  #accept(end: Socket | LocalTransport): void {
+    const link: FrameLink = new FrameLink(end, {
       handles: false,
       take: (_kind, bytes) => this.#heard(link, JSON.parse(bytes.toString()) as ToSequencer),
       closed: () => {

@@ -33,6 +33,8 @@ class StoredSession {
   epoch: number
   /** Rises with each session that is stored. */
   readonly number: number
+  /** The epoch of the claim that began it; 0: it was written again, and nobody knows. */
+  beganWith: number
   /** Undefined: nobody knows. */
   user: string | null | undefined = null
   /** Null while it has no connection. */
@@ -59,6 +61,7 @@ class StoredSession {
     this.clientId = clientId
     this.epoch = epoch
     this.number = epoch
+    this.beganWith = epoch
   }
 
   append(entry: QueueEntry, bytes: number): void {
@@ -127,22 +130,25 @@ export class MemorySessions implements SessionStore {
   #events: SessionStoreEvents = { dropped: () => {}, lost: () => {}, appended: () => {} }
   #limits: QueueLimits = { messagesMax: 100_000, bytesMax: 64 * 1024 * 1024, whenFull: 'dropNewest' }
   #epoch: number
+  readonly #firstPosition: number
   readonly #queued: QueueSize = { messages: 0, bytes: 0 }
   // By the cursor that each goes on from; the one that was used last stands at the end.
   readonly #walks = new Map<string, Iterator<StoredSession>>()
 
-  /** `lastEpoch`: epochs that it gives are higher. */
-  constructor(clock: Clock, lastEpoch = 0) {
+  /** `lastNumber`: epochs that it gives are higher, and so are positions in sessions that are written again. */
+  constructor(clock: Clock, lastNumber = 0) {
     this.#clock = clock
-    this.#epoch = lastEpoch
+    this.#epoch = lastNumber
+    this.#firstPosition = lastNumber
   }
 
   /** Writes a session again whose client is connected to `node`. */
   restore({ key, user, expiryMs, will, subscriptions, receivedIds, inFlight }: SurvivingSession, node: string): void {
     const { clientId, epoch } = key
-    this.#epoch += 1
+    this.#epoch = Math.max(this.#epoch, epoch) + 1
     const stored = new StoredSession(clientId, this.#epoch, this.#queued)
-    Object.assign(stored, { epoch, user, node, expiryMs, will })
+    // Whoever reads its queue goes on behind the last position that it has seen.
+    Object.assign(stored, { epoch, beganWith: 0, lastPosition: this.#firstPosition, user, node, expiryMs, will })
     for (const subscription of subscriptions) stored.subscriptions.set(subscription.filter, subscription)
     for (const id of receivedIds) stored.receivedIds.add(id)
     for (const { message, asked: _asked, ...entry } of inFlight) {
@@ -217,7 +223,9 @@ export class MemorySessions implements SessionStore {
       const stored = this.#sessions.get(clientId)
       const isOwned = given === 0 || stored?.epoch === epoch
       if (!isOwned) this.#events.lost({ clientId, epoch })
-      if (stored === undefined) {
+      // What waited for the worker that keeps it may be for the session before.
+      const isOfOneBefore = stored !== undefined && epoch !== 0 && epoch < stored.beganWith
+      if (stored === undefined || isOfOneBefore) {
         this.#events.dropped(clientId, message, 'sessionEnded')
         continue
       }

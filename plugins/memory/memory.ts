@@ -11,8 +11,8 @@ export const memory = definePlugin(memoryManifest, ({ services, clock, report })
   const state = new MemoryState(clock)
   state.table.onError = report
   const parts = services.find('parts')
-  // A worker that takes the place of another one must not give epochs again that are known.
-  const sessions = new MemorySessions(clock, parts === undefined ? 0 : Math.floor(clock.now()) * 1000)
+  // A worker that takes the place of another one must not give epochs again that are known, and the machine's uptime is the clock that nobody sets back.
+  const sessions = new MemorySessions(clock, parts === undefined ? 0 : Math.floor(clock.moment().uptime) * 1000)
   const retained = new MemoryRetained(clock)
   services.provide('sessions', parts?.sessions(sessions) ?? sessions, 'memory')
   services.provide('retained', parts?.retained(retained) ?? retained, 'memory')

@@ -24,6 +24,8 @@ export interface Supervisor {
   portOf(at: string): number | undefined
   /** A listener of this worker is open: the others take the same port. */
   opened(at: string, port: number): void
+  /** This worker can do nothing more for the broker: it ends, and another one takes its place. `why` is said in the log. */
+  replace(why: string): void
 }
 
 declare module '../../../core/service-map.js' {

@@ -95,6 +95,7 @@ class Worker {
     }
     const config = await read(undefined, false)
     const ports: Record<string, number> = {}
+    let log: Log | undefined
     const supervisor: Supervisor = {
       ticketKeys: Buffer.from(begin.ticketKeys, 'base64'),
       folder: begin.folder,
@@ -105,8 +106,18 @@ class Worker {
       left: () => tell({ kind: 'left' }),
       portOf: at => opening.portOf(at) ?? ports[at],
       opened: (at, port) => void (ports[at] = port),
+      replace(why) {
+        log?.error(why)
+        void drainOutputs(drainMs).then(() => process.exit(1))
+      },
     }
-    const running = await RunningBroker.start(catalogue, config, { wired, worker: { place, supervisor } })
+    const running = await RunningBroker.start(catalogue, config, {
+      wired: made => {
+        log = made
+        wired(made)
+      },
+      worker: { place, supervisor },
+    })
     onInspectorAsked(() => running.log.warn('SIGUSR1 opens no inspector here; start the broker with node --inspect to debug it'))
     // One of them says what all have taken up.
     const live = new LiveConfig(running, config.configFile, read, {
