@@ -33,6 +33,8 @@ export interface Life {
   endedAt: number | null
   /** Its node has died with all that it held. */
   lost: boolean
+  /** When the node that kept it died while its client was connected to another, which wrote it again: what waited is gone, what was in flight is not. */
+  rewrittenAt: number | null
   /** Nobody knows whether it is this session that went on, or one that began in an attempt without an answer. */
   vague: boolean
 }
@@ -96,8 +98,10 @@ export interface WillModel {
 
 /** What a run may rely on. */
 export interface ModelTerms {
-  /** What a node holds is gone when it dies. */
-  readonly forgets: boolean
+  /** The node with which the stored session of a client dies, unless it is open at another; null: it outlives them all. */
+  keeperOf(client: string): string | null
+  /** How many nodes are one broker. */
+  readonly nodes: number
   /** Messages that a session's queue takes. */
   readonly queueMax: number
   /** Clients that may have nothing to do with `s/#`. */
@@ -126,6 +130,9 @@ export class Model {
   readonly #crashes: { readonly node: string; readonly at: number; readonly how: string }[] = []
   /** Rights that a client has no more: publishing to and receiving of `x/#`, since when. */
   readonly #revoked: { readonly client: string; readonly at: number }[] = []
+  readonly #serving = new Set<string>()
+  /** When the last node died with which what all keep was gone. */
+  #emptiedAt = 0
   readonly #clockSteps: number[] = []
   readonly #storeFaults: { readonly from: number; readonly until: number }[] = []
   readonly violations: string[] = []
@@ -178,11 +185,12 @@ export class Model {
       conn,
       endedAt: null,
       lost: false,
+      rewrittenAt: null,
       vague: present,
     }
     conn.life = life
     // Its node may have died while the CONNACK was on its way.
-    if (this.#terms.forgets && this.#crashes.some(({ node, at }) => node === conn.node && at >= conn.sentAt)) {
+    if (this.#isKeptBy(conn) && this.#hasDied(conn, conn.sentAt)) {
       life.lost = true
       life.endedAt = this.#world.now
     }
@@ -198,9 +206,18 @@ export class Model {
     const since = life?.conn.sentAt ?? 0
     const unclear = this.#conns.some(one => one.client === conn.client && one !== conn && one.sentAt > since && one.connackAt === null)
     // The answer may be from before its node died.
-    const isLate = this.#crashes.some(({ node, at }) => node === conn.node && at >= conn.sentAt)
-    if (life === undefined || !life.durable || life.lost) return unclear || isLate ? undefined : false
+    const isLate = this.#hasDied(conn, conn.sentAt)
+    // Of several nodes one may not have noticed yet that the client had left it, and wrote the session again.
+    const mayBeRewritten = life?.lost === true && this.#terms.nodes > 1
+    if (life === undefined || !life.durable || life.lost) return unclear || isLate || mayBeRewritten ? undefined : false
     const { conn: last } = life
+    if (
+      life.rewrittenAt !== null &&
+      last.endAt !== null &&
+      last.endAt > life.rewrittenAt - slackMs &&
+      last.endAt < life.rewrittenAt + slackMs
+    )
+      return undefined
     if (last.endAt === null || this.#isTimeUnknown(conn)) return undefined
     if (last.expiryMs === Number.POSITIVE_INFINITY) return unclear && this.#wasCleaned(last, conn) ? undefined : true
     const early = (conn.connackAt ?? this.#world.now) - last.endAt + (last.end === 'closed' || last.end === 'stolen' ? slackMs : 0)
@@ -244,13 +261,44 @@ export class Model {
 
   /** A node has died, or stops. */
   nodeEnded(node: string, how: string): void {
-    this.#crashes.push({ node, at: this.#world.now, how })
-    if (!this.#terms.forgets) return
+    const { now } = this.#world
+    this.#crashes.push({ node, at: now, how })
+    this.#serving.delete(node)
+    // Nobody is left who would write anything again.
+    const isEmptied = this.#serving.size === 0
+    if (isEmptied) this.#emptiedAt = now
     for (const life of this.#current.values()) {
-      if (life.node !== node) continue
+      const keeper = this.#terms.keeperOf(life.client)
+      if (keeper === null) continue
+      const isOpenElsewhere = life.conn.endAt === null && life.conn.node !== node
+      if (!isEmptied && (life.durable ? keeper !== node : isOpenElsewhere)) continue
+      if (!isEmptied && isOpenElsewhere) {
+        life.rewrittenAt = now
+        continue
+      }
       life.lost = true
-      life.endedAt ??= this.#world.now
+      life.endedAt ??= now
     }
+  }
+
+  /** A node stands still for so long that the others take it for dead. */
+  nodeFroze(node: string): void {
+    this.#crashes.push({ node, at: this.#world.now, how: 'frozen' })
+  }
+
+  nodeServes(node: string): void {
+    this.#serving.add(node)
+  }
+
+  /** What the client of a connection has in the store goes with a node. */
+  #isKeptBy({ client }: Conn): boolean {
+    return this.#terms.keeperOf(client) !== null
+  }
+
+  /** The node of a connection, or the one that keeps what its client has in the store, has died since. */
+  #hasDied({ node, client }: Conn, since: number): boolean {
+    const keeper = this.#terms.keeperOf(client)
+    return this.#crashes.some(crash => (crash.node === node || crash.node === keeper) && crash.at >= since)
   }
 
   /** A store takes nothing, or not all. */
@@ -458,6 +506,8 @@ export class Model {
 
   /** Its store took nothing for a while: the message went to who is connected, its publisher was sent away, and sends it again. */
   #couldNotKeep({ sentAt }: Sent): boolean {
+    // A message at QoS 2 that goes to several parts while one of them dies may come twice: docs/scaling.md.
+    if (this.#terms.nodes > 1 && this.#crashes.some(({ at }) => at + slackMs >= sentAt)) return true
     return this.#storeFaults.some(({ from, until }) => until + slackMs >= sentAt && from <= this.#world.now)
   }
 
@@ -474,8 +524,10 @@ export class Model {
       if (life.heard[i]!.qos !== last.qos) continue
       // One that was dropped from a full queue, and not acknowledged, comes again.
       // The same where it was not yet subscribed to when it was sent first.
+      // And one of the nodes that were to keep it may have died, while others have it.
       const isNew =
-        sent.sends > 1 && (this.#terms.queueMax < this.#sent.size || fitting.some(({ onAt }) => onAt === null || onAt > sent.sentAt))
+        (sent.sends > 1 && (this.#terms.queueMax < this.#sent.size || fitting.some(({ onAt }) => onAt === null || onAt > sent.sentAt))) ||
+        (this.#terms.nodes > 1 && this.#couldNotKeep(sent))
       if (before.n > sent.n && !isNew) this.wrong(`${life.client} receives ${sent.id} behind ${before.id}, which was published later`)
       return
     }
@@ -563,6 +615,7 @@ export class Model {
         if (sent.topic.startsWith('x/') && this.#revoked.some(({ client }) => client === life.client || client === sent.client)) continue
         if (sent.topic.startsWith('s/') && (this.#terms.isBarred(life.client) || this.#terms.isBarred(sent.client))) continue
         if (this.#couldOverflow(life)) continue
+        if (life.rewrittenAt !== null && sent.sentAt <= life.rewrittenAt) continue
         const owed = life.subs.find(
           sub =>
             sub.group === null &&
@@ -607,7 +660,7 @@ export class Model {
           sub.granted < 0x80,
       )
       if (!isStable || this.#terms.queueMax < this.#sent.size) continue
-      const since = Math.min(...members.map(({ sub }) => sub.onAt!))
+      const since = Math.max(Math.min(...members.map(({ sub }) => sub.onAt!)), ...members.map(({ life }) => life.rewrittenAt ?? 0))
       for (const sent of this.#sent.values()) {
         if (sent.ackedAt === null || sent.refused || sent.qos === 0 || sent.expiryMs !== null || sent.sentAt < since || sent.empty) continue
         if (!matches(members[0]!.sub.topics, sent.topic) || sent.topic.startsWith('s/') || sent.topic.startsWith('x/')) continue
@@ -635,7 +688,7 @@ export class Model {
       if (topic.startsWith('x/') || topic.startsWith('s/')) continue
       // Somebody still publishes to it while it is looked at.
       if (all.some(({ sentAt, ackedAt }) => sentAt >= since || (ackedAt ?? 0) >= since)) continue
-      const last = this.#terms.forgets ? Math.max(0, ...this.#crashes.map(({ at }) => at)) : 0
+      const last = this.#terms.keeperOf('') === null ? 0 : this.#emptiedAt
       // Overtaken for sure: another that was kept came after it.
       const isOver = (sent: Sent): boolean =>
         all.some(one => one !== sent && one.ackedAt !== null && sent.ackedAt !== null && one.sentAt > sent.ackedAt && one.sentAt > last)
@@ -676,9 +729,14 @@ export class Model {
     if (conn.end === 'vanished' && conn.keepAliveMs === 0) return false
     const crash = this.#crashes.some(
       ({ node, at, how }) =>
-        node === conn.node && at >= conn.sentAt && (this.#terms.forgets || how === 'stop' || at - conn.connackAt! < 2000),
+        node === conn.node &&
+        at >= conn.sentAt &&
+        ((this.#terms.nodes === 1 && this.#isKeptBy(conn)) || how === 'stop' || at - conn.connackAt! < 2000),
     )
     if (crash) return false
+    const keeper = this.#terms.keeperOf(conn.client)
+    if (this.#terms.nodes > 1 && this.#crashes.some(({ node, at }) => node === keeper && at >= conn.sentAt)) return false
+    if (this.#terms.nodes > 1 && keeper !== null && this.#emptiedAt >= conn.sentAt) return false
     // A will that is due while the store takes nothing has nobody who would send it again.
     if (this.#storeFaults.some(({ from, until }) => from <= this.#world.now && until + slackMs >= conn.connackAt!)) return false
     if (conn.end === 'leftWithWill' && this.#isTroubled(conn)) return false

@@ -75,7 +75,8 @@ export function drawPlan({ seed, nodes, store, faults }: PlanTerms): Plan {
   }
   const others = clients.filter(({ id }) => id !== watcherId)
   for (let i = 0; i < ops; i++) actions.push(...drawOperation(chance, Math.floor(chance.next() * lengthMs), chance.pick(others).id, nodes))
-  const kinds = faults.filter(kind => kind !== 'disk' || store === 'disk')
+  // Workers of one broker stop together, and one alone only dies.
+  const kinds = faults.filter(kind => (kind !== 'disk' || store === 'disk') && (kind !== 'stop' || nodes === 1))
   const count = kinds.length === 0 ? 0 : chance.int(5, 40)
   // Half of the faults come in the very moment in which a client does something.
   const busy = actions.map(({ at }) => at).filter(at => at > 500)

@@ -8,7 +8,7 @@ const usage = `npm run simulate [-- options]     brokers, clients, disks, networ
   --seed N         one seed; the last line is the hash of its trace
   --seeds A-B      all of these, one line where something is wrong
   --minutes M      seeds that nobody has run, for so long
-  --nodes N        brokers (default 1)
+  --nodes N        workers of one broker, with their sessions in memory (default 1: one broker)
   --store NAME     memory or disk (default disk)
   --faults A,B     of ${faultKinds.join(', ')}, or none (default all)
   --script FILE    a plan that was cut down, in place of a seed
@@ -34,10 +34,13 @@ const { values } = parseArgs({
 
 const store = values.store as 'memory' | 'disk'
 if (!['memory', 'disk'].includes(store)) throw new Error(`--store: ${store} is not known; it is memory or disk`)
+const nodes = Number(values.nodes)
+if (!(nodes >= 1 && nodes <= 7)) throw new Error(`--nodes: ${values.nodes}; it is 1 to 7`)
+if (nodes > 1 && store !== 'memory') throw new Error('--nodes: workers have their sessions in memory here; add --store memory')
 const faults = (values.faults === 'none' ? [] : values.faults.split(',')) as FaultKind[]
 for (const kind of faults)
   if (!faultKinds.includes(kind)) throw new Error(`--faults: ${kind} is not known; there are ${faultKinds.join(', ')}`)
-const draw = (seed: number): Plan => drawPlan({ seed, nodes: Number(values.nodes), store, faults })
+const draw = (seed: number): Plan => drawPlan({ seed, nodes, store, faults })
 
 if (values.help) console.log(usage)
 else if (values.minutes !== undefined) await forMinutes(Number(values.minutes))

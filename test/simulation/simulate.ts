@@ -3,7 +3,7 @@ import { builtIn } from '../../presets/index.ts'
 import { SimClient } from './client.ts'
 import { Model } from './model.ts'
 import { type Action, isFault, type Plan, watcherId } from './plan.ts'
-import { SimNode } from './world/node.ts'
+import { SimNode, SimTeam } from './world/node.ts'
 import { World } from './world/world.ts'
 
 /** What a run showed. */
@@ -50,6 +50,7 @@ class Simulation {
   readonly #plan: Plan
   readonly world: World
   readonly model: Model
+  readonly #team: SimTeam | null
   readonly #nodes: SimNode[]
   readonly #clients = new Map<string, SimClient>()
   #operations = 0
@@ -59,13 +60,15 @@ class Simulation {
     this.#plan = plan
     this.world = new World(`world ${plan.seed}`, keepsLines)
     const queueMax = Number(plan.mqtt.queueMessagesMax ?? Number.POSITIVE_INFINITY)
-    this.model = new Model(this.world, { forgets: plan.store === 'memory', queueMax, isBarred })
+    const keeperOf = (client: string): string | null => (plan.store === 'disk' ? null : `n${(this.#team?.homeOf(client) ?? 0) + 1}`)
+    this.model = new Model(this.world, { keeperOf, nodes: plan.nodes, queueMax, isBarred })
     const events = {
-      serves: () => {},
+      serves: (node: SimNode) => this.model.nodeServes(node.name),
       ends: (node: SimNode, how: string) => this.model.nodeEnded(node.name, how),
       wrong: (text: string) => this.model.wrong(text),
     }
-    this.#nodes = Array.from({ length: plan.nodes }, (_, i) => new SimNode(this.world, `n${i + 1}`, events))
+    this.#team = plan.nodes > 1 ? new SimTeam(this.world, plan.nodes) : null
+    this.#nodes = Array.from({ length: plan.nodes }, (_, i) => new SimNode(this.world, `n${i + 1}`, events, this.#team, i + 1))
     const allowed = Number(plan.mqtt.receiveMaximum ?? 65_535)
     for (const terms of plan.clients) this.#clients.set(terms.id, new SimClient(this.world, this.model, terms, this.#nodes[0]!, allowed))
   }
@@ -74,6 +77,7 @@ class Simulation {
     const { world, model } = this
     const { ends, actions } = this.#plan
     for (const node of this.#nodes) await node.prepare(this.#config())
+    await this.#team?.start()
     for (const node of this.#nodes) node.start()
     const watcher = this.#clients.get(watcherId)!
     watcher.connect(this.#nodes[0]!, false, null)
@@ -170,7 +174,8 @@ class Simulation {
         const other = seen.get(clientId)
         if (other !== undefined) model.wrong(`${clientId} is connected to ${other} and to ${node.name}`)
         seen.set(clientId, node.name)
-        if (isQuiet && (queued > 0 || inFlight > 0))
+        // What waits at another node is counted exactly only when all of it is read.
+        if (isQuiet && ((queued > 0 && this.#team === null) || inFlight > 0))
           model.wrong(`${clientId} reads and acknowledges, and ${queued} messages wait for it, ${inFlight} are in flight`)
       }
     }
@@ -244,7 +249,8 @@ class Simulation {
       case 'stop':
         return node.stop(action.down)
       case 'freeze':
-        return node.freeze(action.ms)
+        if (node.freeze(action.ms) && this.#team !== null) this.model.nodeFroze(node.name)
+        return
       case 'clock':
         this.model.clockSet()
         node.machine.wallAhead += action.ms

@@ -9,8 +9,11 @@ const found = fileURLToPath(new URL('found/', import.meta.url))
 // Seconds of CPU for seeds that nobody has run yet.
 const freshSeconds = 4
 
-test('one seed is one run', async () => {
-  const plan = drawPlan({ seed: 7, nodes: 1, store: 'disk', faults: faultKinds })
+test.each([
+  [1, 'disk'],
+  [3, 'memory'],
+] as const)('one seed is one run: %i with sessions in %s', async (nodes, store) => {
+  const plan = drawPlan({ seed: 7, nodes, store, faults: faultKinds })
   const [first, second] = [await simulate(plan), await simulate(plan, true)]
   expect(second.hash).toBe(first.hash)
   expect(first.operations).toBeGreaterThanOrEqual(300)

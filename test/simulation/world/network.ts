@@ -12,8 +12,11 @@ export interface Receiver {
 // What a kernel takes although the other end does not read.
 const kernelBytes = 65_536
 
+// How long bytes are on their way at most, as a rule.
+const latencies = [0.5, 2, 2, 5, 40]
+
 /** One way of a connection: bytes in order, in pieces that have nothing to do with how they were written. */
-class Way {
+export class Way {
   readonly #world: World
   readonly #chance: Chance
   readonly #name: string
@@ -30,13 +33,14 @@ class Way {
   #lastAt = 0
   /** Nothing arrives before this time. */
   stalledUntil = 0
-  maxLatency: number
+  readonly #maxLatency: number
 
   constructor(
     world: World,
     chance: Chance,
     name: string,
     to: Party | null,
+    maxLatency: number,
     on: { deliver(bytes: Buffer): void; end(): void; taken(): void },
   ) {
     this.#world = world
@@ -46,7 +50,7 @@ class Way {
     this.#deliver = on.deliver
     this.#onEnd = on.end
     this.#onTaken = on.taken
-    this.maxLatency = chance.pick([0.5, 2, 2, 5, 40])
+    this.#maxLatency = maxLatency
   }
 
   /** Bytes that the kernel has not taken. */
@@ -88,7 +92,7 @@ class Way {
     if (this.#isScheduled || this.#isPaused || this.#isCut) return
     if (this.#bytes === 0 && !this.#ending) return
     this.#isScheduled = true
-    const at = Math.max(this.#world.now + this.#chance.latency(this.maxLatency), this.stalledUntil, this.#lastAt)
+    const at = Math.max(this.#world.now + this.#chance.latency(this.#maxLatency), this.stalledUntil, this.#lastAt)
     this.#lastAt = at
     this.#world.at(at, this.#to, this.#name, () => this.#arrive())
   }
@@ -136,12 +140,12 @@ export class SimConnection implements Transport {
     this.#touch = touch
     this.#client = client
     this.remoteAddress = name
-    this.#up = new Way(world, chance, `${name}>${node.name}`, node, {
+    this.#up = new Way(world, chance, `${name}>${node.name}`, node, chance.pick(latencies), {
       deliver: bytes => this.#events?.onData(bytes, 0, bytes.length),
       end: () => this.#closeNode(undefined),
       taken: () => {},
     })
-    this.#down = new Way(world, chance, `${name}<${node.name}`, null, {
+    this.#down = new Way(world, chance, `${name}<${node.name}`, null, chance.pick(latencies), {
       deliver: bytes => {
         if (!this.#clientClosed && !this.#clientGone) client.onData(bytes)
       },

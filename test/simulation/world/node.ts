@@ -1,12 +1,17 @@
 import type { Log } from '../../../core/log.ts'
 import { definePlugin } from '../../../core/plugin.ts'
+import { partOf } from '../../../plugins/kit/text-hash.ts'
+import { LocalWays } from '../../../plugins/local-bus/local-ways.ts'
+import { Sequencer } from '../../../plugins/local-bus/sequencer.ts'
 import type { Config } from '../../../presets/index.ts'
 import { catalogue } from '../../../presets/index.ts'
 import { resolveConfig } from '../../../presets/shell/config.ts'
 import type { ResolvedConfig } from '../../../presets/shell/resolved-config.ts'
-import { RunningBroker } from '../../../presets/shell/running-broker.ts'
+import { RunningBroker, type StartOptions } from '../../../presets/shell/running-broker.ts'
+import { configOfWorker } from '../../../presets/shell/workers/config-of-worker.ts'
 import type { Chance } from './chance.ts'
 import { SimDisk } from './disk.ts'
+import { LocalNetwork } from './local-sockets.ts'
 import { type Receiver, SimConnection } from './network.ts'
 import { type MachineClocks, NodeClock } from './node-clock.ts'
 import type { Party, World } from './world.ts'
@@ -19,6 +24,7 @@ class Run implements Party {
   readonly name: string
   isGone = false
   frozenUntil = 0
+  frozenSince = 0
   running: RunningBroker | null = null
 
   constructor(name: string) {
@@ -36,6 +42,64 @@ export interface NodeEvents {
   wrong(text: string): void
 }
 
+// Less than `cluster.expiry`, by what signs of life come late.
+const deadMs = 4000
+// A worker that ends by itself is there again after so long.
+const replacedMs = 500
+
+const drawDrift = (chance: Chance): number => (chance.next() - 0.5) * 4e-4
+
+/** The workers of one broker: their machine, the sockets between them, and their supervisor, which lives as long as the world. */
+export class SimTeam {
+  readonly name = 'team'
+  readonly count: number
+  readonly machine: MachineClocks
+  readonly network: LocalNetwork
+  readonly #world: World
+  readonly #folder = '/simulated'
+
+  constructor(world: World, count: number) {
+    this.#world = world
+    this.count = count
+    const chance = world.chance.fork('team')
+    this.machine = { name: 'team', drift: drawDrift(chance), wallAhead: 0, startedAt: 0, starts: 1 }
+    this.network = new LocalNetwork(world, chance)
+  }
+
+  /** Starts the supervisor's part: what puts all that workers tell all of them into one order. */
+  async start(): Promise<void> {
+    const run = new Run('supervisor')
+    const nothing = (): void => {}
+    const clock = new NodeClock(this.#world, run, this.machine, this.#world.chance.fork('supervisor'), nothing)
+    await new Sequencer(clock, new LocalWays(this.network.of(run, nothing))).listen(this.#folder)
+  }
+
+  /** What a worker is told by the supervisor. */
+  placeOf(number: number, replace: () => void): NonNullable<StartOptions['worker']> {
+    const nothing = (): undefined => undefined
+    return {
+      place: { number, count: this.count },
+      supervisor: {
+        ticketKeys: Buffer.alloc(48),
+        folder: this.#folder,
+        sharing: 'roundRobin',
+        isFirst: number === 1,
+        whenOpen: Promise.resolve(),
+        waits: nothing,
+        left: nothing,
+        portOf: nothing,
+        opened: nothing,
+        replace,
+      },
+    }
+  }
+
+  /** The number of the worker that keeps what belongs to a client id: docs/scaling.md says that a hash decides. */
+  homeOf(clientId: string): number {
+    return partOf(clientId, this.count) - 1
+  }
+}
+
 /** A machine with a broker on it, which dies and is started again. */
 export class SimNode {
   readonly name: string
@@ -44,6 +108,8 @@ export class SimNode {
   readonly #world: World
   readonly #chance: Chance
   readonly #events: NodeEvents
+  readonly #team: SimTeam | null
+  readonly #number: number
   readonly #connections = new Set<SimConnection>()
   #run: Run | null = null
   #resolved: ResolvedConfig | null = null
@@ -54,30 +120,38 @@ export class SimNode {
   #downMs = 0
   #isWanted = true
 
-  constructor(world: World, name: string, events: NodeEvents) {
+  /** `team`: the node is one of several that are one broker. */
+  constructor(world: World, name: string, events: NodeEvents, team: SimTeam | null = null, number = 1) {
     this.#world = world
     this.name = name
     this.#chance = world.chance.fork(`node ${name}`)
     this.#events = events
+    this.#team = team
+    this.#number = number
     this.disk = new SimDisk(world, world.chance.fork(`disk ${name}`))
-    this.machine = { name, drift: (this.#chance.next() - 0.5) * 4e-4, wallAhead: 0, startedAt: 0, starts: 1 }
+    this.machine = team?.machine ?? { name, drift: drawDrift(this.#chance), wallAhead: 0, startedAt: 0, starts: 1 }
   }
 
   /** Reads the config, once, outside of the world's time. */
   async prepare(config: Config): Promise<void> {
     const plug = definePlugin({
       name: 'simulated',
-      provides: ['rowStores', 'log'],
+      provides: ['rowStores', 'log', 'localSockets'],
       apply: context => {
+        if (this.#team !== null) context.services.provide('localSockets', this.#team.network.of(this.#run!, this.#touch), 'simulated')
         context.services.provide('log', this.#log(), 'simulated')
         context.services.provide('rowStores', this.disk.stores(this.#run!, this.#touch), 'simulated')
       },
     })
     const { plugins = [], ...rest } = config
-    const resolved = await resolveConfig(catalogue, { object: { brokerId: this.name, ...rest, plugins: [plug(), ...plugins] } })
-    // What is read from files is read now: the world has none.
-    const created = await Promise.all(resolved.plugins.map(plugin => plugin.create()))
-    this.#resolved = { ...resolved, plugins: resolved.plugins.map((plugin, i) => ({ ...plugin, create: async () => created[i]! })) }
+    const team = this.#team
+    const own = team === null ? { brokerId: this.name } : { brokerId: team.name, workers: team.count }
+    const all = await resolveConfig(catalogue, { object: { ...own, ...rest, plugins: [plug(), ...plugins] } })
+    const resolved = team === null ? all : configOfWorker(all, { number: this.#number, count: team.count })
+    // What is read from files is read now: the world has none. What stands below others comes before them.
+    const order = [...resolved.plugins].sort((a, b) => Number(b.name === 'simulated') - Number(a.name === 'simulated'))
+    const created = await Promise.all(order.map(plugin => plugin.create()))
+    this.#resolved = { ...resolved, plugins: order.map((plugin, i) => ({ ...plugin, create: async () => created[i]! })) }
   }
 
   /** Starts it, if it does not run. */
@@ -87,7 +161,8 @@ export class SimNode {
     this.#run = run
     this.#world.note(`${this.name} starts`)
     const clock = new NodeClock(this.#world, run, this.machine, this.#chance.fork(`run ${this.#world.now}`), this.#touch)
-    RunningBroker.start(catalogue, this.#resolved!, { clock }).then(
+    const worker = this.#team === null ? {} : { worker: this.#team.placeOf(this.#number, () => this.crash('kill', replacedMs)) }
+    RunningBroker.start(catalogue, this.#resolved!, { clock, ...worker }).then(
       running => {
         if (run.isGone) return
         run.running = running
@@ -131,14 +206,20 @@ export class SimNode {
     running.stop().then(() => {
       if (run.isGone) return
       run.isGone = true
-      this.#lost()
+      this.#lost(run)
       this.#run = null
       this.#again(downMs)
     })
   }
 
-  freeze(ms: number): void {
-    if (this.#run !== null) this.#run.frozenUntil = this.#world.now + ms
+  /** `true`: it stands still for so long that others may take it for dead. */
+  freeze(ms: number): boolean {
+    const run = this.#run
+    if (run === null) return false
+    const { now } = this.#world
+    if (run.frozenUntil < now) run.frozenSince = now
+    run.frozenUntil = now + ms
+    return run.frozenUntil - run.frozenSince > deadMs
   }
 
   /** Connects a client; `false`: nobody listens. */
@@ -169,8 +250,9 @@ export class SimNode {
     this.#run = null
     this.disk.crashed()
     this.#events.ends(this, kind)
-    this.#lost()
-    if (kind === 'power') {
+    this.#lost(run)
+    // Of workers the process alone dies: their machine is the others', too.
+    if (kind === 'power' && this.#team === null) {
       this.machine.starts += 1
       this.machine.startedAt = this.#world.now
     }
@@ -187,14 +269,15 @@ export class SimNode {
     this.#isWanted = false
   }
 
-  #lost(): void {
+  #lost(run: Run): void {
+    this.#team?.network.died(run)
     for (const connection of this.#connections) connection.nodeDied(this.#chance.latency(2000))
     this.#connections.clear()
   }
 
   #looksWrong(error: unknown): void {
     const { name, cause } = error as { name?: string; cause?: { name?: string } }
-    const programming = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError']
+    const programming = ['TypeError', 'RangeError', 'ReferenceError', 'SyntaxError', 'DataCloneError']
     if (programming.includes(name ?? '') || programming.includes(cause?.name ?? ''))
       this.#events.wrong(`${this.name}: ${(error as Error).stack} ${(cause as Error | undefined)?.stack ?? ''}`)
   }
