@@ -1,6 +1,7 @@
 import type { Packet } from 'mqtt-packet'
 import mqtt from 'mqtt-packet'
-import type { Conn, Life, Model, Sent, Sub, WillModel } from './model.ts'
+import type { Conn, Life, Sent, Sub, WillModel } from './history.ts'
+import type { Model } from './model.ts'
 import type { Chance } from './world/chance.ts'
 import type { SimConnection } from './world/network.ts'
 import type { SimNode } from './world/node.ts'
