@@ -1,6 +1,6 @@
 // Why it is long: it makes all parts and carries the whole surface that plugins and parts see; each method is a line or two.
 
-import type { Broker, BrokerTotals } from './broker.ts'
+import type { Broker } from './broker.ts'
 import type { Acknowledger } from './connection/acknowledger.ts'
 import type { Client, Session } from './connection/client.ts'
 import type { Connection } from './connection/connection.ts'
@@ -29,16 +29,14 @@ import type { Publisher, Rights, Whom } from './publisher.ts'
 import { ReasonCode } from './reason.ts'
 import type { Refusal } from './refusals.ts'
 import { DeliveryTerms } from './routing/delivery-terms.ts'
-import { Dispatcher, type PickedMember } from './routing/dispatcher.ts'
+import { Dispatcher } from './routing/dispatcher.ts'
 import { Router } from './routing/router.ts'
-import type { Subscription } from './routing/subscription.ts'
 import type { Route } from './routing/target.ts'
 import { Services } from './services.ts'
 import { Authority } from './sessions/authority.ts'
 import type { KnownSession } from './sessions/known-session.ts'
 import type { QueuedDelivery } from './sessions/message-queue.ts'
 import { queueLimitsOf } from './sessions/queue-limits.ts'
-import { RemoteMembers } from './sessions/remote-members.ts'
 import { type RosterHost, SessionRoster } from './sessions/session-roster.ts'
 import {
   type Due,
@@ -101,12 +99,11 @@ export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
   routeUsed = false
   matchUsed = false
   readonly #storedSessions = new StoredSessions(this)
-  readonly #members = new RemoteMembers(this)
   readonly #wills = new Wills(this)
   readonly #reports: ErrorReports
   readonly #connections: Connections
-  readonly #tracedIds = new Set<string>()
-  #tracesAll = false
+  readonly tracedIds = new Set<string>()
+  tracesAll = false
   #store: SessionStore | null = null
   #timers: Timer[] = []
   #sweptAt: number
@@ -153,15 +150,6 @@ export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
 
   get clients(): ReadonlySet<Connection> {
     return this.#connections.all
-  }
-
-  get totals(): BrokerTotals {
-    return {
-      sessions: this.roster.size,
-      subscriptions: this.router.size,
-      slowedSessions: this.slowedSessions.size,
-      withholdingClients: this.withholding.size,
-    }
   }
 
   clientOf(clientId: string): Connection | undefined {
@@ -307,10 +295,6 @@ export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
     return this.authority.mayReceive(session, message, group)
   }
 
-  mayStillPublish(message: Message): boolean {
-    return this.authority.mayStillPublish(message)
-  }
-
   takeAway(session: KnownSession, filters: readonly string[]): void {
     this.roster.revoke(session, filters)
   }
@@ -359,47 +343,6 @@ export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
 
   // What other nodes do
 
-  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined {
-    this.dispatcher.receive(message, plain, picked)
-    return this.router.spent ? this.turns.next() : undefined
-  }
-
-  memberJoined(node: string, clientId: string, subscription: Subscription): void {
-    this.#members.joined(node, clientId, subscription)
-  }
-
-  memberLeft(node: string, clientId: string, filter: string): void {
-    this.#members.left(node, clientId, filter)
-  }
-
-  nodeLeft(node: string): void {
-    this.#members.nodeLeft(node)
-    for (const session of this.roster.all()) if (session.node === node) session.node = null
-  }
-
-  connectionKnown(client: Client): void {
-    const { session } = client as Connection
-    if (session?.client === client) session.announced = true
-  }
-
-  belongsToAnother(clientId: string, user: string | null): boolean {
-    const session = this.roster.get(clientId)
-    return session?.client != null && session.announced && session.owner !== user && this.entry.isByUser(session.client)
-  }
-
-  refuseOwned(client: Client): void {
-    const connection = client as Connection
-    const refusal = this.entry.owned(connection)
-    connection.leaveNothing()
-    if (connection.state === 'connected') connection.close(ReasonCode.NotAuthorized, refusal.reasonString!)
-    else connection.refuse(refusal)
-  }
-
-  connectedElsewhere(clientId: string, withoutWill?: boolean): void {
-    const session = this.roster.get(clientId)
-    if (session?.client != null && session.announced) this.roster.lose(session, withoutWill)
-  }
-
   reloadSessions(): Promise<void> {
     return this.#storedSessions.reload()
   }
@@ -431,18 +374,7 @@ export class BrokerCore implements ConnectionsHost, HandlerHost, RosterHost {
     client?.close(unkeptReason(error), 'the session store did not take a write')
   }
 
-  trace(clientId: string | true, on = true): void {
-    if (clientId === true) {
-      this.#tracesAll = on
-      return
-    }
-    if (on) this.#tracedIds.add(clientId)
-    else this.#tracedIds.delete(clientId)
-    const client = this.clientOf(clientId)
-    if (client !== undefined) client.traced = on
-  }
-
   traces(clientId: string): boolean {
-    return this.#tracesAll || this.#tracedIds.has(clientId)
+    return this.tracesAll || this.tracedIds.has(clientId)
   }
 }

@@ -97,18 +97,6 @@ export class Authority {
     return isGranted(onAuthorize.call(session.client ?? session, 'subscribe', filter))
   }
 
-  /**
-   * Whether the publisher of a retained message may still publish to its topic, as far as this broker knows the publisher: whoever has the client id now
-   * and is another user is somebody else.
-   */
-  mayStillPublish({ clientId, username, topic }: Message): boolean {
-    const { hooks } = this.#host
-    if (!hooks.onAuthorize.isUsed()) return true
-    const source = this.#host.sessionOf(clientId)
-    if (source === undefined || !source.seen || (username !== undefined && username !== source.username)) return true
-    return isGranted(hooks.onAuthorize.call(source.client ?? source, 'publish', ownName(topic, source.mountPoint)))
-  }
-
   /** Something has been granted by rights that have changed since: what the session holds is asked about again. */
   recheck(session: KnownSession): void | Promise<void> {
     const denied = this.denied(session.client ?? session, [...session.subscriptions.values()])

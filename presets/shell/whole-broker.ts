@@ -1,5 +1,5 @@
 import type { Actor } from '../../core/actor.ts'
-import type { Broker } from '../../core/broker.ts'
+import type { Broker, BrokerTotals } from '../../core/broker.ts'
 import { BrokerCore } from '../../core/broker-core.ts'
 import type { Client } from '../../core/connection/client.ts'
 import type { Connection } from '../../core/connection/connection.ts'
@@ -9,6 +9,10 @@ import type { Settings } from '../../core/options/settings.ts'
 import type { ProtocolVersion, QoS } from '../../core/protocol/constants.ts'
 import type { Revoked, Rights, Whom } from '../../core/publisher.ts'
 import { ReasonCode } from '../../core/reason.ts'
+import { isGranted } from '../../core/refusals.ts'
+import type { PickedMember } from '../../core/routing/dispatcher.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import { ownName } from '../../core/routing/topic.ts'
 import type { SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { WorkerPlace } from '../../core/worker-place.ts'
@@ -23,6 +27,7 @@ import { clearQueue } from './clear-queue.ts'
 import { ConnectionLines } from './connection-lines.ts'
 import { MeasuredTimings } from './measured-timings.ts'
 import { subscribeFor, unsubscribeFor } from './on-behalf.ts'
+import { RemoteMembers } from './remote-members.ts'
 import { WireReader } from './wire-reader.ts'
 
 // Who asks where nobody says who it is.
@@ -39,6 +44,7 @@ export class WholeBroker extends BrokerCore implements Broker {
   readonly #own: OwnSubscriptions
   readonly #wills: KeptWills
   readonly #wallWatch: WallWatch
+  readonly #members = new RemoteMembers(this)
   #wire: WireReader | null = null
   readonly #lines: ConnectionLines
 
@@ -97,6 +103,15 @@ export class WholeBroker extends BrokerCore implements Broker {
     return super.reloadSessions()
   }
 
+  get totals(): BrokerTotals {
+    return {
+      sessions: this.roster.size,
+      subscriptions: this.router.size,
+      slowedSessions: this.slowedSessions.size,
+      withholdingClients: this.withholding.size,
+    }
+  }
+
   inspect<V extends VerbName>(verb: V, given: Given<V> = {} as Given<V>): Promise<Answered<V>> {
     return this.verbs.inspect(verb, given as object, program) as Promise<Answered<V>>
   }
@@ -112,6 +127,67 @@ export class WholeBroker extends BrokerCore implements Broker {
   readWire(bytes: Buffer, start: number, end: number, version: ProtocolVersion, from: WireSource): Message {
     this.#wire ??= new WireReader(this.topics)
     return this.#wire.read(bytes, start, end, version, from)
+  }
+
+  receive(message: Message, plain: boolean, picked: readonly PickedMember[]): Promise<void> | undefined {
+    this.dispatcher.receive(message, plain, picked)
+    return this.router.spent ? this.turns.next() : undefined
+  }
+
+  memberJoined(node: string, clientId: string, subscription: Subscription): void {
+    this.#members.joined(node, clientId, subscription)
+  }
+
+  memberLeft(node: string, clientId: string, filter: string): void {
+    this.#members.left(node, clientId, filter)
+  }
+
+  nodeLeft(node: string): void {
+    this.#members.nodeLeft(node)
+    for (const session of this.roster.all()) if (session.node === node) session.node = null
+  }
+
+  connectionKnown(client: Client): void {
+    const { session } = client as Connection
+    if (session?.client === client) session.announced = true
+  }
+
+  belongsToAnother(clientId: string, user: string | null): boolean {
+    const session = this.roster.get(clientId)
+    return session?.client != null && session.announced && session.owner !== user && this.entry.isByUser(session.client)
+  }
+
+  refuseOwned(client: Client): void {
+    const connection = client as Connection
+    const refusal = this.entry.owned(connection)
+    connection.leaveNothing()
+    if (connection.state === 'connected') connection.close(ReasonCode.NotAuthorized, refusal.reasonString!)
+    else connection.refuse(refusal)
+  }
+
+  connectedElsewhere(clientId: string, withoutWill?: boolean): void {
+    const session = this.roster.get(clientId)
+    if (session?.client != null && session.announced) this.roster.lose(session, withoutWill)
+  }
+
+  /** Whoever has the client id now and is another user is somebody else. */
+  mayStillPublish({ clientId, username, topic }: Message): boolean {
+    const { onAuthorize } = this.hooks
+    const source = this.roster.get(clientId)
+    if (!onAuthorize.isUsed() || source === undefined || !source.seen) return true
+    if (username !== undefined && username !== source.username) return true
+    return isGranted(onAuthorize.call(source.client ?? source, 'publish', ownName(topic, source.mountPoint)))
+  }
+
+  trace(clientId: string | true, on = true): void {
+    if (clientId === true) {
+      this.tracesAll = on
+      return
+    }
+    if (on) this.tracedIds.add(clientId)
+    else this.tracedIds.delete(clientId)
+    const client = this.clientOf(clientId)
+    if (client !== undefined) client.traced = on
   }
 
   unguarded(allowAnonymous = this.settings.allowAnonymous): boolean {

@@ -1,6 +1,6 @@
-import type { Router } from '../routing/router.ts'
-import type { Subscription } from '../routing/subscription.ts'
-import { KnownSession, type SessionHost } from './known-session.ts'
+import type { Router } from '../../core/routing/router.ts'
+import type { Subscription } from '../../core/routing/subscription.ts'
+import { KnownSession, type SessionHost } from '../../core/sessions/known-session.ts'
 
 /** What is used of the broker here. */
 export interface RemoteMembersHost extends SessionHost {
