@@ -1,13 +1,16 @@
 import type { Receipt } from '../../core/messages/receipt.ts'
-import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
+import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Backlog, WaitingRecord } from '../kit/backlog.ts'
+import { type IntakeOptions, LaneIntake } from '../kit/lane-intake.ts'
 import type { BridgeReport, BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
-import { type BacklogOptions, LaneBacklog, type WaitingRecord } from './lane-backlog.ts'
 import { type DeliveryLane, LaneDelivery } from './lane-delivery.ts'
-import { encodeParcel, type Parcel, parcelBytes } from './parcel.ts'
+import { type Parcel, parcelCodec } from './parcel.ts'
+import type { AckMode } from './rules.ts'
 
-export interface LaneOptions extends BacklogOptions {
+export interface LaneOptions extends Omit<IntakeOptions, 'waitsFor' | 'at'> {
+  readonly mode: AckMode
   readonly linger: number
   readonly retryMax: number
 }
@@ -26,10 +29,7 @@ export interface LaneEvents {
   failed(error: Error): void
 }
 
-const needed = 'newer ones needed its room (messageBridge.whenFull)'
-
-const full = (place: string, options: string): Error =>
-  new StoreFullError(`too much waits for it in the bridge's ${place} (messageBridge.${options})`)
+const waitsFor = { none: 'nothing', local: 'disk', kafka: 'system' } as const
 
 /**
  * One lane of `messageBridge.lanes`: messages leave in the order in which they came, a batch at a time, and the next only when the system has the one
@@ -41,9 +41,10 @@ export class BridgeLane {
   readonly #sender: BridgeSender
   readonly #queue: DurableQueue | null
   readonly #events: LaneEvents
-  readonly #backlog: LaneBacklog
+  readonly #intake: LaneIntake<Parcel>
+  readonly #backlog: Backlog<Parcel>
   // The batch on its way, of which some may have got there.
-  #flight: readonly WaitingRecord[]
+  #flight: readonly WaitingRecord<Parcel>[]
   #running: boolean
   #stopping: boolean
   #abandoned: boolean
@@ -51,16 +52,12 @@ export class BridgeLane {
   #wake: (() => void) | null
   // It waits for more messages, not for the system.
   #lingers: boolean
-  // Publishers that wait for one commit of the queue.
-  #kept: Promise<void> | null
-  #keptReceipts: Receipt[]
   #idle: (() => void) | null
   /** Messages that the system has taken. */
   sent: number
   /** Attempts that failed and were made again. */
   repeated: number
-  /** Messages that found no room, and those that the system refused. */
-  full: number
+  /** Messages that the system refused. */
   refused: number
   /** When the oldest that waits was received, milliseconds since the Unix epoch; 0: none does. */
   oldest: number
@@ -71,10 +68,16 @@ export class BridgeLane {
     this.#sender = sender
     this.#queue = queue
     this.#events = events
-    this.#backlog = new LaneBacklog(options, queue, {
-      displaced: parcel => this.#displaced(parcel),
-      unreadable: error => this.#unreadable(error),
+    this.#intake = new LaneIntake({ ...options, waitsFor: waitsFor[options.mode], at: 'messageBridge' }, queue, parcelCodec, {
+      arrived: () => this.#arrived(),
+      full: (parcel, why) => events.full(parcel, why),
+      unreadable: error => {
+        this.refused += 1
+        events.failed(error)
+      },
+      failed: error => events.failed(error),
     })
+    this.#backlog = this.#intake.backlog
     this.#flight = []
     this.#running = false
     this.#stopping = false
@@ -82,12 +85,9 @@ export class BridgeLane {
     this.#closed = false
     this.#wake = null
     this.#lingers = false
-    this.#kept = null
-    this.#keptReceipts = []
     this.#idle = null
     this.sent = 0
     this.repeated = 0
-    this.full = 0
     this.refused = 0
     this.oldest = 0
     // What an earlier run has left goes first.
@@ -96,33 +96,27 @@ export class BridgeLane {
 
   /** Messages that wait, those on their way among them. */
   get waiting(): number {
-    const queue = this.#queue
-    const { messages } = this.#backlog
-    if (queue === null) return messages
-    return this.#options.mode === 'local' ? queue.length : messages + queue.length
+    return this.#intake.waiting
   }
 
   /** Bytes that wait in memory and on disk. */
   get bytes(): number {
-    return this.#backlog.bytes + (this.#queue?.bytes ?? 0)
+    return this.#intake.bytes
+  }
+
+  /** Messages that found no room. */
+  get full(): number {
+    return this.#intake.full
   }
 
   /** Takes a message in, where there is room. Called while it is routed: `receipt` can still be held. */
   offer(parcel: Parcel, receipt: Receipt): void {
-    const { mode } = this.#options
-    const waits = parcel.message.qos > 0 && mode !== 'none'
-    if (mode === 'local' && this.#queue !== null) this.#keepOnDisk(this.#queue, parcel, waits ? receipt : null)
-    else this.#keepInMemory(parcel, mode === 'kafka' && waits ? receipt : null)
+    this.#intake.offer(parcel, parcel.message.qos > 0 && this.#options.mode !== 'none' ? receipt : null)
   }
 
   /** Takes in again what was parked, behind all that waits; false where there is no room for it. */
   takeBack(row: Buffer): boolean {
-    const queue = this.#queue
-    if (queue === null || this.#stopping || !queue.fits(row.length)) return false
-    queue.append(row)
-    this.#backlog.spilled = true
-    this.#start()
-    return true
+    return !this.#stopping && this.#intake.takeBack(row)
   }
 
   /** Sends what it can for so long; what is left in memory goes to the disk, or is dropped. */
@@ -140,88 +134,9 @@ export class BridgeLane {
     await this.#queue?.kept().catch(error => this.#events.failed(error as Error))
   }
 
-  /** On disk first, so that it outlives everything; a copy in memory saves reading it again. */
-  #keepOnDisk(queue: DurableQueue, parcel: Parcel, receipt: Receipt | null): void {
-    const row = encodeParcel(parcel, queue.clockShift ?? 0)
-    const position = this.#append(row, parcel, receipt)
-    if (position === 0) return
-    if (receipt !== null) {
-      receipt.hold()
-      this.#await(queue, receipt)
-    }
-    if (this.#backlog.fits(parcelBytes(parcel))) this.#push(parcel, null, position, row.length)
-    else this.#backlog.spilled = true
-    this.#start()
-  }
-
-  /** All that come in one turn wait for the same commit. */
-  #await(queue: DurableQueue, receipt: Receipt): void {
-    const kept = queue.kept()
-    if (kept === this.#kept) {
-      this.#keptReceipts.push(receipt)
-      return
-    }
-    const receipts = [receipt]
-    this.#kept = kept
-    this.#keptReceipts = receipts
-    const release = (error?: Error): void => {
-      for (const one of receipts) one.release(error)
-    }
-    kept.then(() => release(), release)
-  }
-
-  #keepInMemory(parcel: Parcel, receipt: Receipt | null): void {
-    if (this.#backlog.makeRoom(parcelBytes(parcel))) {
-      receipt?.hold()
-      this.#push(parcel, receipt, 0, 0)
-      this.#start()
-      return
-    }
-    // A publisher that waits for the system itself keeps the message, so it needs no place on disk.
-    if (receipt !== null || this.#queue === null) {
-      return this.#refuse(parcel, receipt, full('memory', 'memoryMessages, messageBridge.memoryBytes'))
-    }
-    if (this.#append(encodeParcel(parcel, this.#queue.clockShift ?? 0), parcel, null) === 0) return
-    this.#queue.kept().catch(error => this.#events.failed(error as Error))
-    this.#backlog.spilled = true
-    this.#start()
-  }
-
-  #push(parcel: Parcel, receipt: Receipt | null, position: number, rowBytes: number): void {
-    this.#backlog.push(parcel, receipt, position, rowBytes)
+  #arrived(): void {
     if (this.#lingers && this.#backlog.batchIsFull) this.#wake?.()
-  }
-
-  // The position, or 0 where it was not taken.
-  #append(row: Buffer, parcel: Parcel, receipt: Receipt | null): number {
-    try {
-      return this.#backlog.append(row)
-    } catch (error) {
-      this.#refuse(parcel, receipt, error instanceof StoreFullError ? full('disk', 'queueBytes') : (error as Error))
-      return 0
-    }
-  }
-
-  #refuse(parcel: Parcel, receipt: Receipt | null, why: Error): void {
-    if (receipt === null) return this.#drop(parcel, why.message)
-    // It is not lost: its publisher is told, or sends it again.
-    receipt.hold()
-    receipt.release(why)
-  }
-
-  #displaced(parcel: Parcel | null): void {
-    if (parcel === null) this.full += 1
-    else this.#drop(parcel, needed)
-  }
-
-  #drop(parcel: Parcel, why: string): void {
-    this.full += 1
-    this.#events.full(parcel, why)
-  }
-
-  #unreadable(error: Error): void {
-    this.refused += 1
-    this.#events.failed(error)
+    this.#start()
   }
 
   #start(): void {
@@ -309,14 +224,14 @@ export class BridgeLane {
   }
 
   /** More to send along with the batch that is on its way. */
-  #next(): WaitingRecord | undefined {
+  #next(): WaitingRecord<Parcel> | undefined {
     if (this.#backlog.isEmpty && this.#backlog.spilled) this.#backlog.readPage()
     const [one] = this.#backlog.nextBatch(1)
     if (one !== undefined) this.#flight = [...this.#flight, one]
     return one
   }
 
-  #taken(batch: readonly WaitingRecord[]): void {
+  #taken(batch: readonly WaitingRecord<Parcel>[]): void {
     this.sent += batch.length
     for (const record of batch) {
       this.#backlog.end(record)
@@ -325,7 +240,7 @@ export class BridgeLane {
     this.#report(batch, batch.length, 0, null)
   }
 
-  #refused(batch: readonly WaitingRecord[], error: RecordsRefusedError): void {
+  #refused(batch: readonly WaitingRecord<Parcel>[], error: RecordsRefusedError): void {
     for (const record of batch) {
       const { parcel, receipt } = record
       // Whoever still waits is told; what was acknowledged is not dropped.
@@ -339,7 +254,7 @@ export class BridgeLane {
     this.#report(batch, 0, batch.length, null)
   }
 
-  #report(batch: readonly WaitingRecord[], sent: number, refused: number, error: Error | null): void {
+  #report(batch: readonly WaitingRecord<Parcel>[], sent: number, refused: number, error: Error | null): void {
     const lagMs = Math.max(0, this.#clock.now() - batch[0]!.parcel.message.receivedAt)
     this.#events.reported({ sent, refused, error, waiting: this.waiting, lagMs })
   }
@@ -354,21 +269,8 @@ export class BridgeLane {
 
   /** What is in memory alone goes where it is found again. */
   #leave(): void {
-    const left = [...this.#flight.filter(({ done }) => !done), ...this.#backlog.shiftAll()]
+    const flight = this.#flight.filter(({ done }) => !done)
     this.#flight = []
-    // In front of what is on disk already, so the last goes first.
-    for (const { parcel, receipt, position } of left.reverse()) {
-      if (position !== 0) continue
-      if (receipt !== null) {
-        receipt.release(new StoreAwayError('the bridge stops'))
-        continue
-      }
-      try {
-        if (this.#queue === null) throw new StoreAwayError('the broker stops, and there is no queue on disk (plugin diskQueue)')
-        this.#queue.prepend(encodeParcel(parcel, this.#queue.clockShift ?? 0))
-      } catch (error) {
-        this.#drop(parcel, (error as Error).message)
-      }
-    }
+    this.#intake.leave(flight)
   }
 }

@@ -5,14 +5,14 @@ import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import { addCache } from '../kit/bounded-cache.ts'
+import { ParkedOnDisk } from '../kit/parked-rows.ts'
 import { type BridgeReport, type BridgeTarget, type BridgeTargets, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
 import { fnv1a } from '../kit/text-hash.ts'
 import { BridgeLane } from './bridge-lane.ts'
 import { BridgeRoutes } from './bridge-routes.ts'
 import { OutageLog } from './outage-log.ts'
-import type { Parcel } from './parcel.ts'
-import { ParkedOnDisk } from './parked-messages.ts'
+import { type Parcel, parcelCodec } from './parcel.ts'
 import { type AckMode, type BridgeOptions, checkNames, type Rule } from './rules.ts'
 
 /** What is known of one target's lanes together. */
@@ -47,7 +47,7 @@ export class Bridge implements BridgeTargets {
   readonly #lanes: Map<string, BridgeLane>
   #lanesOf: ReadonlyMap<Rule, readonly BridgeLane[]>
   readonly #logs: Map<string, OutageLog>
-  readonly #parked: Map<string, ParkedOnDisk>
+  readonly #parked: Map<string, ParkedOnDisk<Parcel>>
   // By target, how many messages were refused for which reason.
   readonly #refused: Map<string, Map<string, number>>
   #parks: BridgeOptions['parked']
@@ -98,12 +98,12 @@ export class Bridge implements BridgeTargets {
     this.parks(this.#parks)
   }
 
-  parked(target: string): ParkedOnDisk | null {
+  parked(target: string): ParkedOnDisk<Parcel> | null {
     let parked = this.#parked.get(target)
     if (parked !== undefined) return parked
     if (this.#queues === undefined || !this.#targets.has(target)) return null
     const queue = this.#queues.open(`parked ${target}`, this.#options.parkedBytes)
-    parked = new ParkedOnDisk(queue, this.#broker.clock, (lane, row) => {
+    parked = new ParkedOnDisk(queue, this.#broker.clock, parcelCodec, (lane, row) => {
       const [, ack, number] = lane.split(' ')
       return this.#lane(target, ack as AckMode, Number(number)).takeBack(row)
     })

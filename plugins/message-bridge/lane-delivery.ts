@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/time/clock.ts'
+import type { WaitingRecord } from '../kit/backlog.ts'
 import { type BridgeRecord, type BridgeSender, RecordsRefusedError, TargetAwayError } from '../kit/services/bridge-target.ts'
-import type { WaitingRecord } from './lane-backlog.ts'
-import { recordOf } from './parcel.ts'
+import { type Parcel, recordOf } from './parcel.ts'
 
 /** What a delivery needs of its lane, and tells it. */
 export interface DeliveryLane {
@@ -12,18 +12,18 @@ export interface DeliveryLane {
   /** Waits so long, or until the lane stops. */
   pause(ms: number): Promise<void>
   /** One more message that waits behind the batch, on its way from now on; undefined: none waits. */
-  next(): WaitingRecord | undefined
+  next(): WaitingRecord<Parcel> | undefined
   /** The system has these. */
-  taken(batch: readonly WaitingRecord[]): void
+  taken(batch: readonly WaitingRecord<Parcel>[]): void
   /** The system will never take these. */
-  refused(batch: readonly WaitingRecord[], error: RecordsRefusedError): void
+  refused(batch: readonly WaitingRecord<Parcel>[], error: RecordsRefusedError): void
   /** It took none of these just now; they are sent again. */
-  failed(batch: readonly WaitingRecord[], error: Error): void
+  failed(batch: readonly WaitingRecord<Parcel>[], error: Error): void
 }
 
 /** Records that are sent together. The same array at each attempt: a system that leaves out repeats knows them by what they were sent with. */
 interface Part {
-  readonly waiting: readonly WaitingRecord[]
+  readonly waiting: readonly WaitingRecord<Parcel>[]
   readonly records: readonly BridgeRecord[]
 }
 
@@ -66,7 +66,7 @@ export class LaneDelivery {
     this.#controls = 0
   }
 
-  async deliver(batch: readonly WaitingRecord[]): Promise<void> {
+  async deliver(batch: readonly WaitingRecord<Parcel>[]): Promise<void> {
     this.#parts = this.#encoded(batch)
     this.#probes = probesMin
     this.#controls = 0
@@ -199,8 +199,8 @@ export class LaneDelivery {
   }
 
   /** The records as the system gets them. One of which none can be made is refused, whatever is thrown. */
-  #encoded(batch: readonly WaitingRecord[]): Part[] {
-    const waiting: WaitingRecord[] = []
+  #encoded(batch: readonly WaitingRecord<Parcel>[]): Part[] {
+    const waiting: WaitingRecord<Parcel>[] = []
     const records: BridgeRecord[] = []
     for (const one of batch) {
       try {

@@ -1,6 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { Message } from '../../core/messages/message.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
+import type { BacklogCodec } from '../kit/backlog.ts'
+import type { ParkedCodec } from '../kit/parked-rows.ts'
 import type { BridgeHeader, BridgeRecord } from '../kit/services/bridge-target.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../kit/stored-message.ts'
 
@@ -98,4 +100,17 @@ function envelope({ topic, clientId, qos, retain, payload, receivedAt, propertie
     ...(properties === undefined ? {} : { properties: { ...properties, correlationData: properties.correlationData?.toString('base64') } }),
   }
   return Buffer.from(JSON.stringify(body))
+}
+
+/** How a backlog keeps parcels. */
+export const parcelCodec: BacklogCodec<Parcel> & ParkedCodec<Parcel> = {
+  bytesOf: parcelBytes,
+  decode: decodeParcel,
+  own: ({ message }) => void message.own(),
+  encode: encodeParcel,
+  show(row, clockShift) {
+    const { topic, message } = decodeParcel(row, clockShift)
+    const { topic: mqttTopic, clientId, payload } = message
+    return { topic, mqttTopic, clientId, payload }
+  },
 }

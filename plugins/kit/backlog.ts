@@ -1,22 +1,37 @@
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { roomFor } from '../../core/sessions/queue-policy.ts'
 import type { QueueLimits } from '../../core/sessions/session-store.ts'
-import { Fifo } from '../kit/fifo.ts'
-import type { DurableQueue } from '../kit/services/queues.ts'
-import { decodeParcel, type Parcel, parcelBytes } from './parcel.ts'
-import type { AckMode } from './rules.ts'
+import { Fifo } from './fifo.ts'
+import type { DurableQueue } from './services/queues.ts'
 
+/** What a backlog may hold, and what becomes of messages beyond that. */
 export interface BacklogOptions {
-  readonly mode: AckMode
+  /** Every message is on disk, too: little is kept in memory, because it can be read again. */
+  readonly allOnDisk: boolean
+  /** Messages that leave together, at most. */
   readonly batchMessages: number
+  /** Bytes that leave together, at most; one message may be larger. */
   readonly batchBytes: number
+  /** Messages in memory, at most. */
   readonly memoryMessages: number
+  /** Bytes in memory, at most. */
   readonly memoryBytes: number
+  /** Beyond: the new message is refused, or the oldest that nobody waits for is dropped. */
   readonly whenFull: 'refuse' | 'dropOldest'
 }
 
+/** What a backlog has to know of what waits in it. */
+export interface BacklogCodec<Parcel> {
+  /** Bytes that a parcel takes in memory. */
+  bytesOf(parcel: Parcel): number
+  /** Reads a row of the queue on disk, whose time is `clockShift` milliseconds ahead of the broker's clock. Throws where nobody can read the row. */
+  decode(row: Buffer, clockShift: number): Parcel
+  /** The parcel is kept beyond the current call: copies what lies in a buffer that is used again. */
+  own(parcel: Parcel): void
+}
+
 /** What a backlog tells of. */
-export interface BacklogEvents {
+export interface BacklogEvents<Parcel> {
   /** Newer messages needed the room of this one; null: nobody can read what it was. */
   displaced(parcel: Parcel | null): void
   /** A row on disk that cannot be read is left out. */
@@ -24,10 +39,12 @@ export interface BacklogEvents {
 }
 
 /** One message that waits for its system, or is on its way there. */
-export interface WaitingRecord {
+export interface WaitingRecord<Parcel> {
+  /** The message, with all that is to be said to its system. */
   readonly parcel: Parcel
+  /** Bytes that the parcel takes in memory. */
   readonly bytes: number
-  /** Of the publisher who waits for the system itself. */
+  /** Of the publisher who waits for the system itself; null: nobody does. */
   readonly receipt: Receipt | null
   /** In the queue on disk; 0: it is not there. */
   readonly position: number
@@ -40,15 +57,16 @@ export interface WaitingRecord {
 // Rows that are read from the disk in one go.
 const pageRows = 1000
 
-/** What of one lane waits to be sent: in memory, and behind that on disk. What is on its way counts in memory until it has ended. */
-export class LaneBacklog {
+/** What waits for another system: in memory, and behind that on disk. What is on its way counts in memory until it has ended. */
+export class Backlog<Parcel> {
   readonly #limits: QueueLimits
   readonly #batchMessages: number
   readonly #batchBytes: number
   readonly #dropsRows: boolean
   readonly #queue: DurableQueue | null
-  readonly #events: BacklogEvents
-  readonly #memory: Fifo<WaitingRecord>
+  readonly #codec: BacklogCodec<Parcel>
+  readonly #events: BacklogEvents<Parcel>
+  readonly #memory: Fifo<WaitingRecord<Parcel>>
   // Of those in memory, and of those on their way.
   #bytes: number
   #inflight: number
@@ -57,10 +75,11 @@ export class LaneBacklog {
   /** Behind what is in memory there are others on disk, which have to be read first. */
   spilled: boolean
 
-  constructor(options: BacklogOptions, queue: DurableQueue | null, events: BacklogEvents) {
-    const { mode, memoryMessages, memoryBytes, batchMessages, batchBytes, whenFull } = options
+  /** `queue`: null where there is no queue on disk. */
+  constructor(options: BacklogOptions, queue: DurableQueue | null, codec: BacklogCodec<Parcel>, events: BacklogEvents<Parcel>) {
+    const { allOnDisk, memoryMessages, memoryBytes, batchMessages, batchBytes, whenFull } = options
     // What is on disk all the same is cheaper to read again than to hold: 42.4 to 39.7 µs a message where much waits.
-    const messagesMax = mode === 'local' ? Math.min(memoryMessages, 2 * batchMessages) : memoryMessages
+    const messagesMax = allOnDisk ? Math.min(memoryMessages, 2 * batchMessages) : memoryMessages
     // Where there is a disk it is asked first.
     const dropsMemory = whenFull === 'dropOldest' && queue === null
     this.#limits = { messagesMax, bytesMax: memoryBytes, whenFull: dropsMemory ? 'dropOldest' : 'dropNewest' }
@@ -68,6 +87,7 @@ export class LaneBacklog {
     this.#batchBytes = batchBytes
     this.#dropsRows = whenFull === 'dropOldest'
     this.#queue = queue
+    this.#codec = codec
     this.#events = events
     this.#memory = new Fifo()
     this.#bytes = 0
@@ -81,6 +101,11 @@ export class LaneBacklog {
     return this.#memory.length === 0
   }
 
+  /** The oldest of those that wait in memory; `undefined`: none does. */
+  get first(): WaitingRecord<Parcel> | undefined {
+    return this.#memory.first
+  }
+
   /** Messages in memory, those on their way among them. */
   get messages(): number {
     return this.#memory.length + this.#inflight
@@ -91,6 +116,7 @@ export class LaneBacklog {
     return this.#bytes
   }
 
+  /** As many wait in memory as make a batch. */
   get batchIsFull(): boolean {
     return this.#memory.length >= this.#batchMessages || this.#bytes >= this.#batchBytes
   }
@@ -119,8 +145,8 @@ export class LaneBacklog {
 
   /** Puts a message at the end of what is in memory. `position`: of its row, where it is on disk too. */
   push(parcel: Parcel, receipt: Receipt | null, position: number, rowBytes: number): void {
-    const bytes = parcelBytes(parcel)
-    parcel.message.own()
+    const bytes = this.#codec.bytesOf(parcel)
+    this.#codec.own(parcel)
     this.#memory.push({ parcel, bytes, receipt, position, rowBytes, done: false })
     this.#bytes += bytes
     if (position !== 0) this.#readTo = position
@@ -173,7 +199,7 @@ export class LaneBacklog {
 
   #decode(row: Buffer): Parcel | null {
     try {
-      return decodeParcel(row, this.#queue?.clockShift ?? 0)
+      return this.#codec.decode(row, this.#queue?.clockShift ?? 0)
     } catch (error) {
       this.#events.unreadable(error as Error)
       return null
@@ -181,8 +207,8 @@ export class LaneBacklog {
   }
 
   /** The oldest in memory, as many as make a batch: they are on their way now. */
-  nextBatch(messagesMax = this.#batchMessages): WaitingRecord[] {
-    const batch: WaitingRecord[] = []
+  nextBatch(messagesMax = this.#batchMessages): WaitingRecord<Parcel>[] {
+    const batch: WaitingRecord<Parcel>[] = []
     let bytes = 0
     while (batch.length < messagesMax && this.#memory.length > 0) {
       const size = this.#memory.first!.bytes
@@ -195,7 +221,7 @@ export class LaneBacklog {
   }
 
   /** One that was on its way has got there, or was refused. */
-  end(record: WaitingRecord): void {
+  end(record: WaitingRecord<Parcel>): void {
     record.done = true
     this.#bytes -= record.bytes
     this.#inflight -= 1
@@ -203,7 +229,7 @@ export class LaneBacklog {
   }
 
   /** Empties the memory. */
-  shiftAll(): WaitingRecord[] {
+  shiftAll(): WaitingRecord<Parcel>[] {
     this.#bytes = 0
     this.#inflight = 0
     return this.#memory.shiftAll()

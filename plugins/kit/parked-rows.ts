@@ -1,8 +1,7 @@
 import type { Clock } from '../../core/time/clock.ts'
-import type { ParkedMessage, ParkedMessages } from '../kit/services/bridge-target.ts'
-import type { DurableQueue } from '../kit/services/queues.ts'
-import { StoredFormatError } from '../kit/stored-message.ts'
-import { decodeParcel, encodeParcel, type Parcel } from './parcel.ts'
+import type { ParkedMessage, ParkedMessages } from './services/bridge-target.ts'
+import type { DurableQueue } from './services/queues.ts'
+import { StoredFormatError } from './stored-message.ts'
 
 const format = 1
 // Rows, and bytes of them, that are worked on in one turn.
@@ -10,10 +9,19 @@ const pageRows = 200
 const pageBytes = 1024 * 1024
 const whyMax = 1000
 
+/** How parked messages are written and shown. Times in a row are `clockShift` milliseconds ahead of the broker's clock. */
+export interface ParkedCodec<Parcel> {
+  /** A message as its lane's queue on disk has it. */
+  encode(parcel: Parcel, clockShift: number): Buffer
+  /** What `page` says of such a row. Nobody changes the row afterwards. */
+  show(row: Buffer, clockShift: number): Pick<ParkedMessage, 'topic' | 'mqttTopic' | 'clientId' | 'payload'>
+}
+
 /** Of one target: messages that it refused though they had been acknowledged, each with its lane and why, in a queue on disk. */
-export class ParkedOnDisk implements ParkedMessages {
+export class ParkedOnDisk<Parcel> implements ParkedMessages {
   readonly #queue: DurableQueue
   readonly #clock: Clock
+  readonly #codec: ParkedCodec<Parcel>
   readonly #takeBack: (lane: string, row: Buffer) => boolean
   // Rows up to here are gone, though the disk may still show some of them.
   #from: number
@@ -23,10 +31,11 @@ export class ParkedOnDisk implements ParkedMessages {
   /** How many found no room since the start. */
   full: number
 
-  /** `takeBack`: puts what `encodeParcel` made into a lane; false where it has no room. */
-  constructor(queue: DurableQueue, clock: Clock, takeBack: (lane: string, row: Buffer) => boolean) {
+  /** `takeBack`: puts what `codec.encode` made into a lane; false where it has no room. */
+  constructor(queue: DurableQueue, clock: Clock, codec: ParkedCodec<Parcel>, takeBack: (lane: string, row: Buffer) => boolean) {
     this.#queue = queue
     this.#clock = clock
+    this.#codec = codec
     this.#takeBack = takeBack
     this.#from = 0
     this.#last = Promise.resolve()
@@ -34,10 +43,12 @@ export class ParkedOnDisk implements ParkedMessages {
     this.full = 0
   }
 
+  /** How many there are. */
   get length(): number {
     return this.#queue.length
   }
 
+  /** Bytes that they take. */
   get bytes(): number {
     return this.#queue.bytes
   }
@@ -45,7 +56,7 @@ export class ParkedOnDisk implements ParkedMessages {
   /** Keeps a message; false where there is no room for it, or the disk takes none. */
   park(lane: string, parcel: Parcel, why: string): boolean {
     try {
-      this.#queue.append(encodeRow(lane, this.#clock.now(), why, encodeParcel(parcel, this.#queue.clockShift ?? 0)))
+      this.#queue.append(encodeRow(lane, this.#clock.now(), why, this.#codec.encode(parcel, this.#queue.clockShift ?? 0)))
     } catch {
       this.full += 1
       return false
@@ -54,19 +65,20 @@ export class ParkedOnDisk implements ParkedMessages {
     return true
   }
 
+  /** The oldest behind a position, at most so many; `after` 0: from the first on. */
   page(after: number, limit: number): ParkedMessage[] {
     return this.#queue.page(Math.max(after, this.#from), limit, pageBytes).map(({ position, row }) => {
       const { at, why, parcel } = decodeRow(row)
-      const { topic, message } = decodeParcel(Buffer.from(parcel), this.#queue.clockShift ?? 0)
-      const { topic: mqttTopic, clientId, payload } = message
-      return { position, at, why, topic, mqttTopic, clientId, payload }
+      return { position, at, why, ...this.#codec.show(Buffer.from(parcel), this.#queue.clockShift ?? 0) }
     })
   }
 
+  /** Puts those that are parked now back into their lanes, while there is room. Resolves to how many. */
   resend(): Promise<number> {
     return this.#each(({ lane, parcel }) => this.#takeBack(lane, Buffer.from(parcel)))
   }
 
+  /** Forgets those that are parked now. Resolves to how many there were. */
   drop(): Promise<number> {
     return this.#each(() => true)
   }
