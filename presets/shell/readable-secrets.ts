@@ -32,7 +32,9 @@ function modeOf(path: string): number {
 /** The same of the config's own file, where passwords stand in it. A program that is a config may have them from elsewhere. */
 export function readableConfig(path: string | undefined, provenance: ReadonlyMap<string, string>): string[] {
   if (path === undefined || !/\.(json|ya?ml)$/.test(path) || (modeOf(path) & readableByAll) === 0) return []
-  const secret = [...provenance].find(([at, who]) => who === basename(path) && isSecretName(at.slice(at.lastIndexOf('.') + 1)))
+  // The path of a file with a password is none.
+  const holds = (name: string): boolean => isSecretName(name) && !name.endsWith('File')
+  const secret = [...provenance].find(([at, who]) => who === basename(path) && holds(at.slice(at.lastIndexOf('.') + 1)))
   if (secret === undefined) return []
   return [`${secret[0]}: every user of this machine may read ${path}; chmod o= ${path}`]
 }
