@@ -17,6 +17,7 @@ import { memoryManifest } from './memory/manifest.ts'
 import { messageBridgeManifest } from './message-bridge/manifest.ts'
 import { metricsManifest } from './metrics/manifest.ts'
 import { mountpointManifest } from './mountpoint/manifest.ts'
+import { mqttBridgeManifest } from './mqtt-bridge/manifest.ts'
 import { redisManifest } from './redis/manifest.ts'
 import { retainManifest } from './retain/manifest.ts'
 import { rewriteManifest } from './rewrite/manifest.ts'
@@ -62,6 +63,7 @@ export const plugins: BuiltInPlugins = {
   delay: { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
   retain: { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
   messageBridge: { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
+  mqttBridge: { manifest: mqttBridgeManifest, load: async () => (await import('./mqtt-bridge/mqtt-bridge.ts')).mqttBridge },
   shareTopic: { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
   sysTopic: { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
   metrics: { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
@@ -119,6 +121,8 @@ export type BuiltInPlugins = {
   readonly retain: ListedPlugin<typeof retainManifest>
   /** Sends messages on to Kafka, or to a system that a plugin of yours speaks with. */
   readonly messageBridge: ListedPlugin<typeof messageBridgeManifest>
+  /** Carries messages to other MQTT brokers and from there, by rules. */
+  readonly mqttBridge: ListedPlugin<typeof mqttBridgeManifest>
   /** Shared subscriptions, `$share/NAME/FILTER`. */
   readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
   /** Publishes what the broker knows of itself under `$SYS`. */

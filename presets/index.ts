@@ -112,9 +112,20 @@ export type { Receipt } from '../core/messages/receipt.ts'
 export type { OperatorAct } from '../core/operator-act.ts'
 export { defineOptions, type OptionSchema, type OptionsInput, type OptionsOf, type OptionsSchema } from '../core/options/options.ts'
 export { type AnyPluginFactory, definePlugin, type Plugin, type PluginFactory, type RunningPlugin } from '../core/plugin.ts'
-export { PacketType, type QoS } from '../core/protocol/constants.ts'
+export { PacketType, type ProtocolVersion, type QoS } from '../core/protocol/constants.ts'
 export type { InboundPublish } from '../core/protocol/inbound-publish.ts'
-export type { ConnectPacket, Packet, Properties, UserProperty } from '../core/protocol/packets.ts'
+export type {
+  AckPacket,
+  ConnackPacket,
+  ConnectPacket,
+  DisconnectPacket,
+  Packet,
+  Properties,
+  PublishPacket,
+  SubackPacket,
+  SubscribePacket,
+  UserProperty,
+} from '../core/protocol/packets.ts'
 export { decodeProperties, encodeProperties } from '../core/protocol/property-bytes.ts'
 export type { Publisher, Revoked, Rights, Whom } from '../core/publisher.ts'
 export { ReasonCode } from '../core/reason.ts'

@@ -2,7 +2,7 @@ import type { Broker } from '../../../core/broker.ts'
 
 /** A system that messages are bridged to. */
 export interface BridgeRow {
-  /** The name of the target: `kafka`. */
+  /** The name of the target, `kafka`, or of the connection to another broker. */
   readonly target: string
   /** Messages that wait for it. */
   readonly waiting: number
@@ -10,13 +10,15 @@ export interface BridgeRow {
   readonly lagSeconds: number
 }
 
-/** What the bridge offers as figures says it; without the plugin there are none. */
+/** What bridges offer as figures says it; without such a plugin there are none. */
 export function bridgesOf(broker: Broker): BridgeRow[] {
   const of = (figure: string): ReadonlyMap<string, number> => {
     for (const { name, read } of broker.figures)
       if (name === figure) return new Map(read().map(({ labels, value }) => [labels?.target ?? '', value]))
     return new Map()
   }
-  const waiting = of('bridge_waiting_messages')
-  return [...of('bridge_lag_seconds')].map(([target, lagSeconds]) => ({ target, waiting: waiting.get(target) ?? 0, lagSeconds }))
+  return ['bridge', 'mqtt_bridge'].flatMap(kind => {
+    const waiting = of(`${kind}_waiting_messages`)
+    return [...of(`${kind}_lag_seconds`)].map(([target, lagSeconds]) => ({ target, waiting: waiting.get(target) ?? 0, lagSeconds }))
+  })
 }
