@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { attacks, runAttack } from './attacks.ts'
 import { backupUnderLoad } from './backup-under-load.ts'
+import { type BridgePromise, type BridgeTrouble, bridgePromises, bridgeRounds, bridgeTroubles } from './bridge-rounds.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
@@ -25,6 +26,10 @@ const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, a
   --back            with --upgrade: the last round goes back, too
   --backup          a backup of a broker on disk that acknowledges --rate messages a second, restored elsewhere and read out
   --rate N          messages a second, with --backup (default 1000)
+  --bridge NAME     two brokers with an MQTT bridge between them that carries everything both ways, by what it promises: local, remote (ack), or once (exactly once)
+  --trouble NAME    with --bridge, in each round: near, far, both (kill -9), frozen, restart, away (killed for --away); default: one of them by turns of chance
+  --messages N      with --bridge: messages of each of four publishers and two QoS in a round (default 300)
+  --away MS         how long one is frozen, cut off or away (default 10000)
   --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
   --attack NAME     what a hostile client costs, and what a bystander sees of it, in place of kills: filters, topics, properties, groups, http, refused, or all
   --heap MIB        the broker's heap with --storm, with limits.memory.max=auto (default: as Node has it)
@@ -42,6 +47,9 @@ const { values } = parseArgs({
     answers: { type: 'string' },
     nodes: { type: 'string', default: '2' },
     away: { type: 'string', default: '10000' },
+    bridge: { type: 'string' },
+    trouble: { type: 'string' },
+    messages: { type: 'string', default: '300' },
     points: { type: 'boolean', default: false },
     upgrade: { type: 'string' },
     back: { type: 'boolean', default: false },
@@ -66,6 +74,7 @@ else {
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
   if (values.upgrade !== undefined) await upgrade(program, values.upgrade)
   else if (values.backup) await backup(program)
+  else if (values.bridge !== undefined) await bridge(program, values.bridge as BridgePromise)
   else if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
   else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
@@ -100,6 +109,19 @@ async function onRedisItself(program: string, what: string): Promise<void> {
   const began = performance.now()
   console.log(`redis: ${values.rounds} rounds, ${what}, --seed ${seed}`)
   const outcome = await onOwnRedis[what]!(program, { rounds: Number(values.rounds), random: randomFrom(seed) })
+  tell(outcome, began)
+}
+
+async function bridge(program: string, promise: BridgePromise): Promise<void> {
+  if (!bridgePromises.includes(promise)) throw new Error(`--bridge: ${promise} is not known; it is one of ${bridgePromises.join(', ')}`)
+  const trouble = values.trouble as BridgeTrouble | undefined
+  if (trouble !== undefined && !bridgeTroubles.includes(trouble))
+    throw new Error(`--trouble: ${trouble} is not known; it is one of ${bridgeTroubles.join(', ')}`)
+  const began = performance.now()
+  console.log(`two brokers with a bridge, ${promise}: ${values.rounds} rounds, ${trouble ?? 'all troubles'}, --seed ${seed}`)
+  const counts = { rounds: Number(values.rounds), perRound: Number(values.messages), awayMs: Number(values.away) }
+  const outcome = await bridgeRounds(program, { promise, trouble, ...counts, random: randomFrom(seed) })
+  console.log(`${outcome.repeated} repeated, ${outcome.reordered} reordered`)
   tell(outcome, began)
 }
 
