@@ -98,6 +98,7 @@ export interface ConnectPacket {
   properties: Properties | undefined
 }
 
+/** A CONNACK: the answer to CONNECT. */
 export interface ConnackPacket {
   /** The packet type, 2. */
   type: typeof PacketType.Connack
@@ -109,6 +110,7 @@ export interface ConnackPacket {
   properties: Properties | undefined
 }
 
+/** A PUBLISH: one application message. */
 export interface PublishPacket {
   /** The packet type, 3. */
   type: typeof PacketType.Publish
@@ -128,6 +130,7 @@ export interface PublishPacket {
   payload: Buffer
 }
 
+/** A PUBACK, PUBREC, PUBREL or PUBCOMP: a step of the handshake of a PUBLISH. */
 export interface AckPacket {
   /** The packet type: 4 PUBACK, 5 PUBREC, 6 PUBREL, 7 PUBCOMP. */
   type: typeof PacketType.Puback | typeof PacketType.Pubrec | typeof PacketType.Pubrel | typeof PacketType.Pubcomp
@@ -152,6 +155,7 @@ export interface SubscriptionRequest {
   retainHandling: 0 | 1 | 2
 }
 
+/** A SUBSCRIBE. */
 export interface SubscribePacket {
   /** The packet type, 8. */
   type: typeof PacketType.Subscribe
@@ -163,6 +167,7 @@ export interface SubscribePacket {
   properties: Properties | undefined
 }
 
+/** A SUBACK: the answer to SUBSCRIBE. */
 export interface SubackPacket {
   /** The packet type, 9. */
   type: typeof PacketType.Suback
@@ -206,6 +211,7 @@ export interface PingrespPacket {
   type: typeof PacketType.Pingresp
 }
 
+/** A DISCONNECT. */
 export interface DisconnectPacket {
   /** The packet type, 14. */
   type: typeof PacketType.Disconnect

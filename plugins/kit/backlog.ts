@@ -38,6 +38,9 @@ export interface BacklogEvents<Parcel> {
   unreadable(error: Error): void
 }
 
+/** Whoever waits until a message is kept: a publisher. */
+export type Waiting = Pick<Receipt, 'hold' | 'release'>
+
 /** One message that waits for its system, or is on its way there. */
 export interface WaitingRecord<Parcel> {
   /** The message, with all that is to be said to its system. */
@@ -45,7 +48,7 @@ export interface WaitingRecord<Parcel> {
   /** Bytes that the parcel takes in memory. */
   readonly bytes: number
   /** Of the publisher who waits for the system itself; null: nobody does. */
-  readonly receipt: Receipt | null
+  readonly receipt: Waiting | null
   /** In the queue on disk; 0: it is not there. */
   readonly position: number
   /** Of its row on disk. */
@@ -144,7 +147,7 @@ export class Backlog<Parcel> {
   }
 
   /** Puts a message at the end of what is in memory. `position`: of its row, where it is on disk too. */
-  push(parcel: Parcel, receipt: Receipt | null, position: number, rowBytes: number): void {
+  push(parcel: Parcel, receipt: Waiting | null, position: number, rowBytes: number): void {
     const bytes = this.#codec.bytesOf(parcel)
     this.#codec.own(parcel)
     this.#memory.push({ parcel, bytes, receipt, position, rowBytes, done: false })

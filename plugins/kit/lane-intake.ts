@@ -1,6 +1,5 @@
-import type { Receipt } from '../../core/messages/receipt.ts'
 import { StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
-import { Backlog, type BacklogCodec, type BacklogOptions, type WaitingRecord } from './backlog.ts'
+import { Backlog, type BacklogCodec, type BacklogOptions, type Waiting, type WaitingRecord } from './backlog.ts'
 import type { DurableQueue } from './services/queues.ts'
 
 /** What a lane may hold, and what publishers wait for. */
@@ -40,7 +39,7 @@ export class LaneIntake<Parcel> {
   readonly #events: IntakeEvents<Parcel>
   // Publishers that wait for one commit of the queue.
   #kept: Promise<void> | null
-  #keptReceipts: Receipt[]
+  #keptReceipts: Waiting[]
   /** What waits. */
   readonly backlog: Backlog<Parcel>
   /** Messages that found no room. */
@@ -78,7 +77,7 @@ export class LaneIntake<Parcel> {
   }
 
   /** Takes a message in, where there is room. `receipt`: of a publisher that is to wait, while the message is routed, so that it can still be held; null: nobody waits. */
-  offer(parcel: Parcel, receipt: Receipt | null): void {
+  offer(parcel: Parcel, receipt: Waiting | null): void {
     const { waitsFor } = this.#options
     if (waitsFor === 'disk' && this.#queue !== null) this.#keepOnDisk(this.#queue, parcel, receipt)
     else this.#keepInMemory(parcel, waitsFor === 'system' ? receipt : null)
@@ -114,7 +113,7 @@ export class LaneIntake<Parcel> {
   }
 
   /** On disk first, so that it outlives everything; a copy in memory saves reading it again. */
-  #keepOnDisk(queue: DurableQueue, parcel: Parcel, receipt: Receipt | null): void {
+  #keepOnDisk(queue: DurableQueue, parcel: Parcel, receipt: Waiting | null): void {
     const row = this.#codec.encode(parcel, queue.clockShift ?? 0)
     const position = this.#append(row, parcel, receipt)
     if (position === 0) return
@@ -128,7 +127,7 @@ export class LaneIntake<Parcel> {
   }
 
   /** All that come in one turn wait for the same commit. */
-  #await(queue: DurableQueue, receipt: Receipt): void {
+  #await(queue: DurableQueue, receipt: Waiting): void {
     const kept = queue.kept()
     if (kept === this.#kept) {
       this.#keptReceipts.push(receipt)
@@ -143,7 +142,7 @@ export class LaneIntake<Parcel> {
     kept.then(() => release(), release)
   }
 
-  #keepInMemory(parcel: Parcel, receipt: Receipt | null): void {
+  #keepInMemory(parcel: Parcel, receipt: Waiting | null): void {
     if (this.backlog.makeRoom(this.#codec.bytesOf(parcel))) {
       receipt?.hold()
       this.backlog.push(parcel, receipt, 0, 0)
@@ -160,7 +159,7 @@ export class LaneIntake<Parcel> {
   }
 
   // The position, or 0 where it was not taken.
-  #append(row: Buffer, parcel: Parcel, receipt: Receipt | null): number {
+  #append(row: Buffer, parcel: Parcel, receipt: Waiting | null): number {
     try {
       return this.backlog.append(row)
     } catch (error) {
@@ -169,7 +168,7 @@ export class LaneIntake<Parcel> {
     }
   }
 
-  #refuse(parcel: Parcel, receipt: Receipt | null, why: Error): void {
+  #refuse(parcel: Parcel, receipt: Waiting | null, why: Error): void {
     if (receipt === null) return this.#drop(parcel, why.message)
     // It is not lost: its publisher is told, or sends it again.
     receipt.hold()

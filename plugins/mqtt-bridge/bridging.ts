@@ -1,18 +1,18 @@
-import type { Broker } from '../../core/broker.ts'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { PacketType, type QoS } from '../../core/protocol/constants.ts'
 import type { AckPacket } from '../../core/protocol/packets.ts'
 import type { Rights } from '../../core/publisher.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
+import type { Waiting } from '../kit/backlog.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
 import { ParkedOnDisk } from '../kit/parked-rows.ts'
 import type { Queues } from '../kit/services/queues.ts'
 import { BridgeConnection, type ConnectionSide } from './bridge-connection.ts'
+import type { BridgingFigures, BridgingParts } from './bridging-parts.ts'
 import { ConnectionLines } from './connection-lines.ts'
 import { Incoming } from './incoming.ts'
-import type { OwnTransports } from './local-end.ts'
 import { OutLane } from './out-lane.ts'
 import { type OutParcel, outParcelCodec } from './out-parcel.ts'
 import { Outgoing } from './outgoing.ts'
@@ -20,40 +20,6 @@ import { Relay } from './relay.ts'
 import { RetainedCarrier } from './retained-carrier.ts'
 import type { AckMode, BridgeRule, BridgeRules, ConnectionOptions } from './rules.ts'
 import { trailOf } from './trail.ts'
-
-/** What all connections of a broker share. */
-export interface BridgingParts {
-  readonly broker: Broker
-  readonly queues: Queues | undefined
-  /** By which bridges know this broker. */
-  readonly id: string
-  readonly maxHops: number
-  /** The connections of the bridge's own clients, which need no other authentication. */
-  readonly own: OwnTransports
-  /** Messages that had been here before, or had passed too many bridges. */
-  readonly loops: { count: number }
-  locate(file: string): string
-  /** Something is wrong that no message is to blame for. */
-  report(error: unknown): void
-}
-
-/** What is known of one connection. */
-export interface BridgingFigures {
-  readonly sent: number
-  readonly received: number
-  readonly waiting: number
-  /** Bytes. */
-  readonly waitingBytes: number
-  /** Sent again, and received again, because a connection had broken. */
-  readonly repeated: number
-  readonly droppedFull: number
-  readonly refused: number
-  readonly parked: number
-  readonly parkedBytes: number
-  readonly connects: number
-  /** Milliseconds since the oldest message that waits was received; 0 where none does. */
-  readonly lagMs: number
-}
 
 const cureOfParked = 'see to what they were refused for, then set parked to resend, or to drop'
 
@@ -82,6 +48,8 @@ export class Bridging {
   readonly #carrier: RetainedCarrier
   readonly #forget: () => void
   #isPlain: boolean
+  // Went to the disk before they are routed: when they are there.
+  readonly #kept: WeakMap<Message, Promise<unknown>>
   #parked: ParkedOnDisk<OutParcel> | null
   #refused: number
   #awayDrops: number
@@ -96,6 +64,7 @@ export class Bridging {
     this.#at = at
     this.#clientId = `bridge:${name}`
     this.#onceId = `bridge:${name}:once`
+    this.#kept = new WeakMap()
     this.#parked = null
     this.#refused = 0
     this.#awayDrops = 0
@@ -210,6 +179,31 @@ export class Bridging {
     })
   }
 
+  /**
+   * A message of QoS 2 that is about to be routed. Its identifier is remembered by another store than the queue on disk: where the broker is killed between the two, the repeat of its
+   * publisher is taken for one that was routed. So it goes to the disk first. Null: it need not; else resolves when it is there.
+   */
+  keepFirst(message: Message): Promise<void> | null {
+    if (message.qos < 2 || this.owns(message.clientId)) return null
+    const rules = this.#out.of(message.topic).filter(({ ack, qos }) => ack === 'local' && qos > 0)
+    if (rules.length === 0 || this.#goesInCircles(message)) return null
+    const kept = rules.map(rule => {
+      const topic = rule.nameOf(message.topic, message.clientId)
+      if (topic === null) return undefined
+      return new Promise<void>((resolve, reject) => {
+        const release = (error?: Error): void => (error === undefined ? resolve() : reject(error))
+        this.#send(message, rule, topic, { hold: () => release, release } as Waiting)
+      })
+    })
+    const all = Promise.all(kept)
+    this.#kept.set(message, all)
+    // Whoever routes the message hears why it is not kept.
+    return all.then(
+      () => {},
+      () => {},
+    )
+  }
+
   /** A message that is being routed. */
   offer(message: Message, receipt: Receipt): void {
     if (message.clientId === this.#clientId) this.#incoming.routed(message)
@@ -219,6 +213,11 @@ export class Bridging {
     if (message.retain) this.#carrier.overtaken(message.topic)
     if (this.#goesInCircles(message)) return
     receipt.matched = true
+    const kept = message.qos === 2 ? this.#kept.get(message) : undefined
+    if (kept !== undefined) {
+      const release = receipt.hold('mqttBridge')
+      kept.then(() => release(), release)
+    }
     const names: string[] = []
     for (const rule of rules) {
       const topic = rule.nameOf(message.topic, message.clientId)
@@ -226,6 +225,7 @@ export class Bridging {
         this.#unnamed(message, rule, receipt)
         continue
       }
+      if (kept !== undefined && rule.ack === 'local' && rule.qos > 0) continue
       if (rules.length > 1) {
         if (names.includes(topic)) continue
         names.push(topic)
@@ -234,7 +234,7 @@ export class Bridging {
     }
   }
 
-  #send(message: Message, rule: BridgeRule, topic: string, receipt: Receipt | null): void {
+  #send(message: Message, rule: BridgeRule, topic: string, receipt: Waiting | null): void {
     const { outgoingRetain, queueQos0 } = this.#options
     const qos = Math.min(message.qos, rule.qos) as QoS
     if (qos === 0 && !queueQos0 && !this.#outgoing.isUp) {

@@ -1,5 +1,6 @@
 import type { Figure, Figures, Sample } from '../kit/figures.ts'
-import type { Bridging, BridgingFigures } from './bridging.ts'
+import type { Bridging } from './bridging.ts'
+import type { BridgingFigures } from './bridging-parts.ts'
 
 /** Offers what there is to know of each connection. */
 export function offerFigures(figures: Figures, bridgings: readonly Bridging[], loops: { readonly count: number }): void {

@@ -11,6 +11,8 @@ import { type BridgeRules, type MqttBridgeOptions, readRules } from './rules.ts'
 import { trailOf, trailProperty, withTrail } from './trail.ts'
 
 const stateKey = 'mqttBridge/id'
+// Less than the time that a tap may take (mqtt.verdictTimeout).
+const keepFirstMs = 1000
 
 /** Carries messages to other MQTT brokers and from there. */
 export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, broker, clock, log, report }, options) => {
@@ -18,6 +20,21 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
   let bridgings: readonly Bridging[] = []
   let id = options.id ?? ''
   const loops = { count: 0 }
+
+  // Behind every other, so that nobody refuses the message afterwards. A disk that takes longer is waited for when it is routed.
+  hooks.onPublish.tapAsync({ name: 'mqttBridge', stage: Stage.Observe + 100 }, (_publisher, message, answer) => {
+    if (message.qos < 2) return answer(null)
+    const kept = bridgings.map(bridging => bridging.keepFirst(message)).filter(one => one !== null)
+    if (kept.length === 0) return answer(null)
+    let waits = true
+    const goOn = (): void => {
+      timer.cancel()
+      if (waits) answer(null)
+      waits = false
+    }
+    const timer = clock.after(keepFirstMs, goOn)
+    void Promise.all(kept).then(goOn)
+  })
 
   hooks.onRoute.tap({ name: 'mqttBridge', stage: Stage.Record }, (message, _route, receipt) => {
     for (const bridging of bridgings) bridging.offer(message, receipt)

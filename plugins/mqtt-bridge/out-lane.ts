@@ -1,5 +1,4 @@
-import type { Receipt } from '../../core/messages/receipt.ts'
-import type { WaitingRecord } from '../kit/backlog.ts'
+import type { Waiting, WaitingRecord } from '../kit/backlog.ts'
 import { LaneIntake } from '../kit/lane-intake.ts'
 import type { DurableQueue } from '../kit/services/queues.ts'
 import { type OutParcel, outParcelCodec } from './out-parcel.ts'
@@ -66,7 +65,7 @@ export class OutLane {
   }
 
   /** Takes a message in, where there is room. Called while it is routed; `receipt` null: nobody waits for it. */
-  offer(parcel: OutParcel, receipt: Receipt | null): void {
+  offer(parcel: OutParcel, receipt: Waiting | null): void {
     this.#intake.offer(parcel, parcel.message.qos > 0 && this.mode !== 'none' ? receipt : null)
   }
 

@@ -1,9 +1,9 @@
-import type { Receipt } from '../../core/messages/receipt.ts'
 import { PacketType, type QoS } from '../../core/protocol/constants.ts'
 import type { AckPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { MessageRefusedError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
+import type { Waiting } from '../kit/backlog.ts'
 import { Fifo } from '../kit/fifo.ts'
 import { reasonName } from '../kit/reason-name.ts'
 import { encodeClientPacket } from './client-codec.ts'
@@ -127,7 +127,7 @@ export class Outgoing {
   }
 
   /** `receipt` null: nobody waits for it. */
-  offer(mode: AckMode, parcel: OutParcel, receipt: Receipt | null): void {
+  offer(mode: AckMode, parcel: OutParcel, receipt: Waiting | null): void {
     this.#lanes.get(mode)!.offer(parcel, receipt)
   }
 
