@@ -105,10 +105,12 @@ function judged(outcome: FaultOutcome, { events }: History, promise: BridgePromi
   let repeated = 0
   let reordered = 0
   for (const event of events) {
-    if (event.kind !== 'received' || !event.fresh || event.dup) continue
+    if (event.kind !== 'received' || !event.fresh) continue
     const name = `${event.client} ${event.topic}`
-    if (seen.has(`${name} ${event.sequence}`)) repeated += 1
-    else if (event.sequence < (last.get(name) ?? -1)) reordered += 1
+    const isKnown = seen.has(`${name} ${event.sequence}`)
+    // What the reader's own broker sends again has DUP, and is no doing of the bridge.
+    if (isKnown && !event.dup) repeated += 1
+    else if (!isKnown && event.sequence < (last.get(name) ?? -1)) reordered += 1
     seen.add(`${name} ${event.sequence}`)
     last.set(name, Math.max(last.get(name) ?? -1, event.sequence))
   }
