@@ -38,6 +38,7 @@ export default defineConfig({
     // The longer name first: an alias stands for all that begins with it.
     alias: {
       'mqttx-broker/contracts': fileURLToPath(new URL('./test/contracts/suite/index.ts', import.meta.url)),
+      'mqttx-broker/aedes': fileURLToPath(new URL('./presets/aedes/index.ts', import.meta.url)),
       'mqttx-broker/kit': fileURLToPath(new URL('./plugins/kit/index.ts', import.meta.url)),
       'mqttx-broker': fileURLToPath(new URL('./presets/index.ts', import.meta.url)),
     },

@@ -16,6 +16,7 @@ const built = beforeAllBuilt()
 const entries = {
   'mqttx-broker': 'presets/index.d.ts',
   'mqttx-broker/kit': 'plugins/kit/index.d.ts',
+  'mqttx-broker/aedes': 'presets/aedes/index.d.ts',
   'mqttx-broker/testing': 'presets/testing/index.d.ts',
   'mqttx-broker/contracts': 'test/contracts/suite/index.d.ts',
 }

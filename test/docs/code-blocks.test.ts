@@ -29,6 +29,7 @@ test('every TypeScript block in README and docs type-checks', async () => {
   const { compilerOptions } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')) as { compilerOptions: object }
   const paths = {
     'mqttx-broker': [join(root, 'presets/index.ts')],
+    'mqttx-broker/aedes': [join(root, 'presets/aedes/index.ts')],
     'mqttx-broker/contracts': [join(root, 'test/contracts/suite/index.ts')],
     'mqttx-broker/kit': [join(root, 'plugins/kit/index.ts')],
     'mqttx-broker/testing': [join(root, 'presets/testing/index.ts')],
