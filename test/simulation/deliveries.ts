@@ -67,12 +67,14 @@ export class Deliveries {
       if (before === undefined || before.client !== sent.client || before.topic !== sent.topic || before.qos !== sent.qos || before.retain)
         continue
       if (life.heard[i]!.qos !== last.qos) continue
-      // One that was dropped from a full queue, and not acknowledged, comes again.
+      // One that was dropped from a full queue, or because it had expired, and not acknowledged, comes again.
       // The same where it was not yet subscribed to when it was sent first.
       // And one of the nodes that were to keep it may have died, while others have it.
       const isNew =
         (sent.sends > 1 &&
-          (this.#history.terms.queueMax < this.#history.sent.size || fitting.some(({ onAt }) => onAt === null || onAt > sent.sentAt))) ||
+          (sent.expiryMs !== null ||
+            this.#history.terms.queueMax < this.#history.sent.size ||
+            fitting.some(({ onAt }) => onAt === null || onAt > sent.sentAt))) ||
         (this.#history.terms.nodes > 1 && this.#history.couldNotKeep(sent))
       if (before.n > sent.n && !isNew)
         this.#history.wrong(`${life.client} receives ${sent.id} behind ${before.id}, which was published later`)
