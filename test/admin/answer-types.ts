@@ -33,9 +33,9 @@ export function answerTypes(): AnswerTypes {
   const host = ts.createCompilerHost(options)
   host.getDefaultLibFileName = libraryOfTypes
   host.getDefaultLibLocation = () => dirname(libraryOfTypes())
-  const program = ts.createProgram([join(root, 'core/verbs.ts'), ...files], options, host)
+  const program = ts.createProgram([join(root, 'plugins/kit/verbs/verbs.ts'), ...files], options, host)
   const checker = program.getTypeChecker()
-  const verbs = program.getSourceFile(join(root, 'core/verbs.ts'))!
+  const verbs = program.getSourceFile(join(root, 'plugins/kit/verbs/verbs.ts'))!
   const map = checker.getExportsOfModule(checker.getSymbolAtLocation(verbs)!).find(({ name }) => name === 'VerbMap')!
   const reader = new Reader(checker, verbs)
   const answers: Record<string, object> = {}
