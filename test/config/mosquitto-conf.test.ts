@@ -208,6 +208,63 @@ describe('mosquitto.conf', () => {
     await resolveConfig(catalogue, { object: config })
   })
 
+  test('has bridges, whose messages wait on disk where it keeps anything', async () => {
+    const text = [
+      'listener 1883',
+      'connection to the cloud',
+      'address cloud.example.com:8883 10.0.0.1 ::1:1884',
+      'topic sensors/# out 1 house/ site-7/',
+      'topic commands/# in 2',
+      'topic both/# both',
+      'topic "" both 0 local/one remote/one',
+      'bridge_cafile ca.crt',
+      'bridge_insecure true',
+      'bridge_protocol_version mqttv50',
+      'remote_clientid site-7',
+      'remote_username site',
+      'remote_password hush',
+      'keepalive_interval 30',
+      'restart_timeout 2 20',
+      'cleansession true',
+      'notifications_local_only true',
+      'start_type lazy',
+      'threshold 5',
+    ].join('\n')
+    const { config, untranslated } = await translate(text)
+    expect(config.mqttBridge).toEqual({
+      connections: [
+        {
+          name: 'to-the-cloud',
+          addresses: ['cloud.example.com:8883', '10.0.0.1:1883', '[::1]:1884'],
+          version: '5',
+          clientId: 'site-7',
+          username: 'site',
+          password: 'hush',
+          ssl: { enable: true, ca: 'ca.crt', checkName: false },
+          keepAlive: '30s',
+          retryMin: '2s',
+          retryMax: '20s',
+          cleanStart: true,
+          notifications: 'local',
+          topics: [
+            { filter: 'sensors/#', direction: 'out', qos: 1, ack: 'none', localPrefix: 'house/', remotePrefix: 'site-7/' },
+            { filter: 'commands/#', direction: 'in', qos: 2, ack: 'none' },
+            { filter: 'both/#', direction: 'both', qos: 0, ack: 'none' },
+            { filter: 'local/one', direction: 'out', to: 'remote/one', qos: 0, ack: 'none' },
+            { filter: 'remote/one', direction: 'in', to: 'local/one', qos: 0, ack: 'none' },
+          ],
+        },
+      ],
+    })
+    expect(untranslated.map(({ text: said }) => said)).toEqual(['start_type lazy', 'threshold 5'])
+    expect((await translate(`${text}\npersistence true\n`)).config).toMatchObject({ diskQueue: { path: './mosquitto-mqttx-queue' } })
+    expect(await problemsOf('connection c\ntopic # sideways 1\naddress x\n')).toEqual([
+      expect.stringMatching(/^mosquitto\.conf:2: topic: must be a pattern/),
+    ])
+    expect(await problemsOf('connection c\ntopic #\n')).toEqual(['mosquitto.conf:1: connection: needs an address'])
+    await resolveConfig(catalogue, { object: config })
+  })
+
   test('says where the log goes, and how much of it', async () => {
     const logOf = async (text: string, verbose = false) => (await translate(text, {}, { verbose })).config.log
     expect(await logOf('log_type error\nlog_type warning\nlog_dest stdout\n')).toEqual({ level: 'warn', to: 'stdout' })

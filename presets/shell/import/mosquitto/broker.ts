@@ -100,13 +100,17 @@ function durationOf(line: ConfLine, translation: Translation): string | null {
   return hours % 24 === 0 ? `${hours / 24}d` : `${hours}h`
 }
 
-function kept(broker: Block, translation: Translation): void {
+/** The folder that takes the place of mosquitto's database: beside it, with a name of its own. */
+export function keptIn(broker: Block): string {
   const [location, file] = [broker.text('persistence_location') ?? '.', broker.text('persistence_file') ?? 'mosquitto.db']
+  return `${location.replace(/\/$/, '')}/${file.replace(/\.[^./]*$/, '')}-mqttx`
+}
+
+function kept(broker: Block, translation: Translation): void {
   for (const name of ['autosave_interval', 'autosave_on_changes', 'retained_persistence']) broker.all(name)
   if (broker.flag('persistence') === true) {
-    const folder = `${location.replace(/\/$/, '')}/${file.replace(/\.[^./]*$/, '')}-mqttx`
-    const comment = `Beside ${file}, which is not read: clients come with new sessions, and retained messages have to be published once more. Each write is on disk before it is acknowledged.`
-    translation.set('disk', { path: translation.path(folder) }, comment)
+    const comment = `Beside ${broker.text('persistence_file') ?? 'mosquitto.db'}, which is not read: clients come with new sessions, and retained messages have to be published once more. Each write is on disk before it is acknowledged.`
+    translation.set('disk', { path: translation.path(keptIn(broker)) }, comment)
   } else {
     translation.set('memory', true, 'As with persistence false: sessions and retained messages last as long as the process.')
   }
