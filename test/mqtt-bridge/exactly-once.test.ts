@@ -58,7 +58,10 @@ test.each([
     await eventually(() => values.length >= 1000)
     await eventually(() => here.figure('waiting_messages') === 0)
     expect(judgeNumbers(values, ['one'], 1000)).toEqual({ lost: 0, disordered: 0, repeated: 0 })
-    if (direction === 'both') expect(judgeNumbers(echoes, ['one'], 1000)).toEqual({ lost: 0, disordered: 0, repeated: 0 })
+    if (direction === 'both') {
+      await eventually(() => echoes.length >= 1000)
+      expect(judgeNumbers(echoes, ['one'], 1000)).toEqual({ lost: 0, disordered: 0, repeated: 0 })
+    }
     await proxy.stop()
   },
 )
