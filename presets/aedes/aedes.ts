@@ -1,8 +1,11 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { OperatorError, type RunningBroker, type ServerMessage, SystemClock } from '../index.ts'
-import { Client, type Done } from './client.ts'
-import type { Part } from './handler-taps.ts'
+import { Client } from './client.ts'
+import type { Connection } from './connection.ts'
+import type { Done } from './done.ts'
+import { tapEvents } from './event-taps.ts'
+import { HandlerTaps } from './handler-taps.ts'
 import type {
   AedesOptions,
   AuthenticateHandler,
@@ -10,7 +13,6 @@ import type {
   AuthorizePublishHandler,
   AuthorizeSubscribeHandler,
   Brokers,
-  Connection,
   PreConnectHandler,
   PublishedHandler,
 } from './handler-types.ts'
@@ -19,7 +21,7 @@ import { checkOptions, configOf } from './options.ts'
 import { OwnSubscriptions } from './own-subscriptions.ts'
 import type { AedesPublishPacket, ConnackPacket, OwnPublishPacket, PingreqPacket, PubrelPacket, Subscription } from './packet-types.ts'
 import { coreProperties } from './packets.ts'
-import { Wiring } from './wiring.ts'
+import { type Part, Wiring } from './wiring.ts'
 
 /** The events of a broker, with what their listeners are given. */
 export interface AedesEvents {
@@ -92,7 +94,10 @@ export class Aedes extends EventEmitter<AedesEvents> {
     const checked = checkOptions(options)
     this.#options = options
     this.id = options.id ?? (options.config?.brokerId === undefined ? randomId() : String(options.config.brokerId))
-    this.wiring = new Wiring(this, checked)
+    this.wiring = new Wiring(this, checked, wiring => ({
+      handlers: new HandlerTaps(wiring),
+      tapEvents: hooks => tapEvents(wiring, hooks),
+    }))
     this.#own = new OwnSubscriptions(this.wiring)
     this.handle = (stream, request) => new Client(this, stream, request)
     this.mq = new Mq(this)
@@ -269,3 +274,11 @@ const atOnce: PublishedHandler = (_packet, _client, callback) => callback(null)
 
 const notToSys: AuthorizePublishHandler = (_client, { topic }, callback) =>
   callback(topic.startsWith('$SYS/') ? new Error('$SYS/ topic is reserved') : null)
+
+// A client and its broker name each other: the broker says so for both.
+declare module './client.js' {
+  interface Client {
+    /** The broker that the client is connected to. */
+    broker: Aedes
+  }
+}

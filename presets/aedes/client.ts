@@ -1,18 +1,14 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Aedes } from './aedes.ts'
-import type { Connection } from './handler-types.ts'
-import { Link } from './link.ts'
+import type { Connection } from './connection.ts'
+import type { Done } from './done.ts'
 import type { OwnPublishPacket, SubscribePacket, Subscription, Subscriptions } from './packet-types.ts'
-
-/** Called when something is done, or could not be. */
-export type Done = (error?: Error | null) => void
 
 /** A topic filter, by itself or in a subscription. */
 export type Topic = string | Pick<Subscription, 'topic'>
 
 /**
- * One connection to a broker of this API. Events: `connected`, when the client may be used, and `error`, with what the connection ended by; nobody need listen to
+ * One connection to a broker of this API, which is `client.broker`. Events: `connected`, when the client may be used, and `error`, with what the connection ended by; nobody need listen to
  * the latter.
  */
 export class Client extends EventEmitter<ClientEvents> {
@@ -32,13 +28,9 @@ export class Client extends EventEmitter<ClientEvents> {
   connected: boolean
   /** The connection has ended. */
   closed: boolean
-  /** The broker that the client is connected to. */
-  readonly broker: Aedes
-  /** @internal */
-  readonly link: Link
 
   /** Takes a connection, as `aedes.handle` does. */
-  constructor(aedes: Aedes, stream: Connection, request?: IncomingMessage) {
+  constructor(broker: Client['broker'], stream: Connection, request?: IncomingMessage) {
     super()
     // Typed as aedes has them, whose users do not expect null.
     this.id = null as unknown as string
@@ -49,9 +41,8 @@ export class Client extends EventEmitter<ClientEvents> {
     this.connecting = false
     this.connected = false
     this.closed = false
-    this.broker = aedes
-    this.link = new Link(this)
-    aedes.wiring.take(this)
+    this.broker = broker
+    broker.wiring.take(this)
   }
 
   /** Sends a message to this client, whatever it has subscribed to. `done` is called when it is on its way. RETAIN is never set. */

@@ -1,5 +1,5 @@
-import { OperatorError, ReasonCode, type SubscriptionAttempt } from '../index.ts'
-import type { Link } from './link.ts'
+import { type Client as CoreClient, OperatorError, ReasonCode, type SubscriptionAttempt } from '../index.ts'
+import type { Client } from './client.ts'
 import type { Subscription } from './packet-types.ts'
 
 /** One topic filter that is being subscribed to: what handlers and events see of it, and whether the program subscribes the client to it. */
@@ -8,9 +8,18 @@ interface Asked {
   readonly own: boolean
 }
 
+/** Whose filters they are. */
+interface FilterOwner {
+  readonly client: Client
+  /** The broker's own client; null until its CONNECT has been read. */
+  readonly core: CoreClient | null
+  /** Something went wrong with the client, which ends it. */
+  fail(error: Error): void
+}
+
 /** What one client subscribes to: each filter is asked about by itself, and all of one SUBSCRIBE are told together. */
 export class Filters {
-  readonly #link: Link
+  readonly #link: FilterOwner
   // What `authorizeSubscribe` was asked, in the order of the SUBSCRIBE, until it is answered.
   readonly #asked = new Map<SubscriptionAttempt, Asked>()
   // What the program is subscribing the client to: whoever asked is told of errors in another way.
@@ -20,7 +29,7 @@ export class Filters {
   #gone: string[] = []
   readonly #refused: string[] = []
 
-  constructor(link: Link) {
+  constructor(link: FilterOwner) {
     this.#link = link
   }
 

@@ -17,13 +17,10 @@ import type { Client } from './client.ts'
 import { PacketIds } from './link.ts'
 import type { AedesPublishPacket } from './packet-types.ts'
 import { acceptedPacket, changeDelivery, changeMessage, inboundPacket } from './packets.ts'
-import type { Wiring } from './wiring.ts'
-
-/** What costs something for each message or packet, and is done only where the program asks for it. */
-export type Part = 'publishes' | 'routes' | 'published' | 'deliveries' | 'packets' | 'acks' | 'resumed'
+import type { Handlers, Part, Wiring } from './wiring.ts'
 
 /** Asks the functions that the program has set, and tells those that want to know of each message. */
-export class HandlerTaps {
+export class HandlerTaps implements Handlers {
   readonly #wiring: Wiring
   readonly #needed = new Set<Part>()
   readonly #tapped = new Set<Part>()

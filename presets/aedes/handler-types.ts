@@ -1,10 +1,6 @@
-import type { Duplex } from 'node:stream'
 import type { Config } from '../index.ts'
 import type { Client } from './client.ts'
 import type { AedesPublishPacket, ConnectPacket, PublishPacket, Subscription } from './packet-types.ts'
-
-/** What a client is connected by: a `net.Socket`, a `tls.TLSSocket`, or any other stream of bytes. */
-export type Connection = Duplex
 
 /** When each broker of a cluster was last heard of, by id: milliseconds since the Unix epoch. */
 export interface Brokers {

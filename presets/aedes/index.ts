@@ -2,7 +2,9 @@
 import { OperatorError } from '../index.ts'
 
 export { Aedes, type AedesEvents } from './aedes.ts'
-export { Client, type ClientEvents, type Done, type Topic } from './client.ts'
+export { Client, type ClientEvents, type Topic } from './client.ts'
+export type { Connection } from './connection.ts'
+export type { Done } from './done.ts'
 export {
   type AedesOptions,
   AuthErrorCode,
@@ -12,7 +14,6 @@ export {
   type AuthorizePublishHandler,
   type AuthorizeSubscribeHandler,
   type Brokers,
-  type Connection,
   type PreConnectHandler,
   type PublishedHandler,
 } from './handler-types.ts'

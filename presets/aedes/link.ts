@@ -1,5 +1,6 @@
 import { type Client as CoreClient, Message, type Meter, type QoS, ReasonCode } from '../index.ts'
-import type { Client, Done } from './client.ts'
+import type { Client } from './client.ts'
+import type { Done } from './done.ts'
 import { Filters } from './filters.ts'
 import type { OwnPublishPacket } from './packet-types.ts'
 import { coreProperties } from './packets.ts'
@@ -156,6 +157,13 @@ export class Link {
   async emptyQueue(): Promise<void> {
     const { id, broker } = this.client
     if (id !== null) await broker.wiring.broker.clearQueue(id)
+  }
+}
+
+declare module './client.js' {
+  interface Client {
+    /** @internal */
+    link: Link
   }
 }
 

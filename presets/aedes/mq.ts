@@ -1,4 +1,4 @@
-import type { Done } from './client.ts'
+import type { Done } from './done.ts'
 import type { AedesPublishPacket, OwnPublishPacket } from './packet-types.ts'
 
 /** Told of a message; the publisher's acknowledgement waits for the callback. */

@@ -5,6 +5,7 @@ import {
   type Client as CoreClient,
   createBroker,
   definePlugin,
+  type Hooks,
   OperatorError,
   type Preset,
   type PresetList,
@@ -15,22 +16,40 @@ import {
   type Timer,
   type Transport,
 } from '../index.ts'
-import type { Aedes } from './aedes.ts'
 import { Client } from './client.ts'
-import { tapEvents } from './event-taps.ts'
-import { HandlerTaps } from './handler-taps.ts'
+import { Link } from './link.ts'
 import type { CheckedOptions } from './options.ts'
 import { TransportStream } from './transport-stream.ts'
 
 // How often a look is taken for clients that take nothing, at most.
 const sweepMs = 1000
 
+/** What costs something for each message or packet, and is done only where the program asks for it. */
+export type Part = 'publishes' | 'resumed' | 'deliveries' | 'published' | 'routes' | 'acks' | 'packets'
+
+/** What asks the program's functions. */
+export interface Handlers {
+  /** `authenticate` is the program's own. */
+  authenticates: boolean
+  /** From now on the program is asked about this, or told of it. */
+  need(part: Part): void
+  /** Taps what is needed. */
+  start(broker: Broker): void
+}
+
+/** What taps the broker's hooks for the program. */
+export interface Taps {
+  readonly handlers: Handlers
+  tapEvents(hooks: Hooks): void
+}
+
 /** What binds the API to a broker: who the clients are, and when each of them is told of. */
 export class Wiring {
-  readonly aedes: Aedes
+  readonly aedes: Client['broker']
   readonly options: CheckedOptions
   /** Asks the program's functions, as far as it has any. */
-  readonly handlers: HandlerTaps
+  readonly handlers: Handlers
+  readonly #taps: Taps
   readonly #clients = new WeakMap<Transport, Client>()
   readonly #open = new Set<Client>()
   readonly #whenStarted: (() => void)[] = []
@@ -46,10 +65,11 @@ export class Wiring {
   /** Nobody but the handler `authenticate` says who may connect. */
   unguarded = false
 
-  constructor(aedes: Aedes, options: CheckedOptions) {
+  constructor(aedes: Client['broker'], options: CheckedOptions, tapsOf: (wiring: Wiring) => Taps) {
     this.aedes = aedes
     this.options = options
-    this.handlers = new HandlerTaps(this)
+    this.#taps = tapsOf(this)
+    this.handlers = this.#taps.handlers
   }
 
   /** The broker itself. Throws an `OperatorError` (`ERR_AEDES_CLOSED`) before `listen` and after `close`. */
@@ -104,7 +124,7 @@ export class Wiring {
       const conn = this.#clients.get(transport)?.conn
       if (conn instanceof TransportStream) conn.destroy()
     })
-    tapEvents(this, hooks)
+    this.#taps.tapEvents(hooks)
     let open = false
     return {
       listen: () => {
@@ -151,7 +171,9 @@ export class Wiring {
 
   /** Takes the connection of a new client. */
   take(client: Client): void {
-    const { conn, link } = client
+    const { conn } = client
+    const link = new Link(client)
+    client.link = link
     this.#open.add(client)
     conn.on('error', error => link.fail(error instanceof Error ? error : new Error(String(error))))
     // A stream that ends before its client was let in was ended by the broker, or by its far end; nobody else ends it.

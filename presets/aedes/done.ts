@@ -1,0 +1,2 @@
+/** Called when something is done, or could not be. */
+export type Done = (error?: Error | null) => void
