@@ -36,7 +36,9 @@ export async function readIdentity(options: IdentityOptions, at: string, folder:
 }
 
 async function fromPem({ passphrase }: IdentityOptions, cert: string, key: string, at: string, folder: string): Promise<Identity> {
-  const [certFile, keyFile] = await Promise.all([readPem(`${at}.cert`, cert, folder), readPem(`${at}.key`, key, folder)])
+  // One after the other: where both are missing, always the same one is named.
+  const certFile = await readPem(`${at}.cert`, cert, folder)
+  const keyFile = await readPem(`${at}.key`, key, folder)
   const certificate = firstCertificate(certFile)
   const privateKey = readKey(keyFile, passphrase ?? undefined, at)
   if (!certificate.checkPrivateKey(privateKey)) throw mismatch(certFile, keyFile, privateKey)
