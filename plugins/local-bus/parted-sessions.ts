@@ -417,19 +417,22 @@ export class PartedSessions implements SessionStore {
 
   forget(session: SessionKey, packetId: number): Done {
     const key = keyOf(session)
-    return this.#spreading.behind(nameOf(key, packetId), () => this.#verb('forget', key, packetId))
+    // Answered behind what was called before it. What comes later under the same identifier waits for this, so this must not wait for that.
+    return this.#inOrder(
+      key.clientId,
+      this.#spreading.behind(nameOf(key, packetId), () => this.#done('forget', key, packetId)),
+    )
   }
 
   #verb(verb: Verb, session: SessionKey, ...args: number[]): Done {
+    return this.#inOrder(session.clientId, this.#done(verb, session, ...args))
+  }
+
+  /** Does it where the session is kept, whatever is under way for it. */
+  #done(verb: Verb, session: SessionKey, ...args: number[]): Done {
     const home = this.#terms.homeOf(session.clientId)
-    if (home !== this.#terms.self) {
-      const asked = this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args)
-      return this.#inOrder(
-        session.clientId,
-        asked.then(() => {}),
-      )
-    }
-    return this.#inOrder(session.clientId, (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args))
+    if (home === this.#terms.self) return (this.#own[verb] as (session: SessionKey, ...args: number[]) => Done)(session, ...args)
+    return this.#terms.calls.ask(home, `s.${verb}`, keyOf(session), ...args).then(() => {})
   }
 
   /** What was called later is answered later: behind what all are yet to hear of the session, and behind what several workers are yet to keep for it. */
