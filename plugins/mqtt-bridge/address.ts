@@ -29,7 +29,7 @@ export function readAddress(text: string, at: string, tls: boolean): RemoteAddre
 /** Opens a connection; `opened` is called when bytes can be written. Throws an `OperatorError` where a file of `ssl` cannot be read. */
 export function openSocket(
   { host, port, tls }: RemoteAddress,
-  { ssl, bindAddress }: ConnectionOptions,
+  { ssl, alpn, checkName, bindAddress }: ConnectionOptions,
   at: string,
   locate: (file: string) => string,
   opened: () => void,
@@ -39,7 +39,6 @@ export function openSocket(
     const socket = connectTcp({ host, port, noDelay: true, ...localAddress }, opened)
     return socket
   }
-  const { alpn, checkName } = ssl
   const socket = connectTls(
     {
       host,

@@ -36,16 +36,11 @@ export const mqttBridgeManifest = defineManifest({
           /** The environment variable with the password. */
           environmentVariable: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$' },
           /** TLS towards the other broker. Files are PEM, relative to the config's folder, and read again at each connection. `mqtts://` turns it on as `enable` does. */
-          ssl: {
-            type: 'object',
-            properties: {
-              ...clientTlsOptions,
-              /** The names of protocols that are offered by ALPN: `mqtt`. */
-              alpn: { type: 'list', items: { type: 'string', minLength: 1 }, default: [] },
-              /** Whether the other side's certificate has to be for the name by which it is reached. Turn it off for tests only. */
-              checkName: { type: 'boolean', default: true },
-            },
-          },
+          ssl: { type: 'object', properties: clientTlsOptions },
+          /** The names of protocols that TLS offers by ALPN: `mqtt`. */
+          alpn: { type: 'list', items: { type: 'string', minLength: 1 }, default: [] },
+          /** Whether the other side's certificate has to be for the name by which it is reached. Turn it off for tests only. */
+          checkName: { type: 'boolean', default: true },
           /** The address of this machine that the connection is made from; the system's choice where nothing is said. */
           bindAddress: { type: 'string', minLength: 1 },
           /** The longest silence before the other broker is asked whether it is there. */

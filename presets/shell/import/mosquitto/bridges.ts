@@ -49,7 +49,7 @@ function connectionOf(bridge: Bridge, keeps: boolean, translation: Translation):
     clientId: bridge.text('remote_clientid') ?? `${hostname()}.${bridge.at.value}`,
     ...(username === undefined ? {} : { username }),
     ...(username === undefined || password === undefined ? {} : { password }),
-    ...(tls === undefined ? {} : { ssl: tls }),
+    ...tls,
     ...(keepAlive === undefined ? {} : { keepAlive: `${keepAlive}s` }),
     ...retryOf(bridge, translation),
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
@@ -70,18 +70,22 @@ function addressesOf(bridge: Bridge, translation: Translation): string[] {
   )
 }
 
-function tlsOf(bridge: Bridge, translation: Translation): Record<string, unknown> | undefined {
+/** TLS, and what belongs to it; nothing where the file says nothing of it. */
+function tlsOf(bridge: Bridge, translation: Translation): Record<string, unknown> {
   const [ca, cert, key, alpn] = ['bridge_cafile', 'bridge_certfile', 'bridge_keyfile', 'bridge_alpn'].map(name => bridge.text(name))
   translation.leave(bridge.line('bridge_capath'), "CAs are one file: cat the folder's *.crt > ca.pem, and say ssl: { ca: 'ca.pem' }")
   const secret = bridge.line('bridge_psk') ?? bridge.line('bridge_identity')
   for (const name of ['bridge_identity', 'bridge_psk'])
     translation.leave(bridge.line(name), 'bridges have no shared keys (PSK); use certificates')
-  if (ca === undefined && cert === undefined && !bridge.has('bridge_capath') && secret === undefined) return undefined
-  return {
+  if (ca === undefined && cert === undefined && !bridge.has('bridge_capath') && secret === undefined) return {}
+  const ssl = {
     enable: true,
     ...(ca === undefined ? {} : { ca: translation.path(ca) }),
     ...(cert === undefined ? {} : { cert: translation.path(cert) }),
     ...(key === undefined ? {} : { key: translation.path(key) }),
+  }
+  return {
+    ssl,
     ...(alpn === undefined ? {} : { alpn: [alpn] }),
     ...(bridge.flag('bridge_insecure') === true ? { checkName: false } : {}),
   }
