@@ -47,13 +47,16 @@ export class Deliveries {
     if (copies.at(-1)!.qos === 2) {
       if (groups === 0 && copies.filter(({ qos }) => qos === 2).length > ways && !this.#history.couldNotKeep(sent))
         this.#history.wrong(`${life.client} receives ${sent.id} twice at QoS 2`)
-    } else if (
-      groups === 0 &&
-      copies.filter(({ dup }) => !dup).length > ways * (sent.qos === 2 && !this.#history.couldNotKeep(sent) ? 1 : sent.sends)
-    ) {
+    } else if (groups === 0 && copies.filter(({ dup }) => !dup).length > ways * this.#timesSent(sent, copies.at(-1)!.qos)) {
       this.#history.wrong(`${life.client} receives ${sent.id} more often than it was sent`)
     }
     this.#inOrder(life, sent, fitting)
+  }
+
+  /** How often subscribers may hear a message, by the QoS that they get it with. At QoS 0 it leaves before its identifier is kept. */
+  #timesSent(sent: Sent, qos: number): number {
+    if (sent.qos < 2 || this.#history.couldNotKeep(sent)) return sent.sends
+    return qos === 0 && this.#history.diedUnanswered(sent) ? sent.sends : 1
   }
 
   /** What one client publishes to one topic at one QoS comes in that order, first copies only. */

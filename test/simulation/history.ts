@@ -329,6 +329,11 @@ export class History {
     return this.storeFaults.some(({ from, until }) => until + slackMs >= sentAt && from <= this.world.now)
   }
 
+  /** A node died before the publisher had its answer, so that it sends the message again. */
+  diedUnanswered({ sentAt, ackedAt }: Sent): boolean {
+    return this.crashes.some(({ at }) => at >= sentAt && at <= (ackedAt ?? Number.POSITIVE_INFINITY))
+  }
+
   /** The connection may have ended at its node before its client knew: because the node died or stopped, or the network broke. */
   endedBefore(conn: Conn): boolean {
     const end = conn.endAt ?? Number.POSITIVE_INFINITY
