@@ -27,6 +27,8 @@ export function useRoute(): Route {
   useEffect(() => {
     const follow = (): void => set(current())
     addEventListener('hashchange', follow)
+    // It may have changed since the first look.
+    follow()
     return () => removeEventListener('hashchange', follow)
   }, [])
   return route
