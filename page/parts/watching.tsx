@@ -1,6 +1,8 @@
 import type { ComponentChildren } from 'preact'
 import { may, useKnown } from '../context.ts'
+import { count } from '../format.ts'
 import { Icon } from './icon.tsx'
+import type { Stream } from './stream.ts'
 
 /** How long, with what, and the button that starts it and stops it. */
 export interface Watched {
@@ -60,5 +62,44 @@ export function WatchForm({
         {isRunning ? 'Stop' : 'Start'}
       </button>
     </form>
+  )
+}
+
+/** What is watched: a text that has to be given. */
+export function WatchedText({
+  label,
+  value,
+  change,
+  isRunning,
+}: {
+  readonly label: string
+  readonly value: string
+  change(value: string): void
+  readonly isRunning: boolean
+}) {
+  return (
+    <label class="search">
+      <Icon name="search" />
+      <input
+        class="mono"
+        aria-label={label}
+        required
+        value={value}
+        disabled={isRunning}
+        autocapitalize="off"
+        spellcheck={false}
+        onInput={event => change(event.currentTarget.value)}
+      />
+    </label>
+  )
+}
+
+/** How much has passed, and whether more will. */
+export function WatchedFoot({ seen, isRunning }: Pick<Stream<object>, 'seen' | 'isRunning'>) {
+  return (
+    <span aria-live="polite">
+      {count(seen.passed)} passed{seen.dropped > 0 && `, ${count(seen.dropped)} not shown`}
+      {isRunning ? '' : '; stopped'}
+    </span>
   )
 }

@@ -1,44 +1,22 @@
 import { useState } from 'preact/hooks'
-import { bytes, count } from '../format.ts'
-import { Icon } from '../parts/icon.tsx'
+import type { TailPiece } from '../../plugins/admin/answers.ts'
+import { bytes } from '../format.ts'
 import { useStream } from '../parts/stream.ts'
 import { Empty, Fault, Head, Publisher } from '../parts/text.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
-import { type Watched, WatchForm } from '../parts/watching.tsx'
-
-interface Passed {
-  readonly at: number
-  readonly topic: string
-  readonly qos: number
-  readonly retain: boolean
-  readonly bytes: number
-  readonly from: string
-  readonly payload?: string | { readonly base64: string }
-}
+import { type Watched, WatchedFoot, WatchedText, WatchForm } from '../parts/watching.tsx'
 
 /** Messages as they pass. */
 export function Tail() {
   const [filter, setFilter] = useState('#')
   const [watched, setWatched] = useState<Watched>({ span: '60s', payload: false })
-  const { lines, seen, error, isRunning, start, stop } = useStream<Passed>('tail')
+  const { lines, seen, error, isRunning, start, stop } = useStream<TailPiece>('tail')
   const { payload } = watched
   return (
     <div class="fill">
       <Head title="Live tail" about="Messages as they pass this node. What is not read in time is dropped, and slows nobody." />
       <WatchForm watched={watched} change={setWatched} isRunning={isRunning} start={given => start({ filter, ...given })} stop={stop}>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            class="mono"
-            aria-label="Topic filter"
-            required
-            value={filter}
-            disabled={isRunning}
-            autocapitalize="off"
-            spellcheck={false}
-            onInput={event => setFilter(event.currentTarget.value)}
-          />
-        </label>
+        <WatchedText label="Topic filter" value={filter} change={setFilter} isRunning={isRunning} />
       </WatchForm>
       <Fault error={error} />
       {lines.length === 0 ? (
@@ -90,12 +68,7 @@ export function Tail() {
               )}
             </>
           )}
-          foot={
-            <span aria-live="polite">
-              {count(seen.passed)} passed{seen.dropped > 0 && `, ${count(seen.dropped)} not shown`}
-              {isRunning ? '' : '; stopped'}
-            </span>
-          }
+          foot={<WatchedFoot seen={seen} isRunning={isRunning} />}
         />
       )}
     </div>

@@ -1,20 +1,11 @@
 import { useState } from 'preact/hooks'
+import type { TracePiece } from '../../plugins/admin/answers.ts'
 import { may, useKnown } from '../context.ts'
-import { count } from '../format.ts'
-import { Icon } from '../parts/icon.tsx'
 import { type Numbered, useStream } from '../parts/stream.ts'
 import { Chip, Empty, Fault, Head } from '../parts/text.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
-import { type Watched, WatchForm } from '../parts/watching.tsx'
+import { type Watched, WatchedFoot, WatchedText, WatchForm } from '../parts/watching.tsx'
 import { to } from '../route.ts'
-
-interface Piece {
-  readonly at: number
-  readonly id: string
-  readonly way: 'in' | 'out' | 'open' | 'end'
-  readonly packet?: string
-  readonly [field: string]: unknown
-}
 
 type Whom = 'id' | 'user' | 'address'
 
@@ -32,7 +23,7 @@ export function Trace({ id }: { readonly id: string | null }) {
   const [by, setBy] = useState<Whom>('id')
   const [name, setName] = useState(id ?? '')
   const [watched, setWatched] = useState<Watched>({ span: '60s', payload: false })
-  const { lines, seen, error, isRunning, start, stop } = useStream<Piece>('trace')
+  const { lines, seen, error, isRunning, start, stop } = useStream<TracePiece>('trace')
   if (!may(me, 'operate'))
     return (
       <>
@@ -60,19 +51,7 @@ export function Trace({ id }: { readonly id: string | null }) {
             ))}
           </select>
         </label>
-        <label class="search">
-          <Icon name="search" />
-          <input
-            class="mono"
-            aria-label="Whose packets"
-            required
-            value={name}
-            disabled={isRunning}
-            autocapitalize="off"
-            spellcheck={false}
-            onInput={event => setName(event.currentTarget.value)}
-          />
-        </label>
+        <WatchedText label="Whose packets" value={name} change={setName} isRunning={isRunning} />
       </WatchForm>
       <Fault error={error} />
       {lines.length === 0 ? (
@@ -119,12 +98,7 @@ export function Trace({ id }: { readonly id: string | null }) {
               </div>
             </>
           )}
-          foot={
-            <span aria-live="polite">
-              {count(seen.passed)} passed{seen.dropped > 0 && `, ${count(seen.dropped)} not shown`}
-              {isRunning ? '' : '; stopped'}
-            </span>
-          }
+          foot={<WatchedFoot seen={seen} isRunning={isRunning} />}
         />
       )}
     </div>
@@ -140,7 +114,7 @@ function saidBy({ topic, ...fields }: Readonly<Record<string, unknown>>): string
 }
 
 /** As `mqttx-broker trace --json` prints it, for `mqttx-broker replay`. */
-function save(lines: readonly Numbered<Piece>[]): void {
+function save(lines: readonly Numbered<TracePiece>[]): void {
   const text = [...lines].reverse().map(({ n: _n, ...piece }) => `${JSON.stringify(piece)}\n`)
   const url = URL.createObjectURL(new Blob(text, { type: 'application/x-ndjson' }))
   const link = document.createElement('a')

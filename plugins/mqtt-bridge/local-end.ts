@@ -7,6 +7,7 @@ import { reasonName } from '../kit/reason-name.ts'
 import { StreamTransport } from '../kit/transports/stream-transport.ts'
 import { RemoteLink } from './remote-link.ts'
 import type { BridgeRule } from './rules.ts'
+import { subscribePacket } from './session.ts'
 
 /** The transports of the bridge's own clients: whoever is asked who they are lets them in. */
 export type OwnTransports = WeakSet<Transport>
@@ -89,18 +90,7 @@ export function openLocalEnd(
         if (stale.length > 0)
           link.send({ type: PacketType.Unsubscribe, packetId: packetIds.unsubscribe, filters: stale, properties: undefined })
         if (rules.length === 0) return ready()
-        link.send({
-          type: PacketType.Subscribe,
-          packetId: packetIds.subscribe,
-          subscriptions: rules.map(({ filter, qos, retained }) => ({
-            filter,
-            qos,
-            noLocal: true,
-            retainAsPublished: true,
-            retainHandling: retained ? 1 : 2,
-          })),
-          properties: undefined,
-        })
+        link.send(subscribePacket(rules, packetIds.subscribe))
       },
       packet(packet) {
         if (packet.type === PacketType.Suback) {
