@@ -1,7 +1,7 @@
 import type { Packet } from '../../../core/protocol/packets.ts'
+import type { TracePiece } from '../../../plugins/admin/answers.ts'
 import { packetLine, payloadLine } from '../../../plugins/kit/packet-line.ts'
 import { reasonName } from '../../../plugins/kit/reason-name.ts'
-import type { RecordedLine } from './recording.ts'
 
 /** Where what a broker answers is not what was recorded. */
 export interface Difference {
@@ -24,7 +24,7 @@ const passedOver = new Set(['at', 'id', 'way', 'clientId', 'packetId', 'dup', 'p
 const passedOverProperties = new Set(['assignedClientId', 'reasonString', 'topicAlias'])
 
 /** What differs between a packet that was recorded and one that has come. */
-export function differences(number: number, recorded: RecordedLine, answered: Packet): Difference[] {
+export function differences(number: number, recorded: TracePiece, answered: Packet): Difference[] {
   const { id, packet = '' } = recorded
   const line = packetLine({ clientId: id }, answered) as Readonly<Record<string, unknown>>
   const found: Difference[] = []
@@ -54,7 +54,7 @@ function namesOf(a: object, b: object, without: ReadonlySet<string>): string[] {
 }
 
 /** A packet in a few words. */
-export function inShort(packet: Packet | RecordedLine): string {
+export function inShort(packet: Packet | TracePiece): string {
   const line = 'way' in packet ? packet : (packetLine({ clientId: '' }, packet as Packet) as Readonly<Record<string, unknown>>)
   const { packet: name, topic, reasonCode, reasonCodes } = line
   const said =

@@ -1,27 +1,12 @@
 import { OperatorError } from '../../../core/errors.ts'
 import { PacketType, type ProtocolVersion } from '../../../core/protocol/constants.ts'
 import type { ConnectPacket, Packet, Properties, SubscribePacket, WillPacket } from '../../../core/protocol/packets.ts'
-
-/** A line of `mqttx-broker trace ID --json`. */
-export interface RecordedLine {
-  /** When: milliseconds since the Unix epoch. */
-  readonly at: number
-  /** The client id. */
-  readonly id: string
-  /**
-   * `in`: a packet of the client's; `out`: one of the broker's; `open`: the client was connected already, or its CONNECT was not seen; `end`: the connection has ended.
-   */
-  readonly way: 'in' | 'out' | 'open' | 'end'
-  /** `CONNECT`, `PUBLISH`…; none with `open` and `end`. */
-  readonly packet?: string
-  /** What else the packet says, as `packetLine` of `mqttx-broker/kit` has it. */
-  readonly [field: string]: unknown
-}
+import type { TracePiece } from '../../../plugins/admin/answers.ts'
 
 /** A line and which one it is in the file, from 1 on. */
 export interface NumberedLine {
   readonly number: number
-  readonly line: RecordedLine
+  readonly line: TracePiece
 }
 
 /** What a recording says. */
@@ -49,7 +34,7 @@ export function readRecording(pieces: Iterable<unknown>): Recording {
       ways.includes(way) &&
       (way === 'open' || way === 'end' || types.has(String(packet)))
     )
-      lines.push({ number, line: piece as RecordedLine })
+      lines.push({ number, line: piece as TracePiece })
     else
       throw new OperatorError(
         'ERR_ARGUMENTS',
@@ -71,7 +56,7 @@ export interface Filling {
  * The packet of a line. What is not in the recording is made up: a payload, or correlation data, of the same length, and a password by its user name. `packetId`: in
  * place of the one that was recorded.
  */
-export function packetOf({ id, packet, at: _at, way: _way, ...fields }: RecordedLine, filling: Filling, packetId?: number): Packet {
+export function packetOf({ id, packet, at: _at, way: _way, ...fields }: TracePiece, filling: Filling, packetId?: number): Packet {
   const type = types.get(packet!)!
   const { payloadBytes, payload, will, ...rest } = fields as { payloadBytes?: number; payload?: unknown; will?: WillLine }
   const properties = propertiesOf(fields.properties)
@@ -97,7 +82,7 @@ export function packetOf({ id, packet, at: _at, way: _way, ...fields }: Recorded
 }
 
 /** The CONNECT of a client that was connected when the recording began: without a will, and with a new session. */
-export function connectOf({ id, user, expirySeconds }: RecordedLine, { version, passwordOf }: Filling): ConnectPacket {
+export function connectOf({ id, user, expirySeconds }: TracePiece, { version, passwordOf }: Filling): ConnectPacket {
   const username = typeof user === 'string' ? user : undefined
   const password = username === undefined ? undefined : passwordOf(username)
   const sessionExpiry = typeof expirySeconds === 'number' ? expirySeconds : 0xffffffff
@@ -117,7 +102,7 @@ export function connectOf({ id, user, expirySeconds }: RecordedLine, { version, 
 }
 
 /** The SUBSCRIBE of such a client; null: it had no subscription. */
-export function subscribeOf({ subscriptions }: RecordedLine, packetId: number): SubscribePacket | null {
+export function subscribeOf({ subscriptions }: TracePiece, packetId: number): SubscribePacket | null {
   const wanted = subscriptions as Omit<SubscribePacket['subscriptions'][number], 'retainHandling'>[]
   if (!Array.isArray(wanted) || wanted.length === 0) return null
   return {

@@ -1,9 +1,10 @@
 import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion } from '../../../core/protocol/constants.ts'
 import type { ConnectPacket, Packet } from '../../../core/protocol/packets.ts'
+import type { TracePiece } from '../../../plugins/admin/answers.ts'
 import { reasonName } from '../../../plugins/kit/reason-name.ts'
 import { type Difference, differences, inShort } from './compare.ts'
-import { connectOf, type Filling, type NumberedLine, packetOf, type RecordedLine, readRecording, subscribeOf } from './recording.ts'
+import { connectOf, type Filling, type NumberedLine, packetOf, readRecording, subscribeOf } from './recording.ts'
 import { ReplayedClient } from './replayed-client.ts'
 
 /** How a recording is replayed. */
@@ -98,7 +99,7 @@ class Replay {
   }
 
   // Of two connections of a client id, what the broker says of the end is about the older one.
-  #clientFor({ id, way, packet }: RecordedLine): ReplayedClient | null {
+  #clientFor({ id, way, packet }: TracePiece): ReplayedClient | null {
     const former = this.#former.get(id)
     const isEnding = way === 'end' || (way === 'out' && packet === 'DISCONNECT')
     if (former === undefined || !isEnding) return this.#clients.get(id) ?? null
@@ -115,7 +116,7 @@ class Replay {
     return client
   }
 
-  async #connect(line: RecordedLine): Promise<void> {
+  async #connect(line: TracePiece): Promise<void> {
     const packet = packetOf(line, this.#filling(line.version as ProtocolVersion)) as ConnectPacket
     if (packet.will !== undefined) this.#published.add(packet.will.topic)
     const client = await this.#begin(line.id, packet.version)
@@ -124,7 +125,7 @@ class Replay {
   }
 
   /** One that was connected when the recording began comes with what it had subscribed to. */
-  async #open(number: number, line: RecordedLine): Promise<void> {
+  async #open(number: number, line: TracePiece): Promise<void> {
     const version = line.version as ProtocolVersion
     const client = await this.#begin(line.id, version)
     client.send(connectOf(line, this.#filling(version)))
@@ -148,7 +149,7 @@ class Replay {
     client.left = []
   }
 
-  #say(number: number, line: RecordedLine, client: ReplayedClient): void {
+  #say(number: number, line: TracePiece, client: ReplayedClient): void {
     if (client.closed) return this.#closedEarly(number, line.id, client, inShort(line))
     const { packet = '', packetId } = line
     // What the client acknowledges is named by the broker.
@@ -164,7 +165,7 @@ class Replay {
     if (packet === 'DISCONNECT') client.end()
   }
 
-  #topicOf({ id, topic, properties }: RecordedLine): string {
+  #topicOf({ id, topic, properties }: TracePiece): string {
     const alias = (properties as { topicAlias?: number } | undefined)?.topicAlias
     if (alias === undefined) return topic as string
     const key = `${alias} ${id}`
@@ -172,7 +173,7 @@ class Replay {
     return this.#aliases.get(key) ?? ''
   }
 
-  async #expect(number: number, line: RecordedLine, client: ReplayedClient): Promise<void> {
+  async #expect(number: number, line: TracePiece, client: ReplayedClient): Promise<void> {
     const { id, packet = '', topic, packetId } = line
     if (packet === 'PUBLISH' && !this.#published.has(topic as string)) {
       this.others += 1
@@ -198,7 +199,7 @@ class Replay {
   }
 
   /** The connection ended then: by the client or the network, so it is ended now; or by the broker. */
-  async #end(number: number, line: RecordedLine, client: ReplayedClient): Promise<void> {
+  async #end(number: number, line: TracePiece, client: ReplayedClient): Promise<void> {
     if (line.by === 'server') {
       this.compared += 1
       const isEnded = await client.ended(this.#waitMs)
