@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
 import type { ConnackPacket, ConnectPacket, Packet } from '../../core/protocol/packets.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import { encodeClientPacket } from './client-codec.ts'
+import { encodeClientPacket } from '../kit/client-packets.ts'
 import { ClientReader } from './client-reader.ts'
 
 export interface LinkOptions {

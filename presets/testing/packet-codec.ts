@@ -3,10 +3,10 @@ import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.
 import { Decoder, type DecoderOptions, type PacketSink, type Peer } from '../../core/protocol/decoder.ts'
 import { encodePacket as encodeBrokerPacket, encodePublish } from '../../core/protocol/encoder.ts'
 import { headerFaults } from '../../core/protocol/headers.ts'
-import type { ConnackPacket, ConnectPacket, Packet, SubscribePacket } from '../../core/protocol/packets.ts'
-import { Carrier, readProperties, writeProperties } from '../../core/protocol/properties.ts'
+import type { ConnackPacket, Packet } from '../../core/protocol/packets.ts'
+import { Carrier, readProperties } from '../../core/protocol/properties.ts'
 import { malformed, type Reader } from '../../core/protocol/reader.ts'
-import { Writer } from '../../core/protocol/writer.ts'
+import { encodeClientPacket } from '../../plugins/kit/client-packets.ts'
 
 /** Who reads a packet: a server must not be sent what only servers send, nor a client what only clients do. */
 export type Receiver = 'server' | 'client'
@@ -69,8 +69,6 @@ function rest(reader: Reader): number[] {
 
 /** Encodes any packet, of a client's or a broker's. Strings beyond 65,535 bytes are a RangeError. */
 export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
-  const writer = new Writer()
-  const five = version === 5
   switch (packet.type) {
     case PacketType.Publish: {
       const { topic, payload, qos, retain, dup, properties, packetId } = packet
@@ -79,50 +77,13 @@ export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
       return frame.payload === null ? frame.head : Buffer.concat([frame.head, frame.payload])
     }
     case PacketType.Connect:
-      writeConnect(writer, packet, version)
-      return writer.packet(0x10)
     case PacketType.Subscribe:
-      writeSubscribe(writer, packet, five)
-      return writer.packet(0x82)
     case PacketType.Unsubscribe:
-      writer.twoBytes(packet.packetId)
-      if (five) writeProperties(writer, packet.properties)
-      for (const filter of packet.filters) writer.text(filter)
-      return writer.packet(0xa2)
+      return encodeClientPacket(packet, version)
     case PacketType.Pingreq:
     case PacketType.Pingresp:
-      return writer.packet(packet.type << 4)
+      return Buffer.from([packet.type << 4, 0])
     default:
       return encodeBrokerPacket(packet, version)
-  }
-}
-
-function writeConnect(writer: Writer, packet: ConnectPacket, version: ProtocolVersion): void {
-  const { will, username, password } = packet
-  writer.text(version === 3 ? 'MQIsdp' : 'MQTT')
-  writer.byte(version | (packet.bridge ? 0x80 : 0))
-  let flags = packet.cleanStart ? 0x02 : 0
-  if (will !== undefined) flags |= 0x04 | (will.qos << 3) | (will.retain ? 0x20 : 0)
-  if (password !== undefined) flags |= 0x40
-  if (username !== undefined) flags |= 0x80
-  writer.byte(flags)
-  writer.twoBytes(packet.keepAlive)
-  if (version === 5) writeProperties(writer, packet.properties)
-  writer.text(packet.clientId)
-  if (will !== undefined) {
-    if (version === 5) writeProperties(writer, will.properties)
-    writer.text(will.topic)
-    writer.binary(will.payload)
-  }
-  if (username !== undefined) writer.text(username)
-  if (password !== undefined) writer.binary(password)
-}
-
-function writeSubscribe(writer: Writer, { packetId, properties, subscriptions }: SubscribePacket, five: boolean): void {
-  writer.twoBytes(packetId)
-  if (five) writeProperties(writer, properties)
-  for (const { filter, qos, noLocal, retainAsPublished, retainHandling } of subscriptions) {
-    writer.text(filter)
-    writer.byte(five ? qos | (noLocal ? 4 : 0) | (retainAsPublished ? 8 : 0) | (retainHandling << 4) : qos)
   }
 }

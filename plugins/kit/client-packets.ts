@@ -5,7 +5,7 @@ import { encodeProperties } from '../../core/protocol/property-bytes.ts'
 const textMax = 65_535
 const remainingMax = 268_435_455
 
-/** Packets as a client sends them. Throws a `RangeError` for one that does not fit. */
+/** A packet as a client sends it; acknowledgements and DISCONNECT without properties. Throws a `RangeError` for one that does not fit, or that no client sends. */
 export function encodeClientPacket(packet: Packet, version: ProtocolVersion): Buffer {
   const five = version === 5
   switch (packet.type) {
@@ -83,10 +83,13 @@ function two(value: number): Buffer {
 }
 
 function text(value: string): Buffer {
-  return binary(Buffer.from(value))
+  const bytes = Buffer.from(value)
+  if (bytes.length > textMax)
+    throw new RangeError(`a string of ${bytes.length} bytes does not fit: MQTT allows 65,535 ("${value.slice(0, 32)}…")`)
+  return Buffer.concat([two(bytes.length), bytes])
 }
 
 function binary(bytes: Buffer): Buffer {
-  if (bytes.length > textMax) throw new RangeError(`a text of ${bytes.length} bytes does not fit: MQTT allows ${textMax}`)
+  if (bytes.length > textMax) throw new RangeError(`binary data of ${bytes.length} bytes does not fit: MQTT allows 65,535`)
   return Buffer.concat([two(bytes.length), bytes])
 }
