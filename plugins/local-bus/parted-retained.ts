@@ -3,6 +3,7 @@ import type { RetainedCursor, RetainedStore } from '../kit/services/retained.ts'
 import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
 import { UnderWay } from '../kit/under-way.ts'
 import type { PartTerms } from './parted-sessions.ts'
+import { WorkersRetained } from './workers-retained.ts'
 
 const perPage = 500
 
@@ -10,10 +11,8 @@ const perPage = 500
  * Retained messages, all of them in each worker, so that a SUBSCRIBE asks nobody. One worker for each topic, by a hash of its name, says in which order its messages were set,
  * and tells the others; whoever set one has its answer when all have it.
  */
-export class PartedRetained implements RetainedStore {
-  readonly #own: RetainedStore
+export class PartedRetained extends WorkersRetained {
   readonly #terms: Pick<PartTerms, 'self' | 'all' | 'calls' | 'homeOf'>
-  readonly #unkept = new UnderWay()
   // Set here, and on its way to the others.
   readonly #spreading = new UnderWay()
   readonly #walks = new Map<string, RetainedCursor[]>()
@@ -21,35 +20,15 @@ export class PartedRetained implements RetainedStore {
   #setMeanwhile: Set<string> | null = null
 
   constructor(own: RetainedStore, terms: Pick<PartTerms, 'self' | 'all' | 'calls' | 'homeOf'>) {
-    this.#own = own
+    super(own)
     this.#terms = terms
-  }
-
-  get size(): number {
-    return this.#own.size
-  }
-
-  get bytes(): number {
-    return this.#own.bytes ?? 0
-  }
-
-  has(topic: string): boolean {
-    return this.#own.has!(topic)
-  }
-
-  match(filter: string): RetainedCursor {
-    return this.#own.match(filter)
   }
 
   set(message: Message): Promise<void> {
     const { homeOf, self, calls } = this.#terms
     const home = homeOf(message.topic)
     const body = encodeMessage(message)
-    return this.#unkept.add(home === self ? this.#setHere(message, body) : (calls.ask(home, 'r.set', body) as Promise<void>))
-  }
-
-  settle(): Promise<boolean> | undefined {
-    return this.#unkept.size === 0 ? undefined : this.#unkept.through().then(() => false)
+    return this.unkept.add(home === self ? this.#setHere(message, body) : (calls.ask(home, 'r.set', body) as Promise<void>))
   }
 
   #setHere(message: Message, body: Buffer): Promise<void> {
@@ -58,7 +37,7 @@ export class PartedRetained implements RetainedStore {
 
   async #spread(message: Message, body: Buffer): Promise<void> {
     const { all, self, calls } = this.#terms
-    await this.#own.set(message)
+    await this.own.set(message)
     this.#setMeanwhile?.add(message.topic)
     // A worker that is not there reads all when it comes.
     await Promise.allSettled(all.filter(name => name !== self).map(name => calls.now(name, 'r.copy', body)))
@@ -73,7 +52,7 @@ export class PartedRetained implements RetainedStore {
       case 'r.copy': {
         const message = decodeMessage(body)
         this.#setMeanwhile?.add(message.topic)
-        return this.#own.set(message)
+        return this.own.set(message)
       }
       case 'r.settled':
         // Not what this worker has asked others for: one of them may be the one that asks, and has yet to begin.
@@ -84,7 +63,7 @@ export class PartedRetained implements RetainedStore {
   }
 
   async #page(from: string, which: string): Promise<readonly Buffer[]> {
-    if (which === 'first') this.#walks.set(from, [this.#own.match('#'), this.#own.match('$SYS/#')])
+    if (which === 'first') this.#walks.set(from, [this.own.match('#'), this.own.match('$SYS/#')])
     const walks = this.#walks.get(from) ?? []
     while (walks.length > 0) {
       const { messages, done } = await walks[0]!.next(perPage)
@@ -112,7 +91,7 @@ export class PartedRetained implements RetainedStore {
       while (page.length > 0) {
         for (const body of page) {
           const message = decodeMessage(body)
-          if (!this.#setMeanwhile!.has(message.topic)) await this.#own.set(message)
+          if (!this.#setMeanwhile!.has(message.topic)) await this.own.set(message)
         }
         page = (await this.#terms.calls.now(name, 'r.page', 'next')) as Buffer[]
       }

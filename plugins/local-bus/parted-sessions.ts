@@ -1,5 +1,5 @@
 // Why it is long: one interface, each verb once here for whoever calls it and once for whoever keeps the part; what lies in frames stands in a file of its own.
-import { Message } from '../../core/messages/message.ts'
+import type { Message } from '../../core/messages/message.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import {
   type AppendTarget,
@@ -23,6 +23,7 @@ import {
   type StoreTotals,
   type SurvivingSession,
 } from '../../core/sessions/session-store.ts'
+import { noMessage } from '../kit/no-message.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { PartStore } from '../kit/services/parts.ts'
 import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
@@ -693,17 +694,6 @@ export class PartedSessions implements SessionStore {
 }
 
 const sessionsPerPage = 1000
-// What stands where an append is about a packet identifier alone.
-const noMessage = new Message({
-  topic: 'none',
-  payload: Buffer.alloc(0),
-  qos: 2,
-  retain: false,
-  origin: 'server',
-  clientId: '',
-  receivedAt: 0,
-})
-
 const nameOf = ({ clientId }: SessionKey, packetId: number): string => `${packetId} ${clientId}`
 
 const keyOf = ({ clientId, epoch }: SessionKey): SessionKey => ({ clientId, epoch })

@@ -1,7 +1,7 @@
 import { OperatorError } from '../../../core/errors.ts'
-import { Message } from '../../../core/messages/message.ts'
 import type { Subscription } from '../../../core/routing/subscription.ts'
 import type { Done, SessionKey, SessionStore } from '../../../core/sessions/session-store.ts'
+import { noMessage } from '../no-message.ts'
 import type { CopiedSession, CopyLine } from './copy-lines.ts'
 
 /** A line that was not kept, and why. */
@@ -25,16 +25,6 @@ type PartLine = CopyLine & { readonly kind: 'subscription' | 'received' | 'queue
 
 const subscriptionsAtOnce = 100
 const identifierBytes = 50
-// What stands where an append is about a packet identifier alone.
-const nothing = new Message({
-  topic: 'none',
-  payload: Buffer.alloc(0),
-  qos: 2,
-  retain: false,
-  origin: 'server',
-  clientId: '',
-  receivedAt: 0,
-})
 
 /** Writes one session by the verbs by which a broker does: it is claimed, gets what its client would have given it, and is closed. */
 export class SessionCopy {
@@ -79,7 +69,7 @@ export class SessionCopy {
         return
       case 'received':
         for (const packetId of line.packetIds)
-          this.#ask(number, identifierBytes, session => this.#store.append(nothing, [], { session, packetId }))
+          this.#ask(number, identifierBytes, session => this.#store.append(noMessage, [], { session, packetId }))
         return
       case 'queued': {
         const { message, released, ...target } = line.entry
