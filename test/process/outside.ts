@@ -54,7 +54,10 @@ export async function moveOutside(root: string, folder: string): Promise<void> {
   for (const file of [...support, 'config/folder.ts', 'conformance/heard.ts']) await put(`test/${file}`, `test/${file}`, inTests)
   await put('presets/testing/settled.ts', 'test/support/settled.ts', [])
   for (const file of ['errors.ts', 'reason.ts']) await put(`core/${file}`, `test/codec/${file}`, [])
-  await put('presets/testing/packet-codec.ts', 'test/codec/packet-codec.ts', [[/'\.\.\/\.\.\/core\//g, "'./"]])
+  await put('presets/testing/packet-codec.ts', 'test/codec/packet-codec.ts', [
+    [/'\.\.\/\.\.\/core\//g, "'./"],
+    [/'\.\.\/\.\.\/plugins\/kit\/[^']+'/g, "'mqttx-broker/kit'"],
+  ])
   await cp(join(root, 'core/protocol'), join(folder, 'test/codec/protocol'), { recursive: true })
   await writeFile(join(folder, 'test/outside.ts'), starting)
   await writeFile(join(folder, 'package.json'), '{ "name": "outside", "private": true, "type": "module" }')
