@@ -61,9 +61,15 @@ export async function act<V extends VerbName>(verb: V, given: Given<V> = {} as G
   return (await response.json()) as Answered<V>
 }
 
-/** Pieces of an answer as they come: of `tail` and `trace`. Ends by the signal, or when the verb is over. */
-export async function* pieces(verb: 'tail' | 'trace', given: Record<string, string>, signal: AbortSignal): AsyncGenerator<object> {
+/** Pieces of an answer as they come: of `tail` and `trace`. `begins` is called when the broker has answered and listens. Ends by the signal, or when the verb is over. */
+export async function* pieces(
+  verb: 'tail' | 'trace',
+  given: Record<string, string>,
+  signal: AbortSignal,
+  begins: () => void,
+): AsyncGenerator<object> {
   const response = await send(`${routeOf(verb)}?${new URLSearchParams(given)}`, { signal })
+  begins()
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
   let text = ''
   for (;;) {

@@ -17,6 +17,8 @@ export interface Stream<T> {
   readonly seen: { readonly passed: number; readonly dropped: number }
   readonly error: ApiError | null
   readonly isRunning: boolean
+  /** The broker has answered: what passes from now on shows. */
+  readonly isListening: boolean
   /** Begins anew. */
   start(given: Record<string, string>): void
   stop(): void
@@ -28,6 +30,7 @@ export function useStream<T extends object>(verb: 'tail' | 'trace'): Stream<T> {
   const [seen, setSeen] = useState({ passed: 0, dropped: 0 })
   const [error, fail] = useState<ApiError | null>(null)
   const [running, run] = useState<AbortController | null>(null)
+  const [listening, listen] = useState<AbortController | null>(null)
   const stopped = useRef(running)
   stopped.current = running
   useEffect(() => () => stopped.current?.abort(), [])
@@ -47,7 +50,7 @@ export function useStream<T extends object>(verb: 'tail' | 'trace'): Stream<T> {
     }
     draw()
     try {
-      for await (const piece of pieces(verb, given, ends.signal)) {
+      for await (const piece of pieces(verb, given, ends.signal, () => listen(ends))) {
         if ('dropped' in piece) dropped += piece.dropped as number
         else kept = [{ ...(piece as T), n: passed++ }, ...kept.slice(0, linesMax - 1)]
         if (!isDue) {
@@ -65,6 +68,7 @@ export function useStream<T extends object>(verb: 'tail' | 'trace'): Stream<T> {
     seen,
     error,
     isRunning: running !== null,
+    isListening: running !== null && listening === running,
     start: given => void start(given),
     stop() {
       running?.abort()

@@ -10,7 +10,7 @@ import { type Watched, WatchedFoot, WatchedText, WatchForm } from '../parts/watc
 export function Tail() {
   const [filter, setFilter] = useState('#')
   const [watched, setWatched] = useState<Watched>({ span: '60s', payload: false })
-  const { lines, seen, error, isRunning, start, stop } = useStream<TailPiece>('tail')
+  const { lines, seen, error, isRunning, isListening, start, stop } = useStream<TailPiece>('tail')
   const { payload } = watched
   return (
     <div class="fill">
@@ -20,7 +20,7 @@ export function Tail() {
       </WatchForm>
       <Fault error={error} />
       {lines.length === 0 ? (
-        <Empty title={isRunning ? 'Waiting for a message' : 'Nothing is watched'}>
+        <Empty title={isListening ? 'Waiting for a message' : isRunning ? 'Starting' : 'Nothing is watched'}>
           {isRunning ? `The next message under ${filter} shows here.` : 'Say which topics, and start.'}
         </Empty>
       ) : (

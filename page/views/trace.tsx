@@ -23,7 +23,7 @@ export function Trace({ id }: { readonly id: string | null }) {
   const [by, setBy] = useState<Whom>('id')
   const [name, setName] = useState(id ?? '')
   const [watched, setWatched] = useState<Watched>({ span: '60s', payload: false })
-  const { lines, seen, error, isRunning, start, stop } = useStream<TracePiece>('trace')
+  const { lines, seen, error, isRunning, isListening, start, stop } = useStream<TracePiece>('trace')
   if (!may(me, 'operate'))
     return (
       <>
@@ -55,7 +55,7 @@ export function Trace({ id }: { readonly id: string | null }) {
       </WatchForm>
       <Fault error={error} />
       {lines.length === 0 ? (
-        <Empty title={isRunning ? 'Waiting for a packet' : 'Nothing is traced'}>
+        <Empty title={isListening ? 'Waiting for a packet' : isRunning ? 'Starting' : 'Nothing is traced'}>
           {isRunning ? 'The next packet, or its CONNECT, shows here.' : 'Say whose packets, and start.'}
         </Empty>
       ) : (

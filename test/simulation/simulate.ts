@@ -128,7 +128,7 @@ class Simulation {
   async #rest(failed: () => boolean): Promise<void> {
     const { world, model } = this
     world.note('faults are over')
-    for (const node of this.#nodes) node.disk.fault = null
+    for (const node of this.#nodes) node.spare()
     for (const client of this.#clients.values()) if (!client.isWanted) client.connect(this.#nodes[0]!, false, null)
     await world.run(world.now + settleMs, failed)
     // Publishers that are slowed for the sake of short queues take their time.

@@ -195,6 +195,12 @@ export class SimNode {
     this.#downMs = downMs
   }
 
+  /** What was to happen to it does not happen any more. */
+  spare(): void {
+    this.#crashAt = Number.POSITIVE_INFINITY
+    this.disk.fault = null
+  }
+
   /** Stops in good order, and is started again. */
   stop(downMs: number): void {
     const run = this.#run
