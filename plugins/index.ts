@@ -24,6 +24,7 @@ import { rewriteManifest } from './rewrite/manifest.ts'
 import { schemaManifest } from './schema/manifest.ts'
 import { shareTopicManifest } from './share-topic/manifest.ts'
 import { socketManifest } from './socket/manifest.ts'
+import { sparkplugManifest } from './sparkplug/manifest.ts'
 import { sslManifest } from './ssl/manifest.ts'
 import { sysTopicManifest } from './sys-topic/manifest.ts'
 import { topicSecurityManifest } from './topic-security/manifest.ts'
@@ -61,6 +62,7 @@ export const plugins: BuiltInPlugins = {
   rewrite: { manifest: rewriteManifest, load: async () => (await import('./rewrite/rewrite.ts')).rewrite },
   mountpoint: { manifest: mountpointManifest, load: async () => (await import('./mountpoint/mountpoint.ts')).mountpoint },
   delay: { manifest: delayManifest, load: async () => (await import('./delay/delay.ts')).delay },
+  sparkplug: { manifest: sparkplugManifest, load: async () => (await import('./sparkplug/sparkplug.ts')).sparkplug },
   retain: { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
   messageBridge: { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
   mqttBridge: { manifest: mqttBridgeManifest, load: async () => (await import('./mqtt-bridge/mqtt-bridge.ts')).mqttBridge },
@@ -117,6 +119,8 @@ export type BuiltInPlugins = {
   readonly mountpoint: ListedPlugin<typeof mountpointManifest>
   /** Holds messages to `$delayed/SECONDS/TOPIC` back for so long, then publishes them to `TOPIC`. */
   readonly delay: ListedPlugin<typeof delayManifest>
+  /** Sparkplug 3.0's aware server: the last birth of each edge node and device is retained, and an NDEATH says when it was sent. */
+  readonly sparkplug: ListedPlugin<typeof sparkplugManifest>
   /** Retained messages. */
   readonly retain: ListedPlugin<typeof retainManifest>
   /** Sends messages on to Kafka, or to a system that a plugin of yours speaks with. */
