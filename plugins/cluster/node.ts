@@ -165,6 +165,7 @@ export class ClusterNode {
         this.#fence.left(node.name)
         this.outgoing.left(node.name)
         this.peers.left(node)
+        this.questions.left(node.name)
       },
       inherited: node => this.#inherited(node).catch(error => broker.report(error)),
       expelled: () => this.#expelled(),

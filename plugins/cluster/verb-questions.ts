@@ -7,14 +7,22 @@ import { packConfirm, type VerbFrame } from './frames.ts'
 
 // An operator who waits longer takes the node for dead, and the answer says so.
 const waitMs = 2000
+// What takes long is waited for as long as the node lives, and no longer than this where its answer was lost on the way.
+const longWaitMs = 600_000
 // Whoever asks more than this at a time is no operator.
 const openMax = 1000
+
+interface Question {
+  readonly node: string
+  /** `failed`: why there is no answer. */
+  end(failed: string | null, answer: unknown): void
+}
 
 /** Asks other nodes what an operator wants to know of them, or has them do it, and answers when they ask. */
 export class VerbQuestions implements VerbLink {
   readonly #broker: Broker
   readonly #bus: Bus
-  readonly #open = new Map<number, (frame: VerbFrame & { readonly 0: 'a' }) => void>()
+  readonly #open = new Map<number, Question>()
   #number = 0
 
   constructor(broker: Broker, bus: Bus) {
@@ -30,7 +38,7 @@ export class VerbQuestions implements VerbLink {
       .filter(name => name !== node)
   }
 
-  ask(node: string, verb: string, given: object, actor: Actor): Promise<unknown> {
+  ask(node: string, verb: string, given: object, actor: Actor, waits = false): Promise<unknown> {
     const other = this.#bus.nodes().find(({ name }) => name === node)
     if (other === undefined || !this.#bus.connected) return Promise.reject(new Error('it cannot be reached'))
     if (spokenBy(other) < confirmVersion) return Promise.reject(new Error('its version cannot be asked; upgrade it'))
@@ -38,16 +46,15 @@ export class VerbQuestions implements VerbLink {
     this.#number += 1
     const number = this.#number
     return new Promise((resolve, reject) => {
-      const timer = this.#broker.clock.after(waitMs, () => {
-        this.#open.delete(number)
-        reject(new Error(`no answer within ${waitMs} ms`))
-      })
-      this.#open.set(number, ([, , failed, answer]) => {
+      const end = (failed: string | null, answer: unknown): void => {
         timer.cancel()
         this.#open.delete(number)
         if (failed === null) resolve(answer)
         else reject(new Error(failed))
-      })
+      }
+      const ms = waits ? longWaitMs : waitMs
+      const timer = this.#broker.clock.after(ms, () => end(`no answer within ${ms} ms`, null))
+      this.#open.set(number, { node, end })
       this.#bus.tell(node, packConfirm(['q', number, verb, given, actor]))
     })
   }
@@ -62,6 +69,11 @@ export class VerbQuestions implements VerbLink {
 
   /** Another node has answered. */
   answered(frame: VerbFrame & { readonly 0: 'a' }): void {
-    this.#open.get(frame[1])?.(frame)
+    this.#open.get(frame[1])?.end(frame[2], frame[3])
+  }
+
+  /** Another node has gone: it answers no more. */
+  left(node: string): void {
+    for (const question of [...this.#open.values()]) if (question.node === node) question.end('it has gone meanwhile', null)
   }
 }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
+import { isPartFolder } from './part-folders.ts'
 
 /** The file of a backup that says what is in it. It is written last, so a folder without it is no backup. */
 export const manifestFile = 'backup.json'
@@ -13,6 +14,7 @@ const format = 'mqttx-broker backup'
 /** A part of a backup: one file of one plugin's. */
 export interface BackupPart {
   readonly plugin: string
+  /** Where it lies in the backup: `disk`, or of several workers `disk/workers-2/1`. Behind the plugin's name it is where it lies in the folder of that plugin. */
   readonly folder: string
   readonly bytes: number
   /** Of the file, in hexadecimal digits. */
@@ -46,7 +48,7 @@ export async function readManifest(folder: string): Promise<BackupManifest> {
   const parts = said.parts as readonly BackupPart[]
   const isPart = ({ plugin, folder: at, bytes, sha256 }: BackupPart): boolean =>
     (plugin === 'disk' || plugin === 'diskQueue') &&
-    /^\w+$/.test(String(at)) &&
+    (at === plugin || (String(at).startsWith(`${plugin}/`) && isPartFolder(String(at).slice(plugin.length + 1)))) &&
     Number.isSafeInteger(bytes) &&
     /^[0-9a-f]{64}$/.test(String(sha256))
   if (!Array.isArray(parts) || !parts.every(isPart)) throw refused(`${manifestFile} is damaged; take another backup`)

@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatKey, sumsKey } from './add-sums.ts'
-import { openToRead } from './database.ts'
+import { type FolderReader, openToRead } from './database.ts'
 import { namedError } from './disk-errors.ts'
 import { format } from './format.ts'
 import { Kind, numberKey } from './keys.ts'
@@ -30,8 +31,6 @@ export interface CheckedFolder {
   readonly problem: string | null
 }
 
-type Rows = ReturnType<typeof openToRead>
-
 // Read in one go: what a broker gives up meanwhile can be used again behind it.
 const pageRows = 1000
 const end = Buffer.from([0xff])
@@ -39,9 +38,12 @@ const end = Buffer.from([0xff])
 /** Reads all rows of a folder, whose broker may be running. `damaged`: told of each row whose checksum is wrong. */
 export async function checkRows(path: string, plugin: 'disk' | 'diskQueue', damaged: (row: DamagedRow) => void): Promise<CheckedFolder> {
   const found = { rows: 0, bytes: 0, unsummed: 0, damaged: 0, problem: null as string | null }
-  const torn = tornCommit(join(path, 'data.mdb'))
+  const file = join(path, 'data.mdb')
+  if (!existsSync(file)) return { ...found, problem: 'data.mdb is missing; put back a backup' }
+  const torn = tornCommit(file)
   if (torn !== null) return { ...found, problem: torn }
   const rows = openToRead(path)
+  if (rows === null) return { ...found, problem: 'is being compacted; check again, or start its broker where none runs' }
   try {
     const sumsUpTo = summedUpTo(rows)
     if (sumsUpTo?.length === 0 && rows.get(formatKey)?.toString().endsWith(` ${format}`) === true)
@@ -70,14 +72,14 @@ export async function checkRows(path: string, plugin: 'disk' | 'diskQueue', dama
 }
 
 /** The key from which on rows have no checksums; null: all have. */
-function summedUpTo(rows: Rows): Buffer | null {
+function summedUpTo(rows: FolderReader): Buffer | null {
   const stored = rows.get(sumsKey)
   if (stored === undefined) return Buffer.alloc(0)
   const state = checkedValue(sumsKey, stored)
   return state === null || state[0] === 1 ? null : state.subarray(1)
 }
 
-function textOf(rows: Rows, { text, session }: NamedRow): string {
+function textOf(rows: FolderReader, { text, session }: NamedRow): string {
   if (session === null) return text
   const key = numberKey(Kind.Session, session)
   const stored = rows.get(key)

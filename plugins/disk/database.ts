@@ -1,4 +1,15 @@
-import { type BigIntStats, closeSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs'
+import {
+  type BigIntStats,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { RootDatabase } from 'lmdb'
@@ -140,16 +151,8 @@ export class Database implements RowStore {
     }
   }
 
-  async copyTo(path: string): Promise<void> {
-    mkdirSync(path, { mode: 0o700 })
-    try {
-      // Without what is free in the file; the walk over all that is used finds a page that is damaged.
-      await this.#root.backup(path, true)
-    } catch (error) {
-      throw namedError(error as Error)
-    }
-    await keepFile(join(path, dataFile))
-    await keepFolder(path)
+  copyTo(path: string): Promise<void> {
+    return copyOf(this.#root, path)
   }
 
   async compact(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }> {
@@ -175,6 +178,7 @@ export class Database implements RowStore {
 
   // The copy is open before it takes the file's place, so there is no moment without one; whoever is killed finds the one or the other, whole.
   async #take(folder: string): Promise<void> {
+    // With a list of readers in the folder, which says for a moment that the copy is on its way to its place (isBetween).
     const root = openRoot(folder)
     const preallocation = await Preallocation.open(join(folder, dataFile))
     const [oldRoot, oldPreallocation] = [this.#root, this.#preallocation]
@@ -198,21 +202,73 @@ export class Database implements RowStore {
   }
 }
 
-/** Rows of a folder for somebody who only reads them: nothing is made or repaired, and a broker may have the folder. */
-export function openToRead(path: string): RowReader & Pick<RowStore, 'range'> {
-  const root = openRoot(path, true)
-  return {
-    get: key => root.get(key),
-    has: key => root.doesExist(key),
-    keys: (start, end, limit) => root.getKeys({ start, end, limit }),
-    // What was read before is not held: else nothing that a broker gives up meanwhile could be used again.
-    range: (start, end, limit) => {
-      root.resetReadTxn()
-      return root.getRange(limit === undefined ? { start, end } : { start, end, limit })
-    },
-    refresh: () => root.resetReadTxn(),
-    close: () => root.close(),
+/** What reads a folder that a broker may have. */
+export type FolderReader = RowReader & Pick<RowStore, 'range'>
+
+/**
+ * Rows of a folder for somebody who only reads them: nothing is made or repaired, and a broker may have the folder. Null while a compaction puts its copy in the place of the file, which takes two
+ * steps: whoever opened the file between them would be in no list of readers, so that pages which it reads could be used again.
+ */
+export function openToRead(path: string): FolderReader | null {
+  let opened = openPair(path)
+  if (opened === null) return null
+  // What a compaction has replaced shows nothing that was committed since.
+  const root = (): RootDatabase<Buffer, Buffer> => {
+    if (opened!.file !== fileAt(path)) {
+      const next = openPair(path)
+      if (next !== null) {
+        void opened!.root.close().catch(() => {})
+        opened = next
+      }
+    }
+    opened!.root.resetReadTxn()
+    return opened!.root
   }
+  return {
+    get: key => opened!.root.get(key),
+    has: key => opened!.root.doesExist(key),
+    keys: (start, end, limit) => opened!.root.getKeys({ start, end, limit }),
+    // What was read before is not held: else nothing that a broker gives up meanwhile could be used again.
+    range: (start, end, limit) => root().getRange(limit === undefined ? { start, end } : { start, end, limit }),
+    refresh: () => void root(),
+    copyTo: folder => copyOf(root(), folder),
+    close: () => opened!.root.close(),
+  }
+}
+
+// Which file it is; null: none is there.
+function fileAt(path: string): string | null {
+  const found = statSync(join(path, dataFile), { bigint: true, throwIfNoEntry: false })
+  return found === undefined ? null : `${found.dev} ${found.ino}`
+}
+
+// The list of readers is replaced after the file: where the file is the same before and after, so is the list.
+function openPair(path: string): { readonly root: RootDatabase<Buffer, Buffer>; readonly file: string } | null {
+  const file = fileAt(path)
+  if (file === null || isBetween(path)) return null
+  const root = openRoot(path, true)
+  if (fileAt(path) === file) return { root, file }
+  void root.close().catch(() => {})
+  return null
+}
+
+// The file of a compaction is in its place, and its list of readers is not yet.
+function isBetween(path: string): boolean {
+  return readdirSync(path).some(
+    name => name.startsWith(compacting) && existsSync(join(path, name, lockFile)) && !existsSync(join(path, name, dataFile)),
+  )
+}
+
+async function copyOf(root: RootDatabase<Buffer, Buffer>, folder: string): Promise<void> {
+  mkdirSync(folder, { mode: 0o700 })
+  try {
+    // Without what is free in the file; the walk over all that is used finds a page that is damaged.
+    await root.backup(folder, true)
+  } catch (error) {
+    throw namedError(error as Error)
+  }
+  await keepFile(join(folder, dataFile))
+  await keepFolder(folder)
 }
 
 function openRoot(path: string, readOnly = false): RootDatabase<Buffer, Buffer> {

@@ -1,23 +1,25 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Actor } from '../../core/actor.ts'
 import type { Broker } from '../../core/broker.ts'
 import { OperatorError } from '../../core/errors.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { type BackupPart, hashOf, manifestFile, manifestText } from './backup-format.ts'
 import { keepFile, keepFolder } from './keep-files.ts'
-import { type BackupAnswer, backupVerb, type CompactRow, compactVerb } from './verbs.ts'
+import { type BackupAnswer, backupVerb, type CompactAnswer, type CompactRow, compactVerb } from './verbs.ts'
 
 /** A folder that a plugin keeps things in, once it has started. */
 export interface KeptFolder {
   /** The plugin: `disk`, `diskQueue`. */
   readonly plugin: string
-  /** Where it is. */
-  readonly path: string
-  /** Copies what is in it to a folder that it makes. */
-  copyTo(folder: string): Promise<void>
-  /** Gives back what is free in it, while nothing is written. */
+  /** What it consists of, as folders below it: `['']`, or where workers keep a part each, those of all. */
+  readonly parts: readonly string[]
+  /** Copies one of these to a folder that it makes. */
+  copyTo(folder: string, part: string): Promise<void>
+  /** Where that lies which this process writes: all of it, or its part. */
+  readonly own: string
+  /** Gives back what is free in that, while nothing is written there. */
   compact(): Promise<{ readonly beforeBytes: number; readonly afterBytes: number }>
 }
 
@@ -47,7 +49,15 @@ class KeptFolders {
         run: (_broker, { folder }, actor) => this.#alone('backup', () => this.#backup(placeOf(broker, folder, actor))),
       }),
     )
-    broker.verbs.add(defineVerb(broker, compactVerb, { run: () => this.#alone('compact', async () => ({ rows: await this.#compact() })) }))
+    broker.verbs.add(
+      defineVerb(broker, compactVerb, {
+        run: () => this.#alone('compact', async () => ({ rows: await this.#compact() })),
+        merge: (parts, missing): CompactAnswer => ({
+          rows: parts.flatMap(({ answer }) => (answer as CompactAnswer).rows),
+          ...(missing.length > 0 ? { missing } : {}),
+        }),
+      }),
+    )
   }
 
   add(folder: KeptFolder): void {
@@ -56,12 +66,6 @@ class KeptFolders {
   }
 
   async #alone<T>(what: string, work: () => Promise<T>): Promise<T> {
-    const { worker } = this.#broker
-    if (worker !== null)
-      throw new OperatorError(
-        'ERR_OPERATE_REFUSED',
-        `${what}: this broker has ${worker.count} workers, each with a folder of its own, and the one that is asked sees only its own; stop the broker and ${what === 'backup' ? 'copy the folders' : 'say compact --folder FOLDER for each'}, or run it with workers: 1`,
-      )
     if (this.#busy !== null) throw new OperatorError('ERR_OPERATE_REFUSED', `${this.#busy} is at work; ask again when it is done`)
     this.#busy = what
     try {
@@ -73,14 +77,23 @@ class KeptFolders {
 
   async #backup(folder: string): Promise<BackupAnswer> {
     await makeEmpty(folder)
-    // What was acknowledged before had been committed, and each copy shows a later commit.
+    // What was acknowledged before had been committed in all the parts that it concerns, and each copy shows a later commit.
     const upTo = new Date(this.#broker.clock.moment().wall).toISOString()
     try {
+      const made: Pick<BackupPart, 'plugin' | 'folder'>[] = []
+      for (const { plugin, parts, copyTo } of this.#folders) {
+        for (const part of parts) {
+          const at = join(plugin, part)
+          await mkdir(dirname(join(folder, at)), { recursive: true, mode: 0o700 })
+          await copyTo(join(folder, at), part)
+          made.push({ plugin, folder: at })
+        }
+      }
+      // All are copied before the first is read again, so that the moments of the copies lie close together.
       const parts: BackupPart[] = []
-      for (const { plugin, copyTo } of this.#folders) {
-        await copyTo(join(folder, plugin))
-        const file = join(folder, plugin, 'data.mdb')
-        parts.push({ plugin, folder: plugin, bytes: (await stat(file)).size, sha256: await hashOf(file) })
+      for (const part of made) {
+        const file = join(folder, part.folder, 'data.mdb')
+        parts.push({ ...part, bytes: (await stat(file)).size, sha256: await hashOf(file) })
       }
       const manifest = join(folder, manifestFile)
       await writeFile(manifest, manifestText({ upTo, parts }, this.#broker.version), { mode: 0o600, flag: 'wx' })
@@ -98,15 +111,15 @@ class KeptFolders {
   async #compact(): Promise<CompactRow[]> {
     const { clock } = this.#broker
     const rows: CompactRow[] = []
-    for (const { plugin, path, compact } of this.#folders) {
+    for (const { plugin, own, compact } of this.#folders) {
       const began = clock.now()
       try {
         const { beforeBytes, afterBytes } = await compact()
-        rows.push({ plugin, folder: path, beforeBytes, afterBytes, heldMs: Math.round(clock.now() - began) })
+        rows.push({ plugin, folder: own, beforeBytes, afterBytes, heldMs: Math.round(clock.now() - began) })
       } catch (error) {
         throw error instanceof OperatorError
           ? error
-          : new OperatorError('ERR_DISK_COPY', `compact: ${path}: ${(error as Error).message}`, { cause: error })
+          : new OperatorError('ERR_DISK_COPY', `compact: ${own}: ${(error as Error).message}`, { cause: error })
       }
     }
     return rows

@@ -26,7 +26,7 @@ export const lmdbStores: RowStores = {
   async read(path) {
     const { openToRead } = await import('./database.ts')
     const found = statSync(join(path, 'data.mdb'), { throwIfNoEntry: false })
-    // Made, and nobody has written to it yet.
+    // Made, and nobody has written to it yet; or it is on its way to another file.
     return found === undefined || found.size === 0 ? null : openToRead(path)
   },
 }

@@ -11,6 +11,7 @@ import { DiskQueues } from './disk-queues.ts'
 import { FolderLock } from './folder-lock.ts'
 import { keepFile, keepFolder } from './keep-files.ts'
 import { openDiskStore } from './open-store.ts'
+import { partPaths, workersOf } from './part-folders.ts'
 
 /** What was restored. */
 export interface RestoreAnswer {
@@ -39,17 +40,19 @@ export async function restoreBackup(backup: string, to: Readonly<Record<string, 
     )
   // All of it is looked at before anything is written.
   for (const part of parts) await checkPart(backup, part)
-  for (const { plugin } of parts) await checkFree(to[plugin]!)
+  const plugins = [...new Set(parts.map(({ plugin }) => plugin))]
+  for (const plugin of plugins) await checkFree(to[plugin]!)
   const rows: { plugin: string; folder: string; bytes: number }[] = []
   for (const part of parts) {
-    const target = to[part.plugin]!
+    const { plugin, folder, bytes } = part
+    const target = join(to[plugin]!, folder.slice(plugin.length))
     await lay(backup, part, target)
-    rows.push({ plugin: part.plugin, folder: target, bytes: part.bytes })
+    rows.push({ plugin, folder: target, bytes })
   }
   const counts = { sessions: 0, queued: 0, retained: 0, state: 0, waiting: 0 }
-  for (const { plugin, folder } of rows) {
-    if (plugin === 'disk') Object.assign(counts, await readStore(folder, log))
-    else counts.waiting = await readQueues(folder, log)
+  for (const plugin of plugins) {
+    if (plugin === 'disk') Object.assign(counts, await readStore(to[plugin]!, log))
+    else counts.waiting = await readQueues(to[plugin]!, log)
   }
   return { upTo, ...counts, rows }
 }
@@ -71,6 +74,7 @@ async function checkFree(target: string): Promise<void> {
 
 // Under another name until it is whole, so that no broker takes up half of it.
 async function lay(backup: string, { folder }: BackupPart, target: string): Promise<void> {
+  await mkdir(target, { recursive: true, mode: 0o700 })
   const partial = join(target, 'data.mdb.partial')
   await copyFile(join(backup, folder, 'data.mdb'), partial)
   await keepFile(partial)
@@ -89,13 +93,17 @@ async function readStore(path: string, log: Log): Promise<object> {
   }
 }
 
-async function readQueues(path: string, log: Log): Promise<number> {
-  const options = checkOptions(diskQueueManifest.options, { path }, 'diskQueue') as ConstructorParameters<typeof DiskQueues>[0]
-  const queues = new DiskQueues(options, log, new SystemClock())
-  await queues.start()
-  try {
-    return queues.names().reduce((sum, name) => sum + queues.open(name, Number.MAX_SAFE_INTEGER).length, 0)
-  } finally {
-    await queues.stop()
+async function readQueues(folder: string, log: Log): Promise<number> {
+  let waiting = 0
+  for (const path of workersOf(folder).flatMap(count => partPaths(folder, count))) {
+    const options = checkOptions(diskQueueManifest.options, { path }, 'diskQueue') as ConstructorParameters<typeof DiskQueues>[0]
+    const queues = new DiskQueues(options, log, new SystemClock())
+    await queues.start()
+    try {
+      waiting += queues.names().reduce((sum, name) => sum + queues.open(name, Number.MAX_SAFE_INTEGER).length, 0)
+    } finally {
+      await queues.stop()
+    }
   }
+  return waiting
 }

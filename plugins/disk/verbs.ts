@@ -1,8 +1,9 @@
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
+import type { MissingNode } from '../kit/verbs/verbs.ts'
 
 export const backupVerb = {
   name: 'backup',
-  help: 'copy what this node keeps on disk to a new folder, while it serves; says up to which moment all that was acknowledged is in it',
+  help: 'copy what this node keeps on disk, its workers too, to a new folder, while it serves; says up to which moment all that was acknowledged is in it',
   example: 'backup backups/monday',
   role: 'admin',
   changes: true,
@@ -16,6 +17,10 @@ export const compactVerb = {
   example: 'compact',
   role: 'admin',
   changes: true,
+  everywhere: true,
+  ownWorkersOnly: true,
+  // A gigabyte takes seconds; and the disk need have room for one copy at a time only.
+  inTurn: true,
   takes: {},
 } as const satisfies VerbDeclaration
 
@@ -23,7 +28,7 @@ export const compactVerb = {
 export interface BackupRow {
   /** The plugin whose folder it is. */
   readonly plugin: string
-  /** The folder below that of the backup. */
+  /** The folder below that of the backup: of several workers `disk/workers-2/1`. */
   readonly folder: string
   /** How long its file is. */
   readonly bytes: number
@@ -39,6 +44,14 @@ export interface BackupAnswer {
   readonly elsewhere: string | null
   /** Its parts. */
   readonly rows: readonly BackupRow[]
+}
+
+/** What was compacted. */
+export interface CompactAnswer {
+  /** The folders, those of other workers too. */
+  readonly rows: readonly CompactRow[]
+  /** Workers that have not answered; their folders are as they were, or are compacted. */
+  readonly missing?: readonly MissingNode[]
 }
 
 /** A folder that was compacted. */
@@ -58,6 +71,6 @@ export interface CompactRow {
 declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     backup: [given: { folder: string }, answer: BackupAnswer]
-    compact: [given: object, answer: { rows: readonly CompactRow[] }]
+    compact: [given: { node?: string }, answer: CompactAnswer]
   }
 }

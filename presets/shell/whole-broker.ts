@@ -54,7 +54,7 @@ export class WholeBroker extends BrokerCore implements Broker {
     this.version = version
     this.folder = folder
     this.worker = worker
-    this.verbs = new Verbs(this.hooks, String(settings.brokerId), worker !== null)
+    this.verbs = new Verbs(this.hooks, String(settings.brokerId), worker)
     this.#own = new OwnSubscriptions(this)
     this.#wills = new KeptWills(this)
     this.#wallWatch = new WallWatch(this)

@@ -6,9 +6,6 @@ import { expect, test } from 'vitest'
 import { silentLog } from '../../core/log.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { DiskQueues } from '../../plugins/disk/disk-queues.ts'
-import { keepInBackups } from '../../plugins/disk/kept-folders.ts'
-import { WholeBroker } from '../../presets/shell/whole-broker.ts'
-import { ManualClock } from '../../presets/testing/manual-clock.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { folderWith } from '../config/folder.ts'
 import { FaultBroker } from '../fault/fault-broker.ts'
@@ -137,7 +134,7 @@ test('compact gives back what is free, keeps what is there and what comes meanwh
   expect(topics.sort()).toEqual(['after', 'meanwhile', ...Array.from({ length: 10 }, (_, i) => `r/${i}`)].sort())
   await again.running.stop()
   // Stopped, its folder is compacted by the command alone.
-  expect((await typed('compact --folder data --json', { folder })).json).toMatchObject({ folder: join(folder, 'data') })
+  expect((await typed('compact --folder data --json', { folder })).json).toMatchObject({ rows: [{ folder: join(folder, 'data') }] })
   expect(await typed('compact --folder nothing', { folder })).toMatchObject({ code: 1 })
 })
 
@@ -206,16 +203,4 @@ test('a backup has the queues of bridges, too; it is restored by config, and onl
     code: 1,
     errors: expect.stringContaining('backup.json is missing'),
   })
-})
-
-test('a broker of several workers makes no backup of one part, and says what to do', async () => {
-  const { settings } = (await startBroker()).broker
-  const broker = new WholeBroker(settings, new ManualClock(), '0.0.0', '/', { number: 1, count: 3 })
-  const unused = (): never => expect.unreachable()
-  keepInBackups(broker, { plugin: 'diskQueue', path: '/queue', copyTo: unused, compact: unused })
-  const op = { name: 'root', via: 'socket', role: 'admin' }
-  await expect(broker.operate(op, 'backup', { folder: '/copy' })).rejects.toThrow(
-    /^backup: this broker has 3 workers.*copy the folders, or run it with workers: 1$/,
-  )
-  await expect(broker.operate(op, 'compact', {})).rejects.toThrow(/^compact: .*say compact --folder FOLDER for each/)
 })

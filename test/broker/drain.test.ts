@@ -194,7 +194,7 @@ test('the workers of a broker are drained together, other nodes of a cluster onl
   const link = { others: () => ['b/2', 'b/3', 'c/1', 'b'], ask: async (node: string) => void asked.push(node) }
   const ran: string[] = []
   const of = async (node: string, isWorker: boolean, given: object) => {
-    const verbs = new Verbs(broker.hooks, node, isWorker)
+    const verbs = new Verbs(broker.hooks, node, isWorker ? { number: 1, count: 3 } : null)
     verbs.link(link)
     verbs.add({ name: 'drain', changes: true, ownWorkersOnly: true, run: () => void ran.push(node), merge: parts => parts.length })
     const count = await verbs.operate(op, 'drain', given)

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { partOf } from '../../plugins/kit/text-hash.ts'
+import { typed } from '../admin/typed.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
+import type { TestClient } from '../support/client.ts'
 import { WorkersBroker } from './workers-broker.ts'
 
 // Goal: what several workers have acknowledged lies on the disk, in the part of one of them, and is there again whoever of them was killed.
@@ -18,7 +20,7 @@ beforeAll(async () => {
   const folder = await mkdtemp(join(tmpdir(), 'mqttx-parts-'))
   await writeFile(
     join(folder, 'mqttx.config.json'),
-    JSON.stringify({ checkConfigEvery: null, cluster: { heartbeat: '100ms', expiry: '1s' } }),
+    JSON.stringify({ checkConfigEvery: null, cluster: { heartbeat: '100ms', expiry: '1s' }, admin: { payloads: true } }),
   )
   broker = await WorkersBroker.start(built.path('presets/bin.js'), folder, args)
 }, 60_000)
@@ -85,6 +87,74 @@ test('all are killed: sessions, what waits in them, wills and retained messages 
   const again = await broker.connect({ clientId: 'watcher', ...durable })
   expect((await again.receive()).payload.toString()).toBe('of the killed')
 })
+
+test('a backup has the parts of all workers, and all that was acknowledged before its moment; compact gives back what is free in each, and they go on', async () => {
+  const ids = [idAt(1, 'backup'), idAt(2, 'backup')]
+  for (const clientId of ids) {
+    const away = await broker.connect({ clientId, ...durable })
+    await away.subscribe('backup', 2)
+    away.disconnect()
+    await away.closed
+  }
+  // From each worker to the parts of both: at QoS 2 that takes two steps.
+  const publishers: TestClient[] = []
+  for (const worker of ['1', '2'])
+    for (const qos of [1, 2]) publishers.push(await broker.connectAt(worker, { clientId: `from-${worker}-${qos}` }))
+  const acknowledged = new Map<string, number>()
+  let stops = false
+  const publishing = publishers.map(async (publisher, i) => {
+    for (let n = 0; !stops; n++) {
+      const text = `${i} ${n}`
+      await publisher.publish('backup', text, { qos: i % 2 === 0 ? 1 : 2 })
+      acknowledged.set(text, Date.now())
+    }
+  })
+  const until = async (count: number): Promise<void> => {
+    while (acknowledged.size < count) await new Promise(resolve => setImmediate(resolve))
+  }
+  await until(200)
+  const { upTo, rows } = (await broker.ask('backup copy')) as { upTo: string; rows: { folder: string }[] }
+  expect(rows.map(row => row.folder)).toEqual(['disk/workers-2/1', 'disk/workers-2/2'])
+  const { rows: compacted } = (await broker.ask('compact')) as { rows: { folder: string }[] }
+  expect(compacted.map(row => row.folder.slice(broker.folder.length))).toEqual(['/data/workers-2/1', '/data/workers-2/2'])
+  await until(acknowledged.size + 50)
+  stops = true
+  await Promise.all(publishing)
+
+  // What the first worker keeps is read by the second one, which had its file open from before.
+  await publishers[0]!.publish('after', 'compacted', { qos: 1, retain: true })
+  await publishers[2]!.subscribe('after', 1)
+  expect((await publishers[2]!.receive()).payload.toString()).toBe('compacted')
+
+  const { folder } = broker
+  expect((await typed('restore copy --to there', { folder })).code).toBe(0)
+  const before = [...acknowledged].filter(([, at]) => at < Date.parse(upTo)).map(([text]) => text)
+  expect(before.length).toBeGreaterThanOrEqual(100)
+  for (const [store, wanted] of [
+    ['disk:there', before],
+    [null, [...acknowledged.keys()]],
+  ] as const) {
+    const queues = await queuesIn(folder, store)
+    for (const id of ids) {
+      const queued = queues.get(id)!
+      expect(wanted.filter(text => !queued.includes(text))).toEqual([])
+      expect(new Set(queued).size).toBe(queued.length)
+    }
+  }
+})
+
+/** What waits for each client id in a store, or in that of the running broker. */
+async function queuesIn(folder: string, store: string | null): Promise<Map<string, string[]>> {
+  const queues = new Map<string, string[]>()
+  const from = store === null ? ['--socket', 'admin.sock'] : ['--from', store]
+  const { text } = await typed(['export', ...from], { folder })
+  for (const line of text.split('\n')) {
+    const { session, queued } = JSON.parse(line) as { session?: { clientId: string }; queued?: { message: { payload: string } } }
+    if (session !== undefined) queues.set(session.clientId, [])
+    if (queued !== undefined) [...queues.values()].at(-1)!.push(Buffer.from(queued.message.payload, 'base64').toString())
+  }
+  return queues
+}
 
 test('another number of workers is refused with the command that moves what is there, and that command moves it', async () => {
   const away = await broker.connect({ clientId: 'moves', ...durable })

@@ -53,6 +53,8 @@ export interface OpenRowStore {
 export interface RowReader extends Pick<RowStore, 'get' | 'has' | 'keys'> {
   /** Reads show every commit that has resolved before, in whichever process. */
   refresh(): void
+  /** As `RowStore.copyTo`. Left out: a broker with several workers makes no backup of it. */
+  copyTo?(folder: string): Promise<void>
   /** Nothing more is read. */
   close(): Promise<void>
 }

@@ -40,6 +40,8 @@ export interface VerbDeclaration<S extends OptionsSchema = OptionsSchema> {
   readonly printsJson?: boolean
   /** With `everywhere`: where nobody is named, the workers of this broker are asked, and no other nodes. Default: false. */
   readonly ownWorkersOnly?: boolean
+  /** With `everywhere`: it may take long, so nodes are asked one after the other, and each is waited for as long as it lives. Default: false, all at once, and each for 2 s. */
+  readonly inTurn?: boolean
   /** What it takes, declared as options are. */
   readonly takes: S
   /** The arguments that may stand without their names, in order. Default: none. */

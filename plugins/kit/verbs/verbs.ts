@@ -2,6 +2,7 @@ import type { Actor } from '../../../core/actor.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type { Hooks } from '../../../core/hooks.ts'
 import type { ConnectRefusal } from '../../../core/refusals.ts'
+import type { WorkerPlace } from '../../../core/worker-place.ts'
 
 /**
  * What each verb is given and answers, for the types of `broker.inspect` and `broker.operate`: empty here. Whoever brings a verb adds a line:
@@ -47,14 +48,16 @@ export interface Verb {
   merge?(parts: readonly VerbPart[], missing: readonly MissingNode[], given: object): unknown
   /** Where nobody is named, the workers of this broker are asked, and no other nodes. Default: all nodes are. */
   readonly ownWorkersOnly?: boolean
+  /** It may take long: nodes are asked one after the other, and each is waited for as long as it lives. Default: all at once, and each for 2 s. */
+  readonly inTurn?: boolean
 }
 
 /** The way to the other nodes: whoever connects nodes provides it by `broker.verbs.link`. */
 export interface VerbLink {
   /** The names of the others that live. */
   others(): readonly string[]
-  /** Has another node run a verb by `verbs.here`; rejects where it does not answer in time. */
-  ask(node: string, verb: string, given: object, actor: Actor): Promise<unknown>
+  /** Has another node run a verb by `verbs.here`; rejects where it does not answer in time, or with `waits` where it has gone. */
+  ask(node: string, verb: string, given: object, actor: Actor, waits?: boolean): Promise<unknown>
 }
 
 /** All verbs of a broker, by name: the one table that command line, routes and help come from. */
@@ -62,15 +65,16 @@ export class Verbs {
   /** The name of this node: its `brokerId`, as text. */
   readonly node: string
   readonly #hooks: Hooks
-  // What the names of the workers of this broker begin with; null: it has none.
-  readonly #workers: string | null
+  // The names of the workers of this broker, this node too; none where it has none.
+  readonly #workers: readonly string[]
   readonly #verbs: Map<string, Verb>
   #link: VerbLink | null
 
-  /** `node`: the name of this node. `isWorker`: it is one worker of several, `NAME/1`. */
-  constructor(hooks: Hooks, node: string, isWorker = false) {
+  /** `node`: the name of this node. `worker`: which worker of several it is, and then its name is `NAME/1`; null: none. */
+  constructor(hooks: Hooks, node: string, worker: WorkerPlace | null = null) {
     this.#hooks = hooks
-    this.#workers = isWorker ? node.slice(0, node.lastIndexOf('/') + 1) : null
+    const prefix = node.slice(0, node.lastIndexOf('/') + 1)
+    this.#workers = Array.from({ length: worker?.count ?? 0 }, (_, i) => `${prefix}${i + 1}`)
     this.node = node
     this.#verbs = new Map()
     this.#link = null
@@ -142,19 +146,24 @@ export class Verbs {
     const others = link?.others() ?? []
     if (wanted !== undefined && wanted !== own && !others.includes(String(wanted)))
       throw new OperatorError('ERR_VERB', `there is no node ${wanted}; there are ${[own, ...others].join(', ')}`)
-    const isNear = (node: string): boolean => verb.ownWorkersOnly !== true || (this.#workers !== null && node.startsWith(this.#workers))
+    const isNear = (node: string): boolean => verb.ownWorkersOnly !== true || this.#workers.includes(node)
     const asked = wanted === undefined ? [own, ...others.filter(isNear)] : [String(wanted)]
     const missing: MissingNode[] = []
+    // A worker that has died comes again, and has a part in the whole answer.
+    if (wanted === undefined)
+      for (const node of this.#workers) if (!asked.includes(node)) missing.push({ node, why: 'it is being started again' })
     const ask = async (node: string): Promise<VerbPart | null> => {
       if (node === own) return { node, answer: await verb.run(rest, actor) }
       try {
-        return { node, answer: await link!.ask(node, verb.name, rest, actor) }
+        return { node, answer: await link!.ask(node, verb.name, rest, actor, verb.inTurn) }
       } catch (error) {
         missing.push({ node, why: (error as Error).message })
         return null
       }
     }
-    const parts = await Promise.all(asked.map(ask))
+    const parts: (VerbPart | null)[] = []
+    if (verb.inTurn === true) for (const node of asked) parts.push(await ask(node))
+    else parts.push(...(await Promise.all(asked.map(ask))))
     return await verb.merge(
       parts.filter(part => part !== null),
       missing,

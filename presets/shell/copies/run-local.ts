@@ -1,7 +1,8 @@
-import { createReadStream, existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { createReadStream } from 'node:fs'
+import { resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { type Log, silentLog } from '../../../core/log.ts'
+import { partPaths, workersOf } from '../../../plugins/disk/part-folders.ts'
 import type { RestoreAnswer } from '../../../plugins/disk/restore-backup.ts'
 import { exportLines } from '../../../plugins/kit/copies/export-lines.ts'
 import { type ImportAnswer, importLines } from '../../../plugins/kit/copies/import-lines.ts'
@@ -66,17 +67,22 @@ export async function restore(given: Readonly<Record<string, string>>, place: St
   return await restoreBackup(resolve(place.folder, backup), all, place.log)
 }
 
-/** `compact --folder FOLDER`: that of a stopped broker. */
-export async function compactFolder(path: string, { folder }: StorePlace): Promise<object> {
+/** `compact --folder FOLDER`: that of a stopped broker, with the parts of all its workers. */
+export async function compactFolder(path: string, { folder }: StorePlace): Promise<{ rows: object[] }> {
   const at = resolve(folder, path)
-  if (!existsSync(join(at, 'data.mdb'))) throw new OperatorError('ERR_ARGUMENTS', `compact: ${at}: no broker has kept anything there`)
+  const parts = workersOf(at).flatMap(count => partPaths(at, count))
+  if (parts.length === 0) throw new OperatorError('ERR_ARGUMENTS', `compact: ${at}: no broker has kept anything there`)
   const { lmdbStores } = await import('../../../plugins/disk/lmdb-stores.ts')
-  const { rows, close } = await lmdbStores.open(at, 'compact --folder')
-  try {
-    return { folder: at, ...(await rows.compact!()) }
-  } finally {
-    await close()
+  const rows: object[] = []
+  for (const part of parts) {
+    const { rows: kept, close } = await lmdbStores.open(part, 'compact --folder')
+    try {
+      rows.push({ folder: part, ...(await kept.compact!()) })
+    } finally {
+      await close()
+    }
   }
+  return { rows }
 }
 
 /** The lines of a file, or of standard input. */
