@@ -63,6 +63,25 @@ test('has nothing against a history without faults, however often its connection
   expect(check(history, ['r'])).toEqual([])
 })
 
+test('an identifier that is given again begins anew, though its message was first seen as a repeat', () => {
+  const history = [
+    connected(false),
+    received(1, 2),
+    answered(1, 2),
+    received(2, 1),
+    // The next one under identifier 2 is on its way when the connection breaks.
+    broken,
+    connected(),
+    received(2, 1, again),
+    received(3, 2, { dup: true }),
+    broken,
+    connected(),
+    received(2, 1, again),
+    received(3, 2, again),
+  ]
+  expect(check(history, ['r'])).toEqual([])
+})
+
 test.each([
   [
     'an acknowledged message that never comes',

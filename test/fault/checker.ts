@@ -62,22 +62,23 @@ function delivered(reader: string, own: readonly FaultEvent[], wrong: string[]):
  * and before anything new. A connection that broke before it was all there passes the rest on to the one after it.
  */
 function repeated(reader: string, own: readonly FaultEvent[], wrong: string[]): void {
-  // By packet identifier: when its message first came.
-  const turns = new Map<number, number>()
+  // By packet identifier: when its message first came, and which one that was. One that comes with DUP at its first time was sent before in vain.
+  const turns = new Map<number, { readonly turn: number; readonly name: string }>()
   let unanswered = new Map<number, Arrival>()
   let owed: Arrival[] = []
   for (const [turn, event] of own.entries()) {
     if (event.kind === 'broken') {
       const all = new Map(owed.map(arrival => [arrival.packetId, arrival]))
       for (const [packetId, arrival] of unanswered) all.set(packetId, arrival)
-      owed = [...all.values()].toSorted((a, b) => turns.get(a.packetId)! - turns.get(b.packetId)!)
+      owed = [...all.values()].toSorted((a, b) => turns.get(a.packetId)!.turn - turns.get(b.packetId)!.turn)
       unanswered = new Map()
     } else if (event.kind === 'answered') {
       unanswered.delete(event.packetId)
     } else if (event.kind === 'received') {
       const { packetId, dup } = event
       unanswered.set(packetId, event)
-      if (!dup || !turns.has(packetId)) turns.set(packetId, turn)
+      const name = nameOf(event)
+      if (!dup || turns.get(packetId)?.name !== name) turns.set(packetId, { turn, name })
       const at = owed.findIndex(arrival => arrival.packetId === packetId)
       if (at === -1) {
         // One that was answered in vain may come among them; what is new must not.
