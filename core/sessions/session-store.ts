@@ -432,7 +432,7 @@ export interface StoredSubscriber {
   readonly user?: string | null
   /** The node that its client is connected to; absent and null: it is not connected. */
   readonly node?: string | null
-  /** The epoch of its newest owner; absent: 0. */
+  /** The epoch of its newest owner, or one with which it takes writes as long as it has none; absent: 0, and no operator can change it before its client has come. */
   readonly epoch?: number
 }
 

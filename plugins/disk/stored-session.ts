@@ -12,7 +12,7 @@ export class StoredSession implements SessionRecord {
   readonly clientId: string
   /** Its rows' number. */
   readonly number: number
-  /** Of its owner; 0: none since the broker began. */
+  /** Of its owner; the session's number: it has had none since the broker began. */
   epoch: number
   user: string | null | undefined
   run: number
@@ -37,7 +37,7 @@ export class StoredSession implements SessionRecord {
   constructor(clientId: string, number: number) {
     this.clientId = clientId
     this.number = number
-    this.epoch = 0
+    this.epoch = number
     this.user = undefined
     this.run = 0
     this.closedAt = 0

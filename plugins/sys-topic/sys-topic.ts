@@ -34,7 +34,7 @@ export const sysTopic = definePlugin(sysTopicManifest, ({ hooks, broker, clock }
   }
 
   // Nothing of $SYS is stored: a one-shot is answered and forgotten, the rest goes with the connection.
-  hooks.onSubscribe.tap({ name: 'sysTopic', stage: Stage.Record }, (_client, subscription) => {
+  hooks.onSubscribe.tap({ name: 'sysTopic', stage: Stage.Record, pure: true }, (_client, subscription) => {
     const filter = plain(subscription.filter)
     if (oneShots.has(filter)) subscription.lifetime = 'none'
     else if (filter.startsWith('$SYS/')) subscription.lifetime = 'connection'

@@ -129,7 +129,7 @@ export class LiveConfig {
     if (this.#holds) return
     this.#holds = true
     const { hooks } = this.#running
-    const tap = { name: 'config', stage: Stage.Guard }
+    const tap = { name: 'config', stage: Stage.Guard, pure: true }
     const whenRead = (done: () => void): void => {
       if (this.#reading === 0) done()
       else this.#last.then(done)

@@ -1,7 +1,7 @@
 import type { Actor } from '../../core/actor.ts'
 import type { Broker, BrokerTotals } from '../../core/broker.ts'
 import { BrokerCore } from '../../core/broker-core.ts'
-import type { Client } from '../../core/connection/client.ts'
+import type { Client, Session } from '../../core/connection/client.ts'
 import type { Connection } from '../../core/connection/connection.ts'
 import type { DisconnectReason } from '../../core/connection/disconnect-reason.ts'
 import type { Message } from '../../core/messages/message.ts'
@@ -13,6 +13,7 @@ import { isGranted } from '../../core/refusals.ts'
 import type { PickedMember } from '../../core/routing/dispatcher.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { ownName } from '../../core/routing/topic.ts'
+import type { KnownSession } from '../../core/sessions/known-session.ts'
 import type { SessionStoreEvents } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { WorkerPlace } from '../../core/worker-place.ts'
@@ -26,7 +27,7 @@ import type { WireSource } from '../../plugins/kit/wire-source.ts'
 import { clearQueue } from './clear-queue.ts'
 import { ConnectionLines } from './connection-lines.ts'
 import { MeasuredTimings } from './measured-timings.ts'
-import { subscribeFor, unsubscribeFor } from './on-behalf.ts'
+import { subscribeFor, subscribeStored, unsubscribeFor, unsubscribeStored } from './on-behalf.ts'
 import { RemoteMembers } from './remote-members.ts'
 import { WireReader } from './wire-reader.ts'
 
@@ -210,6 +211,14 @@ export class WholeBroker extends BrokerCore implements Broker {
 
   unsubscribeClient(client: Client, filter: string): Promise<number> {
     return unsubscribeFor(this, client as Connection, filter)
+  }
+
+  subscribeSession(session: Session, subscription: Subscription): Promise<number> {
+    return subscribeStored(this, session as KnownSession, subscription)
+  }
+
+  unsubscribeSession(session: Session, filter: string): Promise<number> {
+    return unsubscribeStored(this, session as KnownSession, filter)
   }
 
   setRights(whom: Whom, rights: Rights | null): number {

@@ -7,6 +7,7 @@ import { typed } from '../admin/typed.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
 import type { TestClient } from '../support/client.ts'
+import { eventually } from '../support/eventually.ts'
 import { WorkersBroker } from './workers-broker.ts'
 
 // Goal: what several workers have acknowledged lies on the disk, in the part of one of them, and is there again whoever of them was killed.
@@ -92,9 +93,10 @@ test('a backup has the parts of all workers, and all that was acknowledged befor
   const ids = [idAt(1, 'backup'), idAt(2, 'backup')]
   for (const clientId of ids) {
     const away = await broker.connect({ clientId, ...durable })
-    await away.subscribe('backup', 2)
     away.disconnect()
     await away.closed
+    // By the first worker, though the session lies in the part of the second; as soon as it has heard that the client has gone.
+    await eventually(async () => (await broker.ask(`subscribe ${clientId} backup --qos 2`)).stored === true)
   }
   // From each worker to the parts of both: at QoS 2 that takes two steps.
   const publishers: TestClient[] = []

@@ -132,7 +132,7 @@ export const queueClearVerb = {
 
 export const subscribeVerb = {
   name: 'subscribe',
-  help: 'subscribe a connected client to a topic filter as if it had asked for it: rights and plugins are asked, its session keeps it',
+  help: 'subscribe a client to a topic filter as if it had asked for it: rights and plugins are asked, its session keeps it; one that is away finds it when it comes',
   example: "subscribe meter-7 'plant/+/set' --qos 1",
   role: 'operate',
   yes: 'granted',
@@ -148,7 +148,7 @@ export const subscribeVerb = {
 
 export const unsubscribeVerb = {
   name: 'unsubscribe',
-  help: 'take a subscription from a connected client as if it had asked for it',
+  help: 'take a subscription from a client as if it had asked for it, or from its stored session',
   example: "unsubscribe meter-7 'plant/+/set'",
   role: 'operate',
   yes: 'removed',

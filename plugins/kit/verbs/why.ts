@@ -1,7 +1,6 @@
 import type { Broker } from '../../../core/broker.ts'
 import type { Client, Session } from '../../../core/connection/client.ts'
 import { OperatorError } from '../../../core/errors.ts'
-import type { TapFacts } from '../../../core/hooks.ts'
 import { Message } from '../../../core/messages/message.ts'
 import type { Publisher } from '../../../core/publisher.ts'
 import type { Member, ShareGroup } from '../../../core/routing/share-group.ts'
@@ -9,6 +8,7 @@ import { isReservedTopic, isTopicFilter, isTopicName, parseShare } from '../../.
 import { type DropRow, dropsOf } from '../services/drops.ts'
 import type { whyVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
+import { lookAtTaps, tapsOf } from './pure-taps.ts'
 import type { MissingNode } from './verbs.ts'
 
 /** Why a client may or may not do something, or gets something or not. Nothing was changed to find it out. */
@@ -65,11 +65,6 @@ interface BannedRow {
   readonly endsAt: number | null
   readonly actor: string | null
   readonly reason: string | null
-}
-
-interface LookedTap extends TapFacts {
-  readonly name: string
-  readonly fn: (...args: unknown[]) => unknown
 }
 
 class Look {
@@ -260,15 +255,11 @@ class Look {
     }
   }
 
-  // Guarded taps of these hooks take a callback, whatever the way in which they were tapped.
   async #decide(hook: 'onPublish' | 'onSubscribe', about: object): Promise<void> {
-    for (const { name, fn, pure } of tapsOf(this.#broker.hooks[hook])) {
-      if (pure !== true) {
-        this.#say(`${name}, ${hook}`, 'not asked; it may still refuse')
-        continue
-      }
-      const said = await new Promise<unknown>(done => fn(this.#publisher, about, (_error: unknown, answer: unknown) => done(answer)))
-      this.#say(`${name}, ${hook}`, said === undefined ? 'has no objection' : `refuses it: ${JSON.stringify(said)}`, said !== undefined)
+    for await (const { name, asked, said } of lookAtTaps(this.#broker.hooks[hook], this.#publisher, about)) {
+      if (!asked) this.#say(`${name}, ${hook}`, 'not asked; it may still refuse')
+      else
+        this.#say(`${name}, ${hook}`, said === undefined ? 'has no objection' : `refuses it: ${JSON.stringify(said)}`, said !== undefined)
     }
   }
 
@@ -277,10 +268,6 @@ class Look {
     const receivedAt = this.#broker.now
     return new Message({ topic, payload: Buffer.alloc(0), qos: 0, retain: false, origin: 'client', clientId, username, receivedAt })
   }
-}
-
-function tapsOf(hook: object): readonly LookedTap[] {
-  return (hook as { readonly taps: readonly LookedTap[] }).taps
 }
 
 function userOf({ username }: Publisher): string {
