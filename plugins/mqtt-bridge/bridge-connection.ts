@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
 import type { Broker } from '../../core/broker.ts'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { ConnackPacket, Packet, SubackPacket } from '../../core/protocol/packets.ts'
@@ -7,11 +8,13 @@ import type { Timer } from '../../core/time/clock.ts'
 import { reasonName } from '../kit/reason-name.ts'
 import { openSocket, type RemoteAddress, readAddress } from './address.ts'
 import type { ConnectionLines } from './connection-lines.ts'
+import { filesStamp } from './files-stamp.ts'
 import { passwordOf } from './password.ts'
 import type { RemoteLimits } from './remote-limits.ts'
 import { RemoteLink } from './remote-link.ts'
 import type { BridgeRule, ConnectionOptions } from './rules.ts'
-import { connackReason, connectPacket, limitsOf, refusalText, subscribePacket, versionOf } from './session.ts'
+import { connackReason, connectPacket, limitsOf, refusalText, subscribePacket, versionOf, wordsOf } from './session.ts'
+import { tlsFault, unsaidFault } from './tls-faults.ts'
 
 /** What goes over a connection, and comes over it. */
 export interface ConnectionSide {
@@ -43,6 +46,9 @@ export interface ConnectionParts {
   locate(file: string): string
 }
 
+// Messages have those from 1 on, and one that is sent again after a break has the one that it had.
+const subscribeId = 65_535
+
 /** Keeps one connection to another broker up: opens it, opens it again when it has gone, and hands packets to the sides that they concern. */
 export class BridgeConnection {
   readonly #parts: ConnectionParts
@@ -56,7 +62,10 @@ export class BridgeConnection {
   #retry: Timer | null
   #pauseMs: number
   #isPrivate: boolean
-  #subscribeId: number
+  // What the files said that the connection was opened by.
+  #files: string
+  // SUBSCRIBE is not answered yet.
+  #asksFor: Timer | null
   /** How often it was up. */
   connects: number
   /** Since when it is as it is, milliseconds since the Unix epoch. */
@@ -76,7 +85,8 @@ export class BridgeConnection {
     this.#retry = null
     this.#pauseMs = options.retryMin
     this.#isPrivate = options.tryPrivate
-    this.#subscribeId = 0
+    this.#asksFor = null
+    this.#files = ''
     this.connects = 0
     this.since = broker.clock.now()
     this.why = ''
@@ -98,6 +108,7 @@ export class BridgeConnection {
     const { clock } = broker
     try {
       const password = passwordOf(options, at, locate)
+      this.#files = filesStamp(options, at, locate)
       const socket = openSocket(this.#addresses[this.#address]!, options, at, locate, () => {
         timer.cancel()
         socket.off('error', failed)
@@ -111,7 +122,7 @@ export class BridgeConnection {
         timer.cancel()
         socket.off('close', closed)
         this.#socket = null
-        this.#closed(error)
+        this.#closed(socket instanceof TLSSocket ? tlsFault(error, options, at) : error)
       }
       const closed = (): void => failed(new Error('the connection broke off'))
       socket.once('error', failed)
@@ -122,7 +133,7 @@ export class BridgeConnection {
   }
 
   #opened(socket: Socket, password: Buffer | undefined): void {
-    const { broker, options, clientId, id, stateTopic } = this.#parts
+    const { broker, options, at, clientId, id, stateTopic } = this.#parts
     const connect = connectPacket(options, { clientId, password, id, isPrivate: this.#isPrivate, stateTopic })
     let refusal: Error | null = null
     const link = new RemoteLink(
@@ -139,7 +150,9 @@ export class BridgeConnection {
         closed: error => {
           // Some close the connection on a protocol level that they do not know, without a word.
           if (!this.#isUp && connect.bridge && refusal === null) this.#isPrivate = false
-          this.#closed(error)
+          // In TLS 1.3 the other side judges the certificate that it was shown when the connection is there.
+          const isUnsaid = !this.#isUp && refusal === null && socket instanceof TLSSocket
+          this.#closed(isUnsaid ? unsaidFault(error, options, at) : error)
         },
       },
     )
@@ -151,6 +164,8 @@ export class BridgeConnection {
     const { options, at, side, asks, broker, lines } = this.#parts
     const version = versionOf(options)
     const reason = connackReason(version, packet.reasonCode)
+    if (reason === 0 && packet.properties?.receiveMaximum === 0) return new Error('it takes no message at all (Receive Maximum 0)')
+    if (reason === 0 && packet.properties?.maximumPacketSize === 0) return new Error('it takes no packet at all (Maximum Packet Size 0)')
     if (reason !== 0) {
       if (reason === ReasonCode.UnsupportedProtocolVersion && version !== 5 && this.#isPrivate) {
         this.#isPrivate = false
@@ -167,8 +182,8 @@ export class BridgeConnection {
     const { sessionPresent } = packet
     lines.connected(this.place, sessionPresent)
     if (asks.length > 0) {
-      this.#subscribeId = (this.#subscribeId % options.window) + 1
-      link.send(subscribePacket(asks, this.#subscribeId))
+      link.send(subscribePacket(asks, subscribeId))
+      this.#asksFor = broker.clock.after(options.connectTimeout, () => link.destroy(new Error('it does not answer SUBSCRIBE')))
     }
     this.#sayThere(link, '1')
     side.up(link, limitsOf(options, packet), sessionPresent)
@@ -191,16 +206,17 @@ export class BridgeConnection {
       case PacketType.Pubcomp:
         return this.#parts.side.packet(packet)
       case PacketType.Suback:
-        return this.#subscribed(packet)
-      case PacketType.Disconnect: {
-        const said = packet.properties?.reasonString === undefined ? '' : `: ${packet.properties.reasonString}`
-        return link.destroy(new Error(`it closed the connection with ${reasonName(packet.reasonCode)}${said}`))
-      }
+        return this.#subscribed(link, packet)
+      case PacketType.Disconnect:
+        return link.destroy(new Error(`it closed the connection with ${reasonName(packet.reasonCode)}${wordsOf(packet.properties)}`))
     }
   }
 
-  #subscribed({ reasonCodes }: SubackPacket): void {
+  #subscribed(link: RemoteLink, { packetId, reasonCodes }: SubackPacket): void {
     const { asks, lines } = this.#parts
+    if (packetId !== subscribeId || reasonCodes.length !== asks.length)
+      return link.destroy(new Error(`it answers ${asks.length} subscriptions with ${reasonCodes.length} reason codes`))
+    this.#asksFor?.cancel()
     for (const [index, code] of reasonCodes.entries()) if (code >= 0x80 && asks[index] !== undefined) lines.notSubscribed(asks[index], code)
   }
 
@@ -209,12 +225,34 @@ export class BridgeConnection {
     this.#link?.destroy(error)
   }
 
+  /** Its files may have changed: connects anew by those that have, where they can be used. Throws an `OperatorError` where they cannot, and the connection stays. */
+  reread(): void {
+    const { options, at, locate } = this.#parts
+    if (this.#stopped || this.#link === null || !this.#isUp) return
+    passwordOf(options, at, locate)
+    if (filesStamp(options, at, locate) === this.#files) return
+    this.#parts.lines.renewed(this.place)
+    this.#leave(this.#link)
+    this.open()
+  }
+
+  /** Ends a connection in good order; the session at the other broker stays. */
+  #leave(link: RemoteLink): void {
+    link.end()
+    this.#link = null
+    this.#asksFor?.cancel()
+    if (!this.#isUp) return
+    this.#isUp = false
+    this.#parts.side.down()
+  }
+
   #closed(error: Error): void {
     const { broker, options, side, lines } = this.#parts
     const { clock } = broker
     const wasUp = this.#isUp
     this.#link = null
     this.#isUp = false
+    this.#asksFor?.cancel()
     this.why = error.message
     if (wasUp) {
       this.since = clock.now()
@@ -238,16 +276,12 @@ export class BridgeConnection {
   stop(): void {
     this.#stopped = true
     this.#retry?.cancel()
+    this.#asksFor?.cancel()
     this.#socket?.destroy()
     const link = this.#link
     if (link === null) return
     // A DISCONNECT in good order takes the will with it.
     if (this.#isUp) this.#sayThere(link, '0')
-    link.end()
-    if (this.#isUp) {
-      this.#isUp = false
-      this.#parts.side.down()
-    }
-    this.#link = null
+    this.#leave(link)
   }
 }

@@ -123,7 +123,8 @@ export class Bridging {
         ? null
         : new BridgeConnection({
             ...shared,
-            options,
+            // It passes to this broker what comes, as it comes.
+            options: { ...options, receiveMaximum: Math.min(options.receiveMaximum, broker.settings.mqtt.receiveMaximum) },
             clientId: `${clientId}.once`,
             stateTopic: this.#isPlain ? null : saysThere,
             asks: once.in,
@@ -153,6 +154,20 @@ export class Bridging {
     this.#isPlain ||= resends || this.#outgoing.waiting > 0
     if (this.#isPlain) this.connection.open()
     this.#relay?.prepare()
+  }
+
+  /** The files that its options name may have changed. */
+  reread(): void {
+    for (const connection of [this.connection, this.onceConnection]) {
+      try {
+        connection?.reread()
+      } catch (error) {
+        this.#parts.broker.log.error(
+          { bridge: this.name, err: error },
+          `mqttBridge ${this.name}: its files have changed and are not taken up`,
+        )
+      }
+    }
   }
 
   /** All its connections are up. */

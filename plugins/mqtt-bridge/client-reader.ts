@@ -1,14 +1,19 @@
+import { isUtf8 } from 'node:buffer'
 import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
 import type { Packet, Properties } from '../../core/protocol/packets.ts'
 import { decodeProperties } from '../../core/protocol/property-bytes.ts'
+import { isTopicName } from '../../core/routing/topic.ts'
+
+// Bytes that a packet in pieces has room for at first.
+const roomMin = 65_536
 
 /** Bytes of another broker in, its packets out. Throws an `Error` for what is no MQTT. Packets hold views of what was read: they are good until the call returns. */
 export class ClientReader {
   readonly #version: ProtocolVersion
   readonly #packetMax: number
   readonly #came: (packet: Packet) => void
-  // Chunks of a packet that is not all there; and how many bytes are.
-  #chunks: Buffer[]
+  // A packet that is not all there lies in here, copied: a view of each piece would keep some hundred bytes for one that has a single byte.
+  #room: Buffer | null
   #length: number
   // Bytes that have to be there before it is worth looking again.
   #needed: number
@@ -17,29 +22,54 @@ export class ClientReader {
     this.#version = version
     this.#packetMax = packetMax
     this.#came = came
-    this.#chunks = []
+    this.#room = null
     this.#length = 0
     this.#needed = 2
   }
 
   feed(chunk: Buffer): void {
-    this.#chunks.push(chunk)
-    this.#length += chunk.length
-    if (this.#length < this.#needed) return
-    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#length)
+    const bytes = this.#length === 0 ? chunk : this.#append(chunk)
     let at = 0
-    this.#needed = 2
-    while (at < bytes.length) {
-      const size = this.#sizeAt(bytes, at)
-      if (size === 0 || at + size > bytes.length) {
-        this.#needed = Math.max(2, size)
-        break
+    if (bytes.length >= this.#needed) {
+      this.#needed = 2
+      while (at < bytes.length) {
+        const size = this.#sizeAt(bytes, at)
+        if (size === 0 || at + size > bytes.length) {
+          this.#needed = Math.max(2, size)
+          break
+        }
+        this.#came(readPacket(bytes.subarray(at, at + size), this.#version))
+        at += size
       }
-      this.#came(readPacket(bytes.subarray(at, at + size), this.#version))
-      at += size
-    }
-    this.#chunks = at === bytes.length ? [] : [bytes.subarray(at)]
-    this.#length = bytes.length - at
+    } else if (this.#length > 0) return
+    this.#keep(bytes, at)
+  }
+
+  /** What there is of a packet, with its next piece. */
+  #append(chunk: Buffer): Buffer {
+    const length = this.#length + chunk.length
+    const room = this.#roomFor(length)
+    if (room !== this.#room) this.#room!.copy(room, 0, 0, this.#length)
+    this.#room = room
+    chunk.copy(room, this.#length)
+    this.#length = length
+    return room.subarray(0, length)
+  }
+
+  #keep(bytes: Buffer, from: number): void {
+    const length = bytes.length - from
+    this.#length = length
+    if (length > 0) {
+      const room = this.#roomFor(length)
+      bytes.copy(room, 0, from)
+      this.#room = room
+    } else if (this.#room !== null && this.#room.length > roomMin) this.#room = null
+  }
+
+  // For so many bytes, or more: never for much more of a packet than has come.
+  #roomFor(length: number): Buffer {
+    if (this.#room !== null && this.#room.length >= length) return this.#room
+    return Buffer.allocUnsafeSlow(Math.max(roomMin, length, Math.min(this.#needed, length * 4)))
   }
 
   // Of the whole packet; 0: its length is not there yet.
@@ -78,13 +108,12 @@ function readPacket(bytes: Buffer, version: ProtocolVersion): Packet {
     case PacketType.Pubrec:
     case PacketType.Pubrel:
     case PacketType.Pubcomp:
-      need(body, 2)
-      return { type, packetId: body.readUInt16BE(), reasonCode: five ? (body[2] ?? 0) : 0, properties: undefined }
+      return { type, packetId: packetIdAt(body, 0), reasonCode: five ? (body[2] ?? 0) : 0, properties: undefined }
     case PacketType.Suback:
     case PacketType.Unsuback: {
       need(body, five ? 3 : 2)
       const codes = five ? propertiesEnd(body, 2) : 2
-      return { type, packetId: body.readUInt16BE(), reasonCodes: [...body.subarray(codes)], properties: undefined }
+      return { type, packetId: packetIdAt(body, 0), reasonCodes: [...body.subarray(codes)], properties: undefined }
     }
     case PacketType.Pingresp:
       return { type }
@@ -103,10 +132,10 @@ function readPublish(header: number, body: Buffer, five: boolean): Packet {
   need(body, at + (qos > 0 ? 2 : 0) + (five ? 1 : 0))
   const topic = body.toString('utf8', 2, at)
   // No topic alias was allowed, so each message has its topic name.
-  if (topic === '') throw new Error('a PUBLISH without a topic name')
+  if (!isUtf8(body.subarray(2, at)) || !isTopicName(topic)) throw new Error('a PUBLISH without a topic name') // [MQTT-3.3.2-2]
   let packetId = 0
   if (qos > 0) {
-    packetId = body.readUInt16BE(at)
+    packetId = packetIdAt(body, at)
     at += 2
   }
   let properties: Properties | undefined
@@ -196,6 +225,13 @@ function answerProperties(body: Buffer, from: number): Properties | undefined {
     }
   }
   return found as Properties
+}
+
+function packetIdAt(body: Buffer, at: number): number {
+  need(body, at + 2)
+  const packetId = body.readUInt16BE(at)
+  if (packetId === 0) throw new Error('a packet identifier 0') // [MQTT-2.2.1-3]
+  return packetId
 }
 
 function need(body: Buffer, bytes: number): void {

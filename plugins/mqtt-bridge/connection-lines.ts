@@ -43,6 +43,10 @@ export class ConnectionLines {
     this.#log.info({ bridge: this.#name }, `mqttBridge ${this.#name}: connected to ${place}${after}; ${session}`)
   }
 
+  renewed(place: string): void {
+    this.#log.info({ bridge: this.#name }, `mqttBridge ${this.#name}: its files have changed; connecting to ${place} anew`)
+  }
+
   away(place: string, error: Error): void {
     if (this.#awaySince === 0) this.#awaySince = this.#clock.now()
     if (error.message !== this.#said) this.#awayLines.forget('away')

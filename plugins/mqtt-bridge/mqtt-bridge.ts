@@ -127,6 +127,10 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
       for (const bridging of bridgings) bridging.start()
       return []
     },
+    // What cannot be used is said, and each connection stays as it is.
+    reread() {
+      for (const bridging of bridgings) bridging.reread()
+    },
     async probe() {
       const { probeConnection } = await import('./probe-connection.ts')
       const lines: string[] = []

@@ -6,6 +6,7 @@ import { passwordOf } from './password.ts'
 import { RemoteLink } from './remote-link.ts'
 import type { ConnectionOptions } from './rules.ts'
 import { connackReason, connectPacket, refusalText, versionOf } from './session.ts'
+import { tlsFault } from './tls-faults.ts'
 
 /** Connects once, with a client id and a session of its own, so that a broker that runs keeps its connection. Resolves to a line, rejects with the cure. */
 export async function probeConnection(
@@ -51,7 +52,7 @@ export async function probeConnection(
     })
   } catch (cause) {
     if (cause instanceof OperatorError) throw cause
-    const { message } = cause as Error
+    const { message } = address.tls ? tlsFault(cause as Error, options, at) : (cause as Error)
     throw new OperatorError('ERR_MQTT_BRIDGE', `${at}.addresses: ${address.text}: ${message}; start it, or correct the address`, { cause })
   } finally {
     ;(socket as Socket | null)?.destroySoon()

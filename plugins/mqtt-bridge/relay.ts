@@ -1,11 +1,12 @@
 import type { Broker } from '../../core/broker.ts'
 import { Message } from '../../core/messages/message.ts'
-import { PacketType } from '../../core/protocol/constants.ts'
+import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.ts'
 import type { AckPacket, Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import type { QueueEntry } from '../../core/sessions/session-store.ts'
 import type { Timer } from '../../core/time/clock.ts'
 import { ByTopic } from '../kit/by-topic.ts'
+import { encodeClientPacket } from '../kit/client-packets.ts'
 import { reasonName } from '../kit/reason-name.ts'
 import type { ConnectionSide } from './bridge-connection.ts'
 import { type OwnTransports, openLocalEnd } from './local-end.ts'
@@ -219,7 +220,26 @@ export class Relay implements ConnectionSide {
       if (qos > 0) this.#remote?.send(answer(qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, 0))
       return
     }
-    local.send({ ...packet, topic: name, properties: withTrail(properties, [...trail, id]) })
+    const trailed = withTrail(properties, [...trail, id])
+    const bytes = encoded({ ...packet, topic: name, properties: trailed }, 5)
+    const why = typeof bytes === 'string' ? bytes : this.#beyondHere(name, bytes.length, trailed)
+    if (why !== null) {
+      this.#events.dropped(this.#messageOf(packet), 'mqttBridgeRefused', why)
+      if (qos > 0)
+        this.#remote?.send(answer(qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, ReasonCode.ImplementationSpecificError))
+      return
+    }
+    local.sendBytes(bytes as Buffer)
+  }
+
+  /** Why this broker would close the connection on a message, which then came again and again; null: it takes it, or refuses it alone. */
+  #beyondHere(topic: string, bytes: number, { userProperties = [] }: Properties): string | null {
+    const { maximumPacketSize, userPropertiesMax, topicLevelsMax, topicLengthMax, overTopicMax } = this.#broker.settings.mqtt
+    if (bytes > maximumPacketSize) return `it has ${bytes} bytes, and this broker takes ${maximumPacketSize} (mqtt.maximumPacketSize)`
+    if (userProperties.length > userPropertiesMax) return `it has more than ${userPropertiesMax} user properties (mqtt.userPropertiesMax)`
+    if (overTopicMax === 'disconnect' && (topic.length > topicLengthMax || topic.split('/').length > topicLevelsMax))
+      return 'its topic name is longer, or has more levels, than this broker takes (mqtt.topicLengthMax, topicLevelsMax)'
+    return null
   }
 
   /** What the other broker says of what went there, or PUBREL of what came from there. */
@@ -270,16 +290,16 @@ export class Relay implements ConnectionSide {
     const retain = packet.retain && retains && outgoingRetain
     const parcel: OutParcel = { message, topic: name, qos, retain }
     const trailed: Properties | undefined = version === 5 ? withTrail(properties, trail.includes(id) ? trail : [...trail, id]) : undefined
-    // The rest of the packet is never as large.
-    const isLarge = packet.payload.length + 2 * topic.length + 1024 > maximumPacketSize
-    if (isLarge && qos > 0) {
-      this.#events.refused(parcel, `TOO_LARGE: the other broker takes ${maximumPacketSize} bytes`)
+    const bytes = encoded({ ...packet, topic: name, retain, properties: trailed }, version)
+    if (typeof bytes === 'string' || bytes.length > maximumPacketSize) {
+      const why = typeof bytes === 'string' ? bytes : `it has ${bytes.length} bytes, and the other broker takes ${maximumPacketSize}`
+      if (qos === 0) return this.#events.dropped(message, 'mqttBridgeRefused', why)
+      this.#events.refused(parcel, `TOO_LARGE: ${why}`)
       return this.#local?.send(answer(qos === 1 ? PacketType.Puback : PacketType.Pubrec, packetId, ReasonCode.ImplementationSpecificError))
     }
-    if (isLarge) return this.#events.dropped(message, 'mqttBridgeRefused', `the other broker takes ${maximumPacketSize} bytes`)
     if (qos > 0) this.#flights.set(packetId, parcel)
     else this.sent += 1
-    remote.send({ ...packet, topic: name, retain, properties: trailed })
+    remote.sendBytes(bytes)
   }
 
   /** What this broker says of what came from there, or PUBREL of what went there. */
@@ -305,6 +325,15 @@ export class Relay implements ConnectionSide {
       clientId: this.#options.clientId,
       receivedAt: this.#broker.clock.now(),
     })
+  }
+}
+
+/** The packet, or why there can be none: a topic name that a prefix has made too long. */
+function encoded(packet: PublishPacket, version: ProtocolVersion): Buffer | string {
+  try {
+    return encodeClientPacket(packet, version)
+  } catch (error) {
+    return (error as Error).message
   }
 }
 

@@ -25,6 +25,8 @@ export interface LinkEvents {
 
 /** Bytes that may wait to be written before the link says that it is full. */
 const bufferedMax = 1_048_576
+// Packets besides, which are answers: as many as there are packet identifiers. Whoever has got none of them and asks for more does not read.
+const answersMax = 65_535
 
 /** One connection to another broker, as its client: packets out and in, and the pings that tell whether anybody is there. */
 export class RemoteLink {
@@ -36,6 +38,8 @@ export class RemoteLink {
   #pending: Buffer[]
   #pendingBytes: number
   #flushes: boolean
+  // Sent while the link was full.
+  #beyond: number
   #keepAliveMs: number
   #timer: Timer | null
   #lastSent: number
@@ -54,6 +58,7 @@ export class RemoteLink {
     this.#pending = []
     this.#pendingBytes = 0
     this.#flushes = false
+    this.#beyond = 0
     this.#keepAliveMs = connect.keepAlive * 1000
     this.#timer = null
     this.#lastSent = clock.now()
@@ -61,7 +66,10 @@ export class RemoteLink {
     this.#isUp = false
     this.#closed = false
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
-    stream.on('drain', () => this.#events.drained())
+    stream.on('drain', () => {
+      this.#beyond = 0
+      this.#events.drained()
+    })
     stream.on('error', error => this.destroy(error))
     stream.on('end', () => this.destroy(new Error('it closed the connection')))
     stream.on('close', () => this.destroy(new Error('the connection broke off')))
@@ -81,6 +89,7 @@ export class RemoteLink {
   /** One whole packet. All of one turn of the event loop leave together. */
   sendBytes(packet: Buffer): void {
     if (this.#closed) return
+    if (this.isFull && ++this.#beyond > answersMax) return this.destroy(new Error('it does not read what it is answered'))
     this.#pending.push(packet)
     this.#pendingBytes += packet.length
     if (this.#flushes) return

@@ -2,6 +2,7 @@ import { PacketType, type ProtocolVersion } from '../../core/protocol/constants.
 import type { ConnackPacket, ConnectPacket, Properties, SubscribePacket } from '../../core/protocol/packets.ts'
 import { ReasonCode } from '../../core/reason.ts'
 import { reasonName } from '../kit/reason-name.ts'
+import { shownText } from '../kit/shown-text.ts'
 import type { RemoteLimits } from './remote-limits.ts'
 import type { BridgeRule, ConnectionOptions } from './rules.ts'
 import { trailProperty } from './trail.ts'
@@ -90,8 +91,12 @@ export function connackReason(version: ProtocolVersion, code: number): number {
 
 /** Why a CONNECT was refused, with the cure. `at`: where the connection stands in the config. */
 export function refusalText(reason: number, { properties }: ConnackPacket, at: string): string {
-  const said = properties?.reasonString === undefined ? '' : `: ${properties.reasonString}`
-  return `it refuses the connection with ${reasonName(reason)}${said}; ${cureOf(reason, at)}`
+  return `it refuses the connection with ${reasonName(reason)}${wordsOf(properties)}; ${cureOf(reason, at)}`
+}
+
+/** What another broker says in words, behind what it means: it may be anything. */
+export function wordsOf(properties: Properties | undefined): string {
+  return properties?.reasonString === undefined ? '' : `: ${shownText(properties.reasonString)}`
 }
 
 function cureOf(reason: number, at: string): string {

@@ -1,7 +1,7 @@
 import { OperatorError } from '../../core/errors.ts'
 import { isTopicName } from '../../core/routing/topic.ts'
-import { clientTls } from '../kit/client-tls.ts'
 import { readAddress } from './address.ts'
+import { filesStamp } from './files-stamp.ts'
 import { passwordOf } from './password.ts'
 import type { ConnectionOptions } from './rules.ts'
 
@@ -18,7 +18,7 @@ export function verifyConnection(options: ConnectionOptions, at: string, locate:
     }
   }
   for (const [index, text] of addresses.entries()) attempt(() => readAddress(text, `${at}.addresses[${index}]`, ssl.enable))
-  attempt(() => clientTls(`${at}.ssl`, ssl, locate))
+  attempt(() => filesStamp(options, at, locate))
   if ((ssl.cert === undefined) !== (ssl.key === undefined))
     problems.push(`${at}.ssl: a certificate and its key go together; set both cert and key`)
   attempt(() => {

@@ -1,13 +1,13 @@
 import { isIP } from 'node:net'
 import { isLoopback } from '../../plugins/kit/index.ts'
-import { type Client as CoreClient, type ConnectPacket as CoreConnect, OperatorError, ReasonCode } from '../index.ts'
+import { type Client as CoreClient, type ConnectPacket as CoreConnect, OperatorError, ReasonCode, type Refusal } from '../index.ts'
 import type { Client } from './client.ts'
 import type { ConnectPacket } from './packet-types.ts'
 import { connectPacket } from './packets.ts'
 import type { Wiring } from './wiring.ts'
 
 /** In, under the user name that `preConnect` may have changed; not in; or no opinion. */
-type Answer = true | { username: string | null } | ReasonCode | undefined
+type Answer = true | { username: string | null } | ReasonCode | Refusal | undefined
 
 const reasons: Readonly<Record<number, readonly [ReasonCode, string]>> = {
   2: [ReasonCode.ClientIdentifierNotValid, 'identifier rejected'],
@@ -44,6 +44,11 @@ export class Admission {
         const fault = error ?? (success === true ? changed(before, packet) : null)
         if (fault === null && success === true) return resolve(undefined)
         client.connecting = false
+        const elsewhere = fault === null ? undefined : asMqtt5Says(packet.protocolVersion, fault)
+        if (elsewhere?.serverReference !== undefined) {
+          client.link.blame(fault!)
+          return resolve(elsewhere)
+        }
         // No CONNACK is sent.
         if (fault !== null) client.link.fail(fault)
         else client.close()
@@ -88,7 +93,8 @@ export class Admission {
         const returnCode = typeof asked === 'number' && asked in reasons ? asked : 5
         const blamed = error ?? new Error(reasons[returnCode]![1])
         if (blamed.message === '') blamed.message = reasons[returnCode]![1]
-        resolve(this.#refuse(client, returnCode, blamed))
+        const refusal = this.#refuse(client, returnCode, blamed)
+        resolve(asMqtt5Says(packet.protocolVersion, blamed) ?? refusal)
       })
     })
   }
@@ -105,6 +111,16 @@ export class Admission {
     const { keepAlive } = this.#wiring.clientOf(core).link
     if (keepAlive !== null) core.keepAlive = keepAlive
   }
+}
+
+/** What an error says to an MQTT 5 client by itself: a `reasonCode` from 0x80 on, and a `serverReference`, which goes with 0x9C or 0x9D only. */
+function asMqtt5Says(version: number, error: Error): Refusal | undefined {
+  const { reasonCode, serverReference } = error as { reasonCode?: unknown; serverReference?: unknown }
+  if (version !== 5) return undefined
+  const code = typeof reasonCode === 'number' && reasonCode >= 0x80 && reasonCode <= 0xff ? (reasonCode as ReasonCode) : undefined
+  if (typeof serverReference === 'string')
+    return { reasonCode: code === ReasonCode.ServerMoved ? code : ReasonCode.UseAnotherServer, serverReference }
+  return code === undefined ? undefined : { reasonCode: code }
 }
 
 // What the broker has taken from a CONNECT before anybody is asked.

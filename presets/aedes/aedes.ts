@@ -21,6 +21,7 @@ import { checkOptions, configOf } from './options.ts'
 import { OwnSubscriptions } from './own-subscriptions.ts'
 import type { AedesPublishPacket, ConnackPacket, OwnPublishPacket, PingreqPacket, PubrelPacket, Subscription } from './packet-types.ts'
 import { coreProperties } from './packets.ts'
+import { Persistence } from './persistence.ts'
 import { type Part, Wiring } from './wiring.ts'
 
 /** The events of a broker, with what their listeners are given. */
@@ -66,6 +67,8 @@ export class Aedes extends EventEmitter<AedesEvents> {
   readonly handle: (stream: Connection, request?: IncomingMessage) => Client
   /** The broker's messages in the form of an emitter. */
   readonly mq: Mq
+  /** What is kept, to be read. */
+  readonly persistence: Persistence
   /** The clients that have a session, by client id. */
   readonly clients: Record<string, Client>
   /** When each broker of the cluster was last heard of. */
@@ -101,6 +104,7 @@ export class Aedes extends EventEmitter<AedesEvents> {
     this.#own = new OwnSubscriptions(this.wiring)
     this.handle = (stream, request) => new Client(this, stream, request)
     this.mq = new Mq(this)
+    this.persistence = new Persistence(this.wiring)
     // Names come from clients: `__proto__` is one like any other.
     this.clients = Object.create(null)
     this.brokers = Object.create(null)

@@ -51,11 +51,12 @@ function closed(wiring: Wiring, { client, durable, expiryMs, subscriptions }: Se
 function ended(client: Client, { maxInflightInbound }: CheckedOptions, { by, code, message }: DisconnectReason): void {
   const { link } = client
   if (by === 'server' && code >= 0x80 && !blameless.has(code)) {
-    // What went wrong in aedes' words, where its documents have some.
+    // What went wrong in aedes' words, where it has some.
+    const wildcard = / wildcard ([+#])$/.exec(message)?.[1]
     const words: Readonly<Record<number, string>> = {
       [ReasonCode.KeepAliveTimeout]: 'keep alive timeout',
       [ReasonCode.ProtocolError]: 'Invalid protocol',
-      [ReasonCode.TopicNameInvalid]: 'topic has too many levels',
+      [ReasonCode.TopicNameInvalid]: wildcard === undefined ? 'topic has too many levels' : `${wildcard} is not allowed in PUBLISH`,
       [ReasonCode.ReceiveMaximumExceeded]: `maxInflightInbound exceeded: ${maxInflightInbound} inbound QoS 2 messages already awaiting PUBREL`,
     }
     link.blame(new Error(words[code] ?? message, { cause: message }))

@@ -14,7 +14,7 @@ interface FilterOwner {
   /** The broker's own client; null until its CONNECT has been read. */
   readonly core: CoreClient | null
   /** Something went wrong with the client, which ends it. */
-  fail(error: Error): void
+  fail(error: Error, reasonCode?: ReasonCode): void
 }
 
 /** What one client subscribes to: each filter is asked about by itself, and all of one SUBSCRIBE are told together. */
@@ -43,11 +43,12 @@ export class Filters {
       client.broker.authorizeSubscribe(client, shown, (error, subscription) => {
         if (error) {
           // Whoever subscribes by himself is cut off; the program is told.
-          if (own === undefined) this.#link.fail(error)
+          if (own === undefined) this.#link.fail(error, ReasonCode.NotAuthorized)
           else this.#ownErrors.set(attempt.requested, error)
           return resolve(ReasonCode.NotAuthorized)
         }
-        if (typeof subscription !== 'object' || subscription === null) return resolve(ReasonCode.UnspecifiedError)
+        if (typeof subscription !== 'object' || subscription === null)
+          return resolve(client.version === 5 ? ReasonCode.NotAuthorized : ReasonCode.UnspecifiedError)
         attempt.filter = subscription.topic
         if (subscription.qos < attempt.qos) attempt.qos = subscription.qos as 0 | 1 | 2
         resolve(undefined)
@@ -62,7 +63,7 @@ export class Filters {
     for (const { filter, requested = filter, qos } of held) {
       const granted = await new Promise<boolean>(resolve => {
         client.broker.authorizeSubscribe(client, { topic: requested, qos }, (error, subscription) => {
-          if (error) this.#link.fail(error)
+          if (error) this.#link.fail(error, ReasonCode.NotAuthorized)
           resolve(!error && typeof subscription === 'object' && subscription !== null)
         })
       })
@@ -86,7 +87,7 @@ export class Filters {
     asked.shown.qos = reasonCode < 0x80 ? (reasonCode as 0 | 1 | 2) : 128
     // aedes closes the connection of whoever asks for too many levels; MQTT 5 has an answer for it.
     if (reasonCode === ReasonCode.TopicFilterInvalid && !asked.own && this.#link.client.version !== 5)
-      this.#link.fail(new Error('topic has too many levels'))
+      this.#link.fail(new Error('topic has too many levels'), ReasonCode.TopicFilterInvalid)
     // Refusals are told before what was granted: the order of the SUBSCRIBE is that in which they were asked.
     this.#answered.push(asked)
     if (this.#answered.length === 1) queueMicrotask(() => this.#tellSubscribed())

@@ -100,10 +100,12 @@ export class HandlerTaps implements Handlers {
     if (!this.#needed.has('publishes')) return callback(null)
     const packet = inboundPacket(message, messageId)
     aedes.authorizePublish(client, packet, error => {
-      if (error) {
-        if (message.origin === 'client') client?.link.fail(error)
-        return callback(null, ReasonCode.NotAuthorized)
+      if (message.origin === 'client' && client !== null) {
+        if (client.closed && message.qos > 0) aedes.emit('clientError', client, new Error('connection closed'))
+        else if (error && client.version === 5) aedes.emit('clientError', client, error)
+        else if (error) client.link.fail(error)
       }
+      if (error) return callback(null, { reasonCode: ReasonCode.NotAuthorized, reasonString: error.message })
       if (packet.qos !== 0 && packet.qos !== 1 && packet.qos !== 2) return callback(null, 'drop')
       changeMessage(message, packet)
       callback(null)

@@ -18,8 +18,8 @@ export const AuthErrorCode = {
 /** One of the return codes. */
 export type AuthErrorCode = (typeof AuthErrorCode)[keyof typeof AuthErrorCode]
 
-/** What `authenticate` may refuse a client with: `returnCode` 2 to 5; any other is 5. */
-export type AuthenticateError = Error & { returnCode: AuthErrorCode }
+/** What `authenticate` may refuse a client with: `returnCode` 2 to 5; any other is 5. An MQTT 5 client is told `reasonCode` where it is 0x80 to 0xFF, and with a `serverReference` to go there (0x9C, or 0x9D). */
+export type AuthenticateError = Error & { returnCode: AuthErrorCode; reasonCode?: number; serverReference?: string }
 
 /** Asked when a CONNECT has been read, before anything else. An error raises `connectionError`; neither error nor success closes the connection. */
 export type PreConnectHandler = (client: Client, packet: ConnectPacket, callback: (error: Error | null, success?: boolean) => void) => void

@@ -26,6 +26,8 @@ export class Link {
   ackId = 0
   /** Nothing was heard of it for too long. */
   silent = false
+  /** What its first bytes name is no MQTT. */
+  otherProtocol = false
   /** Since when the stream takes nothing more; 0: it takes what it is given. */
   stalledAt = 0
   /** Its end has been told. */
@@ -104,7 +106,7 @@ export class Link {
     if (this.returnCode > 0)
       client.broker.emit('connackSent', { cmd: 'connack', returnCode: this.returnCode, sessionPresent: false }, client)
     const late = this.core === null && wiring.broker.clock.now() - this.openedAt >= wiring.options.connectTimeout
-    this.blame(new Error(late ? 'connect did not arrive in time' : 'Invalid protocol'))
+    this.blame(new Error(late ? 'connect did not arrive in time' : this.otherProtocol ? 'Invalid protocolId' : 'Invalid protocol'))
     // What was written has a turn to be read.
     wiring.later(() => client.conn.destroy())
     this.end()
@@ -121,12 +123,12 @@ export class Link {
     }
   }
 
-  /** Something went wrong with this client, which ends it. */
-  fail(error: Error): void {
+  /** Something went wrong with this client, which ends it. `reasonCode`: what an MQTT 5 client is told. */
+  fail(error: Error, reasonCode: ReasonCode = ReasonCode.UnspecifiedError): void {
     if (this.client.closed) return
     this.blame(error)
     const { core, client } = this
-    if (core !== null && !core.closed) core.close(ReasonCode.UnspecifiedError, error.message)
+    if (core !== null && !core.closed) core.close(reasonCode, error.message)
     // An MQTT 5 client is told why, and has a moment to read it.
     if (core === null || core.version !== 5 || client.conn.writableFinished) client.conn.destroy()
     this.end()

@@ -93,6 +93,7 @@ export function configOf(id: string, checked: CheckedOptions, given: Config = {}
     ...given,
     mqtt: {
       receiveMaximum,
+      assignedIdPrefix: 'aedes_',
       topicLevelsMax: checked.maxTopicLevels,
       // aedes closes the connection of whoever publishes what it may not.
       deniedPublish: 'close',

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import { MessageChannel } from 'node:worker_threads'
 import {
   type Broker,
@@ -10,6 +11,7 @@ import {
   type Preset,
   type PresetList,
   presets,
+  ReasonCode,
   type RunningBroker,
   type RunningPlugin,
   Stage,
@@ -18,7 +20,9 @@ import {
 } from '../index.ts'
 import { Client } from './client.ts'
 import { Link } from './link.ts'
+import { acceptInTurns } from './memory-transport.ts'
 import type { CheckedOptions } from './options.ts'
+import { namesOtherProtocol } from './protocol-name.ts'
 import { TransportStream } from './transport-stream.ts'
 
 // How often a look is taken for clients that take nothing, at most.
@@ -198,9 +202,13 @@ export class Wiring {
     const { conn, link } = client
     if (this.#stopped || this.#running === null) return void conn.destroy()
     link.openedAt = this.broker.clock.now()
+    conn.once('data', (bytes: unknown) => {
+      link.otherProtocol = Buffer.isBuffer(bytes) && namesOtherProtocol(bytes)
+    })
     this.#taking = client
     try {
-      this.#running.accept(conn, { listener: 'aedes' })
+      if (conn instanceof Socket) this.#running.accept(conn, { listener: 'aedes' })
+      else acceptInTurns(this.#running, conn)
     } finally {
       this.#taking = null
     }
@@ -253,7 +261,7 @@ export class Wiring {
     for (const { conn, link } of this.#open) {
       if (!conn.writableNeedDrain) link.stalledAt = 0
       else if (link.stalledAt === 0) link.stalledAt = now
-      else if (now - link.stalledAt >= this.options.drainTimeout) link.fail(new Error('drain timeout'))
+      else if (now - link.stalledAt >= this.options.drainTimeout) link.fail(new Error('drain timeout'), ReasonCode.QuotaExceeded)
     }
   }
 

@@ -282,3 +282,49 @@ test('a preset that keeps sessions on disk', async () => {
   const again = await connected(second, { clientId: 'keeper', cleanStart: false })
   expect(await again.far.receive()).toMatchObject({ topic: 'jobs', payload: Buffer.from('kept') })
 })
+
+test('persistence says what is kept: subscriptions of sessions that outlive their connection, and retained messages', async () => {
+  const aedes = await started()
+  const keeper = await connected(aedes, { clientId: 'keeper', version: 5, cleanStart: false, properties: { sessionExpiry: 100 } })
+  await keeper.far.subscribe('jobs', 1)
+  await keeper.far.subscribe('own', 2, { noLocal: true, retainAsPublished: true, retainHandling: 1 })
+  const clean = await connected(aedes, { clientId: 'clean' })
+  await clean.far.subscribe('jobs')
+  expect(await aedes.persistence.subscriptionsByClient(keeper.client)).toEqual([
+    { topic: 'jobs', qos: 1 },
+    { topic: 'own', qos: 2, nl: true, rap: true, rh: 1 },
+  ])
+  expect(await aedes.persistence.subscriptionsByClient(clean.client)).toEqual([])
+  expect(await aedes.persistence.subscriptionsByClient({ id: 'nobody' })).toEqual([])
+  for (let i = 0; i < 250; i++) aedes.publish({ topic: `meters/${i}`, payload: String(i), retain: true })
+  await called(done => aedes.publish({ topic: 'other', payload: 'x', retain: true }, done))
+  const found = (await aedes.persistence.createRetainedStream('meters/+').toArray()) as { topic: string; retain: boolean }[]
+  expect(new Set(found.map(({ topic }) => topic)).size).toBe(250)
+  expect(found.every(({ retain }) => retain)).toBe(true)
+  expect(await aedes.persistence.createRetainedStreamCombi(['other', 'meters/7']).toArray()).toMatchObject([
+    { topic: 'other', payload: Buffer.from('x') },
+    { topic: 'meters/7' },
+  ])
+})
+
+test('a stream in memory is read when its writer has returned: whoever listens behind the write hears it', async () => {
+  const aedes = await started()
+  const { far, client } = await connected(aedes, { clientId: 'one' })
+  far.sendBytes('c0 00')
+  expect(await next(aedes, 'ping')).toEqual([{ cmd: 'pingreq', length: 0 }, client])
+})
+
+test('what begins with another protocol name is told from other faults', async () => {
+  const aedes = await started()
+  for (const [bytes, message] of [
+    ['10 10 00 04 48 54 54 50 04 02 00 3c 00 04 6e 61 6d 65', 'Invalid protocolId'],
+    ['47 45 54 20 2f 20 48 54 54 50', 'Invalid protocol'],
+    ['10', 'Invalid protocol'],
+  ] as const) {
+    const { far } = handled(aedes)
+    const told = next(aedes, 'connectionError')
+    far.sendBytes(bytes)
+    if (bytes === '10') far.drop()
+    else expect((await told)[1]).toMatchObject({ message })
+  }
+})

@@ -107,26 +107,35 @@ test('without authenticate everybody on this machine is let in, and nobody of an
   expect((await open.far.connect({ clientId: 'there' })).reasonCode).toBe(0)
 })
 
-test.each([4, 5] as const)('authorizePublish changes a message, or closes the connection with an error (version %i)', async version => {
-  const aedes = await started({
-    authorizePublish(client, packet, done) {
-      expect(client!.id).toBe('writer')
-      if (packet.topic === 'no') return done(new Error('wrong topic'))
-      packet.topic = 'changed'
-      packet.payload = `${packet.payload}!`
-      done(null)
-    },
-  })
-  const { far } = await connected(aedes, { clientId: 'writer', version })
-  const reader = await connected(aedes, { clientId: 'reader', version })
-  await reader.far.subscribe('#', 1)
-  await far.publish('yes', 'hello', { qos: 1 })
-  expect(await reader.far.message()).toMatchObject({ topic: 'changed', payload: Buffer.from('hello!') })
-  const told = next(aedes, 'clientError')
-  far.sendPublish('no', 'hello', { qos: 1 })
-  expect((await told)[1]).toMatchObject({ message: 'wrong topic' })
-  await far.closed
-})
+test.each([4, 5] as const)(
+  'authorizePublish changes a message, or refuses it with an error, which before MQTT 5 closes the connection (version %i)',
+  async version => {
+    const aedes = await started({
+      authorizePublish(client, packet, done) {
+        expect(client!.id).toBe('writer')
+        if (packet.topic === 'no') return done(new Error('wrong topic'))
+        packet.topic = 'changed'
+        packet.payload = `${packet.payload}!`
+        done(null)
+      },
+    })
+    const { far } = await connected(aedes, { clientId: 'writer', version })
+    const reader = await connected(aedes, { clientId: 'reader', version })
+    await reader.far.subscribe('#', 1)
+    await far.publish('yes', 'hello', { qos: 1 })
+    expect(await reader.far.message()).toMatchObject({ topic: 'changed', payload: Buffer.from('hello!') })
+    const told = next(aedes, 'clientError')
+    if (version === 5) {
+      expect(await far.publish('no', 'hello', { qos: 1 })).toMatchObject({ reasonCode: 0x87, properties: { reasonString: 'wrong topic' } })
+      expect((await told)[1]).toMatchObject({ message: 'wrong topic' })
+      expect(await far.publish('yes', 'goes on', { qos: 1 })).toMatchObject({ reasonCode: 0 })
+      return
+    }
+    far.sendPublish('no', 'hello', { qos: 1 })
+    expect((await told)[1]).toMatchObject({ message: 'wrong topic' })
+    await far.closed
+  },
+)
 
 test('by default nobody publishes to $SYS', async () => {
   const aedes = await started()
@@ -243,4 +252,39 @@ test('an error of published costs its publisher the connection, so that it sends
   await far.closed
   expect(far.heard.filter(({ type }) => type === PacketType.Puback)).toEqual([])
   expect(far.heard.at(-1)).toMatchObject({ reasonCode: ReasonCode.UnspecifiedError })
+})
+
+test('an MQTT 5 client is told the reason code of an error, and where to go instead', async () => {
+  const aedes = await started({
+    preConnect: ({ conn: _conn }, { clientId }, done) =>
+      done(
+        clientId === 'early' ? Object.assign(new Error('elsewhere'), { serverReference: 'one.example:1883', reasonCode: 0x9d }) : null,
+        true,
+      ),
+    authenticate(client, _username, _password, done) {
+      if (client.id === 'banned') return done(Object.assign(new Error('banned'), { reasonCode: 0x8a, returnCode: 5 as const }))
+      if (client.id === 'moved') return done(Object.assign(new Error('moved'), { serverReference: 'two.example', reasonCode: 0x87 }))
+      done(null, true)
+    },
+  })
+  const connect = async (clientId: string, version: 4 | 5) => {
+    const { reasonCode, properties } = await handled(aedes, version).far.connect({ clientId })
+    return [reasonCode, properties?.serverReference]
+  }
+  expect(await connect('early', 5)).toEqual([0x9d, 'one.example:1883'])
+  expect(await connect('moved', 5)).toEqual([0x9c, 'two.example'])
+  expect(await connect('banned', 5)).toEqual([0x8a, undefined])
+  expect(await connect('banned', 4)).toEqual([5, undefined])
+})
+
+test('a client that goes while its message is judged gets no answer, which is told', async () => {
+  let answer: (() => void) | undefined
+  const aedes = await started({ authorizePublish: (_client, _packet, done) => void (answer = done) })
+  const { far, client } = await connected(aedes, { clientId: 'one' })
+  far.sendPublish('a', 'x', { qos: 1 })
+  await expect.poll(() => answer !== undefined).toBe(true)
+  client.close()
+  const told = next(aedes, 'clientError')
+  answer!()
+  expect((await told)[1]).toMatchObject({ message: 'connection closed' })
 })
