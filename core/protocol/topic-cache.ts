@@ -54,7 +54,7 @@ export class TopicCache {
 export function readTopicName(bytes: Buffer, start: number, end: number): string {
   for (let i = start; i < end; i++) {
     const byte = bytes[i]!
-    if (byte === plus || byte === hash) throw new MqttError(ReasonCode.TopicNameInvalid, `a topic name holds the wildcard ${String.fromCharCode(byte)}`)
+    if (byte === plus || byte === hash) throw new MqttError(ReasonCode.TopicNameInvalid, `a topic name holds ${byte === hash ? '#' : '+'}`)
   }
   return readUtf8(bytes, start, end)
 }

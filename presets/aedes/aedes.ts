@@ -16,6 +16,7 @@ import type {
   PreConnectHandler,
   PublishedHandler,
 } from './handler-types.ts'
+import { Kept } from './kept.ts'
 import { type Deliver, Mq } from './mq.ts'
 import { checkOptions, configOf } from './options.ts'
 import { OwnSubscriptions } from './own-subscriptions.ts'
@@ -104,7 +105,7 @@ export class Aedes extends EventEmitter<AedesEvents> {
     this.#own = new OwnSubscriptions(this.wiring)
     this.handle = (stream, request) => new Client(this, stream, request)
     this.mq = new Mq(this)
-    this.persistence = new Persistence(this.wiring)
+    this.persistence = new Persistence(new Kept(this.wiring))
     // Names come from clients: `__proto__` is one like any other.
     this.clients = Object.create(null)
     this.brokers = Object.create(null)

@@ -52,7 +52,7 @@ function ended(client: Client, { maxInflightInbound }: CheckedOptions, { by, cod
   const { link } = client
   if (by === 'server' && code >= 0x80 && !blameless.has(code)) {
     // What went wrong in aedes' words, where it has some.
-    const wildcard = / wildcard ([+#])$/.exec(message)?.[1]
+    const wildcard = / name holds ([+#])$/.exec(message)?.[1]
     const words: Readonly<Record<number, string>> = {
       [ReasonCode.KeepAliveTimeout]: 'keep alive timeout',
       [ReasonCode.ProtocolError]: 'Invalid protocol',

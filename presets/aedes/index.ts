@@ -19,7 +19,7 @@ export {
 } from './handler-types.ts'
 export type { Deliver, Mq, MqHost } from './mq.ts'
 export type * from './packet-types.ts'
-export type { Persistence } from './persistence.ts'
+export type { Persistence, PersistenceHost } from './persistence.ts'
 
 /** As in aedes from version 1 on, the default export makes no broker. Throws an `OperatorError` (`ERR_AEDES_DEFAULT`) that says what does. */
 export default function aedes(): never {

@@ -162,7 +162,7 @@ test.each([4, 5] as const)(
     })
     const { far, client } = await connected(aedes, { clientId: 'reader', version })
     const event = next(aedes, 'subscribe')
-    expect(await far.subscribe(['mine', 'no', 'other'], 2)).toEqual([1, 0x80, 1])
+    expect(await far.subscribe(['mine', 'no', 'other'], 2)).toEqual([1, version === 5 ? 0x87 : 0x80, 1])
     const options = version === 5 ? { nl: false, rap: false, rh: 0 } : {}
     expect(seen[0]).toEqual({ topic: 'mine', qos: 2, ...options })
     expect(await event).toEqual([
