@@ -10,6 +10,7 @@ import { ByTopic } from '../kit/by-topic.ts'
 import { ParkedOnDisk } from '../kit/parked-rows.ts'
 import type { Queues } from '../kit/services/queues.ts'
 import { BridgeConnection, type ConnectionSide } from './bridge-connection.ts'
+import { figuresOf } from './bridging-figures.ts'
 import type { BridgingFigures, BridgingParts } from './bridging-parts.ts'
 import { ConnectionLines } from './connection-lines.ts'
 import { Incoming } from './incoming.ts'
@@ -375,25 +376,16 @@ export class Bridging {
   }
 
   figures(): BridgingFigures {
-    const { sent, repeated, waiting, oldest } = this.#outgoing
-    const lanes = [...this.#outgoing.lanes]
-    const relay = this.#relay
-    const now = this.#parts.broker.clock.now()
-    const lagOf = (at: number) => (at === 0 ? 0 : Math.max(0, now - at))
-    const sum = (of: (lane: OutLane) => number) => lanes.reduce((total, lane) => total + of(lane), 0)
-    return {
-      sent: sent + (relay?.sent ?? 0),
-      received: this.#incoming.received + (relay?.received ?? 0),
-      waiting: waiting + (relay?.waiting ?? 0),
-      waitingBytes: sum(({ bytes }) => bytes),
-      repeated: repeated + this.#incoming.repeated + (relay?.repeated ?? 0),
-      droppedFull: sum(({ full }) => full) + this.#awayDrops,
+    return figuresOf({
+      outgoing: this.#outgoing,
+      incoming: this.#incoming,
+      relay: this.#relay,
+      parked: this.#parked,
       refused: this.#refused,
-      parked: this.#parked?.length ?? 0,
-      parkedBytes: this.#parked?.bytes ?? 0,
+      awayDrops: this.#awayDrops,
       connects: this.connection.connects + (this.onceConnection?.connects ?? 0),
-      lagMs: Math.max(lagOf(oldest), lagOf(relay?.oldest ?? 0)),
-    }
+      now: this.#parts.broker.clock.now(),
+    })
   }
 
   /** Waits so long until what is on its way has got there; what is left goes to the disk. */

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { StreamTransport } from '../../plugins/kit/index.ts'
-import type { RunningBroker, TransportEvents } from '../index.ts'
+import type { Clock, RunningBroker, TransportEvents } from '../index.ts'
 
 /**
  * A stream that is no socket may hand over what is written to it before `write` returns. Here it is read when its writer has returned, as aedes reads every stream, and it ends
@@ -8,11 +8,13 @@ import type { RunningBroker, TransportEvents } from '../index.ts'
  */
 class MemoryTransport extends StreamTransport {
   readonly #stream: Duplex
+  readonly #clock: Clock
   #paused = false
 
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, clock: Clock) {
     super(stream, { protocol: 'stream', listener: 'aedes' })
     this.#stream = stream
+    this.#clock = clock
   }
 
   override listen(events: TransportEvents): void {
@@ -31,7 +33,7 @@ class MemoryTransport extends StreamTransport {
   }
 
   override end(): void {
-    setImmediate(() => super.end())
+    this.#clock.turn(() => super.end())
   }
 
   /** What is read goes to the listeners of `data`. */
@@ -45,7 +47,7 @@ export function acceptInTurns(running: RunningBroker, stream: Duplex): void {
   if (stream.readableObjectMode || stream.writableObjectMode || stream.readableEncoding !== null)
     throw new TypeError('handle: MQTT is bytes; hand in a stream without objectMode and without setEncoding')
   if (stream.destroyed || stream.readableEnded) return void stream.destroy()
-  const transport = new MemoryTransport(stream)
+  const transport = new MemoryTransport(stream, running.broker.clock)
   const events = running.accept(transport)
   if (events !== null) transport.listen(events)
 }
