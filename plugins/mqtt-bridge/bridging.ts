@@ -7,22 +7,20 @@ import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import type { Waiting } from '../kit/backlog.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { ByTopic } from '../kit/by-topic.ts'
-import { ParkedOnDisk } from '../kit/parked-rows.ts'
-import type { Queues } from '../kit/services/queues.ts'
+import type { ParkedOnDisk } from '../kit/parked-rows.ts'
 import { BridgeConnection, type ConnectionSide } from './bridge-connection.ts'
 import { figuresOf } from './bridging-figures.ts'
 import type { BridgingFigures, BridgingParts } from './bridging-parts.ts'
 import { ConnectionLines } from './connection-lines.ts'
 import { Incoming } from './incoming.ts'
 import { OutLane } from './out-lane.ts'
-import { type OutParcel, outParcelCodec } from './out-parcel.ts'
+import type { OutParcel } from './out-parcel.ts'
 import { Outgoing } from './outgoing.ts'
+import { openParked } from './parked.ts'
 import { Relay } from './relay.ts'
 import { RetainedCarrier } from './retained-carrier.ts'
 import type { AckMode, BridgeRule, BridgeRules, ConnectionOptions } from './rules.ts'
 import { trailOf } from './trail.ts'
-
-const cureOfParked = 'see to what they were refused for, then set parked to resend, or to drop'
 
 /** One connection to another broker with all that belongs to it: what waits for it, what comes from it, and what is said of it. */
 export class Bridging {
@@ -149,7 +147,7 @@ export class Bridging {
       const [kind, name, mode] = queue.split(' ')
       if (kind === 'mqtt' && name === this.name) this.#lane(mode as AckMode)
     }
-    this.#seeToParked(queues)
+    this.#parked = openParked(this.#parts, this.#options, (mode, row) => this.#lane(mode as AckMode).takeBack(row))
     this.#say('0')
     const resends = this.#options.parked === 'resend' && (this.#parked?.length ?? 0) > 0
     this.#isPlain ||= resends || this.#outgoing.waiting > 0
@@ -356,23 +354,6 @@ export class Bridging {
     else this.#refused += 1
     this.#parts.broker.drop(this.#clientId, message, reason)
     this.#lines.dropped(message, 'goes nowhere', why)
-  }
-
-  #seeToParked(queues: Queues | undefined): void {
-    if (queues === undefined) return
-    const { broker, report } = this.#parts
-    const { parked: how, parkedBytes } = this.#options
-    const queue = queues.open(`mqttParked ${this.name}`, parkedBytes)
-    const parked = new ParkedOnDisk(queue, broker.clock, outParcelCodec, (mode, row) => this.#lane(mode as AckMode).takeBack(row))
-    this.#parked = parked
-    if (parked.length === 0) return
-    const what = `mqttBridge ${this.name}: ${parked.length} messages that the other broker refused`
-    if (how === 'keep') return broker.log.warn({ bridge: this.name }, `${what} are parked; ${cureOfParked}`)
-    const done = how === 'resend' ? parked.resend() : parked.drop()
-    done.then(
-      count => broker.log.warn({ bridge: this.name, count }, `${what} ${how === 'resend' ? 'are sent once more' : 'are dropped'}`),
-      report,
-    )
   }
 
   figures(): BridgingFigures {
