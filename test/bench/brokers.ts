@@ -12,7 +12,7 @@ const root = path.resolve(here, '../..')
 /** A broker that can be measured: how it is started, and which version it is. */
 export interface BrokerKind {
   readonly name: string
-  /** Undefined where it is not installed. */
+  /** Undefined where it is not installed, or no variable names its binary. */
   version(): string | undefined
   command(port: number): string[]
   /** Only where it is asked for by name. */
@@ -97,6 +97,36 @@ const aedes: BrokerKind = {
   command: port => [process.execPath, path.join(here, 'aedes-broker.mjs'), String(port)],
 }
 
+const flashmq: BrokerKind = {
+  name: 'flashmq',
+  version() {
+    const binary = process.env.FLASHMQ_BIN
+    return binary === undefined ? undefined : (/(\d+\.\d+\.\d+)/.exec(outputOf(binary, ['--version']))?.[1] ?? 'unknown')
+  },
+  command(port) {
+    // One thread, for it has one core as the others do, and nothing is dropped.
+    const folder = mkdtempSync(path.join(tmpdir(), 'mqttx-bench-'))
+    const config = path.join(folder, 'flashmq.conf')
+    const lines = [
+      'allow_anonymous true',
+      'thread_count 1',
+      `log_file ${path.join(folder, 'flashmq.log')}`,
+      'log_level warning',
+      'max_qos_msg_pending_per_client 65535',
+      'max_qos_bytes_pending_per_client 268435456',
+      'client_max_write_buffer_size 268435456',
+      'listen {',
+      '  protocol mqtt',
+      `  port ${port}`,
+      '  inet_protocol ip4',
+      '  inet4_bind_address 127.0.0.1',
+      '}',
+    ]
+    writeFileSync(config, `${lines.join('\n')}\n`)
+    return [process.env.FLASHMQ_BIN!, '-c', config]
+  },
+}
+
 /** Another checkout of this broker, built, for the same work in the same run. */
 export function besideKind(folder: string): BrokerKind {
   const program = path.resolve(folder, 'dist/presets/bin.js')
@@ -113,7 +143,7 @@ export function besideKind(folder: string): BrokerKind {
   }
 }
 
-export const brokerKinds: readonly BrokerKind[] = [ours, secured, watched, mosquitto, aedes]
+export const brokerKinds: readonly BrokerKind[] = [ours, secured, watched, mosquitto, flashmq, aedes]
 
 function mosquittoBinary(): string | undefined {
   return [process.env.MOSQUITTO_BIN, '/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/opt/homebrew/sbin/mosquitto'].find(

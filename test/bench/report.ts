@@ -31,8 +31,8 @@ export function median(values: readonly number[]): number {
 export function tableOf(scenarios: readonly Scenario[], brokers: readonly BrokerKind[], measured: readonly Measured[]): string {
   const ours = brokers[0]!.name
   const lines = [
-    '| scenario | broker | CPU µs/msg | of ours | msg/s | p50 µs | p99 µs | peak MiB | broker CPU | load CPU |',
-    '|---|---|--:|--:|--:|--:|--:|--:|--:|--:|',
+    '| scenario | broker | CPU µs/msg | least–most | of ours | msg/s | p50 µs | p99 µs | peak MiB | broker CPU | load CPU |',
+    '|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
   ]
   for (const { id, title, workload } of scenarios) {
     const of = (broker: string): Measured[] => measured.filter(one => one.scenario === id && one.broker === broker)
@@ -42,10 +42,12 @@ export function tableOf(scenarios: readonly Scenario[], brokers: readonly Broker
       if (runs.length === 0) continue
       const value = (key: keyof Measured): number => median(runs.map(one => one[key]).filter(found => typeof found === 'number'))
       const cell = (key: keyof Measured): string => (Number.isNaN(value(key)) ? '' : count(value(key)))
+      const micros = runs.map(one => one.cpuMicros)
+      const spread = `${Math.min(...micros).toFixed(2)}–${Math.max(...micros).toFixed(2)}`
       // Where the load process was busy all the time and the broker was not, the rate is the load's; a paced load spins by design.
       const limited = workload.rate === 0 && value('loadCpu') > 0.9 && value('brokerCpu') < 0.9 ? ' (the load was the limit)' : ''
       lines.push(
-        `| ${title} | ${name} | ${value('cpuMicros').toFixed(2)} | ${(value('cpuMicros') / own).toFixed(1)} | ${count(value('perSecond'))}${limited} | ${cell('p50')} | ${cell('p99')} | ${count(value('peakMiB'))} | ${percent(value('brokerCpu'))} | ${percent(value('loadCpu'))} |`,
+        `| ${title} | ${name} | ${value('cpuMicros').toFixed(2)} | ${spread} | ${(value('cpuMicros') / own).toFixed(2)} | ${count(value('perSecond'))}${limited} | ${cell('p50')} | ${cell('p99')} | ${count(value('peakMiB'))} | ${percent(value('brokerCpu'))} | ${percent(value('loadCpu'))} |`,
       )
     }
   }

@@ -11,6 +11,7 @@ import { runLimits } from './limits.ts'
 import { LoadProcess } from './load/load-process.ts'
 import { runMqload } from './load/mqload.ts'
 import type { LoadResult } from './load/workload.ts'
+import { runSuite } from './mqttbs/run.ts'
 import { canPin } from './pin.ts'
 import { type Measured, tableOf, writeReport } from './report.ts'
 import { type Scenario, scenarios } from './scenarios.ts'
@@ -18,7 +19,7 @@ import { runTransports } from './transports/run.ts'
 import { cpuSeconds, memory } from './usage.ts'
 import { runWorkers } from './workers/run.ts'
 
-const usage = `npm run bench [-- options]      compare this broker with mosquitto and aedes on the same work
+const usage = `npm run bench [-- options]      compare this broker with mosquitto, aedes, and FlashMQ where FLASHMQ_BIN names its binary, on the same work
   --only ID,ID      scenarios whose id begins so; --list names them
   --brokers A,B     default: all that are installed; mqttx-broker+topicSecurity and +metrics only if they are named
   --beside DIR      another checkout of this broker too, which has to be built, as one more row of the table
@@ -26,12 +27,13 @@ const usage = `npm run bench [-- options]      compare this broker with mosquitt
   --quick           with --compare: fewer scenarios, messages and rounds, for a first look within two minutes
   --rounds N        alternating runs of each; medians are printed (default 5; with --compare 10, or 3 where it is quick)
   --load mqload     use the load generator in C that MQLOAD names
-  --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md
+  --write           write the table to docs/benchmarks.md, that of transports to docs/transports.md, that of mqttbs to docs/benchmarks-mqttbs.md
 npm run bench -- limits         this broker alone at its limits: start, fan-out, subscriptions, connections, take-overs, a frozen reader
 npm run bench -- transports     TLS and WebSocket beside plain TCP, and beside mosquitto's
 npm run bench -- durable        what keeping costs: memory, disk and Redis beside mosquitto's file and aedes on Redis; --only away-one,pairs,kept,return
 npm run bench -- cluster        several brokers as one: pairs across nodes, growth with nodes and filters, how soon the others know
 npm run bench -- workers        one process beside 2 and 4 workers, all on one core: pairs at one worker and at two, fan-out, fan-in, a shared group; --only ID,ID
+npm run bench -- mqttbs         the four cases of the Open MQTT Benchmark Suite at fixed rates, with one process and with workers, and the Java original's six, beside published figures
 npm run bench -- bridge         bridging to a real Kafka, beside kafkajs that sends the same by itself`
 
 const { values, positionals } = parseArgs({
@@ -61,6 +63,7 @@ else {
   else if (positionals[0] === 'cluster') await runCluster({ only, rounds, write: values.write })
   else if (positionals[0] === 'workers')
     await runWorkers({ only, rounds, mqload: values.load === 'mqload' ? process.env.MQLOAD : undefined })
+  else if (positionals[0] === 'mqttbs') await runSuite({ only, brokers: values.brokers?.split(','), rounds, write: values.write })
   else if (positionals[0] === 'bridge') await runBridge({ rounds, write: values.write })
   else if (positionals[0] === 'durable')
     await runDurable({
@@ -85,7 +88,8 @@ async function compareBrokers(): Promise<void> {
   const kinds = brokerKinds.filter(({ name, optional }) => (wanted === undefined ? optional !== true : wanted.includes(name)))
   if (values.beside !== undefined) kinds.push(besideKind(values.beside))
   const installed = kinds.filter(kind => kind.version() !== undefined)
-  for (const kind of kinds) if (!installed.includes(kind)) console.error(`${kind.name} is not installed, so it is left out`)
+  for (const kind of kinds)
+    if (!installed.includes(kind)) console.error(`${kind.name} is left out: it is not installed, or no variable names its binary`)
   console.error(installed.map(kind => `${kind.name} ${kind.version()}`).join(', '), `· Node ${process.version} · ${cpus()[0]?.model}`)
   if (!canPin) console.error('broker and load share their cores here: there is one only, or no taskset')
 

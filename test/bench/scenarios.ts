@@ -83,8 +83,49 @@ export const scenarios: readonly Scenario[] = [
   ...([0, 1] as const).map(qos =>
     scenario(`rate-q${qos}`, `100 pairs, 64 B, QoS ${qos}, 20,000 messages/s`, 200, { qos, window: 0, rate: 20_000, messages: 1000 }),
   ),
-  scenario('connect', '5000 connects, 100 at a time', 1, { kind: 'connect', publishers: 5000, subscribers: 0, messages: 1 }),
-  scenario('retained', '20,000 retained topics to 4 wildcard subscribers', 0, {
+  ...([0, 1] as const).map(qos =>
+    scenario(`large-q${qos}`, `20 pairs, 16 KiB, QoS ${qos}, window 4`, 500, {
+      publishers: 20,
+      subscribers: 20,
+      payload: 16_384,
+      qos,
+      window: 4,
+      messages: 2000,
+    }),
+  ),
+  scenario('huge-q1', '10 pairs, 256 KiB, QoS 1, window 4', 50, {
+    publishers: 10,
+    subscribers: 10,
+    payload: 262_144,
+    qos: 1,
+    window: 4,
+    messages: 300,
+  }),
+  scenario('huge-fan-out-q1', 'fan-out 1 to 50, 256 KiB, QoS 1', 10, {
+    kind: 'fanOut',
+    publishers: 1,
+    subscribers: 50,
+    payload: 262_144,
+    qos: 1,
+    window: 4,
+    messages: 60,
+  }),
+  ...[true, false].map(cleanSession =>
+    scenario(`connect${cleanSession ? '' : '-kept'}`, `5000 connects, 100 at a time, ${cleanSession ? 'clean' : 'kept'} sessions`, 1, {
+      kind: 'connect',
+      publishers: 5000,
+      subscribers: 0,
+      messages: 1,
+      cleanSession,
+    }),
+  ),
+  scenario('retained-store', 'storing 50,000 retained messages, each under a new topic', 10_000, {
+    kind: 'store',
+    publishers: 1,
+    subscribers: 0,
+    messages: 50_000,
+  }),
+  scenario('retained-give', '20,000 retained messages to each of 4 wildcard subscribers', 1, {
     kind: 'retained',
     publishers: 0,
     subscribers: 4,

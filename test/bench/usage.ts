@@ -34,3 +34,22 @@ export function memory(pid: number): { now: number; peak: number } {
     return { now: 0, peak: 0 }
   }
 }
+
+/** A process and all that it has started. */
+export function processesOf(pid: number): number[] {
+  const found = [pid]
+  try {
+    for (const thread of readdirSync(`/proc/${pid}/task`)) {
+      const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim()
+      if (children !== '') found.push(...children.split(' ').flatMap(child => processesOf(Number(child))))
+    }
+  } catch {
+    // It has ended meanwhile.
+  }
+  return found
+}
+
+/** The time that a process and all that it has started have used, in seconds. */
+export function cpuSecondsOfAll(pid: number): number {
+  return processesOf(pid).reduce((sum, one) => sum + cpuSeconds(one), 0)
+}

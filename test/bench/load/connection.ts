@@ -31,6 +31,10 @@ export class Connection {
   readonly #socket: net.Socket
   readonly #opened: Promise<void>
   #partial: Buffer | null = null
+  // A large packet of which the beginning has come, how much of it is there, and the buffer of the last one.
+  #whole: Buffer | null = null
+  #filled = 0
+  #spareWhole: Buffer | null = null
   #out: Buffer | null = null
   #used = 0
   #answers: { type: number; resolve: () => void }[] = []
@@ -126,21 +130,45 @@ export class Connection {
 
   #read(size: number): void {
     let bytes = readBuffer
+    let at = 0
     let end = size
-    if (this.#partial !== null) {
+    if (this.#whole !== null) {
+      at = this.#fill(this.#whole, size)
+      if (at === 0) return
+    } else if (this.#partial !== null) {
       bytes = Buffer.concat([this.#partial, readBuffer.subarray(0, size)])
       end = bytes.length
       this.#partial = null
     }
-    let at = 0
     while (at < end) {
       const next = this.#packet(bytes, at, end)
-      if (next === 0) {
-        this.#partial = Buffer.from(bytes.subarray(at, end))
-        break
-      }
+      if (next === 0) return this.#keep(bytes, at, end)
       at = next
     }
+  }
+
+  // A packet larger than one read is gathered in a buffer of its size, which the next one of that size gets too: a load that copied it
+  // again with each read would be slower than the broker.
+  #keep(bytes: Buffer, at: number, end: number): void {
+    const size = sizeOf(bytes, at, end)
+    if (size <= readBuffer.length) {
+      this.#partial = Buffer.from(bytes.subarray(at, end))
+      return
+    }
+    this.#whole = this.#spareWhole?.length === size ? this.#spareWhole : Buffer.allocUnsafeSlow(size)
+    this.#spareWhole = null
+    this.#filled = bytes.copy(this.#whole, 0, at, end)
+  }
+
+  // Returns how much of what was read belongs to the packet that is gathered, 0 where more is to come.
+  #fill(whole: Buffer, size: number): number {
+    const taken = readBuffer.copy(whole, this.#filled, 0, size)
+    this.#filled += taken
+    if (this.#filled < whole.length) return 0
+    this.#whole = null
+    this.#spareWhole = whole
+    this.#packet(whole, 0, whole.length)
+    return taken
   }
 
   // Reads one packet; returns where it ends, 0 where it is not all there.
@@ -199,4 +227,14 @@ export class Connection {
     const [answer] = this.#answers.splice(index, 1)
     answer!.resolve()
   }
+}
+
+/** The bytes of a whole packet of which the beginning is there; 0 where not even that tells. */
+function sizeOf(bytes: Buffer, start: number, end: number): number {
+  let length = 0
+  for (let at = start + 1, shift = 0; at < end; at++, shift += 7) {
+    length |= (bytes[at]! & 0x7f) << shift
+    if (bytes[at]! < 0x80) return at + 1 - start + length
+  }
+  return 0
 }

@@ -23,12 +23,16 @@ export class Load implements Listener {
   #finished: (() => void) | null = null
   #failed: ((error: Error) => void) | null = null
   #latency: RecordableHistogram | null = null
+  // So often it has run: what is new in each run is named by it.
+  #runs = 0
+  // Called with each acknowledgement of a `store` load.
+  #storeNext: () => void = () => {}
 
   constructor(port: number, workload: Workload) {
     this.#port = port
     this.#workload = workload
     this.#copies =
-      workload.kind === 'publish' || workload.kind === 'connect' || workload.kind === 'takeOver'
+      workload.kind === 'publish' || workload.kind === 'connect' || workload.kind === 'takeOver' || workload.kind === 'store'
         ? 0
         : workload.kind === 'fanOut'
           ? workload.subscribers
@@ -37,7 +41,8 @@ export class Load implements Listener {
 
   async open(): Promise<void> {
     const { kind, publishers, subscribers } = this.#workload
-    if (kind === 'connect' || kind === 'takeOver' || kind === 'retained') return
+    if (kind === 'retained') await this.#store(this.#workload.messages)
+    if (kind === 'connect' || kind === 'takeOver' || kind === 'retained' || kind === 'store') return
     const subscribing = await this.#connectMany('sub', subscribers, this.#workload.subscriberPort)
     const { qos } = this.#workload
     await Promise.all(subscribing.map((connection, i) => this.#subscribe(connection, i, qos)))
@@ -52,9 +57,11 @@ export class Load implements Listener {
     const { kind } = this.#workload
     const cpu = process.cpuUsage()
     const began = performance.now()
-    if (kind === 'connect') await this.#runConnect(messages)
+    this.#runs += 1
+    if (kind === 'connect') await this.#runConnect()
     else if (kind === 'takeOver') await this.#runTakeOver()
-    else if (kind === 'retained') await this.#runRetained(messages)
+    else if (kind === 'store') await this.#store(messages)
+    else if (kind === 'retained') await this.#runRetained()
     else await this.#runPublish(messages)
     const seconds = (performance.now() - began) / 1000
     const { user, system } = process.cpuUsage(cpu)
@@ -64,6 +71,7 @@ export class Load implements Listener {
       messages: this.#copies === 0 ? Math.max(this.#acked, this.#arrived) : this.#arrived,
       expected: this.#expected,
       loadCpu: (user + system) / 1e6 / seconds,
+      mean: latency?.mean ?? null,
       p50: latency?.percentile(50) ?? null,
       p99: latency?.percentile(99) ?? null,
     }
@@ -87,7 +95,15 @@ export class Load implements Listener {
 
   // A thousand filters a packet at most: it has to fit into what brokers accept.
   async #subscribe(connection: Connection, i: number, qos: number): Promise<void> {
-    const { kind, filters = 1 } = this.#workload
+    const { kind, filters = 1, publishers } = this.#workload
+    if (kind === 'fanOut')
+      return connection.ask(
+        packets.subscribe(
+          Array.from({ length: publishers }, (_, k) => this.#topic(k)),
+          qos,
+        ),
+        9,
+      )
     if (kind !== 'wildcards') return connection.ask(packets.subscribe([this.#filter(i)], qos), 9)
     for (let from = 0; from < filters; from += 1000) {
       const some = Array.from({ length: Math.min(1000, filters - from) }, (_, k) => `bench/${i}/+/${from + k}`)
@@ -97,13 +113,11 @@ export class Load implements Listener {
 
   #topic(i: number): string {
     if (this.#workload.kind === 'wildcards') return `bench/${i}/any/0`
-    return this.#workload.kind === 'fanOut' ? 'bench/all' : `bench/${i}/data`
+    return this.#workload.kind === 'fanOut' ? `bench/all/${i}` : `bench/${i}/data`
   }
 
   #filter(i: number): string {
     switch (this.#workload.kind) {
-      case 'fanOut':
-        return 'bench/all'
       case 'fanIn':
         return 'bench/+/data'
       case 'shared':
@@ -119,23 +133,20 @@ export class Load implements Listener {
     this.#acked = 0
     this.#expected = messages * publishers * Math.max(this.#copies, 1)
     this.#latency = rate > 0 ? createHistogram() : null
-    const finished = new Promise<void>((resolve, reject) => {
-      this.#finished = resolve
-      this.#failed = reject
+    await this.#untilFinished(() => {
+      for (const publisher of this.#publishers) publisher.begin(messages, rate > 0)
+      if (rate > 0) this.#pace(rate)
+      else for (const publisher of this.#publishers) publisher.pump()
+      if (qos === 0 && this.#copies === 0) void this.#untilRead()
     })
-    const watch = this.#watch()
-    for (const publisher of this.#publishers) publisher.begin(messages, rate > 0)
-    if (rate > 0) this.#pace(rate)
-    else for (const publisher of this.#publishers) publisher.pump()
-    if (qos === 0 && this.#copies === 0) {
-      // QoS 0 has no acknowledgement: a ping behind the last message is answered when the broker has read it.
-      await Promise.all(this.#publishers.map(publisher => publisher.sent))
-      await Promise.all(this.#publishers.map(({ connection }) => connection.ask(packets.pingreq, 13)))
-      this.#arrived = this.#expected
-    } else {
-      await finished
-    }
-    clearInterval(watch)
+  }
+
+  // QoS 0 has no acknowledgement: a ping behind the last message is answered when the broker has read it.
+  async #untilRead(): Promise<void> {
+    await Promise.all(this.#publishers.map(publisher => publisher.sent))
+    await Promise.all(this.#publishers.map(({ connection }) => connection.ask(packets.pingreq, 13)))
+    this.#arrived = this.#expected
+    this.#finished?.()
   }
 
   #watch(): NodeJS.Timeout {
@@ -162,11 +173,32 @@ export class Load implements Listener {
     step()
   }
 
-  async #runConnect(count: number): Promise<void> {
-    const { publishers } = this.#workload
+  async #runConnect(): Promise<void> {
+    const { publishers, rate } = this.#workload
     this.#expected = publishers
-    await this.#connectMany(`c${count}`, publishers)
+    if (rate === 0) await this.#connectMany(`c${this.#runs}`, publishers)
+    else await this.#connectPaced(publishers, rate)
     this.#arrived = publishers
+  }
+
+  // So many a second, whether those before have had their CONNACK or not.
+  async #connectPaced(count: number, rate: number): Promise<void> {
+    const latency = createHistogram()
+    this.#latency = latency
+    const began = performance.now()
+    const opened: Promise<void>[] = []
+    while (opened.length < count) {
+      const due = Math.min(count, Math.floor(((performance.now() - began) / 1000) * rate))
+      for (let i = opened.length; i < due; i++) {
+        const dueAt = began + (i / rate) * 1000
+        const connection = new Connection(this.#port, i, this, sourceAddress(this.#connections.length))
+        this.#connections.push(connection)
+        const connected = connection.connect(packets.connect(`bench-c${this.#runs}-${i}`, this.#workload.cleanSession))
+        opened.push(connected.then(() => latency.record(Math.max(1, Math.round((performance.now() - dueAt) * 1000)))))
+      }
+      await new Promise<void>(resolve => setImmediate(resolve))
+    }
+    await Promise.all(opened)
   }
 
   // All at once; over when one connection is left of each client id.
@@ -190,27 +222,47 @@ export class Load implements Listener {
     this.#arrived = publishers
   }
 
-  // Every topic is stored once; then each subscriber asks for all of them.
-  async #runRetained(messages: number): Promise<void> {
-    const { subscribers, payload } = this.#workload
-    const [publisher] = await this.#connectMany('retainer', 1)
-    for (let i = 0; i < messages; i++) {
-      const bytes = packets.publish(`bench/retained/${i % 100}/${i}`, Buffer.alloc(payload), 0, true)
-      const at = publisher!.reserve(bytes.length)
-      publisher!.buffer.set(bytes, at)
-      if (publisher!.blocked) await new Promise<void>(resolve => setImmediate(resolve))
-    }
-    publisher!.flush()
-    await publisher!.ask(packets.pingreq, 13)
+  // One publisher stores messages, each under a topic that is new, a window of them at a time.
+  async #store(messages: number): Promise<void> {
+    const { payload, window } = this.#workload
+    const [publisher] = await this.#connectMany(`storer${this.#runs}`, 1)
+    const body = Buffer.alloc(payload)
+    let sent = 0
+    this.#acked = 0
+    this.#expected = messages
+    await this.#untilFinished(() => {
+      this.#storeNext = () => {
+        for (; sent < messages && sent - this.#acked < window; sent++) {
+          const bytes = packets.publish(`bench/retained/${this.#runs}/${sent % 100}/${sent}`, body, 1, true)
+          const at = publisher!.reserve(bytes.length)
+          publisher!.buffer.set(bytes, at)
+          publisher!.buffer.writeUInt16BE((sent % 65_535) + 1, at + bytes.length - payload - 2)
+        }
+        if (this.#acked === messages) this.#finished?.()
+      }
+      this.#storeNext()
+    })
+  }
+
+  // Each subscriber gets all that is stored.
+  async #runRetained(): Promise<void> {
+    const { subscribers, messages } = this.#workload
+    const readers = await this.#connectMany(`reader${this.#runs}`, subscribers)
     this.#arrived = 0
+    this.#acked = 0
     this.#expected = messages * subscribers
+    await this.#untilFinished(() => {
+      for (const reader of readers) void reader.ask(packets.subscribe(['bench/retained/#'], 0), 9)
+    })
+  }
+
+  async #untilFinished(begin: () => void): Promise<void> {
     const finished = new Promise<void>((resolve, reject) => {
       this.#finished = resolve
       this.#failed = reject
     })
     const watch = this.#watch()
-    const readers = await this.#connectMany('reader', subscribers)
-    for (const reader of readers) reader.ask(packets.subscribe(['bench/retained/#'], 0), 9)
+    begin()
     await finished
     clearInterval(watch)
   }
@@ -229,6 +281,7 @@ export class Load implements Listener {
 
   acked(connection: Connection): void {
     this.#acked += 1
+    if (this.#workload.kind === 'store' || this.#workload.kind === 'retained') return this.#storeNext()
     this.#publishers[connection.index]!.acked()
     this.#settle()
   }

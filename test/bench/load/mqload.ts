@@ -9,6 +9,7 @@ const commands: Partial<Record<Workload['kind'], string>> = {
   fanIn: 'fanin',
   shared: 'shared',
   connect: 'conn',
+  store: 'retained',
   retained: 'retained',
 }
 
@@ -22,13 +23,18 @@ export function runMqload(
   const { kind, publishers, subscribers, payload, qos, window, rate, cleanSession, inTurn = false } = workload
   const name = commands[kind]
   if (name === undefined) throw new Error(`mqload cannot do ${kind}`)
-  const args: (string | number)[] = [name, '-p', port, '-s', payload, '-q', qos, '-C', cleanSession ? 1 : 0, '-n', messages]
+  // It stores and gives in one run; what a `retained` load stores is the same whatever the run.
+  const stored = kind === 'store' || kind === 'retained'
+  const count = kind === 'retained' ? workload.messages : messages
+  const args: (string | number)[] = [name, '-p', port, '-s', payload, '-q', stored ? 1 : qos, '-C', cleanSession ? 1 : 0, '-n', count]
   // With its workers.
   args.push('-P', `${pid}+`)
-  if (kind !== 'pairs') args.push('-S', subscribers)
-  args.push('-c', kind === 'retained' ? 1 : publishers)
-  if (qos > 0 && window > 0) args.push('-w', window)
-  if (qos === 0 && window > 0 && kind !== 'publish' && kind !== 'retained') args.push('-f', window)
+  if (kind !== 'pairs') args.push('-S', kind === 'store' ? 1 : subscribers)
+  args.push('-c', stored ? 1 : publishers)
+  // A topic that is new in each run.
+  if (kind === 'store') args.push('-t', `mqload/${messages}/%m/state`, '--filter', 'mqload/none/#', '--grace', 0)
+  if ((qos > 0 || stored) && window > 0) args.push('-w', window)
+  if (qos === 0 && window > 0 && kind !== 'publish' && !stored) args.push('-f', window)
   if (rate > 0) args.push('-r', rate, '--lat-skip', '0.5')
   if (inTurn) args.push('-i', 1)
   else if (kind === 'connect') args.push('-i', 100)
@@ -42,12 +48,14 @@ export function runMqload(
         reject(error ?? new Error('mqload printed no figures'))
         return
       }
-      const count = found.received ?? found.msgs_per_s! * found.secs!
+      const of = kind === 'store' ? 'pub_' : ''
+      const seconds = found[`${of}secs`]!
+      const done = Math.round(found[`${of}msgs_per_s`]! * seconds)
       resolve({
-        seconds: found.secs!,
-        messages: Math.round(found.msgs_per_s! * found.secs!),
-        expected: Math.round(count),
-        brokerCpuSeconds: found.broker_cpu_s!,
+        seconds,
+        messages: done,
+        expected: kind === 'store' ? messages : Math.round(found.received ?? done),
+        brokerCpuSeconds: found[`${of}broker_cpu_s`]!,
         loadCpu: (found.load_cpu_pct ?? 0) / 100,
         p50: rate > 0 ? (found.lat_p50_us ?? null) : null,
         p99: rate > 0 ? (found.lat_p99_us ?? null) : null,

@@ -1,6 +1,7 @@
 /** What one load process does to one broker. */
 export interface Workload {
-  kind: 'publish' | 'pairs' | 'fanOut' | 'fanIn' | 'shared' | 'connect' | 'takeOver' | 'retained' | 'wildcards'
+  /** `store`: one publisher stores retained messages, each under a topic of its own. `retained`: they are stored before, and subscribers get them. */
+  kind: 'publish' | 'pairs' | 'fanOut' | 'fanIn' | 'shared' | 'connect' | 'takeOver' | 'store' | 'retained' | 'wildcards'
   /** Clients that publish, or that connect. Default 1. */
   publishers: number
   /** Clients that subscribe. */
@@ -12,7 +13,7 @@ export interface Workload {
   qos: 0 | 1 | 2
   /** Messages of one publisher that may be unacknowledged, or at QoS 0 undelivered, at a time. 0: as fast as the sockets take them. */
   window: number
-  /** Messages a second in all, evenly spaced; 0: as fast as the window allows. */
+  /** Messages a second in all, evenly spaced, or connections of a `connect` load; 0: as fast as the window allows. */
   rate: number
   cleanSession: boolean
   /** Filters of each subscriber of a `wildcards` load. */
@@ -35,7 +36,8 @@ export interface LoadResult {
   brokerCpuSeconds?: number
   /** Share of one CPU that the load process itself used. */
   loadCpu: number
-  /** Microseconds from the moment a message was due to its delivery; only with a rate. */
+  /** Microseconds from the moment a message was due to its delivery, or a connection to its CONNACK; only with a rate. */
+  mean?: number | null
   p50: number | null
   p99: number | null
 }

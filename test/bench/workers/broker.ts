@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { askBroker } from '../../../presets/shell/ask/socket-request.ts'
 import { brokerKinds } from '../brokers.ts'
 import { pinned } from '../pin.ts'
-import { cpuSeconds } from '../usage.ts'
+import { cpuSecondsOfAll } from '../usage.ts'
 
 const [, program] = brokerKinds[0]!.command(0)
 const common = ['--preset', 'test', '--port', '0', '--set', 'log.level=info', '--set', 'log.format=json']
@@ -50,7 +50,7 @@ export class BenchBroker {
 
   /** Processor time of all its processes so far, in seconds. */
   get cpu(): number {
-    return processesOf(this.pid).reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+    return cpuSecondsOfAll(this.pid)
   }
 
   /** At which worker each client is. */
@@ -79,18 +79,4 @@ export class BenchBroker {
 interface Page {
   readonly rows: readonly { readonly id: string; readonly node: string }[]
   readonly next: string | null
-}
-
-/** A process and all that it has started. */
-function processesOf(pid: number): number[] {
-  const found = [pid]
-  try {
-    for (const thread of readdirSync(`/proc/${pid}/task`)) {
-      const children = readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim()
-      if (children !== '') found.push(...children.split(' ').flatMap(child => processesOf(Number(child))))
-    }
-  } catch {
-    // It has ended meanwhile.
-  }
-  return found
 }
