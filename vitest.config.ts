@@ -39,6 +39,7 @@ export default defineConfig({
     alias: {
       'mqttx-broker/contracts': fileURLToPath(new URL('./test/contracts/suite/index.ts', import.meta.url)),
       'mqttx-broker/aedes': fileURLToPath(new URL('./presets/aedes/index.ts', import.meta.url)),
+      'mqttx-broker/node-red': fileURLToPath(new URL('./presets/node-red/index.ts', import.meta.url)),
       'mqttx-broker/kit': fileURLToPath(new URL('./plugins/kit/index.ts', import.meta.url)),
       'mqttx-broker': fileURLToPath(new URL('./presets/index.ts', import.meta.url)),
     },

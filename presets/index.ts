@@ -75,10 +75,19 @@ export interface BrokerBuilder {
 }
 
 /** A broker inside a program: `const broker = await createBroker({ preset: 'test', socket: { port: 0 } }).start()`. */
-export function createBroker(config: Config = {}, options: { clock?: Clock } = {}): BrokerBuilder {
+export function createBroker(config: Config = {}, { folder, ...options }: BrokerOptions = {}): BrokerBuilder {
   return {
-    start: async () => RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config }), { ...options, embedded: true }),
+    start: async () =>
+      RunningBroker.start(catalogue, await resolveConfig(catalogue, { object: config, folder }), { ...options, embedded: true }),
   }
+}
+
+/** What a program says of a broker besides its config. */
+export interface BrokerOptions {
+  /** Time, turns of the event loop and chance. Default: the system's. */
+  readonly clock?: Clock
+  /** What relative paths in the config start from: plugins, certificates, the folder of `disk`. Default: the current folder. */
+  readonly folder?: string
 }
 
 export type { Actor } from '../core/actor.ts'

@@ -17,6 +17,7 @@ const entries = {
   'mqttx-broker': 'presets/index.d.ts',
   'mqttx-broker/kit': 'plugins/kit/index.d.ts',
   'mqttx-broker/aedes': 'presets/aedes/index.d.ts',
+  'mqttx-broker/node-red': 'presets/node-red/index.d.ts',
   'mqttx-broker/testing': 'presets/testing/index.d.ts',
   'mqttx-broker/contracts': 'test/contracts/suite/index.d.ts',
 }

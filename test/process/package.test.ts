@@ -329,3 +329,20 @@ interface TestFile {
   readonly status: string
   readonly message: string
 }
+
+test('Node-RED finds the node by package.json, and loads nothing of the broker before a flow has one', async () => {
+  const place = join(folder, 'node_modules/mqttx-broker')
+  const { 'node-red': field } = JSON.parse(await readFile(join(place, 'package.json'), 'utf8'))
+  const file = join(place, field.nodes['mqttx-broker'])
+  for (const beside of [file.replace('.cjs', '.html'), join(file, '../icons/mqttx-broker.svg')])
+    expect((await stat(beside)).isFile()).toBe(true)
+  const code = `
+    const types = []
+    require(${JSON.stringify(file)})({ nodes: { registerType: name => types.push(name) } }).then(() => {
+      console.log(JSON.stringify({ types, tapable: Object.keys(require.cache).some(name => name.includes('tapable')) }))
+    })`
+  expect(JSON.parse(execFileSync(process.execPath, ['-e', code], { encoding: 'utf8' }))).toEqual({
+    types: ['mqttx-broker'],
+    tapable: false,
+  })
+})
