@@ -3,6 +3,7 @@ import { isTopicFilter } from '../../core/routing/topic.ts'
 
 type Part = { readonly text: string } | { readonly claim: string }
 
+const halfPair = /\p{Surrogate}/u
 const placeholder = /\{([^{}]*)\}/g
 // Of one template, however many values the claims in it have.
 const textsMax = 1000
@@ -84,7 +85,8 @@ function claimOf(payload: JWTPayload, name: string): unknown {
 
 function textOf(value: unknown): string | null {
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
-  return typeof value === 'string' && value !== '' && !value.includes('\0') ? value : null
+  // Half a surrogate pair has no UTF-8: names that differ in it alone would be one and the same wherever they are stored.
+  return typeof value === 'string' && value !== '' && !value.includes('\0') && !halfPair.test(value) ? value : null
 }
 
 function filtersIn(claim: unknown): string[] | null {

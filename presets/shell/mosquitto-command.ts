@@ -1,13 +1,15 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { OperatorError } from '../../core/errors.ts'
 import type { CommandIo } from '../../plugins/kit/command.ts'
+import { shownText } from '../../plugins/kit/shown-text.ts'
 import type { Catalogue } from './catalogue.ts'
 import { resolveConfig } from './config.ts'
 import type { ImportSource } from './import/imported.ts'
 import { placeOf, readConfLines } from './import/mosquitto/conf-lines.ts'
 import { originOf } from './import/mosquitto/origin.ts'
 import { translateMosquitto } from './import/mosquitto-conf.ts'
+import { readText } from './import/read-text.ts'
 import { shownUntranslated } from './import/write-config.ts'
 import type { ResolvedConfig } from './resolved-config.ts'
 
@@ -25,6 +27,7 @@ npx mqttx-broker init --from FILE writes an mqttx.config.ts of it, once for all.
 // What mosquitto ends with for a command line or a config that is wrong; everything else that hinders a start is 1.
 const wrongInput = 3
 const portsMax = 10
+const problemMax = 4096
 
 interface Arguments {
   readonly file: string | null
@@ -52,7 +55,7 @@ export async function runMosquitto(
     first = await read()
   } catch (error) {
     if (!(error instanceof OperatorError)) throw error
-    for (const problem of error.problems) io.error(`error: ${problem}`)
+    for (const problem of error.problems) io.error(`error: ${shownText(problem, problemMax)}`)
     return wrongInput
   }
   try {
@@ -135,7 +138,7 @@ function sourceOf(folder: string, file: string | null): ImportSource {
     name: file ?? 'mosquitto.conf',
     folder,
     env: {},
-    read: path => readFile(resolve(folder, path), 'utf8').catch(() => undefined),
+    read: path => readText(resolve(folder, path)).catch(() => undefined),
     list: async path => (await readdir(resolve(folder, path)).catch((): string[] => [])).sort(),
     path: path => resolve(folder, path),
   }
@@ -143,7 +146,7 @@ function sourceOf(folder: string, file: string | null): ImportSource {
 
 async function textOf(folder: string, file: string): Promise<string> {
   try {
-    return await readFile(resolve(folder, file), 'utf8')
+    return await readText(resolve(folder, file))
   } catch (cause) {
     throw new OperatorError('ERR_CONFIG', `-c: ${file} cannot be read (${(cause as Error).message}); name a file that can be`, { cause })
   }

@@ -127,6 +127,8 @@ describe('no other token does', () => {
     'an ECDSA signature of zeros': now =>
       `${b64({ alg: 'ES256', kid: 'k1' })}.${b64(claims(now))}.${Buffer.alloc(64).toString('base64url')}`,
     'a crit header that nobody knows': now => raw({ alg: 'ES256', kid: 'k1', crit: ['exp2'], exp2: 1 }, b64(claims(now))),
+    'with half of a surrogate pair in its name': now =>
+      raw({ alg: 'ES256', kid: 'k1' }, b64(JSON.stringify({ ...claims(now), sub: '\ud800' }))),
     'a payload that is not encoded (b64)': now =>
       raw({ alg: 'ES256', kid: 'k1', crit: ['b64'], b64: false }, JSON.stringify(claims(now)).replaceAll('.', ' ')),
     'claims that are a list': () => raw({ alg: 'ES256', kid: 'k1' }, b64('[1]')),

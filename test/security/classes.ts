@@ -116,7 +116,31 @@ export const problemClasses: readonly ProblemClass[] = [
   {
     problem: 'A hostile or broken server at the other end of a bridge ends the broker',
     seenIn: 'mosquitto 2.0.19, nanomq#2145',
-    shownBy: [['bridge/hostile.test.ts', 'a server that speaks no Kafka, hangs up or never ends harms the bridge alone']],
+    shownBy: [
+      ['bridge/hostile.test.ts', 'a server that speaks no Kafka, hangs up or never ends harms the bridge alone'],
+      ['mqtt-bridge/hostile.test.ts', 'costs the other broker its connection, and nothing of it is believed'],
+      ['mqtt-bridge/hostile.test.ts', 'one that wants answers without end and reads none is broken off from'],
+      ['mqtt-bridge/hostile.test.ts', 'whatever bytes come in place of packets, this broker goes on'],
+    ],
+  },
+  {
+    problem: 'A message that one side of a bridge cannot take is sent again and again, and holds up all behind it',
+    seenIn: 'this broker, before',
+    shownBy: [
+      ['mqtt-bridge/hostile.test.ts', 'exactly once: a message that this broker would close the connection on is refused by itself'],
+      [
+        'mqtt-bridge/verdicts.test.ts',
+        'a message on which the other broker closes the connection, before MQTT 5, is parked, and the others get through',
+      ],
+    ],
+  },
+  {
+    problem: "Another broker's config becomes code, orders to a terminal, or reading without end",
+    seenIn: 'this broker, before',
+    shownBy: [
+      ['import/hostile-conf.test.ts', 'becomes neither code in the config nor orders to a terminal'],
+      ['import/hostile-conf.test.ts', 'include_dir with %i is refused'],
+    ],
   },
   {
     problem: 'Leaving a shared subscription ends a plain one, or the other way round',

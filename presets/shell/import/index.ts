@@ -1,20 +1,18 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, relative, resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { applicationYml } from './application-yml.ts'
 import type { Imported, Importer, ImportSource } from './imported.ts'
 import { mosquittoConf } from './mosquitto-conf.ts'
+import { readText } from './read-text.ts'
 
 /** What `init --from` can translate. */
 const importers: readonly Importer[] = [applicationYml, mosquittoConf]
 
-// A config of hand-written text has some kilobytes.
-const bytesMax = 4 * 1024 * 1024
-
 /** Translates the config of another broker: `from`, relative to `folder`, in which the new config will stand. */
 export async function importFile(folder: string, from: string, env: ImportSource['env']): Promise<{ imported: Imported; title: string }> {
   const path = resolve(folder, from)
-  const text = await textOf(path).catch((cause: NodeJS.ErrnoException) => {
+  const text = await readText(path).catch((cause: NodeJS.ErrnoException) => {
     throw new OperatorError('ERR_INIT', `init --from: ${from} cannot be read (${cause.message}); name a file that can be`, { cause })
   })
   const name = basename(path)
@@ -32,7 +30,7 @@ function sourceOf(path: string, folder: string, env: ImportSource['env']): Impor
     name: basename(path),
     folder: own,
     env,
-    read: async other => textOf(resolve(own, other)).catch(() => undefined),
+    read: async other => readText(resolve(own, other)).catch(() => undefined),
     list: async other => (await readdir(resolve(own, other)).catch((): string[] => [])).sort(),
     path(other) {
       if (isAbsolute(other)) return other
@@ -41,10 +39,4 @@ function sourceOf(path: string, folder: string, env: ImportSource['env']): Impor
       return near.startsWith('..') || isAbsolute(near) ? whole : near.replaceAll('\\', '/')
     },
   }
-}
-
-async function textOf(path: string): Promise<string> {
-  const { size } = await stat(path)
-  if (size > bytesMax) throw new Error(`it has ${size} bytes, and ${bytesMax} are read at most`)
-  return (await readFile(path, 'utf8')).replace(/^\uFEFF/, '')
 }

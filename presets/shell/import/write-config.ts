@@ -1,4 +1,5 @@
 import { isRecord } from '../../../plugins/kit/options/plain-data.ts'
+import { shownText } from '../../../plugins/kit/shown-text.ts'
 import { Code, type Imported } from './imported.ts'
 
 const lineMax = 140
@@ -29,7 +30,7 @@ export function writeConfig(from: string, { config, comments = {}, notes, untran
 /** One line about something that was not translated. */
 export function shownUntranslated({ file, line, text, reason }: Imported['untranslated'][number]): string {
   const place = `${file ?? ''}${line > 0 ? `:${line}` : ''}`.replace(/^:/, 'line ')
-  return `${place === '' ? '' : `${place}: `}${text}: ${reason}`
+  return `${place === '' ? '' : `${place}: `}${shownText(text)}: ${reason}`
 }
 
 function properties(
@@ -92,7 +93,7 @@ export function quoted(text: string): string {
 
 // A line break in what was read must not end the comment.
 function comment(text: string, hanging = ''): string[] {
-  const words = text.replace(/[\s\u2028\u2029]*[\n\r\u2028\u2029][\s\u2028\u2029]*/g, ' ')
+  const words = text.replace(/\s+/g, blanks => (/[\n\r\u2028\u2029]/.test(blanks) ? ' ' : blanks))
   const lines: string[] = []
   let line = ''
   for (const word of words.split(/(?<=\S) (?=\S)/)) {

@@ -49,6 +49,10 @@ export function parseAcl(text: string, path: string): Acl {
     const [word = '', ...words] = said.split(' ').filter(part => part !== '')
     if (said.startsWith('#') || word === '') continue
     const say = (problem: string): void => void problems.push(`${path}:${index + 1}: ${problem}`)
+    if (said.includes('\uFFFD')) {
+      say(`${word}: the line is not UTF-8; save the file as UTF-8`)
+      continue
+    }
     const rest = said.trimStart().slice(word.length).trim()
     if (word === 'user') {
       if (rest === '') say('user: needs a name')
@@ -69,7 +73,11 @@ export function parseAcl(text: string, path: string): Acl {
       const reason = `${topic} holds %u or %c, which in topicSecurity stand for the client's names`
       untranslated.push({ line: index + 1, text: said, reason })
     } else if (word === 'pattern') patterns.push({ access, topic })
-    else users.set(user, [...(users.get(user) ?? []), { access, topic }])
+    else {
+      const entries = users.get(user)
+      if (entries === undefined) users.set(user, [{ access, topic }])
+      else entries.push({ access, topic })
+    }
   }
   const own = [...users].flatMap(([name, entries]) => rulesOf(entries, name === null ? { anonymous: true } : { users: [name] }))
   return { rules: [...own, ...rulesOf(patterns, {})], untranslated, problems }

@@ -9,7 +9,9 @@ export class Block {
   readonly #seen = new Set<string>()
 
   add(name: string, line: ConfLine): void {
-    this.#said.set(name, [...(this.#said.get(name) ?? []), line])
+    const lines = this.#said.get(name)
+    if (lines === undefined) this.#said.set(name, [line])
+    else lines.push(line)
   }
 
   has(name: string): boolean {
