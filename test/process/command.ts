@@ -1,6 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { onTestFinished } from 'vitest'
+import { PrintedLines } from './printed-lines.ts'
 
 /** The command as a user runs it: a process of its own, whose lines are read. */
 export class Command {
@@ -8,8 +9,7 @@ export class Command {
   /** What it has printed so far, a line each, without the time that stands before a log line. */
   readonly out: string[] = []
   readonly errors: string[] = []
-  readonly #ended: Promise<number | null>
-  #changed: () => void = () => {}
+  readonly #printed: PrintedLines
 
   /** `under`: a command that runs it, as `prlimit` does, and leaves it its process id. */
   constructor(program: string, folder: string, args: readonly string[], env: Record<string, string> = {}, under: readonly string[] = []) {
@@ -20,42 +20,18 @@ export class Command {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     onTestFinished(() => void this.#child.kill('SIGKILL'))
-    this.#collect(this.#child.stdout, this.out)
-    this.#collect(this.#child.stderr, this.errors)
-    this.#ended = new Promise(resolve => {
-      this.#child.on('close', code => {
-        this.#changed()
-        resolve(code)
-      })
-    })
-  }
-
-  #collect(stream: Readable, lines: string[]): void {
-    let text = ''
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk
-      const found = text.split('\n')
-      text = found.pop()!
-      lines.push(...found.map(line => line.replace(/^\[[\d:.]+\] /, '')))
-      this.#changed()
-    })
+    this.#printed = new PrintedLines(this.#child)
+    const timeless = (line: string): string => line.replace(/^\[[\d:.]+\] /, '')
+    this.#printed.collect(this.#child.stdout, this.out, timeless)
+    this.#printed.collect(this.#child.stderr, this.errors, timeless)
   }
 
   /** Waits for a line of standard output that matches, and returns the match. */
   async line(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      for (const line of this.out) {
-        const match = pattern.exec(line)
-        if (match !== null) return match
-      }
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null)
-        throw new Error(`it ended with ${this.#child.exitCode} and printed ${JSON.stringify([...this.out, ...this.errors])}`)
-      await Promise.race([
-        this.#ended,
-        new Promise<void>(resolve => {
-          this.#changed = resolve
-        }),
-      ])
+    try {
+      return await this.#printed.line(pattern, this.out)
+    } catch (error) {
+      throw this.errors.length === 0 ? error : new Error(`${(error as Error).message}\n${this.errors.join('\n')}`)
     }
   }
 
@@ -73,8 +49,9 @@ export class Command {
     this.#child.kill(signal)
   }
 
-  /** Waits for its end; returns the exit code. */
-  ended(): Promise<number | null> {
-    return this.#ended
+  /** Waits for its end; returns the exit code, null where a signal has ended it. */
+  async ended(): Promise<number | null> {
+    const how = await this.#printed.ended
+    return typeof how === 'number' ? how : null
   }
 }

@@ -6,29 +6,22 @@ import { onTestFinished } from 'vitest'
 import { typed } from '../admin/typed.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
 import { eventually } from '../support/eventually.ts'
+import { PrintedLines } from './printed-lines.ts'
 
 /** A broker with several workers, as the command line runs it, which the tests of a file share. */
 export class WorkersBroker {
   readonly folder: string
   readonly lines: string[] = []
   readonly #child: ChildProcessByStdio<null, Readable, Readable>
-  readonly ended: Promise<number | string | null>
-  #isEnded = false
-  #changed: () => void = () => {}
+  readonly #printed: PrintedLines
   port = 0
 
   private constructor(program: string, folder: string, args: readonly string[]) {
     this.folder = folder
     const env = { ...process.env, RUNTIME_DIRECTORY: folder, MQTTX_LOG__FORMAT: 'json', MQTTX_ADMIN__SOCKET: join(folder, 'admin.sock') }
     this.#child = spawn(process.execPath, [program, '--port', '0', ...args], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    for (const stream of [this.#child.stdout, this.#child.stderr]) this.#collect(stream)
-    this.ended = new Promise(resolve =>
-      this.#child.on('close', (code, signal) => {
-        this.#isEnded = true
-        this.#changed()
-        resolve(signal ?? code)
-      }),
-    )
+    this.#printed = new PrintedLines(this.#child)
+    for (const stream of [this.#child.stdout, this.#child.stderr]) this.#printed.collect(stream, this.lines)
   }
 
   static async start(program: string, folder: string, args: readonly string[]): Promise<WorkersBroker> {
@@ -38,29 +31,13 @@ export class WorkersBroker {
     return broker
   }
 
-  #collect(stream: Readable): void {
-    let text = ''
-    stream.on('data', (chunk: Buffer) => {
-      text += chunk
-      const found = text.split('\n')
-      text = found.pop()!
-      this.lines.push(...found)
-      this.#changed()
-    })
+  /** Waits for a line that matches, behind the first `from`. */
+  line(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
+    return this.#printed.line(pattern, this.lines, from)
   }
 
-  /** Waits for a line that matches, behind the first `from`. */
-  async line(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
-    for (;;) {
-      for (const line of this.lines.slice(from)) {
-        const match = pattern.exec(line)
-        if (match !== null) return match
-      }
-      if (this.#isEnded) throw new Error(`it has ended and printed ${this.lines.join('\n')}`)
-      await new Promise<void>(resolve => {
-        this.#changed = resolve
-      })
-    }
+  get ended(): Promise<number | string | null> {
+    return this.#printed.ended
   }
 
   get pid(): number {
@@ -116,7 +93,7 @@ export class WorkersBroker {
   }
 
   async stop(): Promise<void> {
-    if (!this.#isEnded) this.#child.kill('SIGTERM')
+    if (!this.#printed.isEnded) this.#child.kill('SIGTERM')
     await this.ended
   }
 
