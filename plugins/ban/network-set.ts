@@ -1,20 +1,10 @@
 import { isIP } from 'node:net'
-import { networkOf, plainAddress } from '../kit/network.ts'
+import { networkOf, plainAddress, readNetwork } from '../kit/network.ts'
 
 /** An address or a network as it is written once and for all: `10.1.0.0/16`, `10.1.2.3`, `2001:db8:0:0::/64`; null: it is none. */
 export function normalNetwork(text: string): string | null {
-  const slash = text.indexOf('/')
-  const address = slash === -1 ? text : text.slice(0, slash)
-  const plain = plainAddress(address)
-  const version = isIP(plain)
-  if (version === 0) return null
-  const bits = version === 4 ? 32 : 128
-  // Of an IPv4 address in the form of IPv6 the bits are those of that form.
-  const shift = version === 4 && address.includes(':') ? 96 : 0
-  const given = slash === -1 ? bits + shift : /^\d{1,3}$/.test(text.slice(slash + 1)) ? Number(text.slice(slash + 1)) : -1
-  const prefix = given - shift
-  if (prefix < 0 || prefix > bits) return null
-  return keyOf(plain, version, prefix)
+  const network = readNetwork(text)
+  return network === null ? null : keyOf(network.address, network.version, network.prefix)
 }
 
 /** Networks of any size, each with something; what an address lies in is found by one look for each size that occurs. */

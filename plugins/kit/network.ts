@@ -52,6 +52,31 @@ export function isLoopback(host: string): boolean {
   return name === 'localhost' || name === '::1' || name === '[::1]' || (name.startsWith('127.') && isIPv4(name))
 }
 
+/** An address, or a network, as somebody has written it. */
+export interface Network {
+  /** Without zone, and an IPv4 address as such. */
+  readonly address: string
+  readonly version: 4 | 6
+  /** How many bits of the address count; of a single one all. */
+  readonly prefix: number
+}
+
+/** Reads `10.1.2.3`, `10.1.0.0/16`, `2001:db8::/64`, `::ffff:10.1.0.0/112`; null: it is none of these. */
+export function readNetwork(text: string): Network | null {
+  const slash = text.indexOf('/')
+  const written = slash === -1 ? text : text.slice(0, slash)
+  const address = plainAddress(written)
+  const version = isIP(address)
+  if (version !== 4 && version !== 6) return null
+  const bits = version === 4 ? 32 : 128
+  if (slash === -1) return { address, version, prefix: bits }
+  const digits = text.slice(slash + 1)
+  if (!/^\d{1,3}$/.test(digits)) return null
+  // Of an IPv4 address in the form of IPv6 the bits are those of that form.
+  const prefix = Number(digits) - (version === 4 && written.includes(':') ? 96 : 0)
+  return prefix < 0 || prefix > bits ? null : { address, version, prefix }
+}
+
 /** Addresses and networks that a config names: `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`, `localhost`, and `unix` for whoever comes by a Unix socket. */
 export class AddressList {
   readonly #addresses: BlockList
@@ -74,16 +99,9 @@ export class AddressList {
 
   #add(entry: string): boolean {
     if (entry === 'localhost') return this.#add('127.0.0.0/8') && this.#add('::1')
-    const [address = '', bits, ...more] = entry.split('/')
-    const family = isIP(address)
-    if (family === 0 || more.length > 0) return false
-    const type = family === 4 ? 'ipv4' : 'ipv6'
-    if (bits === undefined) {
-      this.#addresses.addAddress(address, type)
-      return true
-    }
-    if (!/^\d{1,3}$/.test(bits) || Number(bits) > (family === 4 ? 32 : 128)) return false
-    this.#addresses.addSubnet(address, Number(bits), type)
+    const network = readNetwork(entry)
+    if (network === null) return false
+    this.#addresses.addSubnet(network.address, network.prefix, network.version === 4 ? 'ipv4' : 'ipv6')
     return true
   }
 

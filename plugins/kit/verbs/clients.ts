@@ -1,8 +1,7 @@
-import { BlockList, isIP } from 'node:net'
 import type { Client } from '../../../core/connection/client.ts'
 import { OperatorError } from '../../../core/errors.ts'
 import type { OptionsOf } from '../../../core/options/options.ts'
-import { networkOf, plainAddress } from '../network.ts'
+import { AddressList, networkOf, readNetwork } from '../network.ts'
 import type { clientsVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import { firstOf, mergePages, type Page, type RowKey, readCursor, writeCursor } from './page.ts'
@@ -104,22 +103,14 @@ function filterOf({ user, address, match, slow, queued, protocol }: Given): (cli
     (queued === null || client.queued >= queued)
 }
 
-/** Whether an address is the one that is asked for, or lies in its network: `10.0.0.7`, `10.0.0.0/8`. */
+/** Whether an address is the one that is asked for, or lies in its network: `10.0.0.7`, `10.0.0.0/8`; what is no IP address is compared as it is. */
 export function addressTest(asked: string): (address: string) => boolean {
-  const slash = asked.indexOf('/')
-  if (slash === -1) {
+  if (!asked.includes('/')) {
     const wanted = networkOf(asked, 128)
     return address => networkOf(address, 128) === wanted
   }
-  const [network, prefix] = [asked.slice(0, slash), Number(asked.slice(slash + 1))]
-  const version = isIP(network)
-  if (version === 0 || !Number.isInteger(prefix) || prefix < 0 || prefix > (version === 4 ? 32 : 128))
+  if (readNetwork(asked) === null)
     throw new OperatorError('ERR_ARGUMENTS', `address: ${asked} is no address and no network; write 10.0.0.7 or 10.0.0.0/8`)
-  const list = new BlockList()
-  list.addSubnet(network, prefix, version === 4 ? 'ipv4' : 'ipv6')
-  return address => {
-    const plain = plainAddress(address)
-    const kind = isIP(plain)
-    return kind !== 0 && list.check(plain, kind === 4 ? 'ipv4' : 'ipv6')
-  }
+  const list = new AddressList([asked], 'address')
+  return address => list.has(address)
 }
