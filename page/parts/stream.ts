@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { type ApiError, pieces } from '../api.ts'
+import type { MissingPiece } from '../../plugins/admin/answers.ts'
+import { ApiError, pieces } from '../api.ts'
 import { asApiError } from '../live.ts'
 
 // What nobody scrolls back to is forgotten.
@@ -52,7 +53,10 @@ export function useStream<T extends object>(verb: 'tail' | 'trace'): Stream<T> {
     try {
       for await (const piece of pieces(verb, given, ends.signal, () => listen(ends))) {
         if ('dropped' in piece) dropped += piece.dropped as number
-        else kept = [{ ...(piece as T), n: passed++ }, ...kept.slice(0, linesMax - 1)]
+        else if ('missing' in piece) {
+          const { node, why } = piece.missing as MissingPiece['missing']
+          fail(new ApiError(0, 'ERR_PAGE', `What passes at node ${node} does not show: ${why}`))
+        } else kept = [{ ...(piece as T), n: passed++ }, ...kept.slice(0, linesMax - 1)]
         if (!isDue) {
           isDue = true
           setTimeout(draw, drawnEveryMs)

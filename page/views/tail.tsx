@@ -14,7 +14,7 @@ export function Tail() {
   const { payload } = watched
   return (
     <div class="fill">
-      <Head title="Live tail" about="Messages as they pass this node. What is not read in time is dropped, and slows nobody." />
+      <Head title="Live tail" about="Messages as they are published. What is not read in time is dropped, and slows nobody." />
       <WatchForm watched={watched} change={setWatched} isRunning={isRunning} start={given => start({ filter, ...given })} stop={stop}>
         <WatchedText label="Topic filter" value={filter} change={setFilter} isRunning={isRunning} />
       </WatchForm>

@@ -33,7 +33,7 @@ export function Trace({ id }: { readonly id: string | null }) {
     )
   return (
     <div class="fill">
-      <Head title="Trace" about="The packets of a client at this node, without its password. It slows nobody.">
+      <Head title="Trace" about="The packets of a client, without its password. It slows nobody.">
         {lines.length > 0 && !isRunning && (
           <button type="button" class="button" onClick={() => save(lines)}>
             Save recording

@@ -128,6 +128,8 @@ export interface TailPiece {
   readonly from: string
   /** The payload, where it was asked for: as text, or in base64 where it is none. */
   readonly payload?: string | { readonly base64: string }
+  /** The node that it was published at; left out where there is one only, or one was named. */
+  readonly node?: string
 }
 
 /** A packet of a client that is traced, or the beginning or the end of its connection. */
@@ -140,6 +142,8 @@ export interface TracePiece {
   readonly way: 'in' | 'out' | 'open' | 'end'
   /** `CONNECT`, `PUBLISH`…; not there with `open` and `end`. */
   readonly packet?: string
+  /** The node that has seen it; left out where there is one only, or one was named. */
+  readonly node?: string
   /** What the packet says, and of `open` and `end` what is known. */
   readonly [field: string]: unknown
 }
@@ -148,4 +152,10 @@ export interface TracePiece {
 export interface DroppedPiece {
   /** How many pieces. */
   readonly dropped: number
+}
+
+/** A node does not answer, or no longer: what passes there does not show. */
+export interface MissingPiece {
+  /** Which, and why. */
+  readonly missing: { readonly node: string; readonly why: string }
 }

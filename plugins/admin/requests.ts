@@ -15,6 +15,8 @@ export interface Caller {
 const prefix = '/v1/'
 const bodyMax = 1024 * 1024
 
+const statusOf: { readonly [code: string]: number } = { ERR_OPERATE_REFUSED: 403, ERR_VERB: 404, ERR_NODE_SILENT: 504 }
+
 /** What a request is answered with where it is not carried out. */
 class Refused extends Error {
   readonly status: number
@@ -128,7 +130,7 @@ async function bodyOf(request: IncomingMessage, bytesMax: number): Promise<Buffe
 function faultOf(error: unknown): { status: number; code: string; problems: readonly string[] } {
   if (error instanceof Refused) return { status: error.status, code: error.code, problems: [error.message] }
   if (error instanceof OperatorError) {
-    const status = error.code === 'ERR_OPERATE_REFUSED' ? 403 : error.code === 'ERR_VERB' ? 404 : 400
+    const status = statusOf[error.code] ?? 400
     return { status, code: error.code, problems: error.problems }
   }
   return { status: 500, code: 'ERR_INTERNAL', problems: ['an error inside the broker; its log says which'] }

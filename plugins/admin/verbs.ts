@@ -1,6 +1,16 @@
 import type { ImportAnswer } from '../kit/copies/import-lines.ts'
 import type { VerbDeclaration } from '../kit/verbs/define-verb.ts'
-import type { AuditRow, DroppedPiece, RateRow, RecentAnswer, TailPiece, TakeoverRow, TracePiece, WhoamiAnswer } from './answers.ts'
+import type {
+  AuditRow,
+  DroppedPiece,
+  MissingPiece,
+  RateRow,
+  RecentAnswer,
+  TailPiece,
+  TakeoverRow,
+  TracePiece,
+  WhoamiAnswer,
+} from './answers.ts'
 
 const limit = { type: 'integer', minimum: 1, maximum: 200, default: 50 } as const
 
@@ -87,7 +97,8 @@ const watched = {
 
 export const tailVerb = {
   name: 'tail',
-  help: 'messages as they pass this node; drops rather than slows',
+  help: 'messages as they are published; drops rather than slows',
+  everywhere: true,
   streams: true,
   example: "tail 'plant/#' --for 10s",
   role: 'read',
@@ -97,7 +108,8 @@ export const tailVerb = {
 
 export const traceVerb = {
   name: 'trace',
-  help: 'the packets of a client at this node, without passwords and payloads',
+  help: 'the packets of a client, without passwords and payloads',
+  everywhere: true,
   streams: true,
   example: 'trace meter-7 --for 60s',
   role: 'operate',
@@ -105,7 +117,7 @@ export const traceVerb = {
     id: { type: 'string', minLength: 1, default: null },
     /** All clients of this user. */
     user: { type: 'string', minLength: 1, default: null },
-    /** All clients from this address. */
+    /** All clients from this address, or this network: `10.0.0.0/8`. */
     address: { type: 'string', minLength: 1, default: null },
     /** Only PUBLISH packets to topics that match this filter. */
     topic: { type: 'string', minLength: 1, default: null },
@@ -141,8 +153,8 @@ declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     export: [given: object, answer: AsyncIterable<object>]
     tail: [
-      given: { filter?: string; for?: number | string; limit?: number; payload?: boolean },
-      answer: AsyncIterable<TailPiece | DroppedPiece>,
+      given: { filter?: string; for?: number | string; limit?: number; payload?: boolean; node?: string },
+      answer: AsyncIterable<TailPiece | DroppedPiece | MissingPiece>,
     ]
     trace: [
       given: {
@@ -153,8 +165,9 @@ declare module '../kit/verbs/verbs.js' {
         for?: number | string
         limit?: number
         payload?: boolean
+        node?: string
       },
-      answer: AsyncIterable<TracePiece | DroppedPiece>,
+      answer: AsyncIterable<TracePiece | DroppedPiece | MissingPiece>,
     ]
     import: [given: { skipExisting?: boolean; lines: AsyncIterable<string> }, answer: ImportAnswer]
     rates: [

@@ -9,8 +9,10 @@ import type { Packet } from '../../core/protocol/packets.ts'
 import type { Subscription } from '../../core/routing/subscription.ts'
 import { isTopicFilter, matches, parseShare } from '../../core/routing/topic.ts'
 import { packetLine, payloadLine } from '../kit/packet-line.ts'
+import { addressTest } from '../kit/verbs/clients.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { Feed } from './feed.ts'
+import { mergedFeed } from './merged-feed.ts'
 import { tailVerb, traceVerb } from './verbs.ts'
 
 interface Tail {
@@ -51,13 +53,27 @@ export class Watching {
     this.#context = context
     this.#payloads = payloads
     const { broker } = context
-    broker.verbs.add(defineVerb(broker, tailVerb, { run: (_broker, given, actor) => this.#tail(given, actor) }))
-    broker.verbs.add(defineVerb(broker, traceVerb, { run: (_broker, given, actor) => this.#trace(given, actor) }))
+    broker.verbs.add(
+      defineVerb(broker, tailVerb, {
+        run: (_broker, given, actor) => this.#tail(given, actor),
+        merge: (parts, missing, { limit }) => mergedFeed(parts, missing, { piecesMax: limit, bytesMax }),
+      }),
+    )
+    broker.verbs.add(
+      defineVerb(broker, traceVerb, {
+        run: (_broker, given, actor) => this.#trace(given, actor),
+        merge: (parts, missing, { limit }) => mergedFeed(parts, missing, { piecesMax: limit, bytesMax }),
+      }),
+    )
   }
 
   /** Nobody looks any more. */
   stop(): void {
-    for (const { feed } of [...this.#tails, ...this.#traces]) feed.end()
+    const missing = { node: this.#context.broker.verbs.node, why: 'it stops' }
+    for (const { feed } of [...this.#tails, ...this.#traces]) {
+      feed.push({ missing }, 100)
+      feed.end()
+    }
   }
 
   #tail({ filter, for: ms, limit, payload }: OptionsOf<typeof tailVerb.takes>, actor: Actor): Feed {
@@ -67,6 +83,8 @@ export class Watching {
     if (!this.#tapsMessages) {
       this.#tapsMessages = true
       this.#context.hooks.onRoute.tap(tap, message => {
+        // What another node has sent shows there.
+        if (message.origin === 'peer') return
         for (const tail of this.#tails) if (matches(tail.filter, message.topic)) show(tail, message)
       })
     }
@@ -80,13 +98,12 @@ export class Watching {
     if (id === null && user === null && address === null)
       throw new OperatorError('ERR_ARGUMENTS', 'trace: say whom: ID, --user or --address')
     if (topic !== null && !isTopicFilter(topic)) throw new OperatorError('ERR_ARGUMENTS', `trace: ${topic} is no topic filter`)
+    const isFrom = address === null ? null : addressTest(address)
     this.#mayLook(payload, actor)
     this.#tapPackets()
     const feed = this.#feed(ms, limit, () => this.#forget(trace))
     const isWanted = (client: Client): boolean =>
-      (id === null || client.clientId === id) &&
-      (user === null || client.username === user) &&
-      (address === null || client.remoteAddress === address)
+      (id === null || client.clientId === id) && (user === null || client.username === user) && isFrom?.(client.remoteAddress) !== false
     const trace: Trace = { isWanted, topic, payload, feed, ids: new Set() }
     this.#traces.add(trace)
     // So that the CONNECT of one that is not there yet is seen, too.

@@ -65,8 +65,12 @@ export type ConfirmFrame =
 export type VerbFrame =
   /** Run a verb, and say what comes of it under this number. */
   | readonly ['q', number: number, verb: string, given: object, actor: Actor]
-  /** What has come of it: why it failed, or null, and the answer. */
-  | readonly ['a', number: number, failed: string | null, answer: unknown]
+  /** What has come of it: why it failed, or null, and the answer. `stream`: the answer comes in pieces, and is read by this number. */
+  | readonly ['a', number: number, failed: string | null, answer: unknown, stream?: number]
+  /** The next pieces of a stream are asked for, as an answer under this number. */
+  | readonly ['n', number: number, stream: number]
+  /** Nobody reads a stream any more. */
+  | readonly ['x', stream: number]
 
 export function packConfirm(frame: ConfirmFrame): Buffer {
   return Buffer.from(`${confirmHead}${JSON.stringify(frame)}`)

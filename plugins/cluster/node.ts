@@ -439,7 +439,11 @@ export class ClusterNode {
       case 'q':
         return this.questions.asked(from, frame)
       case 'a':
-        return this.questions.answered(frame)
+        return this.questions.answered(from, frame)
+      case 'n':
+        return this.questions.askedOn(from, frame)
+      case 'x':
+        return this.questions.streams.close(from, frame[1])
     }
   }
 

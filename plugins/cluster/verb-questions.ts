@@ -4,6 +4,7 @@ import type { Bus } from '../kit/services/bus.ts'
 import type { VerbLink } from '../kit/verbs/verbs.ts'
 import { confirmVersion, spokenBy } from './cluster-version.ts'
 import { packConfirm, type VerbFrame } from './frames.ts'
+import { readStream, type StreamPart, VerbStreams } from './verb-streams.ts'
 
 // An operator who waits longer takes the node for dead, and the answer says so.
 const waitMs = 2000
@@ -22,12 +23,15 @@ interface Question {
 export class VerbQuestions implements VerbLink {
   readonly #broker: Broker
   readonly #bus: Bus
+  /** What this node is asked, and answers in pieces. */
+  readonly streams: VerbStreams
   readonly #open = new Map<number, Question>()
   #number = 0
 
   constructor(broker: Broker, bus: Bus) {
     this.#broker = broker
     this.#bus = bus
+    this.streams = new VerbStreams(broker.clock)
   }
 
   others(): readonly string[] {
@@ -39,6 +43,10 @@ export class VerbQuestions implements VerbLink {
   }
 
   ask(node: string, verb: string, given: object, actor: Actor, waits = false): Promise<unknown> {
+    return this.#ask(node, number => ['q', number, verb, given, actor], waits ? longWaitMs : waitMs)
+  }
+
+  #ask(node: string, frameOf: (number: number) => VerbFrame, ms: number): Promise<unknown> {
     const other = this.#bus.nodes().find(({ name }) => name === node)
     if (other === undefined || !this.#bus.connected) return Promise.reject(new Error('it cannot be reached'))
     if (spokenBy(other) < confirmVersion) return Promise.reject(new Error('its version cannot be asked; upgrade it'))
@@ -52,28 +60,51 @@ export class VerbQuestions implements VerbLink {
         if (failed === null) resolve(answer)
         else reject(new Error(failed))
       }
-      const ms = waits ? longWaitMs : waitMs
       const timer = this.#broker.clock.after(ms, () => end(`no answer within ${ms} ms`, null))
       this.#open.set(number, { node, end })
-      this.#bus.tell(node, packConfirm(['q', number, verb, given, actor]))
+      this.#bus.tell(node, packConfirm(frameOf(number)))
     })
   }
 
   /** Another node asks. */
   asked(from: string, [, number, verb, given, actor]: VerbFrame & { readonly 0: 'q' }): void {
-    this.#broker.verbs.here(verb, given, actor).then(
-      answer => this.#bus.tell(from, packConfirm(['a', number, null, answer ?? null])),
-      (error: Error) => this.#bus.tell(from, packConfirm(['a', number, error.message, null])),
-    )
+    this.#answer(from, number, this.#broker.verbs.here(verb, given, actor))
+  }
+
+  /** Another node reads on. */
+  askedOn(from: string, [, number, stream]: VerbFrame & { readonly 0: 'n' }): void {
+    this.#answer(from, number, this.streams.read(from, stream))
+  }
+
+  #answer(to: string, number: number, found: Promise<unknown>): void {
+    found
+      .then(answer =>
+        isStream(answer)
+          ? packConfirm(['a', number, null, null, this.streams.add(to, answer)])
+          : packConfirm(['a', number, null, answer ?? null]),
+      )
+      .catch((error: Error) => packConfirm(['a', number, error.message, null]))
+      .then(frame => this.#bus.tell(to, frame))
   }
 
   /** Another node has answered. */
-  answered(frame: VerbFrame & { readonly 0: 'a' }): void {
-    this.#open.get(frame[1])?.end(frame[2], frame[3])
+  answered(from: string, [, number, failed, answer, stream]: VerbFrame & { readonly 0: 'a' }): void {
+    const question = this.#open.get(number)
+    if (stream === undefined) return question?.end(failed, answer)
+    const end = (): void => this.#bus.tell(from, packConfirm(['x', stream]))
+    // Nobody waits any more.
+    if (question === undefined) return end()
+    const next = (): Promise<StreamPart> => this.#ask(from, asking => ['n', asking, stream], waitMs) as Promise<StreamPart>
+    question.end(null, readStream(next, end))
   }
 
-  /** Another node has gone: it answers no more. */
+  /** Another node has gone: it answers no more, and reads no more. */
   left(node: string): void {
     for (const question of [...this.#open.values()]) if (question.node === node) question.end('it has gone meanwhile', null)
+    this.streams.left(node)
   }
+}
+
+function isStream(answer: unknown): answer is AsyncIterable<unknown> {
+  return typeof answer === 'object' && answer !== null && Symbol.asyncIterator in answer
 }

@@ -56,6 +56,7 @@ export function isLoopback(host: string): boolean {
 export interface Network {
   /** Without zone, and an IPv4 address as such. */
   readonly address: string
+  /** Of IP. */
   readonly version: 4 | 6
   /** How many bits of the address count; of a single one all. */
   readonly prefix: number

@@ -45,10 +45,12 @@ export const logsVerb = {
 
 export const levelVerb = {
   name: 'log-level',
-  help: "change the log's level at this node, for a while if you say so",
+  help: "change the log's level at this node and its workers, for a while if you say so",
   example: 'log-level debug --for 10m',
   role: 'operate',
   changes: true,
+  everywhere: true,
+  ownWorkersOnly: true,
   takes: {
     level: { type: 'string', enum: ['trace', 'debug', 'info', 'warn', 'error', 'silent'], required: true },
     /** Then the level that the config says comes back. `null`: it stays until the config is read again or the broker starts anew. */
@@ -57,9 +59,21 @@ export const levelVerb = {
   positional: ['level'],
 } as const satisfies VerbDeclaration
 
+/** The level of the log has changed. */
+export interface LevelAnswer {
+  /** The level from now on. */
+  readonly level: string
+  /** What it was before. */
+  readonly before: string
+  /** When the level of the config comes back: milliseconds since the Unix epoch; null: not by itself. */
+  readonly until: number | null
+  /** Workers of this broker that have not answered. */
+  readonly missing?: readonly MissingNode[]
+}
+
 declare module '../kit/verbs/verbs.js' {
   interface VerbMap {
     logs: [given: { level?: string; match?: string | null; limit?: number; after?: string | null; node?: string }, answer: LogAnswer]
-    'log-level': [given: { level: string; for?: number | string | null }, answer: { level: string; before: string; until: number | null }]
+    'log-level': [given: { level: string; for?: number | string | null; node?: string }, answer: LevelAnswer]
   }
 }

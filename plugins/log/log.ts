@@ -10,7 +10,7 @@ import { packetLine } from '../kit/packet-line.ts'
 import { shownLine } from '../kit/shown-text.ts'
 import { defineVerb } from '../kit/verbs/define-verb.ts'
 import { KeptLines, mergeLines } from './kept-lines.ts'
-import { levelVerb, logsVerb } from './log-verbs.ts'
+import { type LevelAnswer, levelVerb, logsVerb } from './log-verbs.ts'
 import { logManifest } from './manifest.ts'
 
 // Lines of `apply`, a few for each plugin.
@@ -77,6 +77,7 @@ export const log = definePlugin(logManifest, ({ hooks, services, broker, clock, 
         if (ms !== null) back = clock.after(ms, () => setLevel(configured))
         return { level: wanted, before, until: ms === null ? null : Math.round(clock.now() + ms) }
       },
+      merge: ([first], missing): LevelAnswer => ({ ...(first!.answer as LevelAnswer), ...(missing.length > 0 ? { missing } : {}) }),
     }),
   )
   broker.verbs.add(defineVerb(broker, logsVerb, { run: (_broker, given) => kept.answer(broker.verbs.node, given), merge: mergeLines }))

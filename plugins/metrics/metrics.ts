@@ -12,7 +12,7 @@ import { Exposition } from './exposition.ts'
 import { readiness } from './health.ts'
 import { metricsManifest } from './manifest.ts'
 import { metricsVerb, textOfWorkers } from './of-workers.ts'
-import { pluginsVerb } from './plugins-verb.ts'
+import { dearest, mergePlugins, pluginsVerb } from './plugins-verb.ts'
 
 const connectionsMax = 100
 
@@ -24,12 +24,14 @@ export const metrics = definePlugin(
     broker.verbs.add(
       defineVerb(broker, pluginsVerb, {
         run: (_broker, { limit }) => ({
-          rows: [...exposition.tapTimes]
-            .map(({ plugin, hook, calls, seconds }) => ({ plugin, hook, calls, seconds: Number(seconds.toFixed(6)) }))
-            .filter(({ calls }) => calls > 0)
-            .sort((a, b) => b.seconds - a.seconds || b.calls - a.calls)
-            .slice(0, limit),
+          rows: dearest(
+            [...exposition.tapTimes]
+              .map(({ plugin, hook, calls, seconds }) => ({ plugin, hook, calls, seconds: Number(seconds.toFixed(6)) }))
+              .filter(({ calls }) => calls > 0),
+            limit,
+          ),
         }),
+        merge: mergePlugins,
       }),
     )
     if (broker.worker !== null) broker.verbs.add(defineVerb(broker, metricsVerb, { run: async () => ({ text: await exposition.text() }) }))

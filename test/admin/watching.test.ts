@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { Feed } from '../../plugins/admin/feed.ts'
 import { settled, startBroker } from '../support/broker.ts'
+import { startNodes } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
 
 const admin = { name: 'root', via: 'program', role: 'admin' }
 
@@ -69,6 +71,38 @@ test('trace of a user follows its clients, also those that come later, and shows
     ['b', 'PUBLISH'],
   ])
   await expect(broker.operate(admin, 'trace', {})).rejects.toMatchObject({ code: 'ERR_ARGUMENTS' })
+  await expect(broker.operate(admin, 'trace', { address: '10.0.0.0/' })).rejects.toThrow('is no address and no network')
+})
+
+test('in a cluster trace and tail show what passes at all nodes, each piece once and with its node, and end there with their reader', async () => {
+  const [one, two] = await startNodes(2, { allowAnonymous: true, admin: { socket: false } })
+  const subscriber = await one.connect({ clientId: 'subscriber' })
+  await subscriber.subscribe('t/#', 1)
+  await two.wants('t/1', one)
+  const trace = await one.broker.operate(admin, 'trace', { id: 'meter', for: '60s', limit: 4 })
+  const tail = (await one.broker.inspect('tail', { filter: 't/#', for: '60s' })) as AsyncIterableIterator<Record<string, unknown>>
+  const meter = await two.connect({ clientId: 'meter' })
+  await meter.publish('t/1', 'x', { qos: 1 })
+  // At the node of its subscriber, too, it passes once.
+  expect((await subscriber.receive()).topic).toBe('t/1')
+  expect((await tail.next()).value).toMatchObject({ topic: 't/1', from: 'meter', node: 'n2' })
+  await subscriber.publish('t/2', 'x', { qos: 1 })
+  expect((await tail.next()).value).toMatchObject({ topic: 't/2', from: 'subscriber', node: 'n1' })
+  expect((await all(trace)).map(({ way, packet, node }) => [way, packet, node])).toEqual([
+    ['in', 'CONNECT', 'n2'],
+    ['out', 'CONNACK', 'n2'],
+    ['in', 'PUBLISH', 'n2'],
+    ['out', 'PUBACK', 'n2'],
+  ])
+  // Its reader has all that it wanted, and the other node looks no longer.
+  await eventually(() => !two.broker.traces('meter') && !one.broker.traces('meter'))
+
+  // A node that goes is named, and the rest goes on.
+  await two.running.stop()
+  expect((await tail.next()).value).toMatchObject({ missing: { node: 'n2' } })
+  await subscriber.publish('t/3', 'x', { qos: 1 })
+  expect((await tail.next()).value).toMatchObject({ topic: 't/3', node: 'n1' })
+  await tail.return!()
 })
 
 test('a reader who is slow or gone keeps nobody waiting: what it does not take is dropped and counted', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { fnv1a } from '../../plugins/kit/text-hash.ts'
+import { typed } from '../admin/typed.ts'
 import { beforeAllBuilt } from '../config/built.ts'
 import { commandLine } from '../config/command-line.ts'
 import { folderWith } from '../config/folder.ts'
@@ -96,6 +97,16 @@ test('/metrics has the figures of all workers, whichever of them is asked', asyn
     for (const worker of [1, 2]) expect(text).toMatch(new RegExp(`^mqttx_received_packets_total\\{worker="${worker}"\\} [1-9]`, 'm'))
     expect(text.match(/^# TYPE mqttx_received_packets_total /gm)).toHaveLength(1)
   }
+})
+
+test('trace shows the packets of a client whichever worker it is connected to', async () => {
+  const client = await broker.connectAt('2', { clientId: 'traced' })
+  const pieces = typed('trace traced --for 60s --limit 3 --json', { env: { MQTTX_SOCKET: join(broker.folder, 'admin.sock') } })
+  let isOver = false
+  void pieces.finally(() => void (isOver = true))
+  while (!isOver) await client.publish('traced/a', 'x', { qos: 1 })
+  const ways = (await pieces).text.split('\n').map(line => JSON.parse(line) as { way: string; node: string })
+  expect(ways.map(({ way, node }) => `${way} ${node.split('/').at(-1)}`)).toEqual(['open 2', 'in 2', 'out 2'])
 })
 
 test('SIGHUP has all workers read the config again, and one of them says so', async () => {

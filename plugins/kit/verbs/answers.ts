@@ -38,7 +38,7 @@ declare module './verbs.js' {
   interface VerbMap {
     verbs: [given: object, answer: { rows: readonly VerbRow[] }]
     openapi: [given: object, answer: object]
-    status: [given: object, answer: StatusAnswer]
+    status: [given: Everywhere, answer: StatusAnswer]
     alarms: [given: Everywhere, answer: { rows: readonly AlarmRow[]; missing?: readonly MissingNode[] }]
     nodes: [given: object, answer: { rows: NodeRow[] }]
     clients: [
@@ -64,7 +64,7 @@ declare module './verbs.js' {
     subscribe: [given: Everywhere & { id: string; filter: string; qos?: number }, answer: SubscribeAnswer]
     unsubscribe: [given: Everywhere & { id: string; filter: string }, answer: UnsubscribeAnswer]
     top: [given: Everywhere & { by?: 'unwritten' | 'queued' | 'held' | 'unanswered'; limit?: number }, answer: Page<TopRow>]
-    memory: [given: { limit?: number }, answer: MemoryAnswer]
+    memory: [given: Everywhere & { limit?: number }, answer: MemoryAnswer]
     subscribers: [given: Paged & Everywhere & { topic: string }, answer: Page<SubscriberRow>]
     subscriptions: [given: Paged & Everywhere & { match?: string | null; id?: string | null }, answer: Page<SubscriberRow>]
     publishers: [given: Paged & Everywhere & { topic: string }, answer: Page<ClientRow>]

@@ -25,10 +25,12 @@ export const openapiVerb = {
 
 export const statusVerb = {
   name: 'status',
-  help: 'how this node is, and what is wrong',
+  help: 'how this node is, its workers together, and what is wrong',
   example: 'status',
   role: 'read',
   yes: 'serving',
+  everywhere: true,
+  ownWorkersOnly: true,
   takes: {},
 } as const satisfies VerbDeclaration
 
@@ -223,9 +225,11 @@ export const topVerb = {
 
 export const memoryVerb = {
   name: 'memory',
-  help: 'what fills the memory of this node',
+  help: 'what fills the memory of this node, its workers together',
   example: 'memory',
   role: 'read',
+  everywhere: true,
+  ownWorkersOnly: true,
   takes: { limit: { type: 'integer', minimum: 1, maximum: 200, default: 10 } },
 } as const satisfies VerbDeclaration
 

@@ -7,7 +7,7 @@ import type { alarmsVerb, nodesVerb, statusVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import type { MissingNode } from './verbs.ts'
 
-/** How a node is. */
+/** How a node is; of a broker with several workers, all of them together. */
 export interface StatusAnswer {
   /** The node's name: its `brokerId`. */
   readonly node: string
@@ -27,9 +27,9 @@ export interface StatusAnswer {
   readonly storeFreeBytes: number | null
   /** Clients that are connected. */
   readonly connections: number
-  /** Sessions, connected or not. */
+  /** Sessions, connected or not. Of several workers that of the one with most: stored sessions are known to all. */
   readonly sessions: number
-  /** Subscriptions, all sessions together. */
+  /** Subscriptions, all sessions together; of several workers as `sessions`. */
   readonly subscriptions: number
   /** Retained messages. */
   readonly retained: number
@@ -43,6 +43,8 @@ export interface StatusAnswer {
   readonly bridges: readonly BridgeRow[]
   /** The names of all nodes that live, this one too. */
   readonly nodes: readonly string[]
+  /** Workers of this broker that have not answered. */
+  readonly missing?: readonly MissingNode[]
 }
 
 const startedAt = new WeakMap<Broker, number>()
@@ -80,6 +82,36 @@ export const status: VerbWork<typeof statusVerb.takes> = {
         .find('bus')
         ?.nodes()
         .map(({ name }) => name) ?? [broker.verbs.node],
+    }
+  },
+  merge(parts, missing): StatusAnswer {
+    const all = parts.map(({ answer }) => answer as StatusAnswer)
+    const [own] = all
+    if (own !== undefined && all.length === 1 && missing.length === 0) return own
+    const sum = (of: (one: StatusAnswer) => number): number => all.reduce((total, one) => total + of(one), 0)
+    const most = (of: (one: StatusAnswer) => number): number => Math.max(...all.map(of))
+    const connections = sum(one => one.connections)
+    const bridges = all.flatMap(one => one.bridges)
+    return {
+      ...own!,
+      serving: all.every(({ serving }) => serving),
+      well: missing.length === 0 && all.every(({ well }) => well),
+      problems: [
+        ...all.flatMap(({ node, problems }) => problems.map(text => `${node}: ${text}`)),
+        ...missing.map(({ node, why }) => `${node} has not answered: ${why}`),
+      ],
+      connections,
+      sessions: Math.max(
+        most(one => one.sessions),
+        connections,
+      ),
+      subscriptions: most(one => one.subscriptions),
+      retained: most(one => one.retained),
+      slowed: sum(one => one.slowed),
+      withholding: sum(one => one.withholding),
+      listeners: [...new Set(all.flatMap(one => one.listeners))],
+      bridges,
+      ...(missing.length > 0 ? { missing } : {}),
     }
   },
 }

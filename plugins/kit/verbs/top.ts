@@ -5,6 +5,7 @@ import { type ClientRow, rowOf } from './clients.ts'
 import type { memoryVerb, topVerb } from './declarations.ts'
 import type { VerbWork } from './define-verb.ts'
 import { firstOf, inSlices, mergePages, type RowKey } from './page.ts'
+import type { MissingNode } from './verbs.ts'
 
 const measures: Readonly<Record<string, (client: Client) => number>> = {
   unwritten: ({ unwrittenBytes }) => unwrittenBytes,
@@ -36,7 +37,7 @@ async function topOf(broker: Broker, by: string, limit: number): Promise<TopRow[
   return found.map(client => ({ ...rowOf(client, broker.verbs.node), value: measure(client) }))
 }
 
-/** What fills the memory of this node. */
+/** What fills the memory of a node; of a broker with several workers, of all its processes. */
 export interface MemoryAnswer {
   /** Bytes of the process, as the system counts them. */
   readonly rss: number
@@ -46,12 +47,14 @@ export interface MemoryAnswer {
   readonly external: number
   /** Bytes that connected clients keep: the sum of their `held`. */
   readonly clients: number
-  /** Bytes of retained messages; null: they are not counted. */
+  /** Bytes of retained messages; null: they are not counted. Where each worker has them, those of one. */
   readonly retained: number | null
   /** Bytes that are kept to spare time, by cache. */
   readonly caches: Readonly<Record<string, number>>
   /** The clients that keep most. */
   readonly rows: readonly TopRow[]
+  /** Workers of this broker that have not answered. */
+  readonly missing?: readonly MissingNode[]
 }
 
 /** Who fills the memory. */
@@ -65,5 +68,22 @@ export const memory: VerbWork<typeof memoryVerb.takes> = {
     })
     const caches = Object.fromEntries([...cachesOf(broker)].map(({ name, bytes }) => [name, bytes]))
     return { rss, heapUsed, external, clients, retained: broker.services.find('retained')?.bytes ?? null, caches, rows }
+  },
+  merge(parts, missing, { limit }): MemoryAnswer {
+    const all = parts.map(({ answer }) => answer as MemoryAnswer)
+    const sum = (of: (one: MemoryAnswer) => number): number => all.reduce((total, one) => total + of(one), 0)
+    const caches: Record<string, number> = {}
+    for (const one of all) for (const [name, bytes] of Object.entries(one.caches)) caches[name] = (caches[name] ?? 0) + bytes
+    const rows = all.flatMap(one => one.rows).sort((a, b) => b.value - a.value)
+    return {
+      rss: sum(one => one.rss),
+      heapUsed: sum(one => one.heapUsed),
+      external: sum(one => one.external),
+      clients: sum(one => one.clients),
+      retained: all.some(({ retained }) => retained !== null) ? Math.max(...all.map(({ retained }) => retained ?? 0)) : null,
+      caches,
+      rows: rows.slice(0, limit),
+      ...(missing.length > 0 ? { missing } : {}),
+    }
   },
 }

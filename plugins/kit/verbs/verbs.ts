@@ -164,11 +164,14 @@ export class Verbs {
     const parts: (VerbPart | null)[] = []
     if (verb.inTurn === true) for (const node of asked) parts.push(await ask(node))
     else parts.push(...(await Promise.all(asked.map(ask))))
-    return await verb.merge(
-      parts.filter(part => part !== null),
-      missing,
-      rest,
-    )
+    const answers = parts.filter(part => part !== null)
+    // Nobody who was asked has answered: that is no answer that says no.
+    if (answers.length === 0)
+      throw new OperatorError(
+        'ERR_NODE_SILENT',
+        missing.map(({ node, why }) => `${verb.name}: node ${node} has not answered: ${why}`),
+      )
+    return await verb.merge(answers, missing, rest)
   }
 }
 
@@ -197,6 +200,8 @@ declare module '../../../core/error-codes.js' {
   interface ErrorCodes {
     /** There is no such verb, or it is not one to be asked in this way. */
     ERR_VERB: true
+    /** The node that was to be asked has not answered. */
+    ERR_NODE_SILENT: true
     /** A tap of `onOperate` does not let an operator do something. */
     ERR_OPERATE_REFUSED: true
   }

@@ -20,7 +20,7 @@ export interface Difference {
 }
 
 // Of one connection only, or made up anew each time; texts for people may be put otherwise.
-const passedOver = new Set(['at', 'id', 'way', 'clientId', 'packetId', 'dup', 'properties', 'payload', 'reasonCode'])
+const passedOver = new Set(['at', 'id', 'way', 'node', 'clientId', 'packetId', 'dup', 'properties', 'payload', 'reasonCode'])
 const passedOverProperties = new Set(['assignedClientId', 'reasonString', 'topicAlias'])
 
 /** What differs between a packet that was recorded and one that has come. */

@@ -26,8 +26,10 @@ export function readRecording(pieces: Iterable<unknown>): Recording {
   let number = 0
   for (const piece of pieces) {
     number += 1
-    const { at, id, way, packet, dropped } = (piece ?? {}) as Readonly<Record<string, unknown>>
+    const { at, id, way, packet, dropped, missing } = (piece ?? {}) as Readonly<Record<string, unknown>>
     if (typeof dropped === 'number') lost += dropped
+    // What this node has seen is not known to be anything.
+    else if (typeof missing === 'object') continue
     else if (
       typeof at === 'number' &&
       typeof id === 'string' &&
@@ -56,7 +58,11 @@ export interface Filling {
  * The packet of a line. What is not in the recording is made up: a payload, or correlation data, of the same length, and a password by its user name. `packetId`: in
  * place of the one that was recorded.
  */
-export function packetOf({ id, packet, at: _at, way: _way, ...fields }: TracePiece, filling: Filling, packetId?: number): Packet {
+export function packetOf(
+  { id, packet, at: _at, way: _way, node: _node, ...fields }: TracePiece,
+  filling: Filling,
+  packetId?: number,
+): Packet {
   const type = types.get(packet!)!
   const { payloadBytes, payload, will, ...rest } = fields as { payloadBytes?: number; payload?: unknown; will?: WillLine }
   const properties = propertiesOf(fields.properties)
