@@ -17,6 +17,8 @@ export const attachOptions = {
   maxPayload: { type: 'bytes', default: null, minimum: 128, maximum: 268_435_460 },
   /** Compresses messages above 1 KiB for clients that ask for it (permessage-deflate), at much CPU and some 100 KiB of memory for each of them. Default: false. */
   compression: { type: 'boolean', default: false },
+  /** Proxies in front of the server: addresses and networks (`10.0.0.0/8`), `unix` for whoever comes by a Unix socket. A request for MQTT from one of them must say the client's address by `X-Forwarded-For`, of which the last that is not a proxy's counts; such a request from anybody else is refused where it has that header. Default: none, and the header counts for nothing. */
+  trustedProxies: listener.trustedProxies,
   /** Reads all connections into one buffer, where a trial shows that this Node can. Default: true; `false` reads by the documented way. */
   sharedRead: { type: 'boolean', default: true },
 } as const satisfies OptionsSchema

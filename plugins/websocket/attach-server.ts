@@ -9,10 +9,11 @@ import { type ClientEvent, ClientLines } from '../kit/client-lines.ts'
 import type { ListenerAddress } from '../kit/listening/listener-addresses.ts'
 import { RefusedLines } from '../kit/listening/refused-lines.ts'
 import { CountedSeats } from '../kit/listening/seats.ts'
-import { isLoopback } from '../kit/network.ts'
+import { AddressList, isLoopback } from '../kit/network.ts'
 import { checkOptions } from '../kit/options/validation.ts'
 import { usesHandles } from '../kit/transports/handle-trial.ts'
 import { attachOptions } from './attach-options.ts'
+import { behind, forwardedFor, shownOf, type Trusts } from './forwarded-for.ts'
 import { pathOf, whyRefused } from './upgrade.ts'
 import { refusalOf } from './upgrade-lines.ts'
 import { takeUpgrades } from './upgrade-sharing.ts'
@@ -44,7 +45,9 @@ export interface Attaching {
 export async function attachServer(server: Server, given: AttachOptions, attaching: Attaching): Promise<Attachment> {
   const { broker } = attaching
   const options = checkOptions(attachOptions, given, 'attach') as OptionsOf<typeof attachOptions>
-  const { maxConnections, origins, compression } = options
+  const { maxConnections, origins, compression, trustedProxies } = options
+  const proxies = new AddressList(trustedProxies, 'attach.trustedProxies')
+  const trusts: Trusts | null = trustedProxies.length === 0 ? null : address => proxies.has(address)
   const allowAnonymous = options.allowAnonymous ?? undefined
   const paths = [options.path].flat()
   const listed = origins === null ? null : [origins].flat()
@@ -83,10 +86,12 @@ export async function attachServer(server: Server, given: AttachOptions, attachi
       const admitsAnybody = allowAnonymous ?? broker.settings.allowAnonymous ?? !broker.hooks.onAuthenticate.isUsed()
       // A browser shows a certificate for whatever page asks.
       const pages = { listed, secretWanted: certificate === undefined && !admitsAnybody, option: 'attach.origins' }
-      const why = whyRefused(request, { paths, pages })
+      const forwarded = trusts === null ? null : forwardedFor(request, socket.remoteAddress, trusts)
+      const isRefused = forwarded !== null && 'answer' in forwarded
+      const why = isRefused ? forwarded : whyRefused(request, { paths, pages })
       if (why !== null) {
         broker.counters.upgradesRefused += 1
-        lines.say(refusalOf(why), address, why.about === 'origin' ? request.headers.origin! : pathOf(request))
+        lines.say(refusalOf(why), address, shownOf(why, request))
         socket.end(why.answer, () => socket.destroy())
         return
       }
@@ -97,6 +102,7 @@ export async function attachServer(server: Server, given: AttachOptions, attachi
         return
       }
       const transport = make(socket)
+      if (forwarded !== null && !isRefused) behind(transport, forwarded.address)
       // Nobody has asked onAccept about it.
       transport.acceptedAs = undefined
       transport.peerCertificate = certificate

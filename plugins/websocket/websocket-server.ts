@@ -13,11 +13,11 @@ import { tcpKeepAliveOf } from '../kit/listening/tcp-keep-alive.ts'
 import type { HttpRoutes } from '../kit/services/http-routes.ts'
 import type { ServerCertificates } from '../kit/services/tls.ts'
 import { ClientCertificates } from './client-certificates.ts'
-import { forwardedFor } from './forwarded-for.ts'
+import { behind, forwardedFor, shownOf } from './forwarded-for.ts'
 import { answer } from './http-answers.ts'
 import { HttpSockets } from './http-sockets.ts'
 import type { websocketManifest } from './manifest.ts'
-import { pathOf, type UpgradeRefusal, whyRefused } from './upgrade.ts'
+import { pathOf, whyRefused } from './upgrade.ts'
 import { refusalOf } from './upgrade-lines.ts'
 import { compressed, payloadMaxOf, plain, requestOf, type Upgrader } from './upgrader.ts'
 import type { WebSocketConnection } from './websocket-connection.ts'
@@ -81,6 +81,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
   // Proxies say whose a connection is by its first bytes, or by a header of the request.
   const peers = new WeakMap<Socket, ProxiedPeer>()
   const forwarding = options.proxyProtocol ? null : proxies
+  const trusts = (address: string | undefined): boolean => forwarding?.trusts(address) === true
   if (proxies !== null && forwarding === null) admitBehind(server, proxies, peers)
   server.on('request', (request, response) => {
     answer(request, response, { broker, routes, path: pathOf(request), mqttPaths: paths })
@@ -92,7 +93,7 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
     server.on('connection', (socket: Socket) => {
       const files = openFiles()
       if (files.hasRoom(files.reserve / 4)) {
-        return sockets.accept(socket, server, peers.get(socket) ?? null, forwarding?.trusts(socket.remoteAddress) === true)
+        return sockets.accept(socket, server, peers.get(socket) ?? null, trusts(socket.remoteAddress))
       }
       broker.counters.connectionsRefused += 1
       broker.counters.limited.openFiles += 1
@@ -105,13 +106,12 @@ export function createWebSocketServer(listener: WebSocketListener, contexts: Ser
       const peerCertificate = certificates?.of(socket as TLSSocket)
       // A browser shows a certificate for whatever page asks, as it reaches loopback for it.
       const secretWanted = peerCertificate === undefined && !admitsAnybody(listener)
-      const forwarded = forwarding === null ? null : forwardedFor(request, socket.remoteAddress, forwarding)
+      const forwarded = forwarding === null ? null : forwardedFor(request, socket.remoteAddress, trusts)
       const isRefused = forwarded !== null && 'answer' in forwarded
       const why = isRefused ? forwarded : whyRefused(request, { paths, pages: { listed, secretWanted, option: 'websocket.origins' } })
       if (why !== null) {
         broker.counters.upgradesRefused += 1
-        const about = aboutOf(why, request)
-        listener.lines.say(refusalOf(why), socket.remoteAddress ?? '', about)
+        listener.lines.say(refusalOf(why), socket.remoteAddress ?? '', shownOf(why, request))
         socket.end(why.answer, () => socket.destroy())
         return
       }
@@ -138,18 +138,6 @@ function admitBehind(server: Server, proxies: Proxies, peers: WeakMap<Socket, Pr
       for (const listener of told) listener.call(server, socket)
     }),
   )
-}
-
-/** The client has that address, and who spoke for it is its proxy. */
-function behind(transport: WebSocketConnection, address: string): void {
-  transport.proxied = { by: transport.remoteAddress }
-  transport.remoteAddress = address
-  transport.remotePort = 0
-}
-
-function aboutOf({ about }: UpgradeRefusal, request: IncomingMessage): string {
-  const { origin = '', 'x-forwarded-for': forwarded = '' } = request.headers
-  return about === 'origin' ? origin : about === 'forwardedFor' ? [forwarded].flat().join(', ') : pathOf(request)
 }
 
 /** A client comes in without showing who it is. Asked for each connection: taps may come and go. */

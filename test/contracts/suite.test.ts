@@ -4,34 +4,15 @@ import type { AppendTarget, ClaimRequest, QueueEntry, SessionKey } from '../../c
 import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
 import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { MemoryState } from '../../plugins/memory/memory-state.ts'
-import { type ContractRunner, retainedContract, sessionsContract, stateContract } from './suite/index.ts'
+import { Verdict } from '../support/suite-verdict.ts'
+import { retainedContract, sessionsContract, stateContract } from './suite/index.ts'
 
 // Goal: the suites tell a broken owner. Each owner here is the one in memory with one thing wrong, and the test that is about
 // that thing must fail.
 
-/** Runs the tests as they are defined, and keeps the titles of those that fail. */
-class Verdict implements ContractRunner {
-  readonly #tests: (readonly [string, () => Promise<void>])[] = []
-
-  describe(_name: string, define: () => void): void {
-    define()
-  }
-
-  it(title: string, run: () => Promise<void>): void {
-    this.#tests.push([title, run])
-  }
-
-  async failing(): Promise<string[]> {
-    const failing: string[] = []
-    for (const [title, run] of this.#tests) await run().catch(() => failing.push(title))
-    return failing
-  }
-}
-
 async function failing(Owner: typeof MemorySessions): Promise<string[]> {
   const runner = new Verdict()
-  const it = runner.it.bind(runner)
-  sessionsContract({ describe: runner.describe, it }, { name: 'wrongly', create: clock => new Owner(clock) })
+  sessionsContract(runner, { name: 'wrongly', create: clock => new Owner(clock) })
   return runner.failing()
 }
 
@@ -126,6 +107,36 @@ const wrong: [string, typeof MemorySessions, string][] = [
     'come due once, however many ask at the same time',
   ],
   [
+    'rejects where there is nothing to end',
+    class extends MemorySessions {
+      override end(session: SessionKey) {
+        return super.end(session) ?? Promise.reject(new Error('there is no such session'))
+      }
+    },
+    'that are not there end as nothing: no error, nothing is dropped, lost or left',
+  ],
+  [
+    'keeps the will of an earlier connection where the next has none',
+    class extends MemorySessions {
+      override claim(request: ClaimRequest) {
+        const will = request.will ?? this.wills.get(request.clientId) ?? null
+        this.wills.set(request.clientId, will)
+        return super.claim({ ...request, will })
+      }
+      wills = new Map<string, ClaimRequest['will']>()
+    },
+    'have no will where it is null, though their connection was lost, also in place of one before',
+  ],
+  [
+    'takes a will without a payload for none',
+    class extends MemorySessions {
+      override claim(request: ClaimRequest) {
+        return super.claim({ ...request, will: request.will?.message.payloadLength === 0 ? null : request.will })
+      }
+    },
+    'keep a will that says nothing: no payload, no user, no rights',
+  ],
+  [
     'gives a session to whoever asks',
     class extends MemorySessions {
       override claim(request: ClaimRequest) {
@@ -194,10 +205,11 @@ test('the suite of sessions has nothing against the owner in memory, and that of
     }
     readonly #topics = new Set<string>()
   }
-  retainedContract({ describe: runner.describe, it: runner.it.bind(runner) }, { name: 'wrongly', create: clock => new KeepsFirst(clock) })
+  retainedContract(runner, { name: 'wrongly', create: clock => new KeepsFirst(clock) })
   expect(await runner.failing()).toEqual([
     'are the last of each topic, and gone when an empty payload clears it',
     'are the last of each topic too where several are on their way at once',
+    'that have expired are not counted, whether a walk finds them, a new message takes their place or they are cleared',
   ])
 })
 
@@ -233,6 +245,6 @@ const wrongStates: [string, typeof MemoryState, string][] = [
 
 test.each(wrongStates)('the suite of the state tells an owner that %s', async (_what, Owner, title) => {
   const runner = new Verdict()
-  stateContract({ describe: runner.describe, it: runner.it.bind(runner) }, { name: 'wrongly', create: clock => new Owner(clock) })
+  stateContract(runner, { name: 'wrongly', create: clock => new Owner(clock) })
   expect(await runner.failing()).toContain(title)
 })

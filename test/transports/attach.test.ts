@@ -204,6 +204,39 @@ test('pages of elsewhere, wrong options and refusals of onAccept', async () => {
   expect(seen).toEqual(['closed', 'asked', 'closed'])
 })
 
+test.each([false, true])(
+  'behind a proxy that is trusted a client has its own address, and nobody else can choose one; compression %s',
+  async compression => {
+    const limits = { maxConnectionsPerAddress: 1 }
+    const broker = await started({ limits })
+    const server = createServer(hello)
+    const port = await listening(server)
+    await expect(broker.attach(server, { trustedProxies: ['nowhere'] })).rejects.toThrow('attach.trustedProxies[0]: nowhere is no address')
+    const attachment = await broker.attach(server, { trustedProxies: ['127.0.0.1', '10.0.0.0/8'], compression })
+    const forwarded = (header: string) => ({ headers: { 'x-forwarded-for': header } })
+    const one = await client(port, '/mqtt', forwarded('1.1.1.1, 203.0.113.7, 10.1.2.3'))
+    await one.connect({ clientId: 'one' })
+    expect(broker.broker.clientOf('one')!.transport).toMatchObject({ remoteAddress: '203.0.113.7', proxied: { by: '127.0.0.1' } })
+    // Limits count by that address.
+    await (await client(port, '/mqtt', forwarded('203.0.113.8'))).connect({ clientId: 'two' })
+    const third = await client(port, '/mqtt', forwarded('203.0.113.7'))
+    third.sendConnect({ clientId: 'three' })
+    await third.closed
+    for (const options of [{}, forwarded('nonsense'), forwarded('203.0.113.7, unknown')])
+      expect(await status(webSocket(port, '/mqtt', options))).toBe(400)
+    // What is not MQTT is the server's own.
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello GET / 0')
+
+    attachment.detach()
+    const other = await broker.attach(server, { trustedProxies: ['10.0.0.0/8'], compression })
+    expect(await status(webSocket(port, '/mqtt', forwarded('203.0.113.9')))).toBe(400)
+    other.detach()
+    await broker.attach(server, { compression })
+    await (await client(port, '/mqtt', forwarded('203.0.113.9'))).connect({ clientId: 'plain' })
+    expect(broker.broker.clientOf('plain')!.transport).toMatchObject({ remoteAddress: '127.0.0.1', proxied: undefined })
+  },
+)
+
 test('an HTTPS server: the certificate of a client says who it is', async () => {
   const ca = await TestCa.create(await folderWith())
   await ca.issue('server', 'localhost')

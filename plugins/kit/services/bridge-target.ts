@@ -7,7 +7,7 @@ export interface BridgeRecord {
   readonly topic: string
   /** Records of one key keep their order. Never empty. */
   readonly key: string
-  /** The payload; null: a tombstone. */
+  /** The payload, or the rule's JSON. It may be empty. */
   readonly value: Buffer
   /** By name; a list is a header that comes several times. Clients choose the names, so the object has no prototype: `constructor` is in it only where somebody sent it. */
   readonly headers: Readonly<Record<string, BridgeHeader>>

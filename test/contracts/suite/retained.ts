@@ -133,6 +133,22 @@ export function retainedContract({ describe, it }: ContractRunner, owner: Retain
       assert.equal(h.store.size, 1)
     })
 
+    test('that have expired are not counted, whether a walk finds them, a new message takes their place or they are cleared', async h => {
+      const short = { properties: { messageExpiry: 10 } }
+      for (const topic of ['walked', 'renewed', 'cleared']) await h.set(topic, 'x'.repeat(100), short)
+      await h.set('stays', 'x')
+      const before = h.store.bytes
+      h.clock.advance(10_000)
+      await h.set('renewed', 'new')
+      await h.set('cleared', '')
+      assert.deepEqual(await h.all('#'), ['renewed new', 'stays x'])
+      assert.equal(h.store.size, 2)
+      if (before !== undefined) assert.ok(h.store.bytes! < before - 200)
+      await h.set('renewed', '')
+      await h.set('stays', '')
+      assert.deepEqual([h.store.size, h.store.bytes ?? 0], [0, 0])
+    })
+
     const properties = {
       payloadFormat: 1 as const,
       contentType: 'text/größe',
@@ -181,6 +197,15 @@ export function retainedContract({ describe, it }: ContractRunner, owner: Retain
       assert.deepEqual(after.messages.map(saysOf), before.messages.map(saysOf))
       h.clock.advance(10_001)
       assert.deepEqual(await h.all('+'), ['a new'])
+    })
+
+    test('that expired while the broker was away are not there, and not counted', async h => {
+      await h.set('short', 'x', { properties: { messageExpiry: 10 } })
+      await h.set('long', 'x', { properties: { messageExpiry: 100 } })
+      h.clock.advance(10_000)
+      h.store = await owner.reopen!(h.store, h.clock)
+      assert.deepEqual(await h.all('#'), ['long x'])
+      assert.equal(h.store.size, 1)
     })
   })
 }

@@ -17,6 +17,17 @@ export function cleanWillCases(test: SessionsCase, reopens: boolean): void {
     assert.deepEqual(await h.due(), [])
   })
 
+  test('that end with their connection have none to forget where there is none', async h => {
+    await h.store.keepWill!('nobody', 1, null)
+    await h.store.keepWill!('c', 1, willOf('w', 0))
+    await h.store.keepWill!('c', 1, null)
+    await h.store.keepWill!('c', 1, null)
+    await h.store.flush()
+    if (reopens) await h.reopen()
+    assert.deepEqual(await h.due(), [])
+    assert.equal((await h.claim({ expiryMs: 0, cleanStart: true })).orphanedWill ?? null, null)
+  })
+
   if (!reopens) return
   test('that end with their connection leave their will, whatever its delay, when their broker has died: once, and as it is', async h => {
     const properties = { contentType: 'text/plain', correlationData: Buffer.from([0, 255]), userProperties: [['k', 'v'] as const] }

@@ -4,6 +4,7 @@ import { boundCases } from './sessions-bounds.ts'
 import { claimCases } from './sessions-claims.ts'
 import { cleanWillCases } from './sessions-clean-wills.ts'
 import { copyCases } from './sessions-copies.ts'
+import { cornerCases } from './sessions-corners.ts'
 import { emptiedCases } from './sessions-emptied.ts'
 import { endingCases } from './sessions-endings.ts'
 import { handshakeCases } from './sessions-handshakes.ts'
@@ -53,6 +54,7 @@ export function sessionsContract({ describe, it }: ContractRunner, owner: Sessio
     handshakeCases(one)
     boundCases(one)
     endingCases(one)
+    cornerCases(one, reopens)
     if (reopens) restartCases(one)
     for (const [feature, cases] of optional) {
       if (lacks.includes(feature)) lackCase(one, feature)
