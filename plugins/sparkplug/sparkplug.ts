@@ -9,6 +9,7 @@ import { LineThrottle } from '../kit/line-throttle.ts'
 import { KnownCertificates } from './known-certificates.ts'
 import { LatestPublish } from './latest-publish.ts'
 import { sparkplugManifest } from './manifest.ts'
+import { Mounted } from './mounted.ts'
 import { withTimestamp } from './payload-timestamp.ts'
 import { certificates, isBirth, isCertificate, isNodeDeath } from './topics.ts'
 
@@ -17,6 +18,7 @@ export const sparkplug = definePlugin(sparkplugManifest, ({ hooks, services, bro
   let { ndeathTimestamp } = options
   const known = new KnownCertificates({ clock, log, turns: broker.turns, store: () => services.get('retained') }, options)
   const latest = new LatestPublish(message => broker.publish(message))
+  const mounted = new Mounted(hooks)
   const lines = new LineThrottle(clock, { everyMs: 10_000 })
   const counts = { births: 0, ndeaths: 0, ndeathsUnread: 0 }
   const offer = (name: string, type: 'gauge' | 'counter', help: string, sys: string, value: () => number) =>
@@ -39,10 +41,12 @@ export const sparkplug = definePlugin(sparkplugManifest, ({ hooks, services, bro
   )
 
   // Behind all that gives a message another topic name or payload.
-  hooks.onPublish.tap({ name: 'sparkplug', stage: Stage.Record }, (_publisher, message) => {
+  hooks.onPublish.tap({ name: 'sparkplug', stage: Stage.Record }, ({ mountPoint }, message) => {
     const { topic } = message
     if (isCertificate(topic)) return ReasonCode.NotAuthorized
-    if (ndeathTimestamp && isNodeDeath(topic)) stamp(message)
+    const own = mounted.ownName(topic, mountPoint)
+    if (ndeathTimestamp && isNodeDeath(own)) stamp(message)
+    if (own !== topic && isBirth(own)) mounted.note(message)
     return undefined
   })
 
@@ -51,7 +55,7 @@ export const sparkplug = definePlugin(sparkplugManifest, ({ hooks, services, bro
     if (isCertificate(topic)) {
       // Another node's certificates, too, where somebody here gets them, and what an operator takes away.
       if (message.retain) known.note(topic, message.payloadLength)
-    } else if (message.origin !== 'peer' && isBirth(topic)) keep(message, receipt)
+    } else if (message.origin !== 'peer' && (isBirth(topic) || mounted.isBirth(message))) keep(message, receipt)
   })
 
   function stamp(message: Message): void {
