@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
 import { ReasonCode } from '../../core/reason.ts'
+import { MessageRefusedError, StoreAwayError } from '../../core/sessions/session-store.ts'
+import type { RetainedStore } from '../../plugins/kit/services/retained.ts'
+import { MemoryRetained } from '../../plugins/memory/memory-retained.ts'
+import { MemorySessions } from '../../plugins/memory/memory-sessions.ts'
 import { createBroker, definePlugin } from '../../presets/index.ts'
 import { folderWith } from '../config/folder.ts'
 import { settled, startBroker, type TestBroker } from '../support/broker.ts'
@@ -150,6 +154,40 @@ test('what other hands have put into the store, or taken away, is counted when t
   await eventually(() => figure(broker, 'certificates') === 1)
   await birthOf('d')
   expect(await kept(broker)).toHaveLength(2)
+})
+
+test('a birth is not acknowledged where the store does not keep its certificate, and is when it does again', async () => {
+  let fault: Error | null = null
+  const store = definePlugin({
+    name: 'testStore',
+    provides: ['sessions', 'retained'],
+    apply({ services, clock }) {
+      const retained = new MemoryRetained(clock)
+      const failing: RetainedStore = {
+        set: message => (fault !== null && message.topic.startsWith(certificates) ? Promise.reject(fault) : retained.set(message)),
+        match: filter => retained.match(filter),
+        get size() {
+          return retained.size
+        },
+      }
+      services.provide('sessions', new MemorySessions(clock), 'testStore')
+      services.provide('retained', failing, 'testStore')
+    },
+  })
+  const broker = await startBroker({ memory: false, plugins: [store()], sparkplug: true })
+  const birth = (client: TestClient) => client.publish(nbirth, 'birth', { qos: 1 })
+  fault = new MessageRefusedError('too large for this store')
+  const client = await broker.connect({ version: 5 })
+  // The verdict is about this message: the client goes on.
+  expect((await birth(client))!.reasonCode).toBeGreaterThanOrEqual(0x80)
+  expect(await client.publish('other', '', { qos: 1 })).toMatchObject({ reasonCode: ReasonCode.NoMatchingSubscribers })
+  fault = new StoreAwayError('the store is away')
+  // It is closed, so that it sends the message again.
+  await expect(birth(client)).rejects.toThrow()
+  expect(await kept(broker)).toEqual([])
+  fault = null
+  await birth(await broker.connect({ version: 5 }))
+  expect(await kept(broker)).toEqual([`${nbirth} birth`])
 })
 
 test('after a restart the certificates are there, and are counted', async () => {
