@@ -63,6 +63,7 @@ function supervised(count = 2) {
       },
       say: text => said.push(text),
       giveUp: () => (gaveUp += 1),
+      stopped: () => void said.push('stopped'),
     },
     { count, argv: [], ticketKeys: '', folder: '/nowhere', sharing: 'roundRobin' },
   )
@@ -144,7 +145,7 @@ test('a worker without a sign of life is killed and replaced; one whose supervis
 })
 
 test('all are told to read the config again but the one that was asked; the first stops last', async () => {
-  const { supervisor, forked } = await running(3)
+  const { supervisor, forked, said } = await running(3)
   const rereads = () => forked.map(({ told }) => told.filter(({ kind }) => kind === 'reread').length)
   supervisor.reread()
   expect(rereads()).toEqual([1, 1, 1])
@@ -157,9 +158,10 @@ test('all are told to read the config again but the one that was asked; the firs
   forked[2]!.end('code 0')
   await new Promise(resolve => setImmediate(resolve))
   expect(stops()).toEqual([true, true, true])
+  expect(said).toEqual([])
   forked[0]!.end('code 0')
   await stopped
-  expect(forked).toHaveLength(3)
+  expect([forked.length, said]).toEqual([3, ['stopped']])
 })
 
 test("'auto' is the quota of the cgroup or the cores, whichever is less", () => {

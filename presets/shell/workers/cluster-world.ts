@@ -21,7 +21,7 @@ export interface ForkTerms {
 }
 
 /** Workers as processes of `node:cluster`, which shares their ports where Node itself cannot. */
-export function clusterWorld({ program, argv, execArgv, clock, giveUp }: ForkTerms): SupervisorWorld {
+export function clusterWorld({ program, argv, execArgv, clock, giveUp }: ForkTerms): Omit<SupervisorWorld, 'stopped'> {
   return {
     clock,
     giveUp,

@@ -20,11 +20,16 @@ export async function supervise(config: ResolvedConfig, argv: readonly string[],
   const count = workerCount(config.settings.workers)
   const folder = await socketFolder()
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  // What it listens on would keep this process, when all workers have gone.
+  let stopped = (): void => {}
   if (config.plugins.some(({ name }) => name === 'localBus')) {
     const { Sequencer } = await import('../../../plugins/local-bus/sequencer.ts')
-    await new Sequencer(clock).listen(folder)
+    const sequencer = new Sequencer(clock)
+    await sequencer.listen(folder)
+    stopped = () => sequencer.stop()
   }
-  const world = clusterWorld({ program: programOfWorkers(), argv, execArgv: heapOptions(process.execArgv, count), clock, giveUp })
+  const execArgv = heapOptions(process.execArgv, count)
+  const world = { ...clusterWorld({ program: programOfWorkers(), argv, execArgv, clock, giveUp }), stopped }
   const ticketKeys = randomBytes(48).toString('base64')
   const supervisor = new Supervisor(world, { count, argv, ticketKeys, folder, sharing: sharing() })
   await supervisor.start()

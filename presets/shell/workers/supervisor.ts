@@ -26,6 +26,8 @@ export interface SupervisorWorld {
   say(text: string): void
   /** Too many workers have died: the broker ends. */
   giveUp(): void
+  /** It was asked to stop, and all workers have gone. */
+  stopped(): void
 }
 
 /** What all workers are told. */
@@ -115,6 +117,7 @@ export class Supervisor {
     if (first !== undefined) await this.#stopOne(first)
     await Promise.all(ended)
     this.#timer?.cancel()
+    this.#world.stopped()
   }
 
   /** Ends all at once. */
