@@ -245,9 +245,15 @@ export class DiskSessions implements SessionStore {
       const { commit, spread } = this.#parts
       const refusal = commit.refusalOfNew
       if (refusal !== null) return Promise.reject(refusal)
-      const token = spread.intend(publisher.number, received.packetId, digest)
-      return this.#kept(publisher).then(() => token)
+      const intention = spread.intend(publisher.number, received.packetId, digest)
+      return this.#kept(publisher).then(() => intention)
     },
+    isIntended: ({ clientId }, packetId) => {
+      const publisher = this.#table.get(clientId)
+      return publisher !== undefined && this.#parts.spread.intends(publisher.number, packetId)
+    },
+    tokens: () => this.#parts.spread.tokens(),
+    keepTokens: needed => this.#parts.spread.keepTokens(needed),
     appendOnce: (message, targets, token, taken) => {
       const { commit, spread } = this.#parts
       const refusal = commit.refusalOfNew

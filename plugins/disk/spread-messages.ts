@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/time/clock.ts'
+import type { Intention } from '../kit/services/parts.ts'
 import type { CheckedRows } from './checked-rows.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { intentionKey, Kind, numberKey, readNumber, takenKey } from './keys.ts'
@@ -9,7 +10,7 @@ interface SpreadTerms {
   readonly clock: Clock
 }
 
-interface Intention {
+interface KeptToken {
   readonly token: string
   /** Tells the message from another one under the same packet identifier. */
   readonly digest: string
@@ -25,8 +26,10 @@ const tokenBytes = 12
 export class SpreadMessages {
   readonly #parts: SpreadTerms
   // What the disk says, and what is on its way there.
-  readonly #intentions = new Map<string, Intention>()
+  readonly #intentions = new Map<string, KeptToken>()
   readonly #taken = new Set<string>()
+  /** Of those taken, the ones that the disk had when it was opened: session and token. */
+  #before: (readonly [session: number, token: string])[] = []
 
   constructor(parts: SpreadTerms) {
     this.#parts = parts
@@ -36,20 +39,39 @@ export class SpreadMessages {
       const intention = { token: text.slice(0, tokenBytes), digest: text.slice(tokenBytes) }
       this.#intentions.set(nameOf(readNumber(key, 1), key.readUInt16BE(7)), intention)
     }
-    for (const { key } of database.range(numberKey(Kind.Taken, 0), numberKey((Kind.Taken + 1) as Kind, 0)))
-      this.#taken.add(nameOf(readNumber(key, 1), key.toString('latin1', 7)))
+    for (const { key } of database.range(numberKey(Kind.Taken, 0), numberKey((Kind.Taken + 1) as Kind, 0))) {
+      const [session, token] = [readNumber(key, 1), key.toString('latin1', 7)]
+      this.#taken.add(nameOf(session, token))
+      this.#before.push([session, token])
+    }
   }
 
   /** The token under a packet identifier of a session, which is kept from the next batch on. */
-  intend(session: number, packetId: number, digest: string): string {
+  intend(session: number, packetId: number, digest: string): Intention {
     const { commit, clock } = this.#parts
     const name = nameOf(session, packetId)
     const known = this.#intentions.get(name)
-    if (known?.digest === digest) return known.token
+    if (known?.digest === digest) return { token: known.token, isRepeated: true }
     const token = clock.random(tokenBytes).toString('latin1')
     this.#intentions.set(name, { token, digest })
     commit.put(intentionKey(session, packetId), Buffer.from(token + digest, 'latin1'))
-    return token
+    return { token, isRepeated: false }
+  }
+
+  /** A token stands under a packet identifier of a session. */
+  intends(session: number, packetId: number): boolean {
+    return this.#intentions.size > 0 && this.#intentions.has(nameOf(session, packetId))
+  }
+
+  /** All tokens under packet identifiers. */
+  tokens(): string[] {
+    return [...this.#intentions.values()].map(({ token }) => token)
+  }
+
+  /** Of the tokens that the disk had when it was opened sessions need only these. */
+  keepTokens(needed: ReadonlySet<string>): void {
+    for (const [session, token] of this.#before) if (!needed.has(token)) this.through(session, token)
+    this.#before = this.#before.filter(([, token]) => needed.has(token))
   }
 
   /** The identifier stands in the place of the token now. */

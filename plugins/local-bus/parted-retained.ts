@@ -2,7 +2,7 @@ import type { Message } from '../../core/messages/message.ts'
 import type { RetainedCursor, RetainedStore } from '../kit/services/retained.ts'
 import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
 import { UnderWay } from '../kit/under-way.ts'
-import type { PartTerms } from './parted-sessions.ts'
+import type { PartTerms } from './part-terms.ts'
 import { WorkersRetained } from './workers-retained.ts'
 
 const perPage = 500

@@ -1,15 +1,17 @@
 import type { SessionStore } from '../../core/sessions/session-store.ts'
 import type { Clock } from '../../core/time/clock.ts'
 import type { Node } from '../kit/services/bus.ts'
-import type { PartStore, Parts } from '../kit/services/parts.ts'
+import type { LastingPart, PartStore, Parts } from '../kit/services/parts.ts'
 import type { RetainedStore } from '../kit/services/retained.ts'
 import type { State, StateEntry } from '../kit/services/state.ts'
 import type { Supervisor } from '../kit/services/supervisor.ts'
 import { partOf } from '../kit/text-hash.ts'
 import type { LocalBus, StoreEvents } from './bus.ts'
+import { forgetNeedlessTokens } from './needless-tokens.ts'
 import { PartCalls } from './part-calls.ts'
+import type { PartTerms, SessionNote } from './part-terms.ts'
 import { PartedRetained } from './parted-retained.ts'
-import { PartedSessions, type PartTerms, type SessionNote } from './parted-sessions.ts'
+import { PartedSessions } from './parted-sessions.ts'
 import { PartedState, type StateNote } from './parted-state.ts'
 import type { PeerRun } from './peer-links.ts'
 import { RetainedAtFirst } from './retained-at-first.ts'
@@ -29,6 +31,7 @@ const early = new Set([
   'r.copy',
   'r.settled',
   'r.page',
+  's.tokens',
   'k.all',
 ])
 
@@ -48,7 +51,7 @@ export class WorkerParts implements Parts, StoreEvents {
   /** Workers whose clients have gone. */
   readonly #leaving = new Set<string>()
   #wakeLeaving: () => void = () => {}
-  #isLasting = false
+  #lasting: LastingPart | undefined
   #wake: () => void = () => {}
   #isReady = false
   #ready: () => void = () => {}
@@ -77,13 +80,14 @@ export class WorkerParts implements Parts, StoreEvents {
       note: note => bus.note(note),
       load: () => this.#load(),
       there: name => this.#there(name),
+      after: (ms, callback) => clock.after(ms, callback),
       report,
     }
   }
 
   sessions(own: PartStore): SessionStore {
-    this.#isLasting = own.lasting !== undefined
-    this.#calls.lasting = this.#isLasting
+    this.#lasting = own.lasting
+    this.#calls.lasting = this.#lasting !== undefined
     this.#sessions = new PartedSessions(own, this.#terms)
     return this.#sessions
   }
@@ -134,13 +138,13 @@ export class WorkerParts implements Parts, StoreEvents {
   async #loadAll(): Promise<void> {
     const there = (): string[] => this.#bus.nodes().flatMap(({ name }) => (name === this.#bus.node ? [] : [name]))
     // What a worker keeps on a disk is for all to know before any of them serves.
-    const others = this.#isLasting ? () => this.#terms.all.filter(name => name !== this.#bus.node) : there
+    const others = this.#lasting !== undefined ? () => this.#terms.all.filter(name => name !== this.#bus.node) : there
     const missing = (): boolean => others().some(name => !this.#restored.has(name))
     const asked = others()
     if (missing()) {
       this.#supervisor?.waits()
       await new Promise<void>(resolve => {
-        const late = this.#isLasting ? null : this.#clock.after(restoreMs, resolve)
+        const late = this.#lasting !== undefined ? null : this.#clock.after(restoreMs, resolve)
         this.#wake = () => {
           if (missing()) return
           late?.cancel()
@@ -152,7 +156,7 @@ export class WorkerParts implements Parts, StoreEvents {
     await this.#retained?.load(asked)
     for (const name of this.#state?.sources(asked) ?? []) {
       let entries = (await this.#calls.now(name, 'k.all').catch(() => null)) as StateEntry[] | null
-      while (entries === null && this.#isLasting) {
+      while (entries === null && this.#lasting !== undefined) {
         await this.#there(name)
         entries = (await this.#calls.now(name, 'k.all').catch(() => null)) as StateEntry[] | null
       }
@@ -162,6 +166,7 @@ export class WorkerParts implements Parts, StoreEvents {
     }
     this.#isReady = true
     this.#ready()
+    if (this.#lasting !== undefined) forgetNeedlessTokens(this.#lasting, this.#terms)
   }
 
   /** The clients of this worker have gone: resolves when those of all others have, too, and nobody needs this part any more. */

@@ -1,7 +1,7 @@
 import type { Message } from '../../core/messages/message.ts'
 import type { Parts } from '../kit/services/parts.ts'
 import { decodeMessage, encodeMessage } from '../kit/stored-message.ts'
-import type { PartTerms } from './parted-sessions.ts'
+import type { PartTerms } from './part-terms.ts'
 import { WorkersRetained } from './workers-retained.ts'
 
 /** Retained messages that the first worker keeps where all can read them: a SUBSCRIBE asks nobody, and whoever sets one has its answer when it lies there. */

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, Done, ReceivedId, SessionKey } from '../../core/sessions/session-store.ts'
-import type { PartStore } from '../kit/services/parts.ts'
+import type { Intention, PartStore } from '../kit/services/parts.ts'
 import type { PartCalls } from './part-calls.ts'
+import type { PartTerms } from './part-terms.ts'
 
 /** What an append at another worker has brought besides. */
 export interface Appended {
@@ -15,6 +16,7 @@ export interface SpreadTerms {
   readonly self: string
   readonly own: PartStore
   readonly calls: PartCalls
+  readonly after: PartTerms['after']
   /** The second step in this worker's own part. */
   once(message: Message, targets: readonly AppendTarget[], token: string): Done
   /** What the second step has brought at another worker. */
@@ -24,20 +26,27 @@ export interface SpreadTerms {
 }
 
 /**
+ * What another worker has asked a part for is done within this time, or never will be: it waits for a part that is away for 15 s at most, and a worker that stands still is killed after 10 s.
+ */
+export const lateMs = 60_000
+
+/**
  * A QoS 2 message of a stored session whose receivers lie in other parts than it does. No commit spans two parts, so it goes in three steps, each kept before the next begins: the
  * publisher's part keeps a token (`intend`), the parts of the receivers the message with the token, the publisher's part the packet identifier in place of it.
  */
 export async function spreadAppend(
-  { self, own, calls, once, appended, failed }: SpreadTerms,
+  terms: SpreadTerms,
   message: Message,
   body: Buffer,
   byHome: ReadonlyMap<string, readonly AppendTarget[]>,
   keeper: string,
   received: ReceivedId,
 ): Promise<void> {
-  const { lasting } = own
+  const { self, own, calls, once, appended, failed, after } = terms
   const digest = createHash('sha256').update(body.subarray(10)).digest().toString('latin1', 0, 12)
-  const token = (await (keeper === self ? lasting!.intend(received, digest) : calls.ask(keeper, 's.intend', received, digest))) as string
+  const { token, isRepeated } = (await (keeper === self
+    ? own.lasting!.intend(received, digest)
+    : calls.ask(keeper, 's.intend', received, digest))) as Intention
   const parts = [...byHome].filter(([, targets]) => targets.length > 0)
   const done = parts.map(([home, targets]): Done => {
     if (home === self) return once(message, targets, token)
@@ -52,9 +61,15 @@ export async function spreadAppend(
   await Promise.all(done)
   if (keeper === self) await own.append(message, [], received)
   else await calls.ask(keeper, 's.received', received)
-  for (const [home, targets] of parts) {
-    const clientIds = targets.map(({ clientId }) => clientId)
-    if (home === self) lasting!.through(token, clientIds)
-    else calls.tell(home, 's.through', token, clientIds)
+  const through = (): void => {
+    for (const [home, targets] of parts) {
+      const clientIds = targets.map(({ clientId }) => clientId)
+      if (home === self) own.lasting!.through(token, clientIds)
+      // Where its worker is away, or this one dies before, the token is found to be needless later: see `forgetNeedlessTokens`.
+      else calls.tell(home, 's.through', token, clientIds)
+    }
   }
+  // The worker that the publisher was connected to before may be on its way to the same parts yet.
+  if (isRepeated) after(lateMs, through)
+  else through()
 }

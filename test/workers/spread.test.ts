@@ -156,3 +156,53 @@ test('what a message leaves until it is through goes with it', async () => {
   const rows = parts.disk.stores.flatMap(({ folder }) => [...folder.database.range(Buffer.from([0x4e]), Buffer.from([0x50]))])
   expect(rows).toEqual([])
 })
+
+test('a publisher that comes to the worker that keeps it and all receivers sends again what went in steps before, and it is taken once', async () => {
+  const parts = await Parts.start()
+  const near = [idIn(1, 'near-a'), idIn(1, 'near-b')]
+  const [first] = parts.disk.workers.workers
+  const targetsNear: AppendTarget[] = near.map((clientId, i) => ({ ...targets[i]!, clientId }))
+  const claim = { node: '1/1', user: null, userOnly: false, cleanStart: false, expiryMs: 1e9, will: null }
+  for (const clientId of near) await first!.sessions.claim({ ...claim, clientId })
+  const received = { session: { clientId: publisher, epoch: parts.epoch }, packetId: 7 }
+  steps['all parts have the message']!(parts.disk.stores)
+  Promise.resolve(parts.store.append(messageOf('once', { qos: 2 }), targetsNear, received)).catch(() => {})
+  for (let i = 0; i < 50; i++) await new Promise(setImmediate)
+  await parts.restart()
+  const { sessions } = parts.disk.workers.workers[0]!
+  const { epoch } = await sessions.claim({ ...claim, clientId: publisher })
+  await sessions.append(messageOf('once', { qos: 2 }), targetsNear, { session: { clientId: publisher, epoch }, packetId: 7 })
+  for (const clientId of near)
+    expect((await sessions.peek!(clientId, 0, 10))!.map(({ message }) => message.payload.toString())).toEqual(['once'])
+})
+
+test('messages go through while all are told of what their receivers subscribe to', async () => {
+  const parts = await Parts.start()
+  const [, , , d] = receivers
+  const { epoch } = await parts.store.claim({
+    clientId: d!,
+    node: '1/3',
+    user: null,
+    userOnly: false,
+    cleanStart: false,
+    expiryMs: 1e9,
+    will: null,
+  })
+  const done: (void | Promise<void>)[] = []
+  for (let packetId = 1; packetId <= 20; packetId++) {
+    done.push(
+      parts.store.append(messageOf(String(packetId), { qos: 2 }), targets, {
+        session: { clientId: publisher, epoch: parts.epoch },
+        packetId,
+      }),
+    )
+    done.push(
+      parts.store.subscribe({ clientId: d!, epoch }, [
+        { filter: `f/${packetId}`, qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: 0 },
+      ]),
+    )
+    await new Promise(setImmediate)
+  }
+  await Promise.all(done)
+  expect((await parts.queues()).map(({ length }) => length)).toEqual([20, 20, 20, 20])
+})

@@ -30,9 +30,11 @@ export interface LastingPart {
   orphanedWill(clientId: string): StoredWill | null
   /**
    * The first step of a QoS 2 message whose receivers lie in other parts than its publisher: keeps a token under its packet identifier, and resolves to that, or to the one that is
-   * there already, because an attempt before broke off. `digest` tells the message from another one that a publisher has sent under the same identifier because the first was refused.
+   * there already, because an attempt before broke off (`isRepeated`). `digest` tells the message from another one that a publisher has sent under the same identifier because the first was refused.
    */
-  intend(received: ReceivedId, digest: string): Promise<string>
+  intend(received: ReceivedId, digest: string): Promise<Intention>
+  /** A token stands under the packet identifier of a session in this part. */
+  isIntended(session: SessionKey, packetId: number): boolean
   /**
    * The second step, in each part with receivers: `append`, but for sessions that have taken the message under this token before; `taken` is called for those. The last one is `append`
    * without targets, which forgets the token under the packet identifier.
@@ -40,6 +42,18 @@ export interface LastingPart {
   appendOnce(message: Message, targets: readonly AppendTarget[], token: string, taken: (target: AppendTarget) => void): Done
   /** The message is through: sessions need not remember its token any more. */
   through(token: string, clientIds: readonly string[]): void
+  /** All tokens that stand under packet identifiers in this part. */
+  tokens(): readonly string[]
+  /** Of the tokens that sessions of this part remember since before it was opened they need only these. */
+  keepTokens(needed: ReadonlySet<string>): void
+}
+
+/** What stands under the packet identifier of a QoS 2 message on its way to several parts. */
+export interface Intention {
+  /** By which parts know the message: 12 characters. */
+  readonly token: string
+  /** An attempt before has come as far, and may have come further. */
+  readonly isRepeated: boolean
 }
 
 /** What a worker has of the state, and how that is changed. */
