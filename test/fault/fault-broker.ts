@@ -1,5 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 
+/** Who hears each line that a broker prints. */
+interface Printed {
+  heard(line: string): void
+}
+
 /** A broker in a process of its own, to be killed. */
 export class FaultBroker {
   readonly port: number
@@ -8,12 +13,14 @@ export class FaultBroker {
   readonly ended: Promise<string>
   /** The last of what it printed. */
   readonly lines: string[]
+  readonly #printed: Printed
 
-  private constructor(child: ChildProcess, port: number, ended: Promise<string>, lines: string[]) {
+  private constructor(child: ChildProcess, port: number, ended: Promise<string>, lines: string[], printed: Printed) {
     this.#child = child
     this.port = port
     this.ended = ended
     this.lines = lines
+    this.#printed = printed
   }
 
   /** `program`: presets/bin.js. Resolves when it is ready. */
@@ -29,6 +36,7 @@ export class FaultBroker {
     child.once('exit', () => process.off('exit', end))
     const ended = new Promise<string>(resolve => child.once('exit', (code, signal) => resolve(String(signal ?? code))))
     const lines: string[] = []
+    const printed: Printed = { heard: () => {} }
     let port = 0
     const ready = new Promise<void>(resolve => {
       let text = ''
@@ -37,11 +45,12 @@ export class FaultBroker {
         const found = text.split('\n')
         text = found.pop()!
         for (const line of found) {
-          port ||= Number(/tcp listening on .*:(\d+)/.exec(line)?.[1] ?? 0)
+          port ||= Number(/tcp listening on [^{]*:(\d+)/.exec(line)?.[1] ?? 0)
           if (/ ready: /.test(line)) resolve()
           if (/connected/.test(line)) continue
           lines.push(line)
           if (lines.length > 50) lines.shift()
+          printed.heard(line)
         }
       }
       child.stdout!.on('data', take)
@@ -49,11 +58,20 @@ export class FaultBroker {
     })
     const failed = await Promise.race([ready, ended])
     if (failed !== undefined) throw new Error(`the broker ended with ${failed} before it was ready:\n${lines.join('\n')}`)
-    return new FaultBroker(child, port, ended, lines)
+    return new FaultBroker(child, port, ended, lines, printed)
   }
 
   get pid(): number {
     return this.#child.pid!
+  }
+
+  /** Resolves when it has printed such a line once more; rejects where it ends before. */
+  async says(pattern: RegExp): Promise<void> {
+    const said = new Promise<void>(resolve => {
+      this.#printed.heard = line => void (pattern.test(line) && resolve())
+    })
+    const ended = await Promise.race([said, this.ended])
+    if (ended !== undefined) throw new Error(`the broker ended with ${ended}:\n${this.lines.join('\n')}`)
   }
 
   /** Its wall clock is set: see clocks.ts. */

@@ -13,11 +13,14 @@ import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 import { buildVersion, rollingUpgrade } from './rolling-upgrade.ts'
 import { verdictRounds } from './verdict-rounds.ts'
+import { type WorkerFault, workerFaults, workerRounds } from './worker-faults.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
   --store NAME      disk, redis or memory (default disk)
   --what NAME       what dies: broker; clocks, the same with wall clocks that are wrong and are set; or of Redis: kill, freeze,
                     empty (it loses all that it held), verdict (it is there and refuses something); or log: who reads the broker's lines (default broker)
+  --workers N       one broker of N workers on disk; --what is worker (default), supervisor or all: which of its processes is killed
+  --change          with --workers: at each start of the broker N or N + 1 workers by turns, and migrate moves what is there
   --cluster NAME    three brokers on one Redis in place of one: kill, freeze, cut (off from Redis), clocks, connections or failover
   --answers NAME    what CONNACK, SUBACK and UNSUBACK promise over several brokers: none, or with trouble in each round: freeze, cut, away (Redis)
   --nodes N         brokers, with --answers (default 2)
@@ -43,6 +46,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '50' },
     seed: { type: 'string' },
     what: { type: 'string', default: 'broker' },
+    workers: { type: 'string' },
+    change: { type: 'boolean', default: false },
     cluster: { type: 'string' },
     answers: { type: 'string' },
     nodes: { type: 'string', default: '2' },
@@ -72,7 +77,8 @@ else {
   if (create === undefined) throw new Error(`--store: ${values.store} is not known; it is one of ${Object.keys(stores).join(', ')}`)
   execFileSync(process.execPath, [fileURLToPath(new URL('../../.ci/prepare.mjs', import.meta.url))], { stdio: 'inherit' })
   const program = fileURLToPath(new URL('../../dist/presets/bin.js', import.meta.url))
-  if (values.upgrade !== undefined) await upgrade(program, values.upgrade)
+  if (values.workers !== undefined) await ofWorkers(program, Number(values.workers))
+  else if (values.upgrade !== undefined) await upgrade(program, values.upgrade)
   else if (values.backup) await backup(program)
   else if (values.bridge !== undefined) await bridge(program, values.bridge as BridgePromise)
   else if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
@@ -122,6 +128,17 @@ async function bridge(program: string, promise: BridgePromise): Promise<void> {
   const counts = { rounds: Number(values.rounds), perRound: Number(values.messages), awayMs: Number(values.away) }
   const outcome = await bridgeRounds(program, { promise, trouble, ...counts, random: randomFrom(seed) })
   console.log(`${outcome.repeated} repeated, ${outcome.reordered} reordered`)
+  tell(outcome, began)
+}
+
+async function ofWorkers(program: string, workers: number): Promise<void> {
+  const what = (values.what === 'broker' ? 'worker' : values.what) as WorkerFault
+  if (!workerFaults.includes(what)) throw new Error(`--what: with --workers ${what} is not known; it is one of ${workerFaults.join(', ')}`)
+  const began = performance.now()
+  console.log(`${workers} workers on disk: ${values.rounds} rounds, kill -9 of ${what}, --seed ${seed}`)
+  const run = { rounds: Number(values.rounds), random: randomFrom(seed), what, workers, change: values.change }
+  const { slowestEndMs, history: _history, ...outcome } = await workerRounds(program, run)
+  if (what !== 'worker') console.log(`the last process had gone ${slowestEndMs.toFixed(0)} ms after the supervisor, at worst`)
   tell(outcome, began)
 }
 
