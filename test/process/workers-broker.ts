@@ -27,7 +27,7 @@ export class WorkersBroker {
   static async start(program: string, folder: string, args: readonly string[]): Promise<WorkersBroker> {
     const broker = new WorkersBroker(program, folder, args)
     await broker.line(/ready: mqttx-broker/)
-    broker.port = Number((await broker.line(/tcp listening on [^"]*:(\d+)/))[1])
+    broker.port = Number((await broker.line(/t(?:cp|ls) listening on [^"]*:(\d+)/))[1])
     return broker
   }
 
