@@ -1,3 +1,4 @@
+import { Fifo } from '../fifo.ts'
 import type { Receipt } from '../messages/receipt.ts'
 import type { Properties } from '../protocol/packets.ts'
 
@@ -35,7 +36,7 @@ export interface AckWriter {
  */
 export class AckQueue {
   readonly #writer: AckWriter
-  #waiting: PendingAck[] = []
+  readonly #waiting = new Fifo<PendingAck>()
   #bytes = 0
 
   constructor(writer: AckWriter) {
@@ -48,7 +49,7 @@ export class AckQueue {
 
   /** The receipt of the first, where that has waited since before `time`, and not because somebody reads slowly. */
   overdue(time: number): Receipt | null {
-    const first = this.#waiting[0]
+    const { first } = this.#waiting
     return first !== undefined && first.receipt !== null && !first.receipt.slowed && first.since < time ? first.receipt : null
   }
 
@@ -80,15 +81,11 @@ export class AckQueue {
   }
 
   #leave(): void {
-    let count = 0
-    while (count < this.#waiting.length && this.#waiting[count]!.receipt === null) {
-      const { qos, packetId, reasonCode, properties, kept, bytes } = this.#waiting[count]!
+    while (this.#waiting.first?.receipt === null) {
+      const { qos, packetId, reasonCode, properties, kept, bytes } = this.#waiting.shift()!
       this.#bytes -= bytes
       if (kept) this.#writer.write(qos, packetId, reasonCode, properties)
-      count += 1
     }
-    if (count === 0) return
-    this.#waiting.splice(0, count)
     if (!this.#full) this.#writer.crowded(false)
   }
 }

@@ -12,7 +12,8 @@ import type { Connection } from './connection.ts'
 /** Sees to the acknowledgements of what one client publishes, and that it keeps to the broker's Receive Maximum. */
 export class Acknowledger {
   readonly #client: Connection
-  readonly #queue: AckQueue
+  /** Acknowledgements that wait for receipts, and those that stand behind them. */
+  readonly queue: AckQueue
   #quotaUsed = 0
   // Repeats of messages that are still being kept, and since when there were any.
   #joins = 0
@@ -20,7 +21,7 @@ export class Acknowledger {
 
   constructor(client: Connection) {
     this.#client = client
-    this.#queue = new AckQueue(this)
+    this.queue = new AckQueue(this)
   }
 
   /** Publishes of QoS 1 and 2 that have no acknowledgement yet. */
@@ -54,7 +55,7 @@ export class Acknowledger {
   // A QoS 2 message sent again joins the first one's outcome [MQTT-4.3.3-10].
   #repeat(packetId: number, known: 'pending' | number): void {
     if (known !== 'pending') {
-      this.#queue.push(2, packetId, known, undefined, null, 0)
+      this.queue.push(2, packetId, known, undefined, null, 0)
       return
     }
     this.#join(packetId, reasonCode => {
@@ -95,11 +96,11 @@ export class Acknowledger {
     receipt: Receipt | null,
     message: Message,
   ): void {
-    if (this.#queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
+    if (this.queue.length === 0 && (receipt === null || receipt.settled) && receipt?.error === undefined) {
       this.write(qos, packetId, reasonCode, properties)
     } else {
-      if (this.#queue.length === 0) this.#client.host.withholding.add(this)
-      this.#queue.push(qos, packetId, reasonCode, properties, receipt, message.payloadLength)
+      if (this.queue.length === 0) this.#client.host.withholding.add(this)
+      this.queue.push(qos, packetId, reasonCode, properties, receipt, message.payloadLength)
     }
   }
 
@@ -107,12 +108,12 @@ export class Acknowledger {
   watch(now: number): void {
     const client = this.#client
     const { host } = client
-    if (client.closed || (this.#queue.length === 0 && this.#joins === 0)) {
+    if (client.closed || (this.queue.length === 0 && this.#joins === 0)) {
       host.withholding.delete(this)
       return
     }
     const time = now - host.settings.mqtt.receiptTimeout
-    const late = this.#queue.overdue(time)
+    const late = this.queue.overdue(time)
     if (late === null && (this.#joins === 0 || this.#joinedAt >= time)) return
     this.#giveUp(ReasonCode.ServerUnavailable, 'was not kept in time', late === null ? {} : { heldBy: late.holders })
   }

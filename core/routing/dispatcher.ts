@@ -1,3 +1,4 @@
+import type { Connection } from '../connection/connection.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
 import { Receipt } from '../messages/receipt.ts'
@@ -50,7 +51,7 @@ export class Dispatcher {
    */
   dispatch(message: Message, publisher: KnownSession | null, received: ReceivedId | null): Receipt | null {
     const route = this.#host.router.route(message.topic)
-    const dispatch = new Dispatch(message, this.#routed(message, route))
+    const dispatch = new Dispatch(message, this.#routed(message, route), publisher?.client)
     const { targets, groups } = route
     try {
       for (let i = 0; i < targets.length; i++) this.#toTarget(dispatch, targets[i]!, publisher)
@@ -107,7 +108,7 @@ export class Dispatcher {
   #toPicked(dispatch: Dispatch, key: string, clientId: string): void {
     const group = this.#host.router.groupOf(key)
     const member = group?.members.find(({ subscriber }) => subscriber.clientId === clientId && subscriber.client !== null)
-    if (member !== undefined) this.#toMember(dispatch, member, key)
+    if (member !== undefined) this.#toSession(dispatch, member.subscriber, termsOfMember(dispatch.message, member, key))
     // It has gone meanwhile: somebody else of its group.
     else if (group !== undefined) this.#toGroup(dispatch, group)
     else this.#host.drop(key, dispatch.message, 'noMember')
@@ -169,11 +170,7 @@ export class Dispatcher {
   #toGroup(dispatch: Dispatch, group: ShareGroup<KnownSession>): void {
     const member = this.#pick(group, dispatch.message)
     if (member === undefined) this.#host.drop(group.key, dispatch.message, 'noMember')
-    else this.#toMember(dispatch, member, group.key)
-  }
-
-  #toMember(dispatch: Dispatch, member: Member<KnownSession>, group: string): void {
-    this.#toSession(dispatch, member.subscriber, termsOfMember(dispatch.message, member, group))
+    else this.#toSession(dispatch, member.subscriber, termsOfMember(dispatch.message, member, group.key))
   }
 
   #toSession(dispatch: Dispatch, session: KnownSession, terms: DeliveryTerms): void {
@@ -183,7 +180,7 @@ export class Dispatcher {
     if (qos === 0 && !session.queuesQoS0) return session.deliverNow(message, terms)
     if (session.durable) dispatch.add(session, session.reserve(message, terms))
     else session.deliver(message, terms)
-    if (session.crowded) session.slow((dispatch.receipt ??= new Receipt()))
+    if (session.crowds(dispatch.publisher)) session.slow((dispatch.receipt ??= new Receipt()), dispatch.publisher)
   }
 
   /** The member is connected at another node: whoever connects nodes brings it the message, and holds the receipt until it is there. */
@@ -258,12 +255,15 @@ class Dispatch {
   receipt: Receipt | null
   /** For the store; null where no stored session is to have it. */
   targets: AppendTarget[] | null
+  /** The connection that it came by; null where nothing is acknowledged there. */
+  readonly publisher: Connection | null
   #sessions: KnownSession[] | null
 
-  constructor(message: Message, receipt: Receipt | null) {
+  constructor(message: Message, receipt: Receipt | null, publisher: Connection | null = null) {
     this.message = message
     this.receipt = receipt
     this.targets = null
+    this.publisher = message.qos > 0 ? publisher : null
     this.#sessions = null
   }
 

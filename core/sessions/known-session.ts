@@ -313,7 +313,10 @@ export class KnownSession implements Session {
       }
     }
     this.backlog?.pump()
-    if (this.#brake?.holding === true) this.#brakeShortened(this.#brake)
+    if (this.#brake?.holding === true) {
+      this.#brake.shortened()
+      if (!this.#brake.holding) this.#host.slowedSessions.delete(this)
+    }
     client.callReady()
   }
 
@@ -337,13 +340,14 @@ export class KnownSession implements Session {
   }
 
   /** Keeps a publisher's acknowledgement back while this session's queue is long. */
-  slow(receipt: Receipt): void {
-    if (this.#brake?.hold(receipt, this.#host.now) === true) this.#host.slowedSessions.add(this)
+  slow(receipt: Receipt, publisher: Connection | null): void {
+    if (this.#brake?.hold(receipt, this.#host.now, publisher) === true) this.#host.slowedSessions.add(this)
   }
 
-  /** True while the queue of a connected client, here or in the store, wants publishers slowed. */
-  get crowded(): boolean {
-    return this.#brake?.wanted === true
+  /** True while the queue of a connected client, here or in the store, wants this publisher slowed, and does not slow it yet. */
+  crowds(publisher: Connection | null): boolean {
+    // Of what a plugin published later for it no acknowledgement waits, so there is nothing to stand behind.
+    return this.#brake?.wants(publisher !== null && publisher.acks.queue.length > 0 ? publisher : null) === true
   }
 
   /** QoS 0 goes the way of the rest: by option, while there is no connection or something stands before it. */
@@ -355,11 +359,6 @@ export class KnownSession implements Session {
   stalled(now: number): void {
     this.#brake?.look(now)
     if (this.#brake?.holding !== true) this.#host.slowedSessions.delete(this)
-  }
-
-  #brakeShortened(brake: PublisherBrake): void {
-    brake.shortened()
-    if (!brake.holding) this.#host.slowedSessions.delete(this)
   }
 
   #releasePublishers(): void {

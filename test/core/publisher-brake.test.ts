@@ -35,9 +35,9 @@ function held(brake: PublisherBrake, now: number): Receipt {
 test('slows publishers from half of the queue on, until less than a quarter is left', () => {
   const { queue, brake, shorten, read } = start(50_000)
   read(250, 750, 1)
-  expect(brake.wanted).toBe(false)
+  expect(brake.wants()).toBe(false)
   queue.push({ message, terms: new DeliveryTerms(1, false, null, null) })
-  expect(brake.wanted).toBe(true)
+  expect(brake.wants()).toBe(true)
   const receipt = held(brake, 0)
   shorten(25_000)
   expect(receipt.settled).toBe(false)
@@ -48,9 +48,9 @@ test('slows publishers from half of the queue on, until less than a quarter is l
 
 test('slows those of a reader that keeps up from four times its window on', () => {
   const { brake, shorten, read } = start(4001)
-  expect(start(4000).brake.wanted).toBe(false)
+  expect(start(4000).brake.wants()).toBe(false)
   read(250, 1000, 4000)
-  expect(brake.wanted).toBe(true)
+  expect(brake.wants()).toBe(true)
   const receipt = held(brake, 1000)
   shorten(2000)
   expect(receipt.settled).toBe(false)
@@ -60,9 +60,9 @@ test('slows those of a reader that keeps up from four times its window on', () =
 
 test('takes a reader for one that keeps up until a quarter of a second has shown that it does not: then it slows nobody before half of its queue', () => {
   const { brake, read } = start(20_000)
-  expect(brake.wanted).toBe(true)
+  expect(brake.wants()).toBe(true)
   read(250, 500, 3999)
-  expect(brake.wanted).toBe(false)
+  expect(brake.wants()).toBe(false)
 })
 
 test('lets publishers go when a reader that kept up stops, and when one acknowledges nothing for too long', () => {
@@ -73,7 +73,7 @@ test('lets publishers go when a reader that kept up stops, and when one acknowle
   expect(first.settled).toBe(false)
   brisk.brake.look(1501)
   expect(first.settled).toBe(true)
-  expect(brisk.brake.wanted).toBe(false)
+  expect(brisk.brake.wants()).toBe(false)
 
   const { brake } = start(90_000)
   const second = held(brake, 0)
@@ -82,4 +82,22 @@ test('lets publishers go when a reader that kept up stops, and when one acknowle
   brake.look(patience + 1)
   expect(second.settled).toBe(true)
   expect(brake.hold(new Receipt(), patience + 1)).toBe(false)
+})
+
+test('needs no second receipt of a connection whose acknowledgements wait behind the last one that it holds', () => {
+  const { brake, shorten } = start(5000)
+  const [one, other] = [{}, {}]
+  expect(brake.wants(one)).toBe(true)
+  const receipt = new Receipt()
+  expect(brake.hold(receipt, 0, one)).toBe(true)
+  receipt.release()
+  expect(brake.wants(one)).toBe(false)
+  expect(brake.wants(other)).toBe(true)
+  // Of whom no acknowledgement waits.
+  expect(brake.wants()).toBe(true)
+  // Somebody else's has been held since: what stands behind which is not known any more.
+  held(brake, 0)
+  expect(brake.wants(one)).toBe(true)
+  shorten(1999)
+  expect(receipt.settled).toBe(true)
 })
