@@ -30,8 +30,8 @@ test('reads what reading without a cache would read, whatever the bytes and howe
       const chunk = Buffer.concat([Buffer.alloc(before, 'z'), topic, Buffer.from('behind')])
       const end = before + topic.length
       const expected = outcome(() => readTopicName(chunk, before, end))
-      expect(outcome(() => read(cache, chunk, before, end))).toEqual(expected)
-      expect(outcome(() => read(cache, chunk, before, end))).toEqual(expected)
+      // Decoded, decoded once more and remembered by its bytes, recognized by these.
+      for (let time = 0; time < 3; time++) expect(outcome(() => read(cache, chunk, before, end))).toEqual(expected)
     }),
     { numRuns: 1000 },
   )
