@@ -77,8 +77,17 @@ function verbAt(broker: Broker, path: string): Verb {
   // A name in a table, and no path of a file: there is nothing to walk out of.
   const name = path.startsWith(prefix) ? path.slice(prefix.length).replaceAll('/', ' ') : ''
   const verb = broker.verbs.find(name)
-  if (verb === undefined) throw new Refused(404, 'ERR_VERB', `there is no ${path}; GET ${prefix}verbs lists what there is`)
+  if (verb === undefined) throw new Refused(404, 'ERR_VERB', missingVerb(path, name))
   return verb
+}
+
+// The command line knows verbs of plugins that this broker does not have.
+function missingVerb(path: string, name: string): string {
+  const what =
+    name === ''
+      ? `there is no ${path} here`
+      : `${name}: this broker has no such verb; the plugin that brings it is off, or it is spelt otherwise`
+  return `${what}; mqttx-broker verbs and GET ${prefix}verbs list what there is`
 }
 
 async function givenTo(verb: Verb, request: IncomingMessage, url: URL): Promise<object> {

@@ -2,7 +2,7 @@ import { mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { socketFolder } from '../../plugins/admin/socket-place.ts'
 import { knownVerbs } from '../../presets/shell/ask/known-verbs.ts'
 import { environmentAssignments } from '../../presets/shell/assignments.ts'
@@ -73,6 +73,21 @@ test('a path that the system does not take is said, and ends the start only wher
   expect(lines.filter(({ level, message }) => level === 'warn' && message.startsWith('no admin socket, so'))).toHaveLength(1)
   await expect(startIn(folder, { socket: `${'y'.repeat(120)}.sock`, optional: true })).rejects.toMatchObject({ code: 'ERR_ADMIN_SOCKET' })
   await expect(startIn(folder, { socket: '/proc/1/admin.sock', optional: true })).rejects.toMatchObject({ code: 'ERR_ADMIN_SOCKET' })
+})
+
+test('a long path is asked as it is listened at: from a folder near it, by a short one', async () => {
+  const base = await folderWith()
+  const folder = join(base, 'x'.repeat(90), 'y'.repeat(20))
+  await mkdir(folder, { recursive: true })
+  const before = process.cwd()
+  onTestFinished(() => process.chdir(before))
+  process.chdir(folder)
+  const { running } = await startIn(folder)
+  expect(await typed('status', { folder })).toMatchObject({ code: 0, errors: '' })
+  process.chdir(before)
+  expect(await typed('status', { folder })).toMatchObject({ code: 1, errors: expect.stringContaining('go to a folder near it') })
+  process.chdir(folder)
+  await running.stop()
 })
 
 test('the folder is systemd’s, or the one of the data, or data of the config’s', () => {

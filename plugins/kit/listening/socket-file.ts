@@ -69,8 +69,8 @@ function masked(mask: number): () => void {
   }
 }
 
-/** The same path in fewer bytes, where the system takes no more; `null`: there is none. */
-function shortSocketPath(path: string): string | null {
+/** The same path in fewer bytes, seen from the current folder, where the system takes no more; `null`: there is none. */
+export function shortSocketPath(path: string): string | null {
   const whole = resolve(path)
   if (Buffer.byteLength(whole) <= pathBytesMax) return whole
   const short = relative(process.cwd(), whole)

@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { OperatorError } from '../../../core/errors.ts'
 import { readLines } from '../../../plugins/kit/copies/read-lines.ts'
+import { shortSocketPath } from '../../../plugins/kit/listening/socket-file.ts'
 
 /** The answer of a broker: one object, or pieces as they come. */
 export type BrokerAnswer =
@@ -47,7 +48,7 @@ export async function findSocket({ folder, given, environment, runFolder = '/run
 
 function answers(path: string): Promise<boolean> {
   return new Promise(done => {
-    const socket = connect(path)
+    const socket = connect(shortSocketPath(path) ?? path)
     socket.on('connect', () => {
       socket.destroy()
       done(true)
@@ -84,7 +85,13 @@ function sent(socketPath: string, method: string, path: string, body: object | A
     const type = body === null ? {} : { 'Content-Type': isLines ? 'application/x-ndjson' : 'application/json' }
     // A broker that refuses a line answers before it has read the rest: on a connection that is to be closed the answer would be lost.
     const agent = isLines ? new Agent({ keepAlive: true }) : false
-    const asked = request({ socketPath, method, path, headers: { 'X-Actor': whoami(), ...type }, agent }, response => {
+    const short = shortSocketPath(socketPath)
+    if (short === null)
+      throw new OperatorError(
+        'ERR_NO_BROKER',
+        `${socketPath}: the system takes no path of a socket that is so long; go to a folder near it`,
+      )
+    const asked = request({ socketPath: short, method, path, headers: { 'X-Actor': whoami(), ...type }, agent }, response => {
       if (agent !== false) response.once('close', () => agent.destroy())
       done(response)
     })
