@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createBroker } from '../../presets/index.ts'
+import type { RunningBroker } from '../../presets/shell/running-broker.ts'
 import { freePort } from '../support/redis.ts'
 
 /** A broker that scripts are played against. */
@@ -58,12 +59,13 @@ export async function startMosquitto(): Promise<Started> {
 }
 
 /** This broker, in this process, on a real socket. */
-export async function startOurs(): Promise<Started> {
+export async function startOurs(prepare: (broker: RunningBroker) => void = () => {}): Promise<Started> {
   const broker = await createBroker({
     preset: 'test',
     log: { level: 'silent' },
     socket: { port: 0 },
     mqtt: { receiveMaximum, topicAliasMaximum, maximumPacketSize },
   }).start()
+  prepare(broker)
   return { port: broker.port, stop: () => broker.stop() }
 }

@@ -78,7 +78,18 @@ function ofDeliveries(where: Where, ours: readonly Delivery[], theirs: readonly 
   const found: Difference[] = []
   const left = [...theirs]
   const paired: Delivery[] = []
+  // What is the same to the last field finds its like first.
+  const alike = new Map<Delivery, Delivery>()
   for (const delivery of ours) {
+    const at = left.findIndex(one => isDeepStrictEqual(one, delivery))
+    if (at !== -1) alike.set(delivery, left.splice(at, 1)[0]!)
+  }
+  for (const delivery of ours) {
+    const its = alike.get(delivery)
+    if (its !== undefined) {
+      paired.push(its)
+      continue
+    }
     const at = left.findIndex(one => isSame(one, delivery))
     if (at === -1) found.push({ ...where, kind: 'ours', packet: 'PUBLISH', field: '', ours: delivery, theirs: null, delivery })
     else {

@@ -4,6 +4,8 @@ import { type Ask, bare, matches, type Script } from './script.ts'
 export interface Facts {
   /** The subscriptions that a client has when a step begins. */
   subscriptions(step: number, who: number): readonly Ask[]
+  /** The Receive Maximum of a client's connection when a step begins; 0: it said none. */
+  receiveMaximum(step: number, who: number): number
   /** Those of them that were made with other options before. */
   changed(step: number, who: number): readonly Ask[]
   /** Texts of messages whose QoS 2 handshake stops half way. */
@@ -22,9 +24,12 @@ export function factsOf(script: Script): Facts {
   const now: ReadonlyMap<string, Ask>[] = script.clients.map(() => new Map())
   const before: (readonly (readonly Ask[])[])[] = []
   const again: Set<string>[] = script.clients.map(() => new Set())
+  const windows = script.clients.map(() => 0)
+  const windowsBefore: (readonly number[])[] = []
   const changedBefore: (readonly (readonly Ask[])[])[] = []
   for (const step of script.steps) {
     before.push(now.map(asks => [...asks.values()]))
+    windowsBefore.push([...windows])
     changedBefore.push(now.map((asks, i) => [...asks.values()].filter(({ filter }) => again[i]!.has(filter))))
     const { who } = step
     const { isKept, version } = script.clients[who]!
@@ -32,6 +37,7 @@ export function factsOf(script: Script): Facts {
       const old = wills[who]
       if (old != null) replacedWills.add(old)
       wills[who] = step.will?.text ?? null
+      windows[who] = step.receiveMaximum
       if (step.will !== null) publishers.set(step.will.text, who)
       if (version === 5 ? step.clean : !isKept) now[who] = new Map()
     } else if (step.do === 'subscribe') {
@@ -52,6 +58,7 @@ export function factsOf(script: Script): Facts {
   }
   return {
     subscriptions: (step, who) => before[step]![who]!,
+    receiveMaximum: (step, who) => windowsBefore[step]![who]!,
     changed: (step, who) => changedBefore[step]![who]!,
     halves,
     replacedWills,

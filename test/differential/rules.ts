@@ -47,7 +47,7 @@ const isSharedSubscribe = ({ action, who }: Difference): boolean =>
 export const rules: readonly Rule[] = [
   {
     name: 'the text that explains a DISCONNECT',
-    clause: 'MQTT-3.14.2-3: a Reason String is for people',
+    clause: 'MQTT 5, 3.14.2.2.3: a Reason String is for people',
     matches: one =>
       one.kind === 'field' && one.packet === 'DISCONNECT' && one.field === 'properties.reasonString' && one.theirs === undefined,
   },
@@ -97,7 +97,21 @@ export const rules: readonly Rule[] = [
   {
     name: 'a QoS 2 message goes out at its PUBLISH',
     clause: 'MQTT 5, 4.3.3: or at its PUBREL',
-    matches: one => one.packet === 'PUBLISH' && (one.kind === 'ours' || one.kind === 'theirs') && one.facts.halves.has(one.delivery!.text),
+    matches: one =>
+      one.packet === 'PUBLISH' &&
+      one.delivery !== null &&
+      (one.kind !== 'field' || one.field === 'dup') &&
+      one.facts.halves.has(one.delivery.text),
+  },
+  {
+    name: 'a retained message at QoS 0 while the window is full',
+    clause: 'MQTT 5, 4.9: QoS 0 needs no room; this broker sends retained messages in their order, mosquitto at once',
+    matches: one =>
+      one.packet === 'PUBLISH' &&
+      (one.kind === 'ours' || one.kind === 'theirs') &&
+      one.delivery!.retain &&
+      one.delivery!.qos === 0 &&
+      one.facts.receiveMaximum(one.step, one.who) > 0,
   },
   {
     name: 'one message for a client with several matching subscriptions',
@@ -201,12 +215,12 @@ export const rules: readonly Rule[] = [
       isDeepStrictEqual(one.theirs, [0]),
   },
   breach(
-    'UNSUBSCRIBE without filters in MQTT 3.1',
-    'MQTT-3.10.3-2 of 3.1.1; mosquitto answers where the client speaks 3.1',
-    ['UNSUBSCRIBE without filters'],
+    'UNSUBSCRIBE in MQTT 3.1 without filters, or with other flags',
+    'MQTT-3.10.1-1 and MQTT-3.10.3-2 of 3.1.1; mosquitto answers where the client speaks 3.1',
+    ['UNSUBSCRIBE without filters', 'UNSUBSCRIBE with wrong flags'],
     ['UNSUBACK'],
   ),
-  breach('mosquitto says nothing when it ends a connection for these', 'MQTT-4.13.1-1: a DISCONNECT may be sent', [
+  breach('mosquitto says nothing when it ends a connection for these', 'MQTT 5, 4.13.1: a DISCONNECT may be sent', [
     'second CONNECT',
     'PUBLISH with one property twice',
     'DISCONNECT with an unknown reason',
@@ -243,6 +257,15 @@ export const rules: readonly Rule[] = [
       one.field === 'reasonCode' &&
       one.ours === 0x92 &&
       one.theirs === 0,
+  },
+  {
+    name: 'the will of a client that sends a second CONNECT, or DISCONNECT with an unknown reason',
+    clause: 'MQTT-3.1.2-8: it is published; mosquitto drops it',
+    matches: one =>
+      misbehaves(one, ['second CONNECT', 'DISCONNECT with an unknown reason']) &&
+      one.kind === 'ours' &&
+      one.packet === 'PUBLISH' &&
+      one.facts.publishers.get(one.delivery!.text) === one.action.who,
   },
   {
     name: 'the will of a client that this broker sent away and mosquitto did not',

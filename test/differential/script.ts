@@ -167,6 +167,7 @@ class Drawing {
   readonly #subscriptions: Set<string>[]
   readonly #members = new Map<string, number>()
   readonly #overlaps: boolean
+  readonly #shares: boolean
   readonly #sharesWithOthers: boolean
   readonly #takesOver: boolean
   readonly #halves: boolean
@@ -183,7 +184,8 @@ class Drawing {
     this.#subscriptions = clients.map(() => new Set())
     this.#aliases = clients.map(() => new Map())
     this.#overlaps = chance.percent(4)
-    this.#sharesWithOthers = chance.percent(3)
+    this.#shares = chance.percent(25)
+    this.#sharesWithOthers = chance.percent(12)
     this.#takesOver = chance.percent(6)
     this.#halves = chance.percent(6)
   }
@@ -212,7 +214,14 @@ class Drawing {
         }
       : null
     this.#hasWill[who] = will !== null
-    return { do: 'connect', who, clean, receiveMaximum: version === 5 && chance.percent(20) ? chance.int(1, 3) : 0, will }
+    return {
+      do: 'connect',
+      who,
+      clean, // A message that only one broker sends, or sends later, would fill the window of the other.
+
+      receiveMaximum: version === 5 && !this.#halves && !this.#shares && chance.percent(20) ? chance.int(1, 3) : 0,
+      will,
+    }
   }
 
   step(): Step[] {
@@ -249,7 +258,7 @@ class Drawing {
     const asks: Ask[] = []
     for (let left = chance.percent(75) ? 1 : chance.int(2, 3); left > 0; left--) {
       const plain = chance.pick(filters)
-      const isShared = version === 5 && chance.percent(6)
+      const isShared = version === 5 && this.#shares && chance.percent(22)
       const filter = isShared ? `$share/g/${plain}` : plain
       if (isShared && !this.#sharesWithOthers && (this.#members.get(plain) ?? who) !== who) continue
       if (!this.#overlaps && [...own].some(other => other !== filter && mayOverlap(bare(other), plain))) continue
