@@ -103,14 +103,15 @@ function ofDeliveries(where: Where, ours: readonly Delivery[], theirs: readonly 
   for (const delivery of left)
     found.push({ ...where, kind: 'theirs', packet: 'PUBLISH', field: '', ours: null, theirs: delivery, delivery })
   const inTheirOrder = theirs.filter(one => paired.includes(one))
-  if (!isDeepStrictEqual(paired, inTheirOrder))
+  const [mine, its] = [paired, inTheirOrder].map(list => list.map(({ topic, text }) => `${topic} ${text}`))
+  if (!isDeepStrictEqual(mine, its))
     found.push({
       ...where,
       kind: 'order',
       packet: 'PUBLISH',
       field: '',
-      ours: paired.map(({ topic, text }) => `${topic} ${text}`),
-      theirs: inTheirOrder.map(({ topic, text }) => `${topic} ${text}`),
+      ours: mine,
+      theirs: its,
       delivery: null,
     })
   return found

@@ -153,6 +153,22 @@ export const rules: readonly Rule[] = [
       all.some(other => other.step === one.step && other.kind === 'ours' && other.packet === 'PUBLISH'),
   },
   {
+    name: 'a message that differed before comes again on the next connection',
+    clause: 'follows from the difference at that message',
+    matches: (one, all) =>
+      one.packet === 'PUBLISH' &&
+      one.action.do === 'connect' &&
+      one.action.who === one.who &&
+      all.some(
+        other =>
+          other.step < one.step &&
+          other.who === one.who &&
+          (one.delivery === null
+            ? other.kind === 'order'
+            : other.delivery?.topic === one.delivery.topic && other.delivery.text === one.delivery.text),
+      ),
+  },
+  {
     name: 'PUBREL of a message that only one of them sent',
     clause: 'follows from the difference at that message',
     matches: (one, all) =>
@@ -215,10 +231,10 @@ export const rules: readonly Rule[] = [
       isDeepStrictEqual(one.theirs, [0]),
   },
   breach(
-    'UNSUBSCRIBE in MQTT 3.1 without filters, or with other flags',
-    'MQTT-3.10.1-1 and MQTT-3.10.3-2 of 3.1.1; mosquitto answers where the client speaks 3.1',
-    ['UNSUBSCRIBE without filters', 'UNSUBSCRIBE with wrong flags'],
-    ['UNSUBACK'],
+    'SUBSCRIBE and UNSUBSCRIBE in MQTT 3.1 without filters, or with other flags',
+    'MQTT-3.8.1-1, MQTT-3.8.3-3, MQTT-3.10.1-1 and MQTT-3.10.3-2 of 3.1.1; mosquitto answers where the client speaks 3.1',
+    ['SUBSCRIBE without filters', 'SUBSCRIBE with wrong flags', 'UNSUBSCRIBE without filters', 'UNSUBSCRIBE with wrong flags'],
+    ['SUBACK', 'UNSUBACK'],
   ),
   breach('mosquitto says nothing when it ends a connection for these', 'MQTT 5, 4.13.1: a DISCONNECT may be sent', [
     'second CONNECT',

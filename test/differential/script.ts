@@ -167,6 +167,7 @@ class Drawing {
   readonly #subscriptions: Set<string>[]
   readonly #members = new Map<string, number>()
   readonly #overlaps: boolean
+  readonly #hasWindows: boolean
   readonly #shares: boolean
   readonly #sharesWithOthers: boolean
   readonly #takesOver: boolean
@@ -184,10 +185,12 @@ class Drawing {
     this.#subscriptions = clients.map(() => new Set())
     this.#aliases = clients.map(() => new Map())
     this.#overlaps = chance.percent(4)
-    this.#shares = chance.percent(25)
+    // A message that only one broker sends, or sends later, would fill a window of the other.
+    this.#hasWindows = chance.percent(40)
+    this.#shares = !this.#hasWindows && chance.percent(40)
     this.#sharesWithOthers = chance.percent(12)
     this.#takesOver = chance.percent(6)
-    this.#halves = chance.percent(6)
+    this.#halves = !this.#hasWindows && chance.percent(10)
   }
 
   someoneOn(): number | undefined {
@@ -217,9 +220,8 @@ class Drawing {
     return {
       do: 'connect',
       who,
-      clean, // A message that only one broker sends, or sends later, would fill the window of the other.
-
-      receiveMaximum: version === 5 && !this.#halves && !this.#shares && chance.percent(20) ? chance.int(1, 3) : 0,
+      clean,
+      receiveMaximum: version === 5 && this.#hasWindows && chance.percent(40) ? chance.int(1, 3) : 0,
       will,
     }
   }
@@ -267,7 +269,7 @@ class Drawing {
       asks.push({
         filter,
         qos: this.#qos(),
-        noLocal: version === 5 && !isShared && chance.percent(15),
+        noLocal: version === 5 && !isShared && !this.#hasWindows && chance.percent(25),
         retainAsPublished: version === 5 && chance.percent(30),
         retainHandling: version === 5 ? chance.pick([0, 0, 0, 1, 2] as const) : 0,
       })
