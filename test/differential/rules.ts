@@ -104,13 +104,12 @@ export const rules: readonly Rule[] = [
       one.facts.halves.has(one.delivery.text),
   },
   {
-    name: 'a retained message at QoS 0 while the window is full',
-    clause: 'MQTT 5, 4.9: QoS 0 needs no room; this broker sends retained messages in their order, mosquitto at once',
+    name: 'which retained messages come while the window is full',
+    clause: 'MQTT 5, 4.6 and 4.9: their order is free, and QoS 0 needs no room; mosquitto sends it at once, this broker in its turn',
     matches: one =>
       one.packet === 'PUBLISH' &&
       (one.kind === 'ours' || one.kind === 'theirs') &&
       one.delivery!.retain &&
-      one.delivery!.qos === 0 &&
       one.facts.receiveMaximum(one.step, one.who) > 0,
   },
   {
@@ -129,6 +128,20 @@ export const rules: readonly Rule[] = [
       one.delivery !== null &&
       (one.kind !== 'field' || one.field === 'retain') &&
       matching(one.facts.changed(one.step, one.who), one.delivery.topic).length > 0,
+  },
+  {
+    name: 'which member of a shared subscription gets a message',
+    clause: 'MQTT 5, 4.8.2: the server decides; mosquitto may choose one that is away',
+    matches: one =>
+      one.packet === 'PUBLISH' &&
+      (one.kind === 'ours' || one.kind === 'theirs') &&
+      matching(one.facts.subscriptions(one.step, one.who), one.delivery!.topic).some(
+        ({ filter }) =>
+          filter.startsWith('$share/') &&
+          one.script.clients.some(
+            (_, who) => who !== one.who && one.facts.subscriptions(one.step, who).some(other => other.filter === filter),
+          ),
+      ),
   },
   {
     name: 'a shared subscription to topics that begin with $',
@@ -275,10 +288,10 @@ export const rules: readonly Rule[] = [
       one.theirs === 0,
   },
   {
-    name: 'the will of a client that sends a second CONNECT, or DISCONNECT with an unknown reason',
+    name: 'the will of a client that sends a second CONNECT, or a DISCONNECT that is malformed',
     clause: 'MQTT-3.1.2-8: it is published; mosquitto drops it',
     matches: one =>
-      misbehaves(one, ['second CONNECT', 'DISCONNECT with an unknown reason']) &&
+      misbehaves(one, ['second CONNECT', 'DISCONNECT with an unknown reason', 'DISCONNECT with wrong flags']) &&
       one.kind === 'ours' &&
       one.packet === 'PUBLISH' &&
       one.facts.publishers.get(one.delivery!.text) === one.action.who,
