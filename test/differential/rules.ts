@@ -234,7 +234,7 @@ export const rules: readonly Rule[] = [
     ['SUBACK'],
   ),
   {
-    name: 'the same before MQTT 5',
+    name: '$share/g and $share//t before MQTT 5',
     clause: 'MQTT 3.1.1, 3.9.3: a server may refuse a filter; mosquitto grants it',
     matches: one =>
       misbehaves(one, ['SUBSCRIBE shared without a group', 'SUBSCRIBE shared without a filter']) &&
