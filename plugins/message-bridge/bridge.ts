@@ -6,12 +6,18 @@ import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import { addCache } from '../kit/bounded-cache.ts'
 import { ParkedOnDisk } from '../kit/parked-rows.ts'
-import { type BridgeReport, type BridgeTarget, type BridgeTargets, RecordsRefusedError } from '../kit/services/bridge-target.ts'
+import { SendingLane } from '../kit/sending-lane.ts'
+import {
+  type BridgeRecord,
+  type BridgeReport,
+  type BridgeTarget,
+  type BridgeTargets,
+  RecordsRefusedError,
+} from '../kit/services/bridge-target.ts'
 import type { DurableQueue, Queues } from '../kit/services/queues.ts'
+import { type LineSubject, TargetLines } from '../kit/target-lines.ts'
 import { fnv1a } from '../kit/text-hash.ts'
-import { BridgeLane } from './bridge-lane.ts'
 import { BridgeRoutes } from './bridge-routes.ts'
-import { OutageLog } from './outage-log.ts'
 import { type Parcel, parcelCodec } from './parcel.ts'
 import { type AckMode, type BridgeOptions, checkNames, type Rule } from './rules.ts'
 
@@ -35,7 +41,10 @@ export interface BridgeFigures {
 const reasonsMax = 100
 // A key is stored behind its length, of two bytes.
 const keyMax = 16_000
+const waitsFor = { none: 'nothing', local: 'disk', kafka: 'system' } as const
 const cureOfParked = 'see to what they were refused for, then set messageBridge.parked to resend, or to drop'
+
+type BridgeLane = SendingLane<Parcel, BridgeRecord>
 
 /** Rules on one side, lanes on the other. */
 export class Bridge implements BridgeTargets {
@@ -46,7 +55,7 @@ export class Bridge implements BridgeTargets {
   // By target, ack mode and number; those that only an earlier config used among them, until they are empty.
   readonly #lanes: Map<string, BridgeLane>
   #lanesOf: ReadonlyMap<Rule, readonly BridgeLane[]>
-  readonly #logs: Map<string, OutageLog>
+  readonly #logs: Map<string, TargetLines>
   readonly #parked: Map<string, ParkedOnDisk<Parcel>>
   // By target, how many messages were refused for which reason.
   readonly #refused: Map<string, Map<string, number>>
@@ -231,27 +240,38 @@ export class Bridge implements BridgeTargets {
     const queue: DurableQueue | null = mode === 'kafka' ? null : (this.#queues?.open(`bridge ${name}`, queueBytes) ?? null)
     const system = this.#targets.get(target)!
     const log = this.#logOf(system)
-    const lane = new BridgeLane({ ...this.#options, mode }, this.#broker.clock, system.createSender(), queue, {
-      full: (parcel, why) => {
-        this.#broker.drop(`bridge:${target}`, parcel.message, 'bridgeFull')
-        log.dropped(parcel, 'bridgeFull', why)
+    const lane = new SendingLane(
+      { ...this.#options, waitsFor: waitsFor[mode], at: 'messageBridge' },
+      this.#broker.clock,
+      parcelCodec,
+      system.createSender(),
+      queue,
+      {
+        full: (parcel, why) => {
+          this.#broker.drop(`bridge:${target}`, parcel.message, 'bridgeFull')
+          log.dropped(subjectOf(parcel), 'bridgeFull', why)
+        },
+        parks: (parcel, error) => this.#park(target, name, parcel, error),
+        refused: (parcel, error) => this.#dropped(target, parcel, error),
+        reported: report => {
+          log.reported(name, report)
+          this.onBridged.call({ target, ...report })
+        },
+        failed: error => this.#broker.report(error),
       },
-      parks: (parcel, error) => this.#park(target, name, parcel, error),
-      refused: (parcel, error) => this.#dropped(target, parcel, error),
-      reported: report => {
-        log.reported(name, report)
-        this.onBridged.call({ target, ...report })
-      },
-      failed: error => this.#broker.report(error),
-    })
+    )
     this.#lanes.set(name, lane)
     return lane
   }
 
-  #logOf(target: BridgeTarget): OutageLog {
+  #logOf(target: BridgeTarget): TargetLines {
     let log = this.#logs.get(target.name)
     if (log === undefined) {
-      log = new OutageLog(target, this.#broker.clock, this.#broker.log)
+      log = new TargetLines(
+        { plugin: 'messageBridge', at: 'messageBridge', what: ['message', 'messages'], name: target.name, place: target.place },
+        this.#broker.clock,
+        this.#broker.log,
+      )
       this.#logs.set(target.name, log)
     }
     return log
@@ -266,14 +286,14 @@ export class Bridge implements BridgeTargets {
       return false
     }
     this.#count(target, error.reason)
-    this.#logOf(this.#targets.get(target)!).parked(parcel, error)
+    this.#logOf(this.#targets.get(target)!).parked(subjectOf(parcel), error)
     return true
   }
 
   #dropped(target: string, parcel: Parcel, error: RecordsRefusedError): void {
     this.#count(target, error.reason)
     this.#broker.drop(`bridge:${target}`, parcel.message, 'bridgeRefused')
-    this.#logOf(this.#targets.get(target)!).dropped(parcel, error.reason, error.message)
+    this.#logOf(this.#targets.get(target)!).dropped(subjectOf(parcel), error.reason, error.message)
   }
 
   #count(target: string, reason: string): void {
@@ -296,4 +316,8 @@ export class Bridge implements BridgeTargets {
       `messageBridge: ${length} messages wait on disk for ${target}, which is not there; add the plugin that brings it`,
     )
   }
+}
+
+function subjectOf({ topic, message }: Parcel): LineSubject {
+  return { clientId: message.clientId, topic: message.topic, to: topic }
 }

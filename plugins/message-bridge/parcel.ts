@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import type { Message } from '../../core/messages/message.ts'
 import { queuedBytes } from '../../core/sessions/queue-policy.ts'
-import type { BacklogCodec } from '../kit/backlog.ts'
 import type { ParkedCodec } from '../kit/parked-rows.ts'
+import type { LaneCodec } from '../kit/sending-lane.ts'
 import type { BridgeHeader, BridgeRecord } from '../kit/services/bridge-target.ts'
 import { decodeMessage, encodeMessage, StoredFormatError } from '../kit/stored-message.ts'
 
@@ -102,9 +102,12 @@ function envelope({ topic, clientId, qos, retain, payload, receivedAt, propertie
   return Buffer.from(JSON.stringify(body))
 }
 
-/** How a backlog keeps parcels. */
-export const parcelCodec: BacklogCodec<Parcel> & ParkedCodec<Parcel> = {
+/** How lanes keep parcels. */
+export const parcelCodec: LaneCodec<Parcel, BridgeRecord> & ParkedCodec<Parcel> = {
   bytesOf: parcelBytes,
+  receivedAt: ({ message }) => message.receivedAt,
+  isPromised: ({ message }) => message.qos > 0,
+  recordOf,
   decode: decodeParcel,
   own: ({ message }) => void message.own(),
   encode: encodeParcel,

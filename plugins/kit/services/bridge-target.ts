@@ -83,10 +83,13 @@ export class TargetAwayError extends Error {
   readonly code = 'ERR_TARGET_AWAY' satisfies ErrorCode
   /** Only a part of the system is away, such as one topic: where that lasts for a minute and other records get through, those for this part are refused. */
   readonly partly: boolean
+  /** How long the system has asked to be left alone, in milliseconds: the next attempt is not made before. 0: it has said nothing. */
+  readonly retryAfterMs: number
 
-  constructor(message: string, { partly = false, ...options }: TargetAwayOptions = {}) {
+  constructor(message: string, { partly = false, retryAfterMs = 0, ...options }: TargetAwayOptions = {}) {
     super(message, options)
     this.partly = partly
+    this.retryAfterMs = retryAfterMs
   }
 }
 
@@ -94,6 +97,8 @@ export class TargetAwayError extends Error {
 export interface TargetAwayOptions extends ErrorOptions {
   /** Only a part of the system is away, such as one topic. Default: false. */
   readonly partly?: boolean
+  /** How long the system has asked to be left alone, in milliseconds, as by `Retry-After`. Default: 0, it has said nothing. */
+  readonly retryAfterMs?: number
 }
 
 /** What became of a batch that a bridge sent. */

@@ -1,10 +1,20 @@
 import type { Clock } from '../../core/time/clock.ts'
-import type { WaitingRecord } from '../kit/backlog.ts'
-import { type BridgeRecord, type BridgeSender, RecordsRefusedError, TargetAwayError } from '../kit/services/bridge-target.ts'
-import { type Parcel, recordOf } from './parcel.ts'
+import type { WaitingRecord } from './backlog.ts'
+import { RecordsRefusedError, TargetAwayError } from './services/bridge-target.ts'
+
+/** The way of one lane into its system. `Item`: what the system gets of one message. */
+export interface LaneSender<Item> {
+  /**
+   * Sends the records in order; resolves when the system has all of them. A second call is made only when the first has ended. It rejects as
+   * `BridgeSender.send` does.
+   */
+  send(records: readonly Item[]): Promise<void>
+  /** Gives everything back. A `send` that is still on its way may reject. */
+  close(): Promise<void>
+}
 
 /** What a delivery needs of its lane, and tells it. */
-export interface DeliveryLane {
+export interface DeliveryLane<Parcel> {
   /** Nobody waits for the delivery any more: it ends at the next occasion. */
   readonly abandoned: boolean
   /** The lane has given everything back: what becomes of a record that is still on its way changes nothing. */
@@ -22,12 +32,12 @@ export interface DeliveryLane {
 }
 
 /** Records that are sent together. The same array at each attempt: a system that leaves out repeats knows them by what they were sent with. */
-interface Part {
+interface Part<Parcel, Item> {
   readonly waiting: readonly WaitingRecord<Parcel>[]
-  readonly records: readonly BridgeRecord[]
+  readonly records: readonly Item[]
 }
 
-const retryMin = 100
+const retryMinMs = 100
 // Attempts at the same records after which an error that nobody has thought of is looked into, and the time for one that concerns a part of the system.
 const attemptsMax = 6
 const partlyAwayMs = 60_000
@@ -36,16 +46,26 @@ const probesMin = 8
 // Messages from behind the batch that are sent to see the same.
 const controlsMax = 4
 
+/** How long a delivery waits before it sends again. */
+export interface RetryOptions {
+  /** The first pause, in milliseconds; each further one is twice as long. Default: 100. A quarter of each is chance. */
+  readonly retryMin?: number
+  /** The longest pause, in milliseconds; where the system itself has named a longer one, that counts. */
+  readonly retryMax: number
+}
+
 /**
  * Sends one batch, again and again, until each record has got there or was refused. An error that says nothing of what is to blame does not stop the
  * lane for ever: when it has repeated, records are sent one by one, and one that fails again although others get through is refused.
  */
-export class LaneDelivery {
+export class LaneDelivery<Parcel, Item> {
   readonly #clock: Clock
-  readonly #sender: BridgeSender
-  readonly #lane: DeliveryLane
+  readonly #sender: LaneSender<Item>
+  readonly #recordOf: (parcel: Parcel) => Item
+  readonly #lane: DeliveryLane<Parcel>
+  readonly #retryMin: number
   readonly #retryMax: number
-  #parts: Part[]
+  #parts: Part<Parcel, Item>[]
   #wait: number
   #attempts: number
   // When a part of the system was found away first; 0: it was not.
@@ -53,13 +73,22 @@ export class LaneDelivery {
   #probes: number
   #controls: number
 
-  constructor(clock: Clock, sender: BridgeSender, lane: DeliveryLane, retryMax: number) {
+  /** `recordOf`: what the system gets of a message; what it throws refuses the message. */
+  constructor(
+    clock: Clock,
+    sender: LaneSender<Item>,
+    recordOf: (parcel: Parcel) => Item,
+    lane: DeliveryLane<Parcel>,
+    { retryMin = retryMinMs, retryMax }: RetryOptions,
+  ) {
     this.#clock = clock
     this.#sender = sender
+    this.#recordOf = recordOf
     this.#lane = lane
+    this.#retryMin = Math.min(retryMin, retryMax)
     this.#retryMax = retryMax
     this.#parts = []
-    this.#wait = retryMin
+    this.#wait = this.#retryMin
     this.#attempts = 0
     this.#awaySince = 0
     this.#probes = probesMin
@@ -80,13 +109,13 @@ export class LaneDelivery {
   }
 
   #calm(): void {
-    this.#wait = retryMin
+    this.#wait = this.#retryMin
     this.#attempts = 0
     this.#awaySince = 0
   }
 
   /** Null where that is settled which was sent; what is still to be sent stands in front then. */
-  async #attempt(part: Part): Promise<Error | null> {
+  async #attempt(part: Part<Parcel, Item>): Promise<Error | null> {
     try {
       await this.#sender.send(part.records)
     } catch (error) {
@@ -101,7 +130,7 @@ export class LaneDelivery {
   }
 
   /** What is left to send of records of which some are refused. */
-  #refused(part: Part, error: RecordsRefusedError): Part[] {
+  #refused(part: Part<Parcel, Item>, error: RecordsRefusedError): Part<Parcel, Item>[] {
     const { waiting } = part
     // One of them is to blame; what is not of its half gets through.
     if (error.indexes.length === 0 && waiting.length > 1) return halves(part)
@@ -113,7 +142,7 @@ export class LaneDelivery {
     return refused.length === waiting.length ? [] : [chosen(part, (_record, index) => !indexes.has(index))]
   }
 
-  async #failed(part: Part, error: Error): Promise<void> {
+  async #failed(part: Part<Parcel, Item>, error: Error): Promise<void> {
     this.#parts.unshift(part)
     if (this.#lane.abandoned) return
     this.#lane.failed(part.waiting, error)
@@ -121,8 +150,13 @@ export class LaneDelivery {
       await this.#isolate(error)
       if (this.#lane.abandoned || this.#parts.length === 0) return
     }
-    await this.#lane.pause(this.#wait)
+    await this.#lane.pause(Math.max(this.#shortened(this.#wait), retryAfterOf(error)))
     this.#wait = Math.min(this.#wait * 2, this.#retryMax)
+  }
+
+  // Many that lost the same system do not all come back at the same moment.
+  #shortened(ms: number): number {
+    return ms - (ms / 4) * (this.#clock.random(1)[0]! / 255)
   }
 
   /** Whether it is time to see if a record is to blame rather than the system. */
@@ -148,7 +182,7 @@ export class LaneDelivery {
       ...(batch.waiting.length > probes ? [chosen(batch, (_record, at) => at >= probes)] : []),
     ]
     // Those that failed alone since another got through.
-    let suspects: Part[] = []
+    let suspects: Part<Parcel, Item>[] = []
     let passed = false
     let failures = 0
     const blames = (error: Error) => !(error instanceof TargetAwayError) || (error.partly && isPartlyAway(first))
@@ -184,8 +218,8 @@ export class LaneDelivery {
   }
 
   /** Others get through: who fails once more is to blame itself. Returns those of whom that is not known. */
-  async #judge(suspects: readonly Part[], blames: (error: Error) => boolean): Promise<Part[]> {
-    const left: Part[] = []
+  async #judge(suspects: readonly Part<Parcel, Item>[], blames: (error: Error) => boolean): Promise<Part<Parcel, Item>[]> {
+    const left: Part<Parcel, Item>[] = []
     for (const part of suspects) {
       this.#parts = []
       const error = this.#lane.abandoned ? null : await this.#attempt(part)
@@ -199,12 +233,12 @@ export class LaneDelivery {
   }
 
   /** The records as the system gets them. One of which none can be made is refused, whatever is thrown. */
-  #encoded(batch: readonly WaitingRecord<Parcel>[]): Part[] {
+  #encoded(batch: readonly WaitingRecord<Parcel>[]): Part<Parcel, Item>[] {
     const waiting: WaitingRecord<Parcel>[] = []
-    const records: BridgeRecord[] = []
+    const records: Item[] = []
     for (const one of batch) {
       try {
-        records.push(recordOf(one.parcel))
+        records.push(this.#recordOf(one.parcel))
         waiting.push(one)
       } catch (cause) {
         const why = `no record can be made of it: ${(cause as Error).message}`
@@ -224,16 +258,24 @@ function isPartlyAway(error: Error): boolean {
   return error instanceof TargetAwayError && error.partly
 }
 
-function chosen({ waiting, records }: Part, choose: (record: unknown, index: number) => boolean): Part {
+/** Milliseconds that the system wants to be left alone; 0 where it has said nothing. */
+function retryAfterOf(error: Error): number {
+  return error instanceof TargetAwayError ? error.retryAfterMs : 0
+}
+
+function chosen<Parcel, Item>(
+  { waiting, records }: Part<Parcel, Item>,
+  choose: (record: unknown, index: number) => boolean,
+): Part<Parcel, Item> {
   return { waiting: waiting.filter(choose), records: records.filter(choose) }
 }
 
-function halves(part: Part): Part[] {
+function halves<Parcel, Item>(part: Part<Parcel, Item>): Part<Parcel, Item>[] {
   const half = part.waiting.length >> 1
   return [chosen(part, (_record, index) => index < half), chosen(part, (_record, index) => index >= half)]
 }
 
-function joined(parts: readonly Part[]): Part {
+function joined<Parcel, Item>(parts: readonly Part<Parcel, Item>[]): Part<Parcel, Item> {
   const [first] = parts
   if (first !== undefined && parts.length === 1) return first
   return { waiting: parts.flatMap(({ waiting }) => waiting), records: parts.flatMap(({ records }) => records) }

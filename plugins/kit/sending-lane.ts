@@ -1,22 +1,29 @@
-import type { Receipt } from '../../core/messages/receipt.ts'
 import { MessageRefusedError } from '../../core/sessions/session-store.ts'
 import type { Clock, Timer } from '../../core/time/clock.ts'
-import type { Backlog, WaitingRecord } from '../kit/backlog.ts'
-import { type IntakeOptions, LaneIntake } from '../kit/lane-intake.ts'
-import type { BridgeReport, BridgeSender, RecordsRefusedError } from '../kit/services/bridge-target.ts'
-import type { DurableQueue } from '../kit/services/queues.ts'
-import { type DeliveryLane, LaneDelivery } from './lane-delivery.ts'
-import { type Parcel, parcelCodec } from './parcel.ts'
-import type { AckMode } from './rules.ts'
+import type { Backlog, Waiting, WaitingRecord } from './backlog.ts'
+import { type DeliveryLane, LaneDelivery, type LaneSender, type RetryOptions } from './lane-delivery.ts'
+import { type IntakeCodec, type IntakeOptions, LaneIntake } from './lane-intake.ts'
+import type { BridgeReport, RecordsRefusedError } from './services/bridge-target.ts'
+import type { DurableQueue } from './services/queues.ts'
 
-export interface LaneOptions extends Omit<IntakeOptions, 'waitsFor' | 'at'> {
-  readonly mode: AckMode
+/** What a lane holds, and when it sends. */
+export interface LaneOptions extends IntakeOptions, RetryOptions {
+  /** How long a batch waits for more messages, in milliseconds. */
   readonly linger: number
-  readonly retryMax: number
+}
+
+/** How the messages of a lane are kept, and what its system gets of them. */
+export interface LaneCodec<Parcel, Item> extends IntakeCodec<Parcel> {
+  /** When the broker received it: milliseconds since the Unix epoch. */
+  receivedAt(parcel: Parcel): number
+  /** Somebody has been promised that it arrives, as the publisher of a message of QoS 1 or 2 is: where it is refused afterwards it is parked. */
+  isPromised(parcel: Parcel): boolean
+  /** What the system gets. Where it throws, the message is refused. */
+  recordOf(parcel: Parcel): Item
 }
 
 /** What a lane tells of. */
-export interface LaneEvents {
+export interface SendingEvents<Parcel> {
   /** A message finds no room. */
   full(parcel: Parcel, why: string): void
   /** Keeps a message that the system will never take, though it was acknowledged; false where there is no place for it. Called in the turn in which it leaves the lane. */
@@ -29,18 +36,17 @@ export interface LaneEvents {
   failed(error: Error): void
 }
 
-const waitsFor = { none: 'nothing', local: 'disk', kafka: 'system' } as const
-
 /**
- * One lane of `messageBridge.lanes`: messages leave in the order in which they came, a batch at a time, and the next only when the system has the one
+ * One lane towards another system: messages leave in the order in which they came, a batch at a time, and the next only when the system has the one
  * before. What waits does so in memory, and where that is full, or the publishers' acknowledgements stand for it, on disk.
  */
-export class BridgeLane {
+export class SendingLane<Parcel, Item> {
   readonly #options: LaneOptions
   readonly #clock: Clock
-  readonly #sender: BridgeSender
+  readonly #codec: LaneCodec<Parcel, Item>
+  readonly #sender: LaneSender<Item>
   readonly #queue: DurableQueue | null
-  readonly #events: LaneEvents
+  readonly #events: SendingEvents<Parcel>
   readonly #intake: LaneIntake<Parcel>
   readonly #backlog: Backlog<Parcel>
   // The batch on its way, of which some may have got there.
@@ -62,13 +68,22 @@ export class BridgeLane {
   /** When the oldest that waits was received, milliseconds since the Unix epoch; 0: none does. */
   oldest: number
 
-  constructor(options: LaneOptions, clock: Clock, sender: BridgeSender, queue: DurableQueue | null, events: LaneEvents) {
+  /** `queue`: null where there is no queue on disk. */
+  constructor(
+    options: LaneOptions,
+    clock: Clock,
+    codec: LaneCodec<Parcel, Item>,
+    sender: LaneSender<Item>,
+    queue: DurableQueue | null,
+    events: SendingEvents<Parcel>,
+  ) {
     this.#options = options
     this.#clock = clock
+    this.#codec = codec
     this.#sender = sender
     this.#queue = queue
     this.#events = events
-    this.#intake = new LaneIntake({ ...options, waitsFor: waitsFor[options.mode], at: 'messageBridge' }, queue, parcelCodec, {
+    this.#intake = new LaneIntake(options, queue, codec, {
       arrived: () => this.#arrived(),
       full: (parcel, why) => events.full(parcel, why),
       unreadable: error => {
@@ -109,9 +124,9 @@ export class BridgeLane {
     return this.#intake.full
   }
 
-  /** Takes a message in, where there is room. Called while it is routed: `receipt` can still be held. */
-  offer(parcel: Parcel, receipt: Receipt): void {
-    this.#intake.offer(parcel, parcel.message.qos > 0 && this.#options.mode !== 'none' ? receipt : null)
+  /** Takes a message in, where there is room. `receipt`: of its publisher, while the message is routed, so that it can still be held; null: nobody waits. */
+  offer(parcel: Parcel, receipt: Waiting | null): void {
+    this.#intake.offer(parcel, this.#codec.isPromised(parcel) && this.#options.waitsFor !== 'nothing' ? receipt : null)
   }
 
   /** Takes in again what was parked, behind all that waits; false where there is no room for it. */
@@ -125,7 +140,7 @@ export class BridgeLane {
     this.#wake?.()
     const timer = this.#clock.after(timeoutMs, () => this.#abandon())
     // On disk it is safe, so only what is in memory alone is worth the wait.
-    if (this.#running && this.#options.mode !== 'local') await new Promise<void>(resolve => (this.#idle = resolve))
+    if (this.#running && this.#options.waitsFor !== 'disk') await new Promise<void>(resolve => (this.#idle = resolve))
     timer.cancel()
     this.#abandon()
     this.#closed = true
@@ -146,7 +161,13 @@ export class BridgeLane {
   }
 
   async #run(): Promise<void> {
-    const delivery = new LaneDelivery(this.#clock, this.#sender, this.#delivers(), this.#options.retryMax)
+    const delivery = new LaneDelivery(
+      this.#clock,
+      this.#sender,
+      (parcel: Parcel) => this.#codec.recordOf(parcel),
+      this.#delivers(),
+      this.#options,
+    )
     const backlog = this.#backlog
     for (;;) {
       if (this.#abandoned) break
@@ -165,7 +186,7 @@ export class BridgeLane {
       this.#flight = batch
       // What waited may have been dropped for newer ones meanwhile.
       if (batch.length === 0) continue
-      this.oldest = batch[0]!.parcel.message.receivedAt
+      this.oldest = this.#codec.receivedAt(batch[0]!.parcel)
       await delivery.deliver(batch)
     }
     this.#running = false
@@ -174,7 +195,7 @@ export class BridgeLane {
     this.#idle = null
   }
 
-  #delivers(): DeliveryLane {
+  #delivers(): DeliveryLane<Parcel> {
     const abandoned = () => this.#abandoned
     const closed = () => this.#closed
     return {
@@ -244,7 +265,7 @@ export class BridgeLane {
     for (const record of batch) {
       const { parcel, receipt } = record
       // Whoever still waits is told; what was acknowledged is not dropped.
-      if (receipt !== null || parcel.message.qos === 0 || !this.#events.parks(parcel, error)) {
+      if (receipt !== null || !this.#codec.isPromised(parcel) || !this.#events.parks(parcel, error)) {
         this.refused += 1
         this.#events.refused(parcel, error)
       }
@@ -255,7 +276,7 @@ export class BridgeLane {
   }
 
   #report(batch: readonly WaitingRecord<Parcel>[], sent: number, refused: number, error: Error | null): void {
-    const lagMs = Math.max(0, this.#clock.now() - batch[0]!.parcel.message.receivedAt)
+    const lagMs = Math.max(0, this.#clock.now() - this.#codec.receivedAt(batch[0]!.parcel))
     this.#events.reported({ sent, refused, error, waiting: this.waiting, lagMs })
   }
 
