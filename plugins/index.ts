@@ -28,6 +28,7 @@ import { sparkplugManifest } from './sparkplug/manifest.ts'
 import { sslManifest } from './ssl/manifest.ts'
 import { sysTopicManifest } from './sys-topic/manifest.ts'
 import { topicSecurityManifest } from './topic-security/manifest.ts'
+import { webhooksManifest } from './webhooks/manifest.ts'
 import { websocketManifest } from './websocket/manifest.ts'
 
 /**
@@ -66,6 +67,7 @@ export const plugins: BuiltInPlugins = {
   retain: { manifest: retainManifest, load: async () => (await import('./retain/retain.ts')).retain },
   messageBridge: { manifest: messageBridgeManifest, load: async () => (await import('./message-bridge/message-bridge.ts')).messageBridge },
   mqttBridge: { manifest: mqttBridgeManifest, load: async () => (await import('./mqtt-bridge/mqtt-bridge.ts')).mqttBridge },
+  webhooks: { manifest: webhooksManifest, load: async () => (await import('./webhooks/webhooks.ts')).webhooks },
   shareTopic: { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
   sysTopic: { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
   metrics: { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
@@ -127,6 +129,8 @@ export type BuiltInPlugins = {
   readonly messageBridge: ListedPlugin<typeof messageBridgeManifest>
   /** Carries messages to other MQTT brokers and from there, by rules. */
   readonly mqttBridge: ListedPlugin<typeof mqttBridgeManifest>
+  /** Posts messages and what happens to clients and sessions to HTTP servers. */
+  readonly webhooks: ListedPlugin<typeof webhooksManifest>
   /** Shared subscriptions, `$share/NAME/FILTER`. */
   readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
   /** Publishes what the broker knows of itself under `$SYS`. */

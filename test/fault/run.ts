@@ -13,6 +13,7 @@ import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 import { buildVersion, rollingUpgrade } from './rolling-upgrade.ts'
 import { verdictRounds } from './verdict-rounds.ts'
+import { type WebhookPromise, type WebhookTrouble, webhookPromises, webhookRounds, webhookTroubles } from './webhook-rounds.ts'
 import { type WorkerFault, workerFaults, workerRounds } from './worker-faults.ts'
 
 const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, again and again: what was acknowledged must be there
@@ -30,8 +31,10 @@ const usage = `npm run fault [-- options]     kill -9 in the midst of traffic, a
   --backup          a backup of a broker on disk that acknowledges --rate messages a second, restored elsewhere and read out
   --rate N          messages a second, with --backup (default 1000)
   --bridge NAME     two brokers with an MQTT bridge between them that carries everything both ways, by what it promises: local, remote (ack), or once (exactly once)
-  --trouble NAME    with --bridge, in each round: near, far, both (kill -9), frozen, restart, away (killed for --away); default: one of them by turns of chance
-  --messages N      with --bridge: messages of each of four publishers and two QoS in a round (default 300)
+  --webhooks NAME   a broker that posts what is published to a server that dies, hangs and lies, by what an acknowledgement waits for: local, remote
+  --trouble NAME    with --webhooks, in each round: broker, server, both (kill -9), frozen, lies, away (killed for --away); default: one of the first five by turns of chance
+                    with --bridge, in each round: near, far, both (kill -9), frozen, restart, away (killed for --away); default: one of them by turns of chance
+  --messages N      with --bridge and --webhooks: messages of each of four publishers and two QoS in a round (default 300)
   --away MS         how long one is frozen, cut off or away (default 10000)
   --storm           20,000 retained messages, and up to 400 clients that ask for all of them and read nothing, in place of kills
   --attack NAME     what a hostile client costs, and what a bystander sees of it, in place of kills: filters, topics, properties, groups, http, refused, or all
@@ -53,6 +56,7 @@ const { values } = parseArgs({
     nodes: { type: 'string', default: '2' },
     away: { type: 'string', default: '10000' },
     bridge: { type: 'string' },
+    webhooks: { type: 'string' },
     trouble: { type: 'string' },
     messages: { type: 'string', default: '300' },
     points: { type: 'boolean', default: false },
@@ -81,6 +85,7 @@ else {
   else if (values.upgrade !== undefined) await upgrade(program, values.upgrade)
   else if (values.backup) await backup(program)
   else if (values.bridge !== undefined) await bridge(program, values.bridge as BridgePromise)
+  else if (values.webhooks !== undefined) await webhooks(program, values.webhooks as WebhookPromise)
   else if (values.answers !== undefined) await answers(program, values.answers as AnswerTrouble)
   else if (values.cluster !== undefined) await overNodes(program, values.cluster as ClusterFault)
   else if (values.storm) await storm(program)
@@ -139,6 +144,21 @@ async function ofWorkers(program: string, workers: number): Promise<void> {
   const run = { rounds: Number(values.rounds), random: randomFrom(seed), what, workers, change: values.change }
   const { slowestEndMs, history: _history, ...outcome } = await workerRounds(program, run)
   if (what !== 'worker') console.log(`the last process had gone ${slowestEndMs.toFixed(0)} ms after the supervisor, at worst`)
+  tell(outcome, began)
+}
+
+async function webhooks(program: string, promise: WebhookPromise): Promise<void> {
+  if (!webhookPromises.includes(promise)) throw new Error(`--webhooks: ${promise} is not known; it is one of ${webhookPromises.join(', ')}`)
+  const trouble = values.trouble as WebhookTrouble | undefined
+  if (trouble !== undefined && !webhookTroubles.includes(trouble))
+    throw new Error(`--trouble: ${trouble} is not known; it is one of ${webhookTroubles.join(', ')}`)
+  const began = performance.now()
+  console.log(`a broker and a server that it posts to, ${promise}: ${values.rounds} rounds, ${trouble ?? 'all troubles'}, --seed ${seed}`)
+  const counts = { rounds: Number(values.rounds), perRound: Number(values.messages), awayMs: Number(values.away) }
+  const outcome = await webhookRounds(program, { promise, trouble, ...counts, random: randomFrom(seed) })
+  console.log(
+    `${outcome.repeated} repeated with their ids, ${outcome.sentAgain} sent again by their publishers, ${outcome.reordered} reordered`,
+  )
   tell(outcome, began)
 }
 

@@ -2,7 +2,7 @@ import type { Broker } from '../../../core/broker.ts'
 
 /** A system that messages are bridged to. */
 export interface BridgeRow {
-  /** The name of the target, `kafka`, or of the connection to another broker. */
+  /** The name of the target, `kafka`, of the connection to another broker, or of a webhook's endpoint. */
   readonly target: string
   /** Messages that wait for it. */
   readonly waiting: number
@@ -17,7 +17,7 @@ export function bridgesOf(broker: Broker): BridgeRow[] {
       if (name === figure) return new Map(read().map(({ labels, value }) => [labels?.target ?? '', value]))
     return new Map()
   }
-  return ['bridge', 'mqtt_bridge'].flatMap(kind => {
+  return ['bridge', 'mqtt_bridge', 'webhook'].flatMap(kind => {
     const waiting = of(`${kind}_waiting_messages`)
     return [...of(`${kind}_lag_seconds`)].map(([target, lagSeconds]) => ({ target, waiting: waiting.get(target) ?? 0, lagSeconds }))
   })

@@ -15,7 +15,10 @@ const filesPart = 0.9
 const steppedMs = 10 * 60_000
 const droppedMs = 5 * 60_000
 // Messages that somebody wanted and nobody asked to be dropped.
-const lost = ['queueFull', 'slowReader', 'storeFailed', 'bridgeFull', 'bridgeRefused', 'mqttBridgeFull', 'mqttBridgeRefused']
+const lost = [
+  ...['queueFull', 'slowReader', 'storeFailed', 'bridgeFull', 'bridgeRefused', 'mqttBridgeFull', 'mqttBridgeRefused'],
+  ...['webhookFull', 'webhookRefused'],
+]
 
 /** What can be wrong with any broker, whatever plugins it has. */
 export function addChecks(broker: Broker): void {
