@@ -18,6 +18,7 @@ import { messageBridgeManifest } from './message-bridge/manifest.ts'
 import { metricsManifest } from './metrics/manifest.ts'
 import { mountpointManifest } from './mountpoint/manifest.ts'
 import { mqttBridgeManifest } from './mqtt-bridge/manifest.ts'
+import { presenceManifest } from './presence/manifest.ts'
 import { redisManifest } from './redis/manifest.ts'
 import { retainManifest } from './retain/manifest.ts'
 import { rewriteManifest } from './rewrite/manifest.ts'
@@ -69,6 +70,7 @@ export const plugins: BuiltInPlugins = {
   mqttBridge: { manifest: mqttBridgeManifest, load: async () => (await import('./mqtt-bridge/mqtt-bridge.ts')).mqttBridge },
   webhooks: { manifest: webhooksManifest, load: async () => (await import('./webhooks/webhooks.ts')).webhooks },
   shareTopic: { manifest: shareTopicManifest, load: async () => (await import('./share-topic/share-topic.ts')).shareTopic },
+  presence: { manifest: presenceManifest, load: async () => (await import('./presence/presence.ts')).presence },
   sysTopic: { manifest: sysTopicManifest, load: async () => (await import('./sys-topic/sys-topic.ts')).sysTopic },
   metrics: { manifest: metricsManifest, load: async () => (await import('./metrics/metrics.ts')).metrics },
   admin: { manifest: adminManifest, load: async () => (await import('./admin/admin.ts')).admin },
@@ -133,6 +135,8 @@ export type BuiltInPlugins = {
   readonly webhooks: ListedPlugin<typeof webhooksManifest>
   /** Shared subscriptions, `$share/NAME/FILTER`. */
   readonly shareTopic: ListedPlugin<typeof shareTopicManifest>
+  /** Publishes which clients come and go, and who is there. */
+  readonly presence: ListedPlugin<typeof presenceManifest>
   /** Publishes what the broker knows of itself under `$SYS`. */
   readonly sysTopic: ListedPlugin<typeof sysTopicManifest>
   /** `/metrics` for Prometheus, `/livez` and `/readyz` for whoever watches over the process. */

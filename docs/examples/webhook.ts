@@ -1,4 +1,5 @@
-// Posts messages to a URL and loses none: each is in a queue on disk before its publisher gets the acknowledgement, and leaves the queue
+// Posts messages to a URL and loses none, as the built-in `webhooks` does with more to choose: each is in a queue on disk before its
+// publisher gets the acknowledgement, and leaves the queue
 // when the URL has answered 2xx. While the URL cannot be reached the queue grows, up to `bytesMax`; then publishers wait. A message that the
 // URL refuses for good is dropped by name. What was answered 2xx may come once more after a kill: `x-mqtt-position` tells a repeat.
 import {

@@ -8,16 +8,24 @@ import type { Waiting } from './backlog.ts'
 // Less than the time that a tap may take (mqtt.verdictTimeout). A disk that takes longer is waited for when the message is routed.
 const keepFirstMs = 1000
 
+/** A message of QoS 2 that was put where it has to be before it is routed. */
+export interface KeptMessage {
+  /** Resolves when it is there. */
+  readonly kept: Promise<unknown>
+  /** Resolves when its publisher may have the acknowledgement; rejects where it must not. */
+  readonly acknowledged: Promise<unknown>
+}
+
 /**
  * Sees that messages of QoS 2 lie in a queue on disk before they are routed. Their identifiers are remembered by another store than that queue: where the broker is killed between
  * the two, the repeat of the publisher is taken for a message that was routed, and would be lost.
  */
 export class KeptFirst {
   readonly #name: string
-  readonly #kept: WeakMap<Message, Promise<unknown>>
+  readonly #kept: WeakMap<Message, KeptMessage>
 
-  /** `keep`: puts a message of QoS 2 into the queues that it goes to and resolves when they have it; null: it goes to none. */
-  constructor(hooks: Hooks, clock: Clock, name: string, keep: (message: Message) => Promise<unknown> | null) {
+  /** `keep`: puts a message of QoS 2 into the queues that it goes to; null: it goes to none. */
+  constructor(hooks: Hooks, clock: Clock, name: string, keep: (message: Message) => KeptMessage | null) {
     this.#name = name
     this.#kept = new WeakMap()
     // Behind every other, so that nobody refuses the message afterwards.
@@ -33,16 +41,17 @@ export class KeptFirst {
       }
       const timer = clock.after(keepFirstMs, goOn)
       // Why it is not kept is heard when it is routed.
-      kept.then(goOn, goOn)
+      kept.acknowledged.catch(() => {})
+      kept.kept.then(goOn, goOn)
     })
   }
 
-  /** In `onRoute`: whether the message was put into its queues before; its publisher's acknowledgement waits until it is there. */
+  /** In `onRoute`: whether the message was put into its queues before; its publisher's acknowledgement waits as `KeptMessage` says. */
   holds(message: Message, receipt: Receipt): boolean {
     const kept = message.qos === 2 ? this.#kept.get(message) : undefined
     if (kept === undefined) return false
     const release = receipt.hold(this.#name)
-    kept.then(() => release(), release)
+    kept.acknowledged.then(() => release(), release)
     return true
   }
 }

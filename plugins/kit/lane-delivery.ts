@@ -95,6 +95,7 @@ export class LaneDelivery<Parcel, Item> {
     this.#controls = 0
   }
 
+  /** Resolves when each has got there or was refused, or nobody waits for the delivery any more. */
   async deliver(batch: readonly WaitingRecord<Parcel>[]): Promise<void> {
     this.#parts = this.#encoded(batch)
     this.#probes = probesMin

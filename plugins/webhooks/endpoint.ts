@@ -1,9 +1,10 @@
 import type { Broker } from '../../core/broker.ts'
 import type { Message } from '../../core/messages/message.ts'
+import { MessageRefusedError, StoreAwayError, StoreFullError } from '../../core/sessions/session-store.ts'
 import type { Waiting } from '../kit/backlog.ts'
-import { whenKept } from '../kit/kept-first.ts'
-import type { ParkedCodec } from '../kit/parked-rows.ts'
-import { ParkedOnDisk } from '../kit/parked-rows.ts'
+import { type KeptMessage, whenKept } from '../kit/kept-first.ts'
+import type { LaneSender } from '../kit/lane-delivery.ts'
+import { type ParkedCodec, ParkedOnDisk } from '../kit/parked-rows.ts'
 import { type LaneCodec, SendingLane } from '../kit/sending-lane.ts'
 import type { ParkedMessages, RecordsRefusedError } from '../kit/services/bridge-target.ts'
 import type { Queues } from '../kit/services/queues.ts'
@@ -56,6 +57,8 @@ export class Endpoint {
   // By ack mode and number.
   readonly #lanes: Map<string, SendingLane<EventParcel, WebhookItem>>
   #parked: ParkedOnDisk<EventParcel> | null
+  // Of messages on disk whose publishers wait for the server, by the id of the event.
+  readonly #answers: Map<string, (error?: Error) => void>
 
   /** `at`: where it stands in the config. */
   constructor(parts: EndpointParts, options: EndpointOptions, at: string) {
@@ -77,6 +80,7 @@ export class Endpoint {
     )
     this.#lanes = new Map()
     this.#parked = null
+    this.#answers = new Map()
     for (let number = 0; number < options.lanes; number++) {
       if (options.filters.length > 0) this.#lane(this.ack, number)
       if (options.events.length > 0) this.#lane(this.#eventMode, number)
@@ -94,9 +98,21 @@ export class Endpoint {
     this.#laneOf(this.ack, message.clientId).offer({ id, message, json: null, at: message.receivedAt }, receipt)
   }
 
-  /** A message of QoS 2 that is about to be routed; null: it is not kept on disk. */
-  keepFirst(id: string, message: Message): Promise<void> | null {
-    return this.ack === 'local' ? whenKept(receipt => this.offer(id, message, receipt)) : null
+  /**
+   * A message of QoS 2 that is about to be routed; null: nobody waits for it. Its identifier may outlive this process, so the message has to lie on disk before, also where the acknowledgement
+   * waits for the server. Without a queue on disk the server itself has to have it.
+   */
+  keepFirst(id: string, message: Message): KeptMessage | null {
+    if (this.ack === 'none') return null
+    const mode = this.#parts.queues === undefined ? 'remote' : 'local'
+    const parcel = { id, message, json: null, at: message.receivedAt }
+    const kept = whenKept(receipt => this.#laneOf(mode, message.clientId).offer(parcel, receipt))
+    if (this.ack === mode) return { kept, acknowledged: kept }
+    const answered = new Promise<void>((resolve, reject) => {
+      this.#answers.set(id, error => (error === undefined ? resolve() : reject(error)))
+    })
+    kept.catch(error => this.#settle(id, error as Error))
+    return { kept, acknowledged: answered }
   }
 
   /** Something else that has happened to a client. */
@@ -129,6 +145,7 @@ export class Endpoint {
 
   async stop(timeoutMs: number): Promise<void> {
     await Promise.all([...this.#lanes.values()].map(lane => lane.stop(timeoutMs)))
+    for (const id of [...this.#answers.keys()]) this.#settle(id, new StoreAwayError('the broker stops'))
     this.#lines.stop()
   }
 
@@ -150,7 +167,7 @@ export class Endpoint {
       { ...options, batchMessages, waitsFor: waitsFor[mode], at: this.#at },
       broker.clock,
       this.#codec,
-      new HttpSender(options, this.#at, broker.clock, locate),
+      this.#telling(new HttpSender(options, this.#at, broker.clock, locate)),
       queue,
       {
         full: (parcel, why) => this.#dropped(parcel, 'webhookFull', 'webhookFull', why),
@@ -164,7 +181,24 @@ export class Endpoint {
     return lane
   }
 
+  #telling(sender: HttpSender): LaneSender<WebhookItem> {
+    return {
+      send: async items => {
+        await sender.send(items)
+        if (this.#answers.size > 0) for (const { id } of items) this.#settle(id)
+      },
+      close: () => sender.close(),
+    }
+  }
+
+  #settle(id: string, error?: Error): void {
+    const answer = this.#answers.get(id)
+    this.#answers.delete(id)
+    answer?.(error)
+  }
+
   #park(lane: string, parcel: EventParcel, error: RecordsRefusedError): boolean {
+    this.#settle(parcel.id, new MessageRefusedError(error.message))
     if (this.#options.parked === 'drop' || this.#parked === null) return false
     if (!this.#parked.park(lane, parcel, `${error.reason}: ${error.message}`)) {
       this.#lines.parkedFull()
@@ -175,7 +209,8 @@ export class Endpoint {
   }
 
   #dropped(parcel: EventParcel, drop: 'webhookFull' | 'webhookRefused', reason: string, why: string): void {
-    const { message } = parcel
+    const { id, message } = parcel
+    this.#settle(id, drop === 'webhookFull' ? new StoreFullError(why) : new MessageRefusedError(why))
     // Other events are counted by the lane alone: there is no message to tell `onDrop` of.
     if (message !== null) this.#parts.broker.drop(`webhook:${this.name}`, message, drop)
     this.#lines.dropped(subjectOf(parcel), reason, why)

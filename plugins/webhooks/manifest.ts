@@ -1,9 +1,6 @@
 import { clientTlsOptions } from '../kit/client-tls-options.ts'
 import { defineManifest } from '../kit/define-manifest.ts'
 
-// `https:` in the URL is what turns TLS on.
-const { enable: _enable, ...tls } = clientTlsOptions
-
 /**
  * Posts messages and what happens to clients and sessions to HTTP servers, by rules. What waits is kept in `diskQueue`, where that is on. Each node, and each worker, posts what
  * its own clients do.
@@ -52,8 +49,8 @@ export const webhooksManifest = defineManifest({
           secretFile: { type: 'string', minLength: 1, secretFile: true },
           /** The environment variable with the secret. */
           environmentVariable: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$' },
-          /** TLS towards the server. Files are PEM, relative to the config's folder, and read again for each connection. */
-          ssl: { type: 'object', properties: tls },
+          /** TLS towards the server, which `https:` turns on. Files are PEM, relative to the config's folder, and read again for each connection. */
+          ssl: { type: 'object', properties: clientTlsOptions },
           /** The time that the server has for one request, from its beginning until the whole answer is there. */
           timeout: { type: 'duration', default: '10s', minimum: 100 },
           /** Requests side by side, and connections, which stay open. Events of one client take one lane and keep their order. */

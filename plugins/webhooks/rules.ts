@@ -57,7 +57,8 @@ export async function verifyEndpoints(
       const { protocol, hostname, username, password } = new URL(url)
       if (username !== '' || password !== '')
         problems.push(`${at}.url: holds a password, which log lines would show; write it into headers: { authorization: 'Basic …' }`)
-      if (protocol === 'http:' && !isLoopback(hostname))
+      if (protocol === 'http:' && ssl.enable) problems.push(`${at}.ssl.enable: there is no TLS at an http: address; write https: into url`)
+      else if (protocol === 'http:' && !isLoopback(hostname))
         warnings.push(
           `${at}.url: events go to ${hostname} readable for whoever is on the way; use https: there, or a proxy of this machine`,
         )

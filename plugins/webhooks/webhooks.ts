@@ -55,18 +55,18 @@ export const webhooks = definePlugin(webhooksManifest, ({ hooks, services, broke
       if (found.length < 2) return found.map(({ index }) => endpoints[index]!)
       return [...new Set(found.map(({ index }) => index))].map(index => endpoints[index]!)
     }
-    const keptFirst = given.some(({ filters, ack = 'local' }) => filters.length > 0 && ack === 'local')
+    const keptFirst = given.some(({ filters, ack }) => filters.length > 0 && ack !== 'none')
       ? new KeptFirst(hooks, clock, 'webhooks', message => {
-          const kept = endpointsOf(message).map(endpoint => endpoint.keepFirst(nextId(), message))
-          const waits = kept.filter(one => one !== null)
-          return waits.length === 0 ? null : Promise.all(waits)
+          const kept = endpointsOf(message).flatMap(endpoint => endpoint.keepFirst(nextId(), message) ?? [])
+          if (kept.length === 0) return null
+          return { kept: Promise.all(kept.map(one => one.kept)), acknowledged: Promise.all(kept.map(one => one.acknowledged)) }
         })
       : null
     hooks.onRoute.tap({ name: 'webhooks', stage: Stage.Record }, (message, _route, receipt) => {
       const found = endpointsOf(message)
       if (found.length === 0) return
       const held = keptFirst?.holds(message, receipt) === true
-      for (const endpoint of found) if (!held || endpoint.ack !== 'local') endpoint.offer(nextId(), message, receipt)
+      for (const endpoint of found) if (!held || endpoint.ack === 'none') endpoint.offer(nextId(), message, receipt)
     })
   }
 

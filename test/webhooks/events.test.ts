@@ -40,6 +40,8 @@ test('a client that comes, subscribes, goes and comes again, with a session that
   await taken(8)
   third.stream.destroy()
   await taken(9)
+  // Time that passes while a request is under way ends it.
+  await eventually(() => broker.figure('waiting_messages') === 0)
   clock.advance(61_000)
   await taken(10)
   again.end(true)
