@@ -79,6 +79,7 @@ test('every config in README and docs, in TypeScript or JSON, passes `mqttx-brok
     await writeFile(join(folder, 'passwords'), '')
     await writeFile(join(folder, 'tokens'), token)
     await writeFile(join(folder, 'cloud.password'), 'sesame\n')
+    await writeFile(join(folder, 'alarms.secret'), 'sesame\n')
     await writeFile(join(folder, 'keys.psk'), 'meter-7:0123456789abcdef\n')
     await writeFile(join(folder, 'order.schema.json'), '{}')
     await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))

@@ -164,7 +164,7 @@ test('a client that is refused says nothing of the one that is there', async () 
 
 test('nobody but the broker publishes there, and who may read is for topicSecurity to say', async () => {
   const rules = [
-    { allow: 'all' as const, topics: ['is/{clientId}'] },
+    { allow: 'all' as const, topics: ['is/%c'] },
     { deny: 'all' as const, topics: ['#', '$SYS/#'] },
   ]
   const { connect, retained } = await startPresence({ state: 'is/{clientId}', ...words, interval: 0 }, { topicSecurity: { rules } })
