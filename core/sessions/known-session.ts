@@ -275,7 +275,7 @@ export class KnownSession implements Session {
 
   /** The message of a slot is not sent, or not again (`dup`), and its packet identifier is free. */
   giveUp(slot: Inflight, dup: boolean): void {
-    this.backlog?.removed(slot.message!, slot.terms!.identifiers)
+    this.backlog?.acked(slot.packetId, slot.message!, slot.terms!.identifiers)
     // The client may have it from the first sending, and would take the next message under its identifier for the same one: it lets go of it first.
     if (dup && slot.terms!.qos === 2) {
       slot.message = null

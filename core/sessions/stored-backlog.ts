@@ -28,7 +28,7 @@ export class StoredBacklog {
   #checking = false
   // How often the client's rights have changed.
   #rechecks = 0
-  // Acknowledged while a page was on its way: that page may still show them.
+  // Acknowledged, or given up, while a page was on its way: that page may still show them.
   readonly #ackedMeanwhile = new Set<number>()
   // QoS 0 messages that leave when the store has let go of them.
   #leaving = 0

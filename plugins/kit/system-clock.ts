@@ -40,10 +40,28 @@ function bootId(): string {
   }
 }
 
+// Of the machine's monotonic clock, which all its processes read alike. Milliseconds.
+const monotonic = (): number => Number(process.hrtime.bigint()) / 1e6
+
 /** Real time, Node's turns and the system's chance. It does not jump when the machine's clock is set, so keep-alive survives a correction by NTP. */
 export class SystemClock implements Clock {
+  readonly #origin: number
+
+  /**
+   * `zero`: what another process of this machine has as its `zero`: both clocks show the same then, though the wall clock was set between the starts of the two. Absent: it
+   * begins with the wall clock at the start of this process.
+   */
+  constructor(zero?: number) {
+    this.#origin = zero === undefined ? performance.timeOrigin : zero + monotonic() - performance.now()
+  }
+
   now(): number {
-    return performance.timeOrigin + performance.now()
+    return this.#origin + performance.now()
+  }
+
+  /** What this clock shows when the machine's monotonic clock shows 0. Milliseconds since the Unix epoch. */
+  get zero(): number {
+    return this.now() - monotonic()
   }
 
   moment(): Moment {

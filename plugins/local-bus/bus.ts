@@ -144,7 +144,8 @@ export class LocalBus implements Bus {
   }
 
   #received(from: PeerRun, kind: Kind, bytes: Buffer): void | Promise<void> {
-    // What lies in it may be kept for long.
+    // What lies in it may be kept for long. Of a worker that was taken for dead all have done what is to be done.
+    if (kind === Kind.Store && this.#gone.has(from.boot)) return
     if (kind === Kind.Store) return this.stores?.asked(from, Buffer.from(bytes))
     const isTold = kind === Kind.Told
     if (this.#waiting === null) {

@@ -7,11 +7,11 @@ import { lateMs } from './spread-append.ts'
  * that stands under no packet identifier in any part is that of a message that is through: nobody has said so, because whoever was to say it, or to hear it, has died.
  */
 export function forgetNeedlessTokens(lasting: LastingPart, terms: PartTerms): void {
-  const { self, all, calls, after } = terms
+  const { self, all, calls, clock } = terms
   const look = async (): Promise<void> => {
     const asked = all.map(name => (name === self ? lasting.tokens() : (calls.now(name, 's.tokens') as Promise<readonly string[]>)))
     lasting.keepTokens(new Set((await Promise.all(asked)).flat()))
   }
   // A worker is away: later.
-  after(lateMs, () => void look().catch(() => forgetNeedlessTokens(lasting, terms)))
+  clock.after(lateMs, () => void look().catch(() => forgetNeedlessTokens(lasting, terms)))
 }

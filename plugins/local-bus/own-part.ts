@@ -1,16 +1,23 @@
 import type { Subscription } from '../../core/routing/subscription.ts'
-import type {
-  AppendTarget,
-  Claim,
-  ClaimRequest,
-  Due,
-  EndedSession,
-  SessionKey,
-  StoredSubscriber,
-  SurvivingSession,
+import {
+  type AppendTarget,
+  type Claim,
+  type ClaimRequest,
+  type Done,
+  type Due,
+  type EndedSession,
+  type ReceivedId,
+  type SessionKey,
+  SessionLostError,
+  type StoredSubscriber,
+  type StoredWill,
+  type SurvivingSession,
 } from '../../core/sessions/session-store.ts'
+import { noMessage } from '../kit/no-message.ts'
 import type { PartStore } from '../kit/services/parts.ts'
 import type { AnswerOrder } from './answer-order.ts'
+import { HalfReceived } from './half-received.ts'
+import { InTurn } from './in-turn.ts'
 import type { AllSessions, PartTerms, SessionNote } from './part-terms.ts'
 
 /** Where the client of a stored session is connected, as its part knows. */
@@ -22,6 +29,8 @@ interface Owner {
 
 /** Sessions that are read, or said, in one frame. */
 export const sessionsPerPage = 1000
+// A worker that has not given a will up by then stands still: the client is answered without it.
+const giveUpMs = 1000
 
 /** The sessions that this worker keeps, for whoever asks, this worker or another one; it tells all what becomes of them. */
 export class OwnPart {
@@ -32,12 +41,17 @@ export class OwnPart {
   readonly #owners = new Map<string, Owner>()
   // Of others that read the sessions of this part, how far they have come.
   readonly #readers = new Map<string, Iterator<StoredSubscriber>>()
+  /** QoS 2 messages of clients of this part that others hand on just now, where parts are lost with their workers. */
+  readonly #half: HalfReceived
+  /** Claims, one at a time for each client id. */
+  readonly #claims = new InTurn()
 
   constructor(store: PartStore, terms: PartTerms, all: AllSessions, order: AnswerOrder) {
     this.store = store
     this.#terms = terms
     this.#all = all
     this.#order = order
+    this.#half = new HalfReceived(terms.clock)
   }
 
   *sessions(): Iterable<StoredSubscriber> {
@@ -51,9 +65,24 @@ export class OwnPart {
     }
   }
 
+  // While a part in memory is gone, whose clients are connected here only this worker knows.
+  *#connectedHere(): Iterable<StoredSubscriber> {
+    if (this.store.lasting !== undefined) return
+    const { self, homeOf } = this.#terms
+    for (const { key, user, subscriptions } of this.#all.events.emptied?.() ?? []) {
+      const { clientId, epoch } = key
+      if (homeOf(clientId) !== self) yield { clientId, ...(user === undefined ? {} : { user }), subscriptions, node: self, epoch }
+    }
+  }
+
+  *#allHere(): Iterable<StoredSubscriber> {
+    yield* this.sessions()
+    yield* this.#connectedHere()
+  }
+
   /** A page of them for another worker, from the `first` on or the `next` one; empty: there are no more. */
   page(reader: string, which: string): StoredSubscriber[] {
-    if (which === 'first') this.#readers.set(reader, this.sessions()[Symbol.iterator]())
+    if (which === 'first') this.#readers.set(reader, this.#allHere()[Symbol.iterator]())
     const rest = this.#readers.get(reader)
     const page: StoredSubscriber[] = []
     while (rest !== undefined && page.length < sessionsPerPage) {
@@ -66,9 +95,21 @@ export class OwnPart {
   }
 
   async claim(request: ClaimRequest): Promise<Claim> {
+    let claim!: Claim
+    await this.#claims.begin(request.clientId, 0, async () => {
+      claim = await this.#claimInTurn(request)
+    })
+    return claim
+  }
+
+  async #claimInTurn(request: ClaimRequest): Promise<Claim> {
     const { clientId, node, expiryMs } = request
     const { note } = this.#terms
-    const claim = await this.store.claim(request)
+    const half = this.#half.through(clientId)
+    if (half !== undefined) await half
+    const due = this.store.lasting === undefined ? await this.#willDue(request) : null
+    const claimed = await this.store.claim(request)
+    const claim = due !== null && claimed.ended === null ? { ...claimed, orphanedWill: due } : claimed
     const { epoch, ended, present } = claim
     const notes: Promise<void>[] = []
     if (ended !== null) {
@@ -82,6 +123,65 @@ export class OwnPart {
     }
     await Promise.all(notes)
     return claim
+  }
+
+  /**
+   * The will of the connection before, which whoever claims the session sends: it is due, and nobody has sent it. Where that connection is open at another worker, that one closes
+   * it and gives the will up.
+   */
+  async #willDue({ clientId, node, cleanStart }: ClaimRequest): Promise<StoredWill | null> {
+    const owner = this.#owners.get(clientId)
+    const before = owner === undefined ? null : await this.store.inspect!(clientId)
+    if (owner === undefined || before === null || before.will === null) return null
+    const isElsewhere = owner.node !== null && owner.node !== String(node)
+    const isGiven = isElsewhere && (cleanStart || before.will.delayMs === 0) && (await this.#givenUp(owner, clientId))
+    // It may have been sent meanwhile, by whoever had the connection, or here.
+    const state = await this.store.inspect!(clientId)
+    const will = state === null ? before.will : state.will
+    if (will === null) return null
+    if (isGiven) return will.delayMs === 0 ? will : null
+    return state?.closedAt != null && state.closedAt + will.delayMs <= this.#terms.clock.now() ? will : null
+  }
+
+  /** The worker that has a session's connection closes it without its will; false: it had closed it before, or does not answer. */
+  async #givenUp({ node, epoch }: Owner, clientId: string): Promise<boolean> {
+    const { self, calls, clock } = this.#terms
+    if (node === self) return this.giveUp(clientId, epoch)
+    const answer = calls.now(node!, 's.giveUp', clientId, epoch).catch(() => false)
+    return new Promise(resolve => {
+      const late = clock.after(giveUpMs, () => resolve(false))
+      void answer.then(isGiven => {
+        late.cancel()
+        resolve(isGiven === true)
+      })
+    })
+  }
+
+  /** The connection of a session at this worker is closed without its will; false: there is none. */
+  giveUp(clientId: string, epoch: number): boolean {
+    const { mine, events } = this.#all
+    if (mine.get(clientId) !== epoch) return false
+    mine.delete(clientId)
+    events.changed?.({ clientId, epoch: epoch + 1 })
+    return true
+  }
+
+  /** A worker begins to hand a QoS 2 message of a client of this part on: claims of its session wait for that. */
+  beginHalf(from: string, { session: { clientId, epoch }, packetId }: ReceivedId): void {
+    if (this.#owners.get(clientId)?.epoch !== epoch) throw new SessionLostError(clientId)
+    this.#half.begin(from, clientId, packetId)
+  }
+
+  /** All receivers of the message have it: its packet identifier is kept. */
+  received(from: string, received: ReceivedId): Done {
+    const done = this.store.append(noMessage, [], received)
+    this.endHalf(from, received)
+    return done
+  }
+
+  /** Not all have it, or all: nobody hands it on any more. */
+  endHalf(from: string, { session, packetId }: ReceivedId): void {
+    this.#half.end(from, session.clientId, packetId)
   }
 
   /** A message has been appended to a session for the worker `from`: whose client is connected elsewhere hears of it there. */
@@ -163,6 +263,7 @@ export class OwnPart {
 
   /** A worker has gone: the sessions of its clients that lie in this part have no connection any more. */
   left(name: string): void {
+    this.#half.left(name)
     for (const [clientId, owner] of this.#owners)
       if (owner.node === name) this.close({ clientId, epoch: owner.epoch }, owner.expiryMs, true).catch(this.#terms.report)
   }

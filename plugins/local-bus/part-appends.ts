@@ -36,7 +36,7 @@ export class PartAppends {
   }
 
   append(message: Message, targets: readonly AppendTarget[], received: ReceivedId | null): Done {
-    const { self, homeOf, calls } = this.#terms
+    const { self, homeOf } = this.#terms
     const isHere = (clientId: string): boolean => homeOf(clientId) === self
     const ids = targets.map(({ clientId }) => clientId)
     if (received !== null) ids.push(received.session.clientId)
@@ -57,27 +57,65 @@ export class PartAppends {
     if (received !== null && this.#own.store.lasting !== undefined)
       return this.#order.appended(ids, this.#spread(message, body, byHome, keeper!, received))
     const plain = received === null ? null : { session: keyOf(received.session), packetId: received.packetId }
+    if (plain === null || (byHome.size === 1 && (keeper === self || !this.#spreading.has(plain.session.clientId))))
+      return this.#order.appended(ids, this.#at(message, body, byHome, keeper, plain))
+    const handOn = (): Promise<void> => this.#handOn(message, body, byHome, keeper!, plain)
+    return this.#order.appended(ids, this.#spreading.begin(plain.session.clientId, plain.packetId, handOn))
+  }
+
+  /** In each part what is its own. */
+  async #at(
+    message: Message,
+    body: Buffer,
+    byHome: ReadonlyMap<string, AppendTarget[]>,
+    keeper: string | null,
+    received: ReceivedId | null,
+  ): Promise<void> {
+    const { self, calls } = this.#terms
     const done: Done[] = []
     for (const [home, some] of byHome) {
-      const also = home === keeper ? plain : null
-      if (home === self) done.push(this.#here(self, message, some, also))
-      else done.push(calls.ask(home, 's.append', body, some, also).then(...this.#answered(message, some)))
+      const also = home === keeper ? received : null
+      if (some.length === 0 && also === null) continue
+      if (home === self) {
+        done.push(this.#here(self, message, some, also))
+        continue
+      }
+      const ask = (): Promise<unknown> => calls.ask(home, 's.append', body, some, also)
+      // What no client sends again is asked once more: the part is lost with its worker, so it has nothing of it.
+      const isSentAgain = message.origin === 'client' || this.#own.store.lasting !== undefined
+      const asked = isSentAgain ? ask() : ask().catch(error => (error instanceof StoreAwayError ? ask() : Promise.reject(error)))
+      done.push(asked.then(...this.#answered(message, some)))
     }
-    const all = this.#order.appended(
-      ids,
-      Promise.all(done).then(() => {}),
-    )
-    if (plain === null) return all
-    return all.catch(async error => {
-      // Not all have it, so it is to come again: its identifier must not say that it has come.
-      await this.forget(plain.session, plain.packetId)
+    await Promise.all(done)
+  }
+
+  /** A QoS 2 message whose receivers lie in other parts than its publisher, all of which are lost with their workers: its identifier is kept when all have it, and claims wait for that. */
+  async #handOn(
+    message: Message,
+    body: Buffer,
+    byHome: ReadonlyMap<string, AppendTarget[]>,
+    keeper: string,
+    received: ReceivedId,
+  ): Promise<void> {
+    const { self, calls } = this.#terms
+    try {
+      // Without a turn in between where the publisher's part is this one, so that what comes next does not overtake it.
+      if (keeper === self) this.#own.beginHalf(self, received)
+      else await calls.ask(keeper, 's.half', received)
+      await this.#at(message, body, byHome, null, null)
+      if (keeper === self) await this.#own.received(self, received)
+      else await calls.ask(keeper, 's.received', received)
+    } catch (error) {
+      if (keeper === self) this.#own.endHalf(self, received)
+      else calls.tell(keeper, 's.unhalf', received)
       throw error
-    })
+    }
   }
 
   // Where an attempt before went in steps, though all lies in this part, it is known by its token; and what comes behind such a message must not overtake it.
   #isSpread({ session, packetId }: ReceivedId): boolean {
-    return this.#spreading.has(session.clientId) || this.#own.store.lasting?.isIntended(session, packetId) === true
+    const { lasting } = this.#own.store
+    return lasting !== undefined && (this.#spreading.has(session.clientId) || lasting.isIntended(session, packetId))
   }
 
   #spread(
@@ -87,12 +125,12 @@ export class PartAppends {
     keeper: string,
     received: ReceivedId,
   ): Promise<void> {
-    const { self, calls, after } = this.#terms
+    const { self, calls, clock } = this.#terms
     const terms: SpreadTerms = {
       self,
       own: this.#own.store,
       calls,
-      after,
+      clock,
       once: (_message, targets, token) => this.#here(self, message, targets, null, token),
       appended: (_message, _targets, answer) => this.#heardOf(message, answer),
       failed: (targets, error) => this.#unknown(targets, error),
@@ -116,7 +154,7 @@ export class PartAppends {
 
   /** Resolves when nothing of a client's is under way any more at this worker, which is about to claim its session. */
   async settled(clientId: string): Promise<void> {
-    if (this.#spreading.has(clientId)) await this.#spreading.through(clientId)
+    if (this.#own.store.lasting !== undefined && this.#spreading.has(clientId)) await this.#spreading.through(clientId)
     this.#broken.delete(clientId)
   }
 

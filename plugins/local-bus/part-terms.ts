@@ -1,6 +1,6 @@
 import type { Subscription } from '../../core/routing/subscription.ts'
 import type { SessionKey, SessionStoreEvents } from '../../core/sessions/session-store.ts'
-import type { Timer } from '../../core/time/clock.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import type { PartCalls } from './part-calls.ts'
 
 /** What all nodes are told of a session: claimed, parked, subscribed, unsubscribed, ended. */
@@ -19,6 +19,7 @@ export interface PartTerms {
   /** The names of all workers, by number, whether they are there or not. */
   readonly all: readonly string[]
   readonly calls: PartCalls
+  readonly clock: Clock
   /** The name of the worker that keeps what belongs to a text. */
   homeOf(text: string): string
   /** Tells all workers, in one order; resolves when this one has heard it. */
@@ -27,8 +28,6 @@ export interface PartTerms {
   load(): Promise<void>
   /** Waits until a worker is there. */
   there(name: string): Promise<void>
-  /** Calls back after so many milliseconds. */
-  after(ms: number, callback: () => void): Timer
   report(error: unknown): void
 }
 

@@ -20,7 +20,6 @@ import type {
   StoreRoom,
   StoreTotals,
 } from '../../core/sessions/session-store.ts'
-import { noMessage } from '../kit/no-message.ts'
 import type { Node } from '../kit/services/bus.ts'
 import type { PartStore } from '../kit/services/parts.ts'
 import { AnswerOrder } from './answer-order.ts'
@@ -302,7 +301,13 @@ export class PartedSessions implements SessionStore {
         return this.#appends.asked(from, body, targets, null, token)
       }
       case 's.received':
-        return store.append(noMessage, [], args[0]!)
+        return own.received(from, args[0]!)
+      case 's.half':
+        return own.beginHalf(from, args[0]!)
+      case 's.unhalf':
+        return own.endHalf(from, args[0]!)
+      case 's.giveUp':
+        return own.giveUp(...(args as unknown as [string, number]))
       case 's.through':
         return store.lasting!.through(...(args as unknown as [string, string[]]))
       case 's.tokens':

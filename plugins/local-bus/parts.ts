@@ -16,8 +16,8 @@ import { PartedState, type StateNote } from './parted-state.ts'
 import type { PeerRun } from './peer-links.ts'
 import { RetainedAtFirst } from './retained-at-first.ts'
 
-// Who writes sessions again that this part has lost has so long.
-const restoreMs = 3000
+// Who writes sessions again that this part has lost has so long: longer than one may stand still that is not taken for dead.
+const restoreMs = 15_000
 // A broker that stops waits so long for the clients of all its workers to have gone.
 const closingMs = 15_000
 // These a worker answers while it is not ready itself.
@@ -75,12 +75,12 @@ export class WorkerParts implements Parts, StoreEvents {
     this.#terms = {
       self: bus.node,
       all,
+      clock,
       calls: this.#calls,
       homeOf: text => all[partOf(text, all.length) - 1]!,
       note: note => bus.note(note),
       load: () => this.#load(),
       there: name => this.#there(name),
-      after: (ms, callback) => clock.after(ms, callback),
       report,
     }
   }

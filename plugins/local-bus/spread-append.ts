@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Message } from '../../core/messages/message.ts'
 import type { AppendTarget, Done, ReceivedId, SessionKey } from '../../core/sessions/session-store.ts'
+import type { Clock } from '../../core/time/clock.ts'
 import type { Intention, PartStore } from '../kit/services/parts.ts'
 import type { PartCalls } from './part-calls.ts'
-import type { PartTerms } from './part-terms.ts'
 
 /** What an append at another worker has brought besides. */
 export interface Appended {
@@ -16,7 +16,7 @@ export interface SpreadTerms {
   readonly self: string
   readonly own: PartStore
   readonly calls: PartCalls
-  readonly after: PartTerms['after']
+  readonly clock: Clock
   /** The second step in this worker's own part. */
   once(message: Message, targets: readonly AppendTarget[], token: string): Done
   /** What the second step has brought at another worker. */
@@ -42,7 +42,7 @@ export async function spreadAppend(
   keeper: string,
   received: ReceivedId,
 ): Promise<void> {
-  const { self, own, calls, once, appended, failed, after } = terms
+  const { self, own, calls, once, appended, failed, clock } = terms
   const digest = createHash('sha256').update(body.subarray(10)).digest().toString('latin1', 0, 12)
   const { token, isRepeated } = (await (keeper === self
     ? own.lasting!.intend(received, digest)
@@ -70,6 +70,6 @@ export async function spreadAppend(
     }
   }
   // The worker that the publisher was connected to before may be on its way to the same parts yet.
-  if (isRepeated) after(lateMs, through)
+  if (isRepeated) clock.after(lateMs, through)
   else through()
 }

@@ -62,3 +62,12 @@ test('a wall clock that is set is counted and said, one that is slewed and a mac
   tick()
   expect(lines[1]).toMatch(/set 1\.5 s back/)
 })
+
+test('a process shows the time of the one whose zero it was told, whatever the wall clock said when each began', () => {
+  const anHour = 3_600_000
+  // As that of a supervisor that began when the wall clock was an hour behind.
+  const supervisor = new SystemClock(new SystemClock().zero - anHour)
+  const worker = new SystemClock(supervisor.zero)
+  expect(Math.abs(worker.now() - supervisor.now())).toBeLessThan(anHour / 2)
+  expect(Math.round((new SystemClock().now() - worker.now()) / anHour)).toBe(1)
+})

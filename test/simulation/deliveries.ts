@@ -1,5 +1,5 @@
 import { matches } from '../../core/routing/topic.ts'
-import { type Delivery, type History, type Life, type Sent, type Sub, slackMs, type WillModel } from './history.ts'
+import { type Conn, type Delivery, type History, type Life, type Sent, type Sub, slackMs, type WillModel } from './history.ts'
 
 /** What must hold of each message that a client receives. */
 export class Deliveries {
@@ -79,7 +79,9 @@ export class Deliveries {
             this.#history.terms.queueMax < this.#history.sent.size ||
             fitting.some(({ onAt }) => onAt === null || onAt > sent.sentAt))) ||
         (this.#history.terms.nodes > 1 && this.#history.couldNotKeep(sent))
-      if (before.n > sent.n && !isNew)
+      // What it sent by a connection before comes when that one's worker goes on, which the others have not waited for.
+      const isLeft = sent.conn !== before.conn && this.#history.isLeftOut(sent.conn.node, sent.sentAt, last.at)
+      if (before.n > sent.n && !isNew && !isLeft)
         this.#history.wrong(`${life.client} receives ${sent.id} behind ${before.id}, which was published later`)
       return
     }
@@ -97,13 +99,17 @@ export class Deliveries {
       if (
         !isOvertaken &&
         !this.#history.endedBefore(conn) &&
+        !this.#couldNotBeHeard(conn) &&
         !this.#history.storeFaults.some(({ until }) => until + slackMs >= conn.sentAt)
       )
         this.#history.wrong(`${life.client} receives the will ${id} of ${conn.client}, which has said good-bye`)
       return
     }
     if (conn.endAt === null) {
-      if (conn.connackAt !== null && !this.#history.endedBefore(conn) && at - conn.connackAt > slackMs) this.#tooEarly(life, will)
+      if (conn.connackAt !== null && !this.#history.endedBefore(conn) && at - conn.connackAt > slackMs) {
+        if (!this.#history.hasWorkerDied(conn.sentAt, at)) return this.#tooEarly(life, will)
+        this.#history.unheardEnds.push({ conn, will: id, at })
+      }
       return
     }
     const own = conn.end === 'dropped' || conn.end === 'vanished' || conn.end === 'leftWithWill'
@@ -113,6 +119,15 @@ export class Deliveries {
       const ended = this.#history.conns.some(one => one.client === conn.client && one.sentAt > conn.sentAt && one.clean)
       if (at < dueAt - 5 && !ended) this.#history.wrong(`${life.client} receives the will ${id} ${(dueAt - at).toFixed(0)} ms early`)
     }
+  }
+
+  /** Its DISCONNECT stood behind a publish that a worker was to keep which died: the client was disconnected before it was heard. */
+  #couldNotBeHeard(conn: Conn): boolean {
+    const endAt = conn.endAt!
+    const waited = [...this.#history.sent.values()].some(
+      sent => sent.client === conn.client && sent.qos > 0 && sent.sentAt <= endAt && (sent.ackedAt ?? Number.POSITIVE_INFINITY) > endAt,
+    )
+    return waited && this.#history.hasWorkerDied(conn.sentAt, endAt + slackMs)
   }
 
   #tooEarly(life: Life, will: WillModel): void {

@@ -106,7 +106,10 @@ export interface ModelTerms {
   isBarred(client: string): boolean
 }
 
-// What a message may be late by the network, a frozen node and a slow disk together.
+// Less than `cluster.expiry`, by what signs of life come late.
+const deadMs = 4000
+// Less than `cluster.confirmTimeout`, by what frames come late.
+const leftOutMs = 900
 /** What a message may be late by the network, a frozen node and a slow disk together. */
 export const slackMs = 20_000
 const publisherOf = (client: string, topic: string): string => `${client} ${topic}`
@@ -131,6 +134,9 @@ export class History {
   readonly clockSteps: number[] = []
   readonly storeFaults: { readonly from: number; readonly until: number }[] = []
   readonly troubledConns = new Set<Conn>()
+  readonly #standstills: { readonly node: string; readonly from: number; readonly until: number }[] = []
+  /** Connections whose wills were heard while their clients did not know of an end: they have ended at their nodes, and their clients find out. */
+  readonly unheardEnds: { readonly conn: Conn; readonly will: string; readonly at: number }[] = []
   readonly violations: string[] = []
 
   constructor(world: World, terms: ModelTerms) {
@@ -184,9 +190,23 @@ export class History {
     }
   }
 
-  /** A node stands still for so long that the others take it for dead. */
-  nodeFroze(node: string): void {
-    this.crashes.push({ node, at: this.world.now, how: 'frozen' })
+  /** A node stands still from then until then. One of several may be taken for dead. */
+  nodeFroze(node: string, from: number, until: number): void {
+    this.#standstills.push({ node, from, until })
+    if (this.terms.nodes > 1 && until - from > deadMs) this.crashes.push({ node, at: this.world.now, how: 'frozen' })
+  }
+
+  /** The others may have gone on without a node because it stood still at some time between these: docs/scaling.md. */
+  isLeftOut(node: string, since: number, until: number): boolean {
+    return (
+      this.terms.nodes > 1 &&
+      this.#standstills.some(one => one.node === node && one.until - one.from > leftOutMs && one.from <= until && one.until >= since)
+    )
+  }
+
+  /** A worker died, or was taken for dead, between these: what was on its way to it was not kept, and whose it was is disconnected. */
+  hasWorkerDied(since: number, until: number): boolean {
+    return this.terms.nodes > 1 && this.crashes.some(({ at }) => at >= since && at <= until)
   }
 
   nodeServes(node: string): void {

@@ -149,6 +149,8 @@ export class Model extends History {
   stale(conn: Conn, payload: string): void {
     const sent = this.sent.get(payload.split('|')[0]!)
     const later = this.conns.find(one => one.client === conn.client && one.sentAt > conn.sentAt && one.connackAt !== null)
+    // Its node is not waited for while it stands still, and does not know yet.
+    if (later !== undefined && this.isLeftOut(conn.node, later.sentAt, later.connackAt!)) return
     if (sent !== undefined && later !== undefined && sent.sentAt > later.connackAt!)
       this.wrong(`${conn.client} receives ${sent.id} on a connection that another had taken the place of before`)
   }

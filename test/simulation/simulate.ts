@@ -248,9 +248,11 @@ class Simulation {
         return node.crashAfter(action.after, action.kind, action.down)
       case 'stop':
         return node.stop(action.down)
-      case 'freeze':
-        if (node.freeze(action.ms) && this.#team !== null) this.model.nodeFroze(node.name)
+      case 'freeze': {
+        const frozen = node.freeze(action.ms)
+        if (frozen !== null) this.model.nodeFroze(node.name, frozen.from, frozen.until)
         return
+      }
       case 'clock':
         this.model.clockSet()
         node.machine.wallAhead += action.ms

@@ -65,7 +65,7 @@ function supervised(count = 2) {
       giveUp: () => (gaveUp += 1),
       stopped: () => void said.push('stopped'),
     },
-    { count, argv: [], ticketKeys: '', folder: '/nowhere', sharing: 'roundRobin' },
+    { count, argv: [], ticketKeys: '', folder: '/nowhere', sharing: 'roundRobin', clockZero: 0 },
   )
   return { clock, forked, said, supervisor, gaveUp: () => gaveUp }
 }

@@ -9,6 +9,8 @@ export interface BeginMessage {
   readonly ticketKeys: string
   readonly folder: string
   readonly sharing: 'reusePort' | 'roundRobin'
+  /** The `zero` of the supervisor's clock: workers compare times of one another, whatever the wall clock said when each was started. */
+  readonly clockZero: number
   /** Ports that listeners have which asked for free ones, by their places. */
   readonly ports: Readonly<Record<string, number>>
   /** The first worker does not listen yet, and this one may not before it: `open` says when. */

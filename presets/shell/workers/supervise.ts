@@ -31,7 +31,7 @@ export async function supervise(config: ResolvedConfig, argv: readonly string[],
   const execArgv = heapOptions(process.execArgv, count)
   const world = { ...clusterWorld({ program: programOfWorkers(), argv, execArgv, clock, giveUp }), stopped }
   const ticketKeys = randomBytes(48).toString('base64')
-  const supervisor = new Supervisor(world, { count, argv, ticketKeys, folder, sharing: sharing() })
+  const supervisor = new Supervisor(world, { count, argv, ticketKeys, folder, sharing: sharing(), clockZero: clock.zero })
   await supervisor.start()
   return supervisor
 }

@@ -3,6 +3,7 @@ import type { OperatorError } from '../../../core/errors.ts'
 import type { Log } from '../../../core/log.ts'
 import { drainOutputs } from '../../../plugins/kit/output/standard-outputs.ts'
 import type { Supervisor } from '../../../plugins/kit/services/supervisor.ts'
+import { SystemClock } from '../../../plugins/kit/system-clock.ts'
 import type { Catalogue } from '../catalogue.ts'
 import { commandConfig } from '../command-config.ts'
 import { parseCommand, type RunCommand } from '../command-line.ts'
@@ -116,6 +117,7 @@ class Worker {
         log = made
         wired(made)
       },
+      clock: new SystemClock(begin.clockZero),
       worker: { place, supervisor },
     })
     onInspectorAsked(() => running.log.warn('SIGUSR1 opens no inspector here; start the broker with node --inspect to debug it'))

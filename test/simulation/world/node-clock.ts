@@ -13,6 +13,8 @@ export interface MachineClocks {
   startedAt: number
   /** How often. */
   starts: number
+  /** Its processes begin their clocks alike, as a supervisor has its workers do; else each with the wall clock. */
+  readonly sharesClock: boolean
 }
 
 // When the world begins, by a right wall clock.
@@ -39,8 +41,8 @@ export class NodeClock implements Clock {
     this.#machine = machine
     this.#chance = chance
     this.#touch = touch
-    this.#begunAt = world.now
-    this.#origin = this.#wall()
+    this.#begunAt = machine.sharesClock ? 0 : world.now
+    this.#origin = machine.sharesClock ? epoch : this.#wall()
   }
 
   now(): number {

@@ -42,8 +42,6 @@ export interface NodeEvents {
   wrong(text: string): void
 }
 
-// Less than `cluster.expiry`, by what signs of life come late.
-const deadMs = 4000
 // A worker that ends by itself is there again after so long.
 const replacedMs = 500
 
@@ -62,7 +60,7 @@ export class SimTeam {
     this.#world = world
     this.count = count
     const chance = world.chance.fork('team')
-    this.machine = { name: 'team', drift: drawDrift(chance), wallAhead: 0, startedAt: 0, starts: 1 }
+    this.machine = { name: 'team', drift: drawDrift(chance), wallAhead: 0, startedAt: 0, starts: 1, sharesClock: true }
     this.network = new LocalNetwork(world, chance)
   }
 
@@ -129,7 +127,14 @@ export class SimNode {
     this.#team = team
     this.#number = number
     this.disk = new SimDisk(world, world.chance.fork(`disk ${name}`))
-    this.machine = team?.machine ?? { name, drift: drawDrift(this.#chance), wallAhead: 0, startedAt: 0, starts: 1 }
+    this.machine = team?.machine ?? {
+      name,
+      drift: drawDrift(this.#chance),
+      wallAhead: 0,
+      startedAt: 0,
+      starts: 1,
+      sharesClock: false,
+    }
   }
 
   /** Reads the config, once, outside of the world's time. */
@@ -218,14 +223,14 @@ export class SimNode {
     })
   }
 
-  /** `true`: it stands still for so long that others may take it for dead. */
-  freeze(ms: number): boolean {
+  /** Stands still for so long; returns from when until when it does, null: it does not run. */
+  freeze(ms: number): { readonly from: number; readonly until: number } | null {
     const run = this.#run
-    if (run === null) return false
+    if (run === null) return null
     const { now } = this.#world
     if (run.frozenUntil < now) run.frozenSince = now
     run.frozenUntil = now + ms
-    return run.frozenUntil - run.frozenSince > deadMs
+    return { from: run.frozenSince, until: run.frozenUntil }
   }
 
   /** Connects a client; `false`: nobody listens. */
