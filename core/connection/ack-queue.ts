@@ -54,8 +54,7 @@ export class AckQueue {
   }
 
   push(qos: 1 | 2, packetId: number, reasonCode: number, properties: Properties | undefined, receipt: Receipt | null, bytes: number): void {
-    const settled = receipt === null || (receipt.settled && receipt.error === undefined)
-    const pending = settled ? null : receipt
+    const pending = receipt === null || (receipt.settled && receipt.error === undefined) ? null : receipt
     const waiting: PendingAck = { qos, packetId, reasonCode, properties, receipt: pending, kept: true, since: this.#writer.now, bytes }
     this.#waiting.push(waiting)
     this.#bytes += bytes
