@@ -9,17 +9,27 @@ export function Bridges() {
   const { status, error } = useKnown()
   return (
     <>
-      <Head title="Bridges" about="What leaves this broker for other systems" />
+      <Head title="Bridges" about="What goes from this broker to other systems, and what waits for them" />
       <Fault error={error} />
       {status?.bridges.length === 0 && (
-        <Empty title="Messages are bridged nowhere">The plugin messageBridge sends them to Kafka, by rules.</Empty>
+        <Empty title="Messages are bridged nowhere">
+          The plugin messageBridge sends them to Kafka, mqttBridge to other MQTT brokers and from there, by rules.
+        </Empty>
       )}
       <div class="cards two">
-        {status?.bridges.map(({ target, waiting, lagSeconds }) => (
+        {status?.bridges.map(({ target, waiting, lagSeconds, connected }) => (
           <Card
             key={target}
             title={target}
-            aside={lagSeconds >= lateSeconds ? <Chip kind="warn">behind</Chip> : <Chip kind="good">well</Chip>}
+            aside={
+              connected === false ? (
+                <Chip kind="bad">not connected</Chip>
+              ) : lagSeconds >= lateSeconds ? (
+                <Chip kind="warn">behind</Chip>
+              ) : (
+                <Chip kind="good">well</Chip>
+              )
+            }
           >
             <Facts
               rows={[

@@ -124,10 +124,11 @@ export function Overview() {
             <p class="quiet">Messages are bridged nowhere.</p>
           ) : (
             <ul class="rows">
-              {status!.bridges.map(({ target, waiting, lagSeconds }) => (
+              {status!.bridges.map(({ target, waiting, lagSeconds, connected }) => (
                 <li key={target}>
                   <span>{target}</span>
                   <span class="number">
+                    {connected === false && 'not connected, '}
                     {many(waiting, 'message')} waiting{lagSeconds > 0 && `, ${duration(lagSeconds * 1000)} behind`}
                   </span>
                 </li>

@@ -52,7 +52,8 @@ const subscribeId = 65_535
 /** Keeps one connection to another broker up: opens it, opens it again when it has gone, and hands packets to the sides that they concern. */
 export class BridgeConnection {
   readonly #parts: ConnectionParts
-  readonly #addresses: readonly RemoteAddress[]
+  #options: ConnectionOptions
+  #addresses: readonly RemoteAddress[]
   #address: number
   // One that is being opened.
   #socket: Socket | null
@@ -76,7 +77,8 @@ export class BridgeConnection {
   constructor(parts: ConnectionParts) {
     const { options, at, broker } = parts
     this.#parts = parts
-    this.#addresses = options.addresses.map((text, index) => readAddress(text, `${at}.addresses[${index}]`, options.ssl.enable))
+    this.#options = options
+    this.#addresses = addressesOf(options, at)
     this.#address = 0
     this.#socket = null
     this.#link = null
@@ -104,7 +106,8 @@ export class BridgeConnection {
   /** Tries once, and goes on by itself. */
   open(): void {
     if (this.#stopped) return
-    const { broker, options, at, locate } = this.#parts
+    const { broker, at, locate } = this.#parts
+    const options = this.#options
     const { clock } = broker
     try {
       const password = passwordOf(options, at, locate)
@@ -133,7 +136,8 @@ export class BridgeConnection {
   }
 
   #opened(socket: Socket, password: Buffer | undefined): void {
-    const { broker, options, at, clientId, id, stateTopic } = this.#parts
+    const { broker, at, clientId, id, stateTopic } = this.#parts
+    const options = this.#options
     const connect = connectPacket(options, { clientId, password, id, isPrivate: this.#isPrivate, stateTopic })
     let refusal: Error | null = null
     const link = new RemoteLink(
@@ -161,7 +165,8 @@ export class BridgeConnection {
 
   // Why it is not up after all; null: it is.
   #answered(link: RemoteLink, packet: ConnackPacket): Error | null {
-    const { options, at, side, asks, broker, lines } = this.#parts
+    const { at, side, asks, broker, lines } = this.#parts
+    const options = this.#options
     const version = versionOf(options)
     const reason = connackReason(version, packet.reasonCode)
     if (reason === 0 && packet.properties?.receiveMaximum === 0) return new Error('it takes no message at all (Receive Maximum 0)')
@@ -227,13 +232,31 @@ export class BridgeConnection {
 
   /** Its files may have changed: connects anew by those that have, where they can be used. Throws an `OperatorError` where they cannot, and the connection stays. */
   reread(): void {
-    const { options, at, locate } = this.#parts
+    const { at, locate } = this.#parts
     if (this.#stopped || this.#link === null || !this.#isUp) return
-    passwordOf(options, at, locate)
-    if (filesStamp(options, at, locate) === this.#files) return
-    this.#parts.lines.renewed(this.place)
-    this.#leave(this.#link)
-    this.open()
+    if (filesStamp(this.#options, at, locate) !== this.#files) this.#anew('its files have changed')
+  }
+
+  /** Connects anew by other options, which are checked. */
+  follow(options: ConnectionOptions): void {
+    this.#options = options
+    this.#addresses = addressesOf(options, this.#parts.at)
+    this.#address = 0
+    this.#pauseMs = options.retryMin
+    this.#isPrivate = options.tryPrivate
+    if (!this.#stopped) this.#anew('its options have changed')
+  }
+
+  #anew(why: string): void {
+    // One that was never opened has nothing to carry.
+    if (this.#link === null && this.#socket === null && this.#retry === null) return
+    this.#parts.lines.renewed(this.place, why)
+    if (this.#link !== null) this.#leave(this.#link)
+    this.#retry?.cancel()
+    this.#retry = null
+    // One that is being opened ends, and the next goes by what is said now.
+    if (this.#socket !== null) this.#socket.destroy(new Error(why))
+    else this.open()
   }
 
   /** Ends a connection in good order; the session at the other broker stays. */
@@ -247,7 +270,8 @@ export class BridgeConnection {
   }
 
   #closed(error: Error): void {
-    const { broker, options, side, lines } = this.#parts
+    const { broker, side, lines } = this.#parts
+    const options = this.#options
     const { clock } = broker
     const wasUp = this.#isUp
     this.#link = null
@@ -284,4 +308,8 @@ export class BridgeConnection {
     if (this.#isUp) this.#sayThere(link, '0')
     this.#leave(link)
   }
+}
+
+function addressesOf({ addresses, ssl }: ConnectionOptions, at: string): RemoteAddress[] {
+  return addresses.map((text, index) => readAddress(text, `${at}.addresses[${index}]`, ssl.enable))
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Message } from '../../core/messages/message.ts'
 import type { Receipt } from '../../core/messages/receipt.ts'
 import { PacketType, type QoS } from '../../core/protocol/constants.ts'
@@ -35,7 +36,7 @@ export class Bridging {
   readonly onceConnection: BridgeConnection | null
   readonly #relay: Relay | null
   readonly #parts: BridgingParts
-  readonly #options: ConnectionOptions
+  #options: ConnectionOptions
   readonly #at: string
   // In whose name messages from there are published here; what bears it is not sent back.
   readonly #clientId: string
@@ -56,7 +57,7 @@ export class Bridging {
   /** `at`: where it stands in the config. */
   constructor(parts: BridgingParts, options: ConnectionOptions, at: string, rules: BridgeRules) {
     const { broker, id, maxHops } = parts
-    const { name, window, retryMin, retryMax } = options
+    const { name, window } = options
     this.name = name
     this.#parts = parts
     this.#options = options
@@ -74,7 +75,7 @@ export class Bridging {
     this.#lines = new ConnectionLines(name, broker.clock, broker.log)
     this.#outgoing = new Outgoing(
       broker.clock,
-      { window, id, retryMin, retryMax },
+      { window, id, pauses: () => this.#options },
       {
         refused: (lane, parcel, reason, why, held) => this.#refuse(lane.mode, parcel, `${reason}: ${why}`, held),
         expired: ({ message }) => broker.drop(this.#clientId, message, 'expired'),
@@ -122,8 +123,7 @@ export class Bridging {
         ? null
         : new BridgeConnection({
             ...shared,
-            // It passes to this broker what comes, as it comes.
-            options: { ...options, receiveMaximum: Math.min(options.receiveMaximum, broker.settings.mqtt.receiveMaximum) },
+            options: this.#onceOptions(options),
             clientId: `${clientId}.once`,
             stateTopic: this.#isPlain ? null : saysThere,
             asks: once.in,
@@ -167,6 +167,19 @@ export class Bridging {
         )
       }
     }
+  }
+
+  /** Takes up what has changed of the options that its connections go by, and connects anew. */
+  follow(options: ConnectionOptions): void {
+    if (isDeepStrictEqual(options, this.#options)) return
+    this.#options = options
+    this.connection.follow(options)
+    this.onceConnection?.follow(this.#onceOptions(options))
+  }
+
+  // It passes to this broker what comes, as it comes.
+  #onceOptions(options: ConnectionOptions): ConnectionOptions {
+    return { ...options, receiveMaximum: Math.min(options.receiveMaximum, this.#parts.broker.settings.mqtt.receiveMaximum) }
   }
 
   /** All its connections are up. */

@@ -43,8 +43,8 @@ export class ConnectionLines {
     this.#log.info({ bridge: this.#name }, `mqttBridge ${this.#name}: connected to ${place}${after}; ${session}`)
   }
 
-  renewed(place: string): void {
-    this.#log.info({ bridge: this.#name }, `mqttBridge ${this.#name}: its files have changed; connecting to ${place} anew`)
+  renewed(place: string, why: string): void {
+    this.#log.info({ bridge: this.#name }, `mqttBridge ${this.#name}: ${why}; connecting to ${place} anew`)
   }
 
   away(place: string, error: Error): void {

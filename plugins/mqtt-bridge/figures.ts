@@ -3,7 +3,7 @@ import type { Bridging } from './bridging.ts'
 import type { BridgingFigures } from './bridging-parts.ts'
 
 /** Offers what there is to know of each connection. */
-export function offerFigures(figures: Figures, bridgings: readonly Bridging[], loops: { readonly count: number }): void {
+export function offerFigures(figures: Figures, bridgings: () => readonly Bridging[], loops: { readonly count: number }): void {
   const offer = (
     name: string,
     type: Figure['type'],
@@ -16,7 +16,7 @@ export function offerFigures(figures: Figures, bridgings: readonly Bridging[], l
       type,
       help,
       read: (): Sample[] =>
-        bridgings.map(bridging => ({
+        bridgings().map(bridging => ({
           value: value(bridging.figures(), bridging),
           labels: { target: bridging.name },
           sys: `mqttBridge/${bridging.name}/${topic}`,

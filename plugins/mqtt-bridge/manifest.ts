@@ -14,55 +14,56 @@ export const mqttBridgeManifest = defineManifest({
     connections: {
       type: 'list',
       default: [],
+      live: true,
       items: {
         type: 'object',
         properties: {
           /** What the connection is called in log lines, figures and queues: letters, digits, `.`, `_` and `-`. What waits on disk is found again by it. */
           name: { type: 'string', required: true, pattern: '^[A-Za-z0-9._-]{1,64}$' },
           /** Where the other broker is: `host`, `host:port`, `mqtt://host:1883`, or `mqtts://host:8883` for TLS. Of several the first is used; the next where that does not answer. */
-          addresses: { type: 'list', required: true, minItems: 1, items: { type: 'string', minLength: 1 } },
+          addresses: { type: 'list', required: true, minItems: 1, items: { type: 'string', minLength: 1 }, live: true },
           /** The next attempt goes to the next address, rather than to the first. */
-          roundRobin: { type: 'boolean', default: false },
+          roundRobin: { type: 'boolean', default: false, live: true },
           /** The version of MQTT that is spoken. Only 5 tells loops over several brokers, and says why a message is refused. */
           version: { type: 'string', enum: ['5', '3.1.1', '3.1'], default: '5' },
           /** The client id at the other broker, which keeps the session by it; the broker's own id and the connection's name where nothing is said. */
           clientId: { type: 'string', minLength: 1 },
           /** The user name at the other broker. */
-          username: { type: 'string', minLength: 1 },
+          username: { type: 'string', minLength: 1, live: true },
           /** The password of that user. */
-          password: { type: 'string', secret: true, minLength: 1 },
+          password: { type: 'string', secret: true, minLength: 1, live: true },
           /** A file with the password, whose last line break does not count; relative to the config's folder, read again at each connection. */
-          passwordFile: { type: 'string', minLength: 1, secretFile: true },
+          passwordFile: { type: 'string', minLength: 1, secretFile: true, live: true },
           /** The environment variable with the password. */
-          environmentVariable: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$' },
+          environmentVariable: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$', live: true },
           /** TLS towards the other broker. Files are PEM, relative to the config's folder, and read again at each connection. `mqtts://` turns it on as `enable` does. */
-          ssl: { type: 'object', properties: clientTlsOptions },
+          ssl: { type: 'object', properties: clientTlsOptions, live: true },
           /** The names of protocols that TLS offers by ALPN: `mqtt`. */
-          alpn: { type: 'list', items: { type: 'string', minLength: 1 }, default: [] },
+          alpn: { type: 'list', items: { type: 'string', minLength: 1 }, default: [], live: true },
           /** Whether the other side's certificate has to be for the name by which it is reached. Turn it off for tests only. */
-          checkName: { type: 'boolean', default: true },
+          checkName: { type: 'boolean', default: true, live: true },
           /** The address of this machine that the connection is made from; the system's choice where nothing is said. */
-          bindAddress: { type: 'string', minLength: 1 },
+          bindAddress: { type: 'string', minLength: 1, live: true },
           /** The longest silence before the other broker is asked whether it is there. */
-          keepAlive: { type: 'duration', default: '60s', minimum: '1s', maximum: '18h' },
+          keepAlive: { type: 'duration', default: '60s', minimum: '1s', maximum: '18h', live: true },
           /** The time that a connection may take to open, and then to be answered. */
-          connectTimeout: { type: 'duration', default: '10s', minimum: 100 },
+          connectTimeout: { type: 'duration', default: '10s', minimum: 100, live: true },
           /** The pause before the second attempt to connect; it doubles up to `retryMax`, and a part of it is chance. */
-          retryMin: { type: 'duration', default: '1s', minimum: 10 },
+          retryMin: { type: 'duration', default: '1s', minimum: 10, live: true },
           /** The longest pause between two attempts to connect. */
-          retryMax: { type: 'duration', default: '30s', minimum: 10 },
+          retryMax: { type: 'duration', default: '30s', minimum: 10, live: true },
           /** Forgets the session at the other broker at each connection: what that would have sent meanwhile is lost. */
-          cleanStart: { type: 'boolean', default: false },
+          cleanStart: { type: 'boolean', default: false, live: true },
           /** How long the other broker keeps the session when the connection has gone (MQTT 5); for ever where nothing is said. */
-          sessionExpiry: { type: 'duration', maximum: '1000d' },
+          sessionExpiry: { type: 'duration', maximum: '1000d', live: true },
           /** Before MQTT 5: says in CONNECT that this is a bridge, as mosquitto does, so that the other broker sends nothing back and keeps RETAIN. Where it is refused for that, the next attempt does without. */
-          tryPrivate: { type: 'boolean', default: true },
+          tryPrivate: { type: 'boolean', default: true, live: true },
           /** Messages of QoS 1 and 2 that are on their way there at once, at most; the other broker may say less. */
           window: { type: 'integer', minimum: 1, maximum: 10_000, default: 1000 },
           /** Messages of QoS 1 and 2 that the other broker may have on their way here at once (MQTT 5). */
-          receiveMaximum: { type: 'integer', minimum: 1, maximum: 10_000, default: 1000 },
+          receiveMaximum: { type: 'integer', minimum: 1, maximum: 10_000, default: 1000, live: true },
           /** The largest packet that is taken from the other broker. */
-          maximumPacketSize: { type: 'bytes', minimum: 1024, maximum: 268_435_460, default: '16MiB' },
+          maximumPacketSize: { type: 'bytes', minimum: 1024, maximum: 268_435_460, default: '16MiB', live: true },
           /** Whether messages go there with the RETAIN flag that they were published with; false: without. */
           outgoingRetain: { type: 'boolean', default: true },
           /** Whether messages of QoS 0 wait while the other broker is away; false: they are dropped then, and counted. */

@@ -18,6 +18,8 @@ const keepFirstMs = 1000
 export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, broker, clock, log, report }, options) => {
   const locate = (file: string): string => resolve(broker.folder, file)
   let bridgings: readonly Bridging[] = []
+  let { connections } = options
+  let reloading: Promise<void> = Promise.resolve()
   let id = options.id ?? ''
   const loops = { count: 0 }
 
@@ -51,8 +53,11 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
   })
 
   const own: OwnTransports = new WeakSet()
+  let admits = false
   /** The bridge's own clients come in whatever is asked of others, and may do what the rules say. */
   const admitOwn = (): void => {
+    if (admits) return
+    admits = true
     // Where nobody is asked who they are, a tap would keep out all others.
     if (hooks.onAuthenticate.isUsed()) {
       hooks.onAuthenticate.tap({ name: 'mqttBridge', stage: Stage.Guard }, client => {
@@ -90,37 +95,63 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
     if (!stamps) stamp()
   })
 
+  /** The rules of connections whose options and files can be used; all that is wrong is thrown at once. */
+  const verified = async (given: MqttBridgeOptions['connections']): Promise<readonly BridgeRules[]> => {
+    const { verifyConnection } = await import('./verify-connection.ts')
+    const problems: string[] = []
+    let rules: readonly BridgeRules[] = []
+    const attempt = (look: () => void): void => {
+      try {
+        look()
+      } catch (error) {
+        if (!(error instanceof OperatorError)) throw error
+        problems.push(...error.problems)
+      }
+    }
+    attempt(() => (rules = readAll(given, services.has('queue'))))
+    for (const [index, connection] of given.entries()) attempt(() => verifyConnection(connection, placeOf(index), locate))
+    if (problems.length > 0) throw new OperatorError('ERR_CONFIG', problems)
+    return rules
+  }
+
+  /** Makes those that are not there yet, by their names. */
+  const make = async (given: MqttBridgeOptions['connections'], rules: readonly BridgeRules[]): Promise<Bridging[]> => {
+    const { Bridging } = await import('./bridging.ts')
+    const parts = { broker, queues: services.find('queue'), id, maxHops: options.maxHops, own, loops, locate, report }
+    if (rules.some(({ out, in: inward }) => [...out, ...inward].some(({ once }) => once))) admitOwn()
+    tellNodes(broker, rules)
+    return given.map(
+      (connection, index) =>
+        bridgings.find(({ name }) => name === connection.name) ?? new Bridging(parts, connection, placeOf(index), rules[index]!),
+    )
+  }
+
+  const follow = async (next: MqttBridgeOptions['connections']): Promise<void> => {
+    const before = bridgings
+    const now = await make(next, await verified(next))
+    bridgings = now
+    connections = next
+    for (const [index, bridging] of now.entries()) {
+      if (before.includes(bridging)) bridging.follow(next[index]!)
+      else bridging.start()
+    }
+    // What waits for one that is taken out stays on disk.
+    await Promise.all(before.filter(one => !now.includes(one)).map(one => one.stop(options.stopTimeout)))
+  }
+
   return {
     async verify() {
-      const { verifyConnection } = await import('./verify-connection.ts')
-      const problems: string[] = []
-      let rules: readonly BridgeRules[] = []
-      const attempt = (look: () => void): void => {
-        try {
-          look()
-        } catch (error) {
-          if (!(error instanceof OperatorError)) throw error
-          problems.push(...error.problems)
-        }
-      }
-      attempt(() => (rules = readAll(options, services.has('queue'))))
-      for (const [index, connection] of options.connections.entries()) attempt(() => verifyConnection(connection, placeOf(index), locate))
-      if (problems.length > 0) throw new OperatorError('ERR_CONFIG', problems)
+      const rules = await verified(connections)
       if (rules.every(({ out, in: inward }) => out.length + inward.length === 0))
         log.warn('mqttBridge: no connection carries anything; set mqttBridge.connections[0].topics')
     },
     async start() {
-      const { Bridging } = await import('./bridging.ts')
       const { offerFigures } = await import('./figures.ts')
       const queues = services.find('queue')
       if (id === '') id = await ownId(broker)
-      const rules = readAll(options, queues !== undefined)
-      const parts = { broker, queues, id, maxHops: options.maxHops, own, loops, locate, report }
-      bridgings = options.connections.map((connection, index) => new Bridging(parts, connection, placeOf(index), rules[index]!))
-      if (rules.some(({ out, in: inward }) => [...out, ...inward].some(({ once }) => once))) admitOwn()
-      tellNodes(broker, rules)
-      offerFigures(broker.figures, bridgings, loops)
-      sayLeftOver(options, queues?.names() ?? [], name => log.warn(name))
+      bridgings = await make(connections, readAll(connections, queues !== undefined))
+      offerFigures(broker.figures, () => bridgings, loops)
+      sayLeftOver(connections, queues?.names() ?? [], name => log.warn(name))
     },
     // What comes from another broker finds the subscribers of this one.
     listen() {
@@ -134,11 +165,17 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
     async probe() {
       const { probeConnection } = await import('./probe-connection.ts')
       const lines: string[] = []
-      for (const [index, connection] of options.connections.entries())
-        lines.push(await probeConnection(connection, placeOf(index), locate, clock))
+      for (const [index, connection] of connections.entries()) lines.push(await probeConnection(connection, placeOf(index), locate, clock))
       return lines
     },
+    // One after the other: a connection that is taken out and named again is the same one on disk.
+    reload({ connections: next }) {
+      const done = reloading.then(() => follow(next))
+      reloading = done.catch(() => {})
+      return done
+    },
     async stop() {
+      await reloading
       await Promise.all(bridgings.map(bridging => bridging.stop(options.stopTimeout)))
     },
   }
@@ -147,7 +184,7 @@ export const mqttBridge = definePlugin(mqttBridgeManifest, ({ hooks, services, b
 const placeOf = (index: number): string => `mqttBridge.connections[${index}]`
 
 /** The rules of all connections. All that is wrong is said at once. */
-function readAll({ connections }: MqttBridgeOptions, hasQueue: boolean): BridgeRules[] {
+function readAll(connections: MqttBridgeOptions['connections'], hasQueue: boolean): BridgeRules[] {
   const problems: string[] = []
   const names = new Set<string>()
   const rules = connections.map((connection, index) => {
@@ -184,7 +221,7 @@ function tellNodes(broker: Broker, rules: readonly BridgeRules[]): void {
   for (const filter of filters) broker.subscribe(filter, () => {})
 }
 
-function sayLeftOver({ connections }: MqttBridgeOptions, queues: readonly string[], say: (line: string) => void): void {
+function sayLeftOver(connections: MqttBridgeOptions['connections'], queues: readonly string[], say: (line: string) => void): void {
   const names = new Set(connections.map(({ name }) => name))
   for (const queue of queues) {
     const [kind, name] = queue.split(' ')

@@ -21,9 +21,8 @@ export interface OutgoingOptions {
   readonly window: number
   /** By which bridges know this broker. */
   readonly id: string
-  /** Pauses between attempts at a message for which the other broker has no room. */
-  readonly retryMin: number
-  readonly retryMax: number
+  /** The first pause, and the longest, between attempts at a message for which the other broker has no room. */
+  pauses(): { readonly retryMin: number; readonly retryMax: number }
 }
 
 /** What becomes of messages. */
@@ -88,7 +87,7 @@ export class Outgoing {
     this.#asks = false
     this.#base = 0
     this.#pause = null
-    this.#pauseMs = options.retryMin
+    this.#pauseMs = options.pauses().retryMin
     this.#idle = null
     this.#stopping = false
     this.sent = 0
@@ -363,12 +362,12 @@ export class Outgoing {
       this.#pause = null
       this.pump()
     })
-    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.retryMax)
+    this.#pauseMs = Math.min(this.#pauseMs * 2, this.#options.pauses().retryMax)
   }
 
   // Something gets through: those that were left out are tried once more.
   #progress(flight: Flight): void {
-    this.#pauseMs = this.#options.retryMin
+    this.#pauseMs = this.#options.pauses().retryMin
     for (const suspect of this.#suspects.passed(flight)) {
       this.#flights.set(suspect.packetId, suspect)
       suspect.onWire = false

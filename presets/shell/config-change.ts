@@ -61,7 +61,13 @@ function merged(schema: OptionsSchema, before: object, after: object, at: string
     if (same(was, is)) continue
     const path = at === '' ? name : `${at}.${name}`
     const properties = propertiesOf(option)
-    if (option.live === true && takes) {
+    const named = namedItems(option)
+    if (named !== null && Array.isArray(was) && Array.isArray(is)) {
+      const items = mergedItems(named, was, is, path, { takes, live: option.live === true && takes }, paths)
+      if (items === was) continue
+      values[name] = items
+      changed = true
+    } else if (option.live === true && takes) {
       paths.taken.push(...(properties === undefined ? [path] : differing(properties, was, is, path)))
       values[name] = is
       changed = true
@@ -73,6 +79,41 @@ function merged(schema: OptionsSchema, before: object, after: object, at: string
     } else paths.later.push(path)
   }
   return changed ? deepFreeze(values) : before
+}
+
+/** The options of a list's items, where they have names and some can change while the broker runs: then each item is compared with the one of its name. */
+function namedItems(option: OptionSchema): OptionsSchema | null {
+  const properties = 'items' in option && option.items !== undefined ? propertiesOf(option.items) : undefined
+  return properties?.name !== undefined && Object.values(properties).some(({ live }) => live === true) ? properties : null
+}
+
+type Item = Readonly<Record<string, unknown>>
+
+function mergedItems(
+  properties: OptionsSchema,
+  before: readonly Item[],
+  after: readonly Item[],
+  at: string,
+  { takes, live }: { readonly takes: boolean; readonly live: boolean },
+  paths: Paths,
+): readonly Item[] {
+  const list = live ? paths.taken : paths.later
+  const items: Item[] = []
+  for (const [index, item] of after.entries()) {
+    const path = `${at}[${index}]`
+    const was = before.find(({ name }) => name === item.name)
+    if (was !== undefined) items.push(merged(properties, was, item, path, takes, paths) as Item)
+    else {
+      list.push(`${path} (added)`)
+      if (live) items.push(item)
+    }
+  }
+  for (const [index, item] of before.entries()) {
+    if (after.some(({ name }) => name === item.name)) continue
+    list.push(`${at}[${index}] (taken out)`)
+    if (!live) items.push(item)
+  }
+  return items.length === before.length && items.every((item, index) => item === before[index]) ? before : items
 }
 
 function propertiesOf(option: OptionSchema): OptionsSchema | undefined {

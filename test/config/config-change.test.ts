@@ -34,6 +34,20 @@ const door = definePlugin({
     },
   }),
 })
+const ways = {
+  type: 'list',
+  default: [],
+  items: {
+    type: 'object',
+    properties: {
+      name: { type: 'string', required: true },
+      speed: { type: 'integer', default: 1, live: true },
+      width: { type: 'integer', default: 1 },
+    },
+  },
+} as const
+const roadsOptions = defineOptions({ ways: { ...ways, live: true }, fixed: ways })
+const roads = definePlugin({ name: 'roads', options: roadsOptions, apply: () => ({ reload() {} }) })
 const deafOptions = defineOptions({ rate: { type: 'integer', default: 1, live: true } })
 const deaf = definePlugin({ name: 'deaf', options: deafOptions, apply() {} })
 
@@ -43,6 +57,7 @@ const catalogue = defineCatalogue({
     { manifest: gate.manifest, load: async () => gate },
     { manifest: door.manifest, load: async () => door },
     { manifest: deaf.manifest, load: async () => deaf },
+    { manifest: roads.manifest, load: async () => roads },
     { manifest: memory.manifest, load: async () => memory },
   ),
   presets: { standalone: () => ['gate', 'door', 'memory'] },
@@ -64,6 +79,22 @@ describe('what a config that was read again brings', () => {
     expect(found.taken).toEqual(['gate.rate', 'gate.inner.soft'])
     expect(found.later).toEqual(['gate.port', 'gate.inner.hard'])
     expect(found.told).toEqual([{ rate: 2, port: 1, inner: { soft: 4, hard: 1 } }])
+  })
+
+  test('items of a list that have names are compared by them, whatever their order; whether they may come and go the list says', async () => {
+    const before = [{ name: 'a' }, { name: 'b', speed: 2 }, { name: 'c' }]
+    const after = [{ name: 'd' }, { name: 'b', speed: 3, width: 3 }, { name: 'a' }]
+    const found = await changes({ roads: { ways: before, fixed: before } }, { roads: { ways: after, fixed: after } })
+    expect([...found.taken].sort()).toEqual(
+      ['roads.ways[1].speed', 'roads.ways[0] (added)', 'roads.ways[2] (taken out)', 'roads.fixed[1].speed'].sort(),
+    )
+    expect(found.later).toEqual(['roads.ways[1].width', 'roads.fixed[0] (added)', 'roads.fixed[1].width', 'roads.fixed[2] (taken out)'])
+    const [b, a] = [
+      { name: 'b', speed: 3, width: 1 },
+      { name: 'a', speed: 1, width: 1 },
+    ]
+    expect(found.told).toEqual([{ ways: [{ name: 'd', speed: 1, width: 1 }, b, a], fixed: [b, a, { ...a, name: 'c' }] }])
+    expect(await changes({ roads: { ways: before } }, { roads: { ways: before } })).toEqual({ taken: [], later: [], told: [] })
   })
 
   test('a listener of a list is known by its place', async () => {

@@ -8,6 +8,8 @@ export interface BridgeRow {
   readonly waiting: number
   /** The age of the oldest message on its way, in seconds. */
   readonly lagSeconds: number
+  /** The other broker is connected; null: nobody says so of this kind, as of Kafka. */
+  readonly connected: boolean | null
 }
 
 /** What bridges offer as figures says it; without such a plugin there are none. */
@@ -19,6 +21,10 @@ export function bridgesOf(broker: Broker): BridgeRow[] {
   }
   return ['bridge', 'mqtt_bridge', 'webhook'].flatMap(kind => {
     const waiting = of(`${kind}_waiting_messages`)
-    return [...of(`${kind}_lag_seconds`)].map(([target, lagSeconds]) => ({ target, waiting: waiting.get(target) ?? 0, lagSeconds }))
+    const connected = of(`${kind}_connected`)
+    return [...of(`${kind}_lag_seconds`)].map(([target, lagSeconds]) => {
+      const up = connected.get(target)
+      return { target, waiting: waiting.get(target) ?? 0, lagSeconds, connected: up === undefined ? null : up > 0 }
+    })
   })
 }
