@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { isLoopback } from '../../plugins/kit/index.ts'
 import { type Client as CoreClient, type ConnectPacket as CoreConnect, OperatorError, ReasonCode, type Refusal } from '../index.ts'
 import type { Client } from './client.ts'
+import { once } from './once.ts'
 import type { ConnectPacket } from './packet-types.ts'
 import { connectPacket } from './packets.ts'
 import type { Wiring } from './wiring.ts'
@@ -40,7 +41,7 @@ export class Admission {
   #preConnect(client: Client, packet: ConnectPacket): Promise<Answer> {
     const before = { ...packet }
     return new Promise(resolve => {
-      this.#wiring.aedes.preConnect(client, packet, (error, success) => {
+      const answered = once((error: Error | null, success?: boolean): void => {
         const fault = error ?? (success === true ? changed(before, packet) : null)
         if (fault === null && success === true) return resolve(undefined)
         client.connecting = false
@@ -54,6 +55,7 @@ export class Admission {
         else client.close()
         resolve(ReasonCode.NotAuthorized)
       })
+      this.#wiring.aedes.preConnect(client, packet, answered)
     })
   }
 
@@ -86,7 +88,7 @@ export class Admission {
       return this.#refuse(client, 5, error)
     }
     return new Promise(resolve => {
-      aedes.authenticate(client, packet.username, packet.password, (error, success) => {
+      const answered = once((error: Error | null, success?: boolean | null): void => {
         if (client.closed || core.closed) return resolve(ReasonCode.NotAuthorized)
         if (!error && success) return resolve(true)
         const asked = (error as { returnCode?: unknown } | null)?.returnCode
@@ -96,6 +98,7 @@ export class Admission {
         const refusal = this.#refuse(client, returnCode, blamed)
         resolve(asMqtt5Says(packet.protocolVersion, blamed) ?? refusal)
       })
+      aedes.authenticate(client, packet.username, packet.password, answered)
     })
   }
 

@@ -1,5 +1,6 @@
 import { type Client as CoreClient, OperatorError, ReasonCode, type SubscriptionAttempt } from '../index.ts'
 import type { Client } from './client.ts'
+import { once } from './once.ts'
 import type { Subscription } from './packet-types.ts'
 
 /** One topic filter that is being subscribed to: what handlers and events see of it, and whether the program subscribes the client to it. */
@@ -40,7 +41,7 @@ export class Filters {
     const shown = own ?? shownOf(attempt, client.version)
     this.#asked.set(attempt, { shown, own: own !== undefined })
     return new Promise(resolve => {
-      client.broker.authorizeSubscribe(client, shown, (error, subscription) => {
+      const answered = once((error: Error | null, subscription?: Subscription | null): void => {
         if (error) {
           // Whoever subscribes by himself is cut off; the program is told.
           if (own === undefined) this.#link.fail(error, ReasonCode.NotAuthorized)
@@ -53,6 +54,7 @@ export class Filters {
         if (subscription.qos < attempt.qos) attempt.qos = subscription.qos as 0 | 1 | 2
         resolve(undefined)
       })
+      client.broker.authorizeSubscribe(client, shown, answered)
     })
   }
 

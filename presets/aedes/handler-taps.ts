@@ -15,6 +15,7 @@ import {
 import { Admission } from './admission.ts'
 import type { Client } from './client.ts'
 import { PacketIds } from './link.ts'
+import { once } from './once.ts'
 import type { AedesPublishPacket } from './packet-types.ts'
 import { acceptedPacket, changeDelivery, changeMessage, inboundPacket } from './packets.ts'
 import type { Handlers, Part, Wiring } from './wiring.ts'
@@ -99,7 +100,7 @@ export class HandlerTaps implements Handlers {
     if (messageId !== undefined) this.#messageIds.set(message, messageId)
     if (!this.#needed.has('publishes')) return callback(null)
     const packet = inboundPacket(message, messageId)
-    aedes.authorizePublish(client, packet, error => {
+    const answered = once((error?: Error | null): void => {
       if (message.origin === 'client' && client !== null) {
         if (client.closed && message.qos > 0) aedes.emit('clientError', client, new Error('connection closed'))
         else if (error && client.version === 5) aedes.emit('clientError', client, error)
@@ -110,6 +111,7 @@ export class HandlerTaps implements Handlers {
       changeMessage(message, packet)
       callback(null)
     })
+    aedes.authorizePublish(client, packet, answered)
   }
 
   #routed(message: Message, receipt: Receipt): void {
@@ -128,12 +130,13 @@ export class HandlerTaps implements Handlers {
     const release = receipt.hold('aedes.published')
     let done = false
     let resume: (() => void) | undefined
-    this.#wiring.aedes.published(packet, client, error => {
+    const answered = once((error?: Error | null): void => {
       done = true
       if (error) client?.link.fail(error)
       resume?.()
       release(error ?? undefined)
     })
+    this.#wiring.aedes.published(packet, client, answered)
     if (!done) resume = client?.link.brake()
   }
 

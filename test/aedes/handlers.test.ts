@@ -288,3 +288,21 @@ test('a client that goes while its message is judged gets no answer, which is to
   answer!()
   expect((await told)[1]).toMatchObject({ message: 'connection closed' })
 })
+
+test('of a handler that answers twice the first answer counts', async () => {
+  const late = new Error('late')
+  const aedes = await started({
+    preConnect: (_client, _packet, done) => [null, late].forEach(error => void done(error, true)),
+    authenticate: (_client, _username, _password, done) => [null, late].forEach(error => void done(error, true)),
+    authorizePublish: (_client, _packet, done) => [null, null, late].forEach(error => void done(error)),
+    authorizeSubscribe: (_client, subscription, done) => [null, late].forEach(error => void done(error, subscription)),
+    published: (_packet, _client, done) => [null, null, late].forEach(error => void done(error)),
+  })
+  const { far } = await connected(aedes, { clientId: 'one' })
+  expect(await far.subscribe('#', 1)).toEqual([1])
+  for (const topic of ['a', 'b']) {
+    await far.publish(topic, 'x', { qos: 1 })
+    expect(await far.receive()).toMatchObject({ topic })
+  }
+  expect(await far.rest()).toEqual([])
+})
