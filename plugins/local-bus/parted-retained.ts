@@ -7,6 +7,12 @@ import { WorkersRetained } from './workers-retained.ts'
 
 const perPage = 500
 
+/** What another worker reads here, a page at a time: all, or the topics of which it says the order. */
+interface Walk {
+  readonly cursors: RetainedCursor[]
+  readonly isOwn: boolean
+}
+
 /**
  * Retained messages, all of them in each worker, so that a SUBSCRIBE asks nobody. One worker for each topic, by a hash of its name, says in which order its messages were set,
  * and tells the others; whoever set one has its answer when all have it.
@@ -15,7 +21,7 @@ export class PartedRetained extends WorkersRetained {
   readonly #terms: Pick<PartTerms, 'self' | 'all' | 'calls' | 'homeOf'>
   // Set here, and on its way to the others.
   readonly #spreading = new UnderWay()
-  readonly #walks = new Map<string, RetainedCursor[]>()
+  readonly #walks = new Map<string, Walk>()
   /** Topics that were set while this worker was reading what others have; null: it is not. */
   #setMeanwhile: Set<string> | null = null
 
@@ -63,15 +69,20 @@ export class PartedRetained extends WorkersRetained {
   }
 
   async #page(from: string, which: string): Promise<readonly Buffer[]> {
-    if (which === 'first') this.#walks.set(from, [this.own.match('#'), this.own.match('$SYS/#')])
-    const walks = this.#walks.get(from) ?? []
-    while (walks.length > 0) {
-      const { messages, done } = await walks[0]!.next(perPage)
-      if (done) walks.shift()
-      if (messages.length > 0) return messages.map(message => encodeMessage(message))
+    if (which !== 'next') this.#walks.set(from, { cursors: this.#all(), isOwn: which === 'firstOwn' })
+    const { cursors, isOwn } = this.#walks.get(from) ?? { cursors: [], isOwn: false }
+    while (cursors.length > 0) {
+      const { messages, done } = await cursors[0]!.next(perPage)
+      if (done) cursors.shift()
+      const wanted = isOwn ? messages.filter(({ topic }) => this.#terms.homeOf(topic) === from) : messages
+      if (wanted.length > 0) return wanted.map(message => encodeMessage(message))
     }
     this.#walks.delete(from)
     return []
+  }
+
+  #all(): RetainedCursor[] {
+    return [this.own.match('#'), this.own.match('$SYS/#')]
   }
 
   /** Reads what the others have; they tell what is set meanwhile, and that is the newer. */
@@ -79,26 +90,67 @@ export class PartedRetained extends WorkersRetained {
     const { calls } = this.#terms
     this.#setMeanwhile = new Set()
     await Promise.allSettled(others.map(name => calls.now(name, 'r.settled')))
-    for (const name of others) {
-      if (await this.#readAll(name)) break
+    const left = [...others]
+    while (left.length > 0) {
+      if (await this.#readAll(left.shift()!)) break
     }
+    const uneven = new Map<string, Message>()
+    for (const name of left) {
+      for (const message of await this.#differences(name))
+        if ((uneven.get(message.topic)?.receivedAt ?? 0) < message.receivedAt) uneven.set(message.topic, message)
+    }
+    for (const message of uneven.values()) await this.#spread(message, encodeMessage(message))
     this.#setMeanwhile = null
   }
 
   async #readAll(name: string): Promise<boolean> {
+    const take = async (message: Message): Promise<void> => {
+      if (!this.#setMeanwhile!.has(message.topic)) await this.own.set(message)
+    }
     try {
-      let page = (await this.#terms.calls.now(name, 'r.page', 'first')) as Buffer[]
-      while (page.length > 0) {
-        for (const body of page) {
-          const message = decodeMessage(body)
-          if (!this.#setMeanwhile!.has(message.topic)) await this.own.set(message)
-        }
-        page = (await this.#terms.calls.now(name, 'r.page', 'next')) as Buffer[]
-      }
+      for await (const message of this.#read(name, 'first')) await take(message)
       return true
     } catch {
       // It has died meanwhile: the next one has them, too.
       return false
     }
+  }
+
+  async *#read(name: string, which: 'first' | 'firstOwn'): AsyncIterable<Message> {
+    let page = (await this.#terms.calls.now(name, 'r.page', which)) as Buffer[]
+    while (page.length > 0) {
+      for (const body of page) yield decodeMessage(body)
+      page = (await this.#terms.calls.now(name, 'r.page', 'next')) as Buffer[]
+    }
+  }
+
+  /**
+   * An earlier run of this worker may have died while it told the others of a message, which some have then and some have not, and nobody was told that it is kept. Of the
+   * topics of which this worker says the order: the messages that another one has not, or that only it has, the newer of two.
+   */
+  async #differences(name: string): Promise<Message[]> {
+    const { homeOf, self } = this.#terms
+    const theirs = new Map<string, Message>()
+    try {
+      for await (const message of this.#read(name, 'firstOwn')) theirs.set(message.topic, message)
+    } catch {
+      // It has died meanwhile, and reads all when it comes again.
+      return []
+    }
+    const found: Message[] = []
+    for (const cursor of this.#all()) {
+      for (let isDone = false; !isDone; ) {
+        const { messages, done } = await cursor.next(perPage)
+        isDone = done
+        for (const message of messages) {
+          if (homeOf(message.topic) !== self) continue
+          const other = theirs.get(message.topic)
+          theirs.delete(message.topic)
+          if (other === undefined || other.receivedAt < message.receivedAt) found.push(message)
+          else if (other.receivedAt > message.receivedAt) found.push(other)
+        }
+      }
+    }
+    return [...found, ...theirs.values()]
   }
 }
