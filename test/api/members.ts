@@ -13,11 +13,15 @@ export function undescribedMembers(entry: string): string[] {
     const interfaces = /^[^{]*\bimplements ([^{]+)/.exec(one.text)?.[1] ?? ''
     // Editors show the comment of the interface that a class implements.
     const inherited = (interfaces.match(/\w+/g) ?? []).map(name => declarationOf(one.file, name)?.text ?? '').join('\n')
-    for (const member of undescribed(one.whole)) if (!new RegExp(`\\b${member}\\b`).test(inherited)) found.push(`${one.name}.${member}`)
+    // What a plugin adds to these is explained in its manifest, or by the verb's own declaration.
+    const shown = named.has(one.name) ? one.text : one.whole
+    for (const member of undescribed(shown)) if (!new RegExp(`\\b${member}\\b`).test(inherited)) found.push(`${one.name}.${member}`)
     waiting.push(...mentionedBy(one))
   }
   return [...new Set(found)].sort()
 }
+
+const named = new Set(['LimitCounts', 'DropCounts', 'PluginCounts', 'VerbMap'])
 
 // What a declaration mentions that its file declares or imports from another of the package's.
 function mentionedBy({ file, name, text }: Declaration): Declaration[] {

@@ -13,7 +13,7 @@ export interface Declaration {
   readonly name: string
   readonly file: string
   readonly text: string
-  /** The same with the members that parts of the kit add to it. */
+  /** The same with the members that other parts of the package add to it. */
   readonly whole: string
   /** A comment stands before it. */
   readonly isDescribed: boolean
@@ -58,23 +58,31 @@ export function declarationOf(file: string, name: string, source = readFileSync(
   return from === undefined ? undefined : declared(declarationFile(file, from), name)
 }
 
-// The interface that is completed outside of core; others show what core declares.
-const completed = 'Broker'
+// By the folder of a build: by the file and the name of an interface or a class, what `declare module` adds to it elsewhere.
+const additions = new Map<string, ReadonlyMap<string, string>>()
 
-/** What `declare module` of the kit adds to the interface, with comments. */
+/** What `declare module` adds to an interface or a class, with comments. */
 function addedMembers(file: string, name: string): string {
-  if (name !== completed) return ''
-  const root = file.slice(0, file.lastIndexOf('/core/'))
-  const kit = join(root, 'plugins/kit')
-  const names = readdirSync(kit, { recursive: true, encoding: 'utf8' }).filter(one => one.endsWith('.d.ts'))
-  return names
-    .sort()
-    .flatMap(one => {
-      const added = readFileSync(join(kit, one), 'utf8').matchAll(/^declare module '([^']+)' \{\n {4}interface (\w+) \{\n(.*?)^ {4}\}/gms)
-      return [...added].filter(([, target, to]) => to === name && declarationFile(join(kit, one), target!) === file)
-    })
-    .map(([, , , members]) => members!.replaceAll(/^ {4}/gm, ''))
-    .join('')
+  const root = /^(.*)\/(?:core|plugins|presets|test)\//.exec(file)?.[1]
+  if (root === undefined) return ''
+  let known = additions.get(root)
+  if (known === undefined) additions.set(root, (known = additionsIn(root)))
+  return known.get(`${file} ${name}`) ?? ''
+}
+
+function additionsIn(root: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const ring of ['core', 'plugins', 'presets'])
+    for (const one of readdirSync(join(root, ring), { recursive: true, encoding: 'utf8' }).sort()) {
+      if (!one.endsWith('.d.ts')) continue
+      const importer = join(root, ring, one)
+      for (const [, target, block] of readFileSync(importer, 'utf8').matchAll(/^declare module '([^']+)' \{\n(.*?)^\}/gms))
+        for (const [, to, members] of block!.matchAll(/^ {4}interface (\w+) \{\n(.*?)^ {4}\}/gms)) {
+          const key = `${declarationFile(importer, target!)} ${to}`
+          found.set(key, `${found.get(key) ?? ''}${members!.replaceAll(/^ {4}/gm, '')}`)
+        }
+    }
+  return found
 }
 
 function declared(file: string, name: string): Declaration {
