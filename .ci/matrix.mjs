@@ -1,13 +1,15 @@
-// `npm run test:matrix`: the folder of docs/getting-started.md, from the packed tarball, by npm and pnpm, in TypeScript 5.9 and 7, on Node 20, 22 and 24. A line for each cell says what
-// held, what did not, or what could not be got from the registry. Ends with 1 where something did not hold.
+// `npm run test:matrix`: the folder of docs/getting-started.md and the programs of docs/embedding.md and docs/testing.md, from the packed tarball, by npm and pnpm, in TypeScript 5.9 and 7, on
+// Node 20, 22 and 24. A line for each cell says what held, what did not, or what could not be got from the registry. Ends with 1 where something did not hold.
 //   node .ci/matrix.mjs [npm] [pnpm]
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createJiti } from 'jiti'
 
 const root = join(fileURLToPath(import.meta.url), '../..')
+const { writeEmbedding } = await createJiti(import.meta.url).import('../test/process/embedding.ts')
 const place = mkdtempSync(join(tmpdir(), 'mqttx-matrix-'))
 const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
 
@@ -20,7 +22,7 @@ try {
   for (const manager of managers)
     for (const typescript of ['5.9', '7']) {
       const folder = join(place, `${manager}-${typescript}`)
-      const missing = install(manager, typescript, folder, tarball)
+      const missing = install(manager, typescript, folder, tarball) ?? (await pages(folder))
       for (const node of nodes) {
         const cell = `${manager}, TypeScript ${typescript}, Node ${node.version}`
         if (missing !== null) console.log(`${cell}: could not get ${missing}`)
@@ -79,6 +81,19 @@ function install(manager, typescript, folder, tarball) {
   return done.status === 0 ? null : 'what init asks for'
 }
 
+/** The programs of docs/embedding.md and docs/testing.md, with what they import besides the broker, to be compiled and to be run side by side. */
+async function pages(folder) {
+  const place = join(folder, 'pages')
+  await writeEmbedding(root, place)
+  mkdirSync(join(place, 'node_modules/@types'))
+  symlinkSync(join(root, 'node_modules/@types/express'), join(place, 'node_modules/@types/express'))
+  for (const page of ['embedding', 'testing'])
+    for (const [i, [, code]] of [...readFileSync(join(root, `docs/${page}.md`), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)].entries())
+      writeFileSync(join(place, `${page}-page-${i}.ts`), code)
+  writeFileSync(join(place, 'tsconfig.json'), JSON.stringify({ extends: '../tsconfig.json', include: ['*.ts'] }))
+  return null
+}
+
 function pnpm(args, cwd) {
   return run(join(place, 'pnpm/node_modules/.bin/pnpm'), [...args, '--store-dir', join(place, 'pnpm-store')], cwd)
 }
@@ -100,6 +115,8 @@ async function tried(folder, path) {
     types: () => run(node, ['node_modules/typescript/bin/tsc', '-p', '.'], folder, path),
     check: () => run(node, [bin(folder), 'check'], folder, path),
     'npm test': () => run('npm', ['test'], folder, path),
+    'types of embedding and testing': () => run(node, ['node_modules/typescript/bin/tsc', '-p', 'pages'], folder, path),
+    'their programs': () => run(node, ['drive.mjs'], join(folder, 'pages'), path),
   }
   for (const [name, step] of Object.entries(steps)) {
     const { status, stdout, stderr } = step()

@@ -1,14 +1,15 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from '../contracts/suite/fault/faults.ts'
 import { type AnswerTrouble, answerRounds, answerTroubles } from './answers.ts'
 import { attacks, runAttack } from './attacks.ts'
 import { backupUnderLoad } from './backup-under-load.ts'
 import { type BridgePromise, type BridgeTrouble, bridgePromises, bridgeRounds, bridgeTroubles } from './bridge-rounds.ts'
+import { lifeSeconds, wrongClock } from './clocks.ts'
 import { type ClusterFault, clusterFaults, clusterRounds } from './cluster-faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
-import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom, type SingleFault } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 import { retainedStorm } from './retained-storm.ts'
 import { buildVersion, rollingUpgrade } from './rolling-upgrade.ts'
@@ -101,9 +102,11 @@ async function rounds(program: string, create: () => FaultStore | Promise<FaultS
   try {
     console.log(`${store.name}: ${values.rounds} rounds, ${values.what} dies, --seed ${seed}`)
     const what = values.what as SingleFault | 'log'
-    const options = { rounds: Number(values.rounds), random: randomFrom(seed) }
+    const random = randomFrom(seed)
+    const options = { rounds: Number(values.rounds), random }
     const run = { program, store }
-    tell(await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what })), began)
+    const clocks = what === 'clocks' ? { clocks: { env: () => wrongClock(random), lifeSeconds } } : {}
+    tell(await (what === 'log' ? logRounds(run, options) : killRounds(run, { ...options, what, ...clocks })), began)
   } finally {
     await store.stop()
   }

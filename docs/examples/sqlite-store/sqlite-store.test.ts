@@ -3,8 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, it, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import type { Clock } from 'mqttx-broker'
-import { retainedContract, sessionsContract } from 'mqttx-broker/contracts'
+import { faultContract, retainedContract, sessionsContract } from 'mqttx-broker/contracts'
 import { createTestBroker } from 'mqttx-broker/testing'
 import { Database } from './database.ts'
 import { SqliteRetained } from './retained.ts'
@@ -57,6 +58,17 @@ retainedContract(
     },
     dispose: store => databases.get(store)!.close(),
   },
+)
+
+// More rounds, and every point, show more; these end within a minute.
+faultContract(
+  { describe, it },
+  {
+    name: 'on SQLite',
+    plugin: fileURLToPath(new URL('sqlite-store.ts', import.meta.url)),
+    options: place => ({ path: join(place, 'broker.db') }),
+  },
+  { rounds: 1, every: 12 },
 )
 
 test('what was acknowledged is there for the next broker', async () => {

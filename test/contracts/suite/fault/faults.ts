@@ -1,23 +1,34 @@
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { check } from './checker.ts'
-import { lifeSeconds, wrongClock } from './clocks.ts'
 import { FaultBroker } from './fault-broker.ts'
 import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
 import { History } from './history.ts'
+import { killAt } from './kill-at.ts'
 
 /** Where a broker keeps its sessions, and how its servers are made to fail. */
 export interface FaultStore {
   readonly name: string
   /** Arguments of the broker's command. */
   readonly args: readonly string[]
+  /** Plugins of one's own, by their absolute paths, with their options. Default: none. */
+  readonly plugins?: readonly (readonly [path: string, options: object])[]
   /** Makes what the store stands on fail in the midst of traffic, and brings it back. Not there: only the broker can be killed. */
   disturb?(kind: 'kill' | 'freeze'): Promise<void>
-  stop(): Promise<void>
+  /** Frees what it stands on. */
+  stop(): void | Promise<void>
 }
 
+/** A broker's wall clock that is wrong, and is set under way. */
+export interface FaultClocks {
+  /** The environment of the next broker. */
+  env(): Record<string, string>
+  /** Seconds for which messages live. */
+  readonly lifeSeconds: number
+}
+
+/** What is killed, and on which store. */
 export interface FaultRun {
   /** The broker's program, presets/bin.js. */
   readonly program: string
@@ -26,8 +37,11 @@ export interface FaultRun {
 
 /** What a run showed: figures, and what was wrong. */
 export interface FaultOutcome {
+  /** Messages that were acknowledged to publishers. */
   readonly acknowledged: number
+  /** Messages that readers got, repeats among them. */
   readonly received: number
+  /** What does not go with the promises, a line each; none: nothing was lost. */
   readonly wrong: readonly string[]
 }
 
@@ -40,15 +54,15 @@ export type SingleFault = 'broker' | 'clocks' | 'kill' | 'freeze'
 /** Rounds of traffic, 50 deep at QoS 1 and QoS 2, in the midst of each of which something dies: the broker, or what its store stands on. */
 export async function killRounds(
   { program, store }: FaultRun,
-  { rounds, random, what = 'broker' }: { rounds: number; random: () => number; what?: SingleFault },
+  { rounds, random, what = 'broker', clocks }: { rounds: number; random: () => number; what?: SingleFault; clocks?: FaultClocks },
 ): Promise<FaultOutcome> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-fault-'))
   const history = new History()
   const publishers = [0, 1, 2, 3].map(i => new FaultPublisher(`publisher-${i}`, history, i % 2 === 0 ? 5 : 4, window))
   const readers = [new FaultReader('reader-5', history, 5, 30), new FaultReader('reader-4', history, 4, 30)]
   const clients = [...readers, ...publishers]
-  const start = (): Promise<FaultBroker> => FaultBroker.start(program, folder, store.args, what === 'clocks' ? wrongClock(random) : {})
-  if (what === 'clocks') for (const one of publishers) one.messageExpiry = lifeSeconds
+  const start = (): Promise<FaultBroker> => FaultBroker.start(program, folder, argsOf(store), clocks?.env())
+  if (clocks !== undefined) for (const one of publishers) one.messageExpiry = clocks.lifeSeconds
   let broker = await start()
   try {
     await connectAll(readers, publishers, () => broker.port)
@@ -86,11 +100,11 @@ export async function killRounds(
  */
 export async function killPoint({ program, store }: FaultRun, at: number): Promise<FaultOutcome | null> {
   const folder = mkdtempSync(join(tmpdir(), 'mqttx-fault-'))
-  copyFileSync(fileURLToPath(new URL('kill-at.mjs', import.meta.url)), join(folder, 'kill-at.mjs'))
   const history = new History()
   const publisher = new FaultPublisher('publisher', history, 5, 1)
   const reader = new FaultReader('reader', history, 5, 0)
-  const args = [...store.args, '--set', 'plugins=["./kill-at.mjs"]']
+  writeFileSync(join(folder, 'kill-at.mjs'), killAt)
+  const args = argsOf(store, [[join(folder, 'kill-at.mjs'), {}]])
   let broker = await FaultBroker.start(program, folder, args, { FAULT_KILL_AT: String(at) })
   try {
     await reader.connect(broker.port)
@@ -102,7 +116,7 @@ export async function killPoint({ program, store }: FaultRun, at: number): Promi
     const died = await Promise.race([broker.ended, through.then(() => reader.quiet()).then(() => null)])
     if (died === null) return null
     await Promise.all([publisher.gone, reader.gone])
-    broker = await FaultBroker.start(program, folder, store.args)
+    broker = await FaultBroker.start(program, folder, argsOf(store))
     await Promise.all([reader.connect(broker.port), publisher.connect(broker.port)])
     return await finished(history, [publisher], [reader], [broker])
   } finally {
@@ -133,6 +147,11 @@ export async function finished(
   )
   if (died !== undefined) wrong.push(`a broker ended with ${died}:\n${brokers.flatMap(({ lines }) => lines).join('\n')}`)
   return { acknowledged: history.count('acknowledged'), received: history.count('received'), wrong }
+}
+
+function argsOf({ args, plugins = [] }: FaultStore, more: FaultStore['plugins'] = []): readonly string[] {
+  const all = [...plugins, ...more].map(([path, options]) => (Object.keys(options).length === 0 ? path : [path, options]))
+  return all.length === 0 ? args : [...args, '--set', `plugins=${JSON.stringify(all)}`]
 }
 
 function wasThere({ events }: History, client: string, before: number): boolean {

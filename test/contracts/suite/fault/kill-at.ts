@@ -1,5 +1,8 @@
-// A plugin for the fault tests: kills its own broker at the FAULT_KILL_AT-th point after the first message has come. A point lies behind
-// each write to the session store that is done, and behind each write to a socket.
+/**
+ * A plugin that kills its own broker at the FAULT_KILL_AT-th point after the first message has come. A point lies behind each write to the session store that is done, and behind each write to a
+ * socket. It is text, because the broker that is to be killed loads it from a file, and the package's own files are joined.
+ */
+export const killAt = `
 const writes = ['claim', 'append', 'send', 'ack', 'remove', 'release', 'forget', 'subscribe', 'close']
 const at = Number(process.env.FAULT_KILL_AT)
 let armed = false
@@ -49,3 +52,4 @@ export default {
     }
   },
 }
+`
