@@ -22,6 +22,7 @@ const sources = [
   'presets',
   'page',
   'test/contracts/suite',
+  'test/fault',
   'tsconfig.json',
   'tsconfig.build.json',
   'package.json',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
+import { FaultBroker } from '../fault/fault-broker.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
 import { RedisServer } from '../support/redis.ts'
 

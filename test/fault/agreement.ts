@@ -1,7 +1,7 @@
 import { connect as connectSocket, type Socket } from 'node:net'
 import { PacketType } from '../../core/protocol/constants.ts'
-import type { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
 import { TestClient } from '../support/client.ts'
+import type { FaultBroker } from './fault-broker.ts'
 
 const patienceMs = 30_000
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
 import type { PublishPacket } from '../../core/protocol/packets.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
 import { RedisServer } from '../support/redis.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
+import { FaultBroker } from './fault-broker.ts'
 
 export const answerTroubles = ['none', 'freeze', 'cut', 'away'] as const
 /** What goes wrong in each round: nothing; a broker is frozen; one is cut off from Redis (packets vanish); Redis is away. */

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { typed } from '../admin/typed.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
 import { TestClient } from '../support/client.ts'
+import { FaultBroker } from './fault-broker.ts'
 
 const durable = { version: 5, cleanStart: false, properties: { sessionExpiry: 0xff_ff_ff_ff } } as const
 const payload = Buffer.alloc(256, 'x')

@@ -2,11 +2,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { type FaultClient, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, finished } from '../contracts/suite/fault/faults.ts'
-import { History } from '../contracts/suite/fault/history.ts'
 import { freePort } from '../support/redis.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, finished } from './faults.ts'
+import { History } from './history.ts'
 
 const window = 50
 

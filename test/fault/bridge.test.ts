@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { randomFrom } from '../contracts/suite/fault/faults.ts'
 import { bridgeRounds } from './bridge-rounds.ts'
+import { randomFrom } from './faults.ts'
 
 const built = beforeAllBuilt()
 

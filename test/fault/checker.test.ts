@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { check } from '../contracts/suite/fault/checker.ts'
-import type { FaultEvent } from '../contracts/suite/fault/history.ts'
+import { check } from './checker.ts'
+import type { FaultEvent } from './history.ts'
 
 // Goal: the checker of the fault tests finds what is wrong with a history, and nothing where nothing is.
 

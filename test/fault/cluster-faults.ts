@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { connectAll, type FaultClient, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, finished } from '../contracts/suite/fault/faults.ts'
-import { History } from '../contracts/suite/fault/history.ts'
 import { hasCompiler, RedisServer, startSentinel } from '../support/redis.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { disagreements } from './agreement.ts'
 import { lifeSeconds, wrongClock } from './clocks.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { connectAll, type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, finished } from './faults.ts'
+import { History } from './history.ts'
 
 const nodeCount = 3
 const clusterSettings = ['cluster.enable=true', 'cluster.heartbeat=200', 'cluster.expiry=1000', 'sysTopic.interval=500']

@@ -1,11 +1,11 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { connectAll, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, finished } from '../contracts/suite/fault/faults.ts'
-import { type FaultEvent, History } from '../contracts/suite/fault/history.ts'
 import { RedisServer } from '../support/redis.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, finished } from './faults.ts'
+import { type FaultEvent, History } from './history.ts'
 
 const window = 50
 const perRound = 300

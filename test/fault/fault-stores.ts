@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { FaultStore } from '../contracts/suite/fault/faults.ts'
 import { RedisServer } from '../support/redis.ts'
+import type { FaultStore } from './faults.ts'
 
 /** A folder of its own. */
 export function onDisk(): FaultStore {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { type FaultStore, killPoint, killRounds, randomFrom } from '../contracts/suite/fault/faults.ts'
 import { onDisk, onMemory, onRedis } from './fault-stores.ts'
+import { type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
 
 const built = beforeAllBuilt()
 const run = (store: FaultStore) => ({ program: built.path('presets/bin.js'), store })

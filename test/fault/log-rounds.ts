@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { connectAll, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, type FaultRun, finished } from '../contracts/suite/fault/faults.ts'
-import { History } from '../contracts/suite/fault/history.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { connectAll, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, type FaultRun, finished } from './faults.ts'
+import { History } from './history.ts'
 
 const window = 50
 const perRound = 300

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { randomFrom } from '../contracts/suite/fault/faults.ts'
 import { onDisk } from './fault-stores.ts'
+import { randomFrom } from './faults.ts'
 import { logRounds } from './log-rounds.ts'
 
 const built = beforeAllBuilt()

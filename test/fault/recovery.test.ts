@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { PacketType, type QoS } from '../../core/protocol/constants.ts'
 import type { AckPacket, PublishPacket } from '../../core/protocol/packets.ts'
 import { beforeAllBuilt } from '../config/built.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import type { FaultStore } from '../contracts/suite/fault/faults.ts'
 import { type ConnectOptions, TestClient } from '../support/client.ts'
+import { FaultBroker } from './fault-broker.ts'
 import { onDisk, onRedis } from './fault-stores.ts'
+import type { FaultStore } from './faults.ts'
 
 const built = beforeAllBuilt()
 

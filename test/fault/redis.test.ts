@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { beforeAllBuilt } from '../config/built.ts'
-import { randomFrom } from '../contracts/suite/fault/faults.ts'
 import { emptiedRounds } from './emptied-rounds.ts'
+import { randomFrom } from './faults.ts'
 import { verdictRounds } from './verdict-rounds.ts'
 
 const built = beforeAllBuilt()

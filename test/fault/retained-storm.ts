@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PacketType } from '../../core/protocol/constants.ts'
 import { encodePacket } from '../../presets/testing/packet-codec.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
 import { connectPacket, TestClient } from '../support/client.ts'
+import { FaultBroker } from './fault-broker.ts'
 
 /** What one round showed. */
 export interface StormRound {

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { connectAll, type FaultClient, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, finished } from '../contracts/suite/fault/faults.ts'
-import { History } from '../contracts/suite/fault/history.ts'
 import { RedisServer } from '../support/redis.ts'
 import { disagreements } from './agreement.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { connectAll, type FaultClient, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, finished } from './faults.ts'
+import { History } from './history.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const nodeCount = 3

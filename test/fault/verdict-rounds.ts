@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { check } from '../contracts/suite/fault/checker.ts'
-import { FaultBroker } from '../contracts/suite/fault/fault-broker.ts'
-import { connectAll, FaultAsker, FaultPublisher, FaultReader } from '../contracts/suite/fault/fault-client.ts'
-import { type FaultOutcome, finished } from '../contracts/suite/fault/faults.ts'
-import { History } from '../contracts/suite/fault/history.ts'
 import { RedisServer } from '../support/redis.ts'
+import { check } from './checker.ts'
+import { FaultBroker } from './fault-broker.ts'
+import { connectAll, FaultAsker, FaultPublisher, FaultReader } from './fault-client.ts'
+import { type FaultOutcome, finished } from './faults.ts'
+import { History } from './history.ts'
 
 const window = 50
 const perRound = 300

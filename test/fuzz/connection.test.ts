@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { randomFrom } from '../contracts/suite/fault/faults.ts'
+import { randomFrom } from '../fault/faults.ts'
 import { Arena, faultsIn, oversizedIn } from './arena.ts'
 import { readCorpus } from './corpus.ts'
 import { Maker } from './make.ts'

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { randomFrom } from '../contracts/suite/fault/faults.ts'
+import { randomFrom } from '../fault/faults.ts'
 import { Arena, type Outcome } from './arena.ts'
 import { keep, readCorpus } from './corpus.ts'
 import { Maker } from './make.ts'

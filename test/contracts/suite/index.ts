@@ -5,7 +5,7 @@
 
 export { type BridgeOwner, bridgeContract } from './bridge.ts'
 export { type BusOwner, busContract } from './bus.ts'
-export { type FaultOutcome, type FaultOwner, type FaultTerms, faultContract, faultRounds } from './fault/index.ts'
+export { type FaultOutcome, type FaultOwner, type FaultTerms, faultContract, faultRounds } from './fault.ts'
 export { type ListenerFeature, type ListenerOwner, type ListenerTerms, listenerContract } from './listener.ts'
 export { type RetainedOwner, retainedContract } from './retained.ts'
 export type { ContractRunner } from './runner.ts'

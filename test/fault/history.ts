@@ -1,4 +1,4 @@
-import type { QoS } from '../../../../core/protocol/constants.ts'
+import type { QoS } from '../../core/protocol/constants.ts'
 
 /** What a client did or saw, in its own order. Only what it *read* from its socket counts as received or acknowledged. */
 export type FaultEvent =

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
-import { PacketType, type ProtocolVersion, type QoS } from '../../../../core/protocol/constants.ts'
-import type { AckPacket, ConnackPacket, Packet, Properties, PublishPacket } from '../../../../core/protocol/packets.ts'
-import { encodePacket, PacketDecoder } from '../../../../presets/testing/packet-codec.ts'
+import { PacketType, type ProtocolVersion, type QoS } from '../../core/protocol/constants.ts'
+import type { AckPacket, ConnackPacket, Packet, Properties, PublishPacket } from '../../core/protocol/packets.ts'
+import { encodePacket, PacketDecoder } from '../../presets/testing/packet-codec.ts'
 import type { History } from './history.ts'
 
 const sessionExpirySeconds = 3600

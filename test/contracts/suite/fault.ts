@@ -3,10 +3,10 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import type { ContractRunner } from '../runner.ts'
-import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom } from './faults.ts'
+import { type FaultOutcome, type FaultStore, killPoint, killRounds, randomFrom } from '../../fault/faults.ts'
+import type { ContractRunner } from './runner.ts'
 
-export type { FaultOutcome } from './faults.ts'
+export type { FaultOutcome } from '../../fault/faults.ts'
 
 /** A store that is to be there after `kill -9` of its broker: the plugin that owns it, as a broker in a process of its own loads it. */
 export interface FaultOwner {
