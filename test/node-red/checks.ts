@@ -296,7 +296,10 @@ export const checks: Readonly<Record<string, (red: NodeRed) => Promise<void>>> =
       if (process.env.PICTURE !== undefined) writeFileSync(`${process.env.PICTURE}-dialog.png`, await browser.picture('png'))
       await browser.evaluate("$('#node-dialog-ok').trigger('click'); 0")
       await browser.until("!$('#node-input-preset').is(':visible') && RED.nodes.dirty()")
+      const from = red.log.length
       await browser.evaluate("$('#red-ui-header-button-deploy').trigger('click'); 0")
+      // Until then the status is that of the broker before.
+      await red.until('the broker serves', () => red.log.includes('ready: mqttx-broker', from))
       await browser.until("!RED.nodes.dirty() && RED.nodes.node('broker').status.text === '0 clients'")
       const client = await connect(local(after), { username: 'ada', password: 'sesame' })
       await browser.until("RED.nodes.node('broker').status.text === '1 client'")
