@@ -2,7 +2,7 @@ import type { Broker } from '../../../core/broker.ts'
 
 /** A system that messages are bridged to. */
 export interface BridgeRow {
-  /** The name of the target, `kafka`, of the connection to another broker, or of a webhook's endpoint. */
+  /** The name of the target, `kafka`, or of the connection to another broker. */
   readonly target: string
   /** Messages that wait for it. */
   readonly waiting: number
