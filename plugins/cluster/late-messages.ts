@@ -33,14 +33,14 @@ export class LateMessages {
     for (const { subscriber } of targets) served.add(subscriber)
     for (const { key } of groups) served.add(key)
     message.own()
-    receipt.hold()
+    const release = receipt.hold('cluster')
     const waits = step.when(queuedBytes(message), () => {
       forward(message, receipt)
       this.#serve(message, served, receipt)
-      receipt.release()
+      release()
     })
     if (waits) return
-    receipt.release(new StoreAwayError('too many messages wait until this node knows again what the others have subscribed to'))
+    release(new StoreAwayError('too many messages wait until this node knows again what the others have subscribed to'))
     // Nobody will send it again.
     if (message.qos === 0) broker.drop(message.clientId, message, 'refused')
   }
@@ -76,10 +76,10 @@ export class LateMessages {
     // At QoS 0 only those get it who are connected, and their nodes have it.
     const kept = found.filter(({ qos }) => qos > 0)
     if (kept.length === 0) return
-    receipt.hold()
+    const release = receipt.hold('cluster')
     Promise.resolve(this.#terms.broker.services.get('sessions').append(message, kept, null)).then(
-      () => receipt.release(),
-      error => receipt.release(error as Error),
+      () => release(),
+      error => release(error as Error),
     )
   }
 }

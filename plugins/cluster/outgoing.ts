@@ -35,7 +35,7 @@ export class Outgoing {
   post(node: string, message: Message, pick: PickedMember | null, receipt: Receipt): void {
     const batch = this.#batchOf(this.#kept, node)
     if (this.#add(batch, message, pick)) {
-      receipt.hold()
+      receipt.holdAs('cluster')
       batch.receipts.push(receipt)
       this.posted += 1
     }
@@ -97,11 +97,11 @@ export class Outgoing {
     this.timing.follow(posted)
     posted.then(
       () => {
-        for (const receipt of receipts) receipt.release()
+        for (const receipt of receipts) receipt.release(undefined, 'cluster')
       },
       error => {
         this.#broker.report(error)
-        for (const receipt of receipts) receipt.release(error as Error)
+        for (const receipt of receipts) receipt.release(error as Error, 'cluster')
       },
     )
   }

@@ -39,7 +39,7 @@ export interface BacklogEvents<Parcel> {
 }
 
 /** Whoever waits until a message is kept: a publisher. */
-export type Waiting = Pick<Receipt, 'hold' | 'release'>
+export type Waiting = Pick<Receipt, 'holdAs' | 'release'>
 
 /** One message that waits for its system, or is on its way there. */
 export interface WaitingRecord<Parcel> {

@@ -60,6 +60,6 @@ export class KeptFirst {
 export function whenKept(offer: (receipt: Waiting) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const release = (error?: Error): void => (error === undefined ? resolve() : reject(error))
-    offer({ hold: () => release, release } as Waiting)
+    offer({ holdAs: () => {}, release })
   })
 }

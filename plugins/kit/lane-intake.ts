@@ -6,7 +6,7 @@ import type { DurableQueue } from './services/queues.ts'
 export interface IntakeOptions extends Omit<BacklogOptions, 'allOnDisk'> {
   /** What the acknowledgement of a publisher waits for: nothing, the queue on disk, or the other system's own acknowledgement. */
   readonly waitsFor: 'nothing' | 'disk' | 'system'
-  /** Where these options stand in the config, for what is said of them: `messageBridge`. */
+  /** Where these options stand in the config, for what is said of them, and who holds a receipt: `messageBridge`. */
   readonly at: string
 }
 
@@ -100,7 +100,7 @@ export class LaneIntake<Parcel> {
     for (const { parcel, receipt, position } of left.reverse()) {
       if (position !== 0) continue
       if (receipt !== null) {
-        receipt.release(new StoreAwayError('the bridge stops'))
+        receipt.release(new StoreAwayError('the bridge stops'), this.#options.at)
         continue
       }
       try {
@@ -118,7 +118,7 @@ export class LaneIntake<Parcel> {
     const position = this.#append(row, parcel, receipt)
     if (position === 0) return
     if (receipt !== null) {
-      receipt.hold()
+      receipt.holdAs(this.#options.at)
       this.#await(queue, receipt)
     }
     if (this.backlog.fits(this.#codec.bytesOf(parcel))) this.backlog.push(parcel, null, position, row.length)
@@ -137,14 +137,14 @@ export class LaneIntake<Parcel> {
     this.#kept = kept
     this.#keptReceipts = receipts
     const release = (error?: Error): void => {
-      for (const one of receipts) one.release(error)
+      for (const one of receipts) one.release(error, this.#options.at)
     }
     kept.then(() => release(), release)
   }
 
   #keepInMemory(parcel: Parcel, receipt: Waiting | null): void {
     if (this.backlog.makeRoom(this.#codec.bytesOf(parcel))) {
-      receipt?.hold()
+      receipt?.holdAs(this.#options.at)
       this.backlog.push(parcel, receipt, 0, 0)
       this.#events.arrived()
       return
@@ -171,8 +171,8 @@ export class LaneIntake<Parcel> {
   #refuse(parcel: Parcel, receipt: Waiting | null, why: Error): void {
     if (receipt === null) return this.#drop(parcel, why.message)
     // It is not lost: its publisher is told, or sends it again.
-    receipt.hold()
-    receipt.release(why)
+    receipt.holdAs(this.#options.at)
+    receipt.release(why, this.#options.at)
   }
 
   #drop(parcel: Parcel, why: string): void {

@@ -256,7 +256,7 @@ export class SendingLane<Parcel, Item> {
     this.sent += batch.length
     for (const record of batch) {
       this.#backlog.end(record)
-      record.receipt?.release()
+      record.receipt?.release(undefined, this.#options.at)
     }
     this.#report(batch, batch.length, 0, null)
   }
@@ -270,7 +270,7 @@ export class SendingLane<Parcel, Item> {
         this.#events.refused(parcel, error)
       }
       this.#backlog.end(record)
-      receipt?.release(new MessageRefusedError(error.message))
+      receipt?.release(new MessageRefusedError(error.message), this.#options.at)
     }
     this.#report(batch, 0, batch.length, null)
   }

@@ -219,7 +219,7 @@ export class Bridging {
       if (topic === null) return undefined
       return new Promise<void>((resolve, reject) => {
         const release = (error?: Error): void => (error === undefined ? resolve() : reject(error))
-        this.#send(message, rule, topic, { hold: () => release, release } as Waiting)
+        this.#send(message, rule, topic, { holdAs: () => {}, release })
       })
     })
     const all = Promise.all(kept)

@@ -21,6 +21,8 @@ const batchBytes = 1_048_576
 /** What goes out over one connection with one kind of acknowledgement, in the order in which it came. */
 export class OutLane {
   readonly mode: AckMode
+  /** Where the connection stands in the config: who holds the receipts. */
+  readonly at: string
   readonly #intake: LaneIntake<OutParcel>
   readonly #queue: DurableQueue | null
   readonly #events: LaneEvents
@@ -28,9 +30,9 @@ export class OutLane {
   /** Rows on disk that nobody could read. */
   unreadable: number
 
-  /** `at`: where the connection stands in the config. */
   constructor(mode: AckMode, options: ConnectionOptions, at: string, queue: DurableQueue | null, events: LaneEvents) {
     this.mode = mode
+    this.at = at
     this.#queue = queue
     this.#events = events
     this.#reads = false

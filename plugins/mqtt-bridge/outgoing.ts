@@ -263,7 +263,7 @@ export class Outgoing {
       this.#take(flight)
       this.#end(flight)
       this.#events.expired(parcel)
-      record.receipt?.release()
+      record.receipt?.release(undefined, flight.lane.at)
       if (again && flight.qos === 2) this.#forgetId(packetId)
       return
     }
@@ -329,7 +329,7 @@ export class Outgoing {
   #arrived(flight: Flight): void {
     this.sent += 1
     this.#end(flight)
-    flight.record.receipt?.release()
+    flight.record.receipt?.release(undefined, flight.lane.at)
   }
 
   #end({ lane, record }: Flight): void {
@@ -339,7 +339,7 @@ export class Outgoing {
   #refused(flight: Flight, reasonCode: number): void {
     if (reasonCode === ReasonCode.QuotaExceeded) {
       this.#end(flight)
-      flight.record.receipt?.release(new StoreFullError('the broker at the other end of the bridge has no room for it'))
+      flight.record.receipt?.release(new StoreFullError('the broker at the other end of the bridge has no room for it'), flight.lane.at)
       return
     }
     this.#refuse(flight, reasonName(reasonCode), `the other broker refuses it with 0x${reasonCode.toString(16)}`)
@@ -349,7 +349,7 @@ export class Outgoing {
     const { lane, record } = flight
     this.#events.refused(lane, record.parcel, reason, why, record.receipt !== null)
     this.#end(flight)
-    record.receipt?.release(new MessageRefusedError(why))
+    record.receipt?.release(new MessageRefusedError(why), lane.at)
   }
 
   /** The other broker has no room now: the message is sent again by and by, and nothing before it. */

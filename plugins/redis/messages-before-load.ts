@@ -13,7 +13,7 @@ import type { SlotWriters } from './slot-writers.ts'
 
 interface WithheldMessage {
   readonly message: Message
-  readonly receipt: Receipt
+  readonly release: (error?: Error) => void
   readonly bytes: number
 }
 
@@ -47,24 +47,24 @@ export class MessagesBeforeLoad {
   #hold(message: Message, receipt: Receipt): void {
     const bytes = queuedBytes(message)
     const full = this.#writers.admit(bytes)
-    receipt.hold()
-    if (full !== null) receipt.release(full)
-    else this.#messages.push({ message: message.own(), receipt, bytes })
+    const release = receipt.hold('redis')
+    if (full !== null) release(full)
+    else this.#messages.push({ message: message.own(), release, bytes })
   }
 
   #release(): void {
     const held = this.#messages
     this.#messages = []
-    for (const { message, receipt, bytes } of held) {
+    for (const { message, release, bytes } of held) {
       this.#writers.settled(1, bytes)
       const targets = this.#targetsOf(message)
       if (targets.length === 0) {
-        receipt.release()
+        release()
         continue
       }
       this.#sessions.append(message, targets, null).then(
-        () => receipt.release(),
-        error => receipt.release(error),
+        () => release(),
+        error => release(error),
       )
     }
   }
