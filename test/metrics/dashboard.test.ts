@@ -50,6 +50,6 @@ test('the dashboard and docs/metrics.md name only metrics that there are, and th
 
   const page = await read('metrics.md')
   const own = [...there].filter(name => name.startsWith('mqttx_'))
-  const short = (name: string) => name.replace(/^mqttx_(?:bridge|cluster)_/, '')
+  const short = (name: string) => name.replace(/^mqttx_(?:bridge|cluster|presence)_/, '')
   expect(own.filter(name => !page.includes(`\`${name}\``) && !page.includes(`\`${short(name)}\``))).toEqual([])
 })
