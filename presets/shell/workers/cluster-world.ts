@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import type { Clock } from '../../../core/time/clock.ts'
 import { standardError, standardOutput } from '../../../plugins/kit/output/standard-outputs.ts'
+import { closeHandedConnections } from './handed-connections.ts'
 import { mergeLines } from './line-merge.ts'
 import type { FromWorker } from './messages.ts'
 import type { SupervisorWorld, WorkerEvents, WorkerProcess } from './supervisor.ts'
@@ -34,6 +35,7 @@ export function clusterWorld({ program, argv, execArgv, clock, giveUp }: ForkTer
       const worker = cluster.fork({ [workerMark]: '1' })
       if (Object.keys(before).length > 0) cluster.setupPrimary(before)
       const { process: child } = worker
+      closeHandedConnections(child)
       mergeLines(child.stdout!, lines => void standardOutput().write(lines))
       mergeLines(child.stderr!, lines => void standardError().write(lines))
       worker.on('message', (message: FromWorker) => events.heard(message))
